@@ -1,0 +1,1 @@
+"""The seven fillers of Caffe, and the factory."""

@@ -1,0 +1,1 @@
+"""Text or binary to NetParameter: reading with a report."""

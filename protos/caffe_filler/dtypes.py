@@ -1,0 +1,68 @@
+"""The data types of blobs: their names on the wire, on the command line, in NumPy."""
+
+from typing import Any, TypeAlias
+
+import ml_dtypes
+import numpy as np
+
+from caffe_filler.errors import FieldViolation, InvalidArgument
+from caffe_filler.v1 import filler_pb2
+
+DTypeLike: TypeAlias = str | np.dtype[Any] | type[Any]
+
+_WIRE: dict[int, np.dtype[Any]] = {
+    filler_pb2.FLOAT32: np.dtype(np.float32),
+    filler_pb2.FLOAT64: np.dtype(np.float64),
+    filler_pb2.FLOAT16: np.dtype(np.float16),
+    filler_pb2.BFLOAT16: np.dtype(ml_dtypes.bfloat16),
+}
+_SHORT = {"f32": "float32", "f64": "float64", "f16": "float16", "bf16": "bfloat16"}
+SHORT_NAMES = tuple(_SHORT)
+"""The names of the command line: f32, f64, f16, bf16."""
+
+
+def from_wire(value: int) -> np.dtype[Any]:
+    """Return the NumPy dtype of a `DType`.
+
+    Raises:
+        InvalidArgument: the number is none of the enum's.
+    """
+    try:
+        return _WIRE[value]
+    except KeyError:
+        raise _unknown(str(value), ", ".join(filler_pb2.DType.keys())) from None
+
+
+def to_wire(dtype: DTypeLike) -> int:
+    """Return the `DType` of anything that names one: "f32", "float32", np.float32, a dtype.
+
+    Raises:
+        InvalidArgument: it is none of the four that a blob can have.
+    """
+    wanted = parse(dtype)
+    return next(value for value, known in _WIRE.items() if known == wanted)
+
+
+def parse(dtype: DTypeLike) -> np.dtype[Any]:
+    """Return the NumPy dtype of anything that names one of the four.
+
+    Raises:
+        InvalidArgument: it is none of them.
+    """
+    names = ", ".join([*_SHORT, *_SHORT.values()])
+    if isinstance(dtype, str):
+        dtype = _SHORT.get(dtype, dtype)
+        if dtype == "bfloat16":
+            return _WIRE[filler_pb2.BFLOAT16]
+    try:
+        parsed: np.dtype[Any] = np.dtype(dtype)
+    except TypeError:
+        raise _unknown(str(dtype), names) from None
+    if parsed not in _WIRE.values():
+        raise _unknown(str(parsed), names)
+    return parsed
+
+
+def _unknown(received: str, names: str) -> InvalidArgument:
+    message = f"no data type that a blob can have; there are {names}. Received: dtype={received}"
+    return InvalidArgument(message, violations=[FieldViolation("dtype", message)])

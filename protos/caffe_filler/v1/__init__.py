@@ -1,0 +1,1 @@
+"""Messages and stubs of the filler service, generated from `filler.proto`."""
