@@ -1,0 +1,71 @@
+"""A plan and a seed to the blobs of a net as sources of bytes."""
+
+import difflib
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from caffe_filler.errors import NetError, UnknownBlob
+from filler_server.engine.region import Region
+from filler_server.engine.source import BlobSource, FilledBlob, GivenBlob
+from filler_server.fillers import get_filler
+from filler_server.net.plan import Blob, NetPlan
+from filler_server.rng.philox import PhiloxStream
+
+RegionOf = Callable[[tuple[int, ...]], Region]
+"""What to take of a blob, once its shape is known."""
+
+
+def net_sources(
+    plan: NetPlan, *, seed: int, dtype: np.dtype[Any], selection: Sequence[tuple[str, RegionOf]] | None = None
+) -> list[BlobSource]:
+    """Return the blobs of a net, or those selected, in the order of the plan or of the selection.
+
+    A blob that shares the values of another gives those values under its own name.
+
+    Raises:
+        UnknownBlob: the selection names a blob that the plan does not have.
+        NetError: a blob is wanted whose shape is not known.
+        InvalidArgument: a filler cannot fill its blob, or a region does not lie in its blob.
+    """
+    blobs = {blob.name: blob for blob in plan.blobs}
+    if selection is None:
+        selection = [(name, Region.whole) for name in blobs]
+    return [_source(_find(blobs, name), blobs, region, plan, seed, dtype) for name, region in selection]
+
+
+def _source(
+    blob: Blob, blobs: dict[str, Blob], region: RegionOf, plan: NetPlan, seed: int, dtype: np.dtype[Any]
+) -> BlobSource:
+    owner = blobs[blob.owner] if blob.owner is not None else blob
+    shape = _known_shape(blob, plan)
+    filled_shape = _known_shape(owner, plan)
+    if owner.given is not None:
+        return GivenBlob(blob.name, owner.given, region(shape), dtype, shape=shape, owner=blob.owner)
+    return FilledBlob(
+        blob.name,
+        get_filler(owner.filler),
+        PhiloxStream(seed, owner.name),
+        region(shape),
+        dtype,
+        shape=shape,
+        filled_shape=filled_shape,
+        owner=blob.owner,
+    )
+
+
+def _find(blobs: dict[str, Blob], name: str) -> Blob:
+    if name in blobs:
+        return blobs[name]
+    near = difflib.get_close_matches(name, blobs, n=1)
+    hint = f"; the nearest is '{near[0]}'" if near else ""
+    raise UnknownBlob(f"the net has no blob of this name{hint}. Received: name='{name}'")
+
+
+def _known_shape(blob: Blob, plan: NetPlan) -> tuple[int, ...]:
+    known = tuple(dim for dim in blob.shape or () if dim is not None)
+    if blob.shape is not None and len(known) == len(blob.shape):
+        return known
+    reasons = [problem.message for problem in plan.warnings if f"'{blob.name}'" in problem.message]
+    raise NetError(reasons[0] if reasons else f"the shape of blob '{blob.name}' is not known", layer=None)

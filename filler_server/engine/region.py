@@ -1,0 +1,141 @@
+"""Parts of a blob: what a rank of a training cluster holds of it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import prod
+
+import numpy as np
+
+from caffe_filler.errors import RegionError, ShapeError
+from filler_server.rng.stream import Runs
+
+MAX_AXES = 32
+"""Caffe's `kMaxBlobAxes`."""
+
+_MAX_BYTES = 2**63 - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Region:
+    """A box of a blob, in C order.
+
+    A flat range of a blob is a box of the same blob seen as one axis.
+
+    Attributes:
+        dims: the axes of the blob, or its count alone for a flat range.
+        starts: first index on each axis.
+        shape: length on each axis; the region is empty where one is 0.
+        is_flat: the region is a flat range.
+    """
+
+    dims: tuple[int, ...]
+    starts: tuple[int, ...]
+    shape: tuple[int, ...]
+    is_flat: bool = False
+
+    @classmethod
+    def whole(cls, shape: Sequence[int]) -> "Region":
+        """All of a blob of `shape`."""
+        dims = check_shape(shape)
+        return cls(dims, (0,) * len(dims), dims)
+
+    @classmethod
+    def box(cls, shape: Sequence[int], ranges: Sequence[tuple[int, int | None]]) -> "Region":
+        """The indices start <= i < stop on each axis; a stop of None is the end of the axis.
+
+        Raises:
+            ShapeError: no blob can have `shape`.
+            RegionError: not one range per axis, or a range outside its axis.
+        """
+        dims = check_shape(shape)
+        if len(ranges) != len(dims):
+            raise RegionError(
+                f"a box needs one range for each of the {len(dims)} axes. "
+                f"Received: region={_text(ranges)}, shape={list(dims)}"
+            )
+        stops = [dim if stop is None else stop for (_, stop), dim in zip(ranges, dims, strict=True)]
+        for axis, ((start, _), stop, dim) in enumerate(zip(ranges, stops, dims, strict=True)):
+            if not 0 <= start <= stop <= dim:
+                raise RegionError(
+                    f"axis {axis} has the indices 0 to {dim}, and a range needs 0 <= start <= stop <= {dim}. "
+                    f"Received: region={_text(ranges)}, shape={list(dims)}"
+                )
+        starts = tuple(start for start, _ in ranges)
+        return cls(dims, starts, tuple(stop - start for start, stop in zip(starts, stops, strict=True)))
+
+    @classmethod
+    def flat(cls, shape: Sequence[int], start: int, stop: int | None) -> "Region":
+        """The elements start <= i < stop in C order; a stop of None is the end of the blob.
+
+        Raises:
+            ShapeError: no blob can have `shape`.
+            RegionError: the range lies outside the blob.
+        """
+        count = prod(check_shape(shape))
+        end = count if stop is None else stop
+        if not 0 <= start <= end <= count:
+            raise RegionError(
+                f"the blob has {count} values, and a flat range needs 0 <= start <= stop <= {count}. "
+                f"Received: region={_text([(start, stop)])}, shape={list(shape)}"
+            )
+        return cls((count,), (start,), (end - start,), is_flat=True)
+
+    @property
+    def count(self) -> int:
+        """Number of values in the region."""
+        return prod(self.shape)
+
+    @property
+    def is_whole(self) -> bool:
+        """The region is the blob itself."""
+        return not self.is_flat and self.shape == self.dims
+
+    @property
+    def is_contiguous(self) -> bool:
+        """The values of the region follow each other in the blob."""
+        return prod(self.shape[: self._run_axis()]) <= 1
+
+    def runs(self, start: int, count: int) -> Runs:
+        """Return where in the blob the values `start` to `start + count` of the region lie; count > 0."""
+        axis = self._run_axis()
+        inner = prod(self.dims[axis + 1 :])
+        length = (self.shape[axis] if self.shape else 1) * inner
+        first, last = start // length, (start + count - 1) // length
+        strides = [prod(self.dims[k + 1 :]) for k in range(len(self.dims))]
+        origin = sum(index * stride for index, stride in zip(self.starts, strides, strict=True))
+        numbers = np.arange(first, last + 1, dtype=np.int64)
+        starts = np.full(numbers.shape, origin, np.int64)
+        for k in reversed(range(axis)):
+            numbers, index = np.divmod(numbers, self.shape[k])
+            starts += index * strides[k]
+        bounds = np.arange(first, last + 2, dtype=np.int64) * length - start
+        bounds[0], bounds[-1] = 0, count
+        starts[0] += start - first * length
+        return Runs(starts, bounds)
+
+    def _run_axis(self) -> int:
+        """The axis within which a run of consecutive values lies: the axes after it are whole."""
+        axis = max(len(self.dims) - 1, 0)
+        while axis > 0 and self.shape[axis] == self.dims[axis]:
+            axis -= 1
+        return axis
+
+
+def check_shape(shape: Sequence[int]) -> tuple[int, ...]:
+    """Return `shape` as a tuple when a blob can have it.
+
+    Raises:
+        ShapeError: more than 32 axes, a dimension below 1, or more bytes than a file or an address can hold.
+    """
+    dims = tuple(int(dim) for dim in shape)
+    if len(dims) > MAX_AXES:
+        raise ShapeError(f"a blob has at most {MAX_AXES} axes. Received: {len(dims)} axes")
+    if any(dim < 1 for dim in dims):
+        raise ShapeError(f"every dimension of a blob is at least 1. Received: shape={list(dims)}")
+    if prod(dims) * 8 > _MAX_BYTES:
+        raise ShapeError(f"a blob has at most {_MAX_BYTES // 8} values. Received: shape={list(dims)}")
+    return dims
+
+
+def _text(ranges: Sequence[tuple[int, int | None]]) -> str:
+    return ",".join(f"{start}:{'' if stop is None else stop}" for start, stop in ranges)

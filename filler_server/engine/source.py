@@ -1,0 +1,152 @@
+"""One blob, or a region of one, as a source of bytes that can be read anywhere."""
+
+from abc import ABC, abstractmethod
+from typing import Any
+
+import ml_dtypes
+import numpy as np
+from numpy.typing import NDArray
+
+from caffe_filler.caffe.caffe_pb2 import BlobProto
+from caffe_filler.errors import FieldViolation, InvalidArgument
+from filler_server.engine.region import Region
+from filler_server.fillers.base import Filler
+from filler_server.rng.stream import RandomStream
+
+_BLOCK = 1 << 20
+"""Values computed at once where scratch memory is needed for them."""
+
+_WIDEST_GAUSSIAN = 6.6
+"""No normal value of any stream lies further from the mean, in standard deviations."""
+
+
+class BlobSource(ABC):
+    """A region of a blob in one dtype.
+
+    Attributes:
+        name: name of the blob.
+        shape: shape of the whole blob.
+        region: what this source holds of it.
+        dtype: float32, float64, float16 or bfloat16.
+        owner: name of the blob whose values this one shares, or None.
+    """
+
+    def __init__(
+        self, name: str, shape: tuple[int, ...], region: Region, dtype: np.dtype[Any], owner: str | None = None
+    ) -> None:
+        self.name = name
+        self.shape = shape
+        self.region = region
+        self.dtype = dtype
+        self.owner = owner
+
+    @property
+    def nbytes(self) -> int:
+        """Length of the region in bytes."""
+        return self.region.count * self.dtype.itemsize
+
+    @abstractmethod
+    def read(self, start: int, out: NDArray[Any]) -> None:
+        """Write the values from `start`, counted in the region's C order, to `out`.
+
+        `out` is one-dimensional and contiguous, of this source's dtype; `start + out.size <= region.count`.
+        """
+
+    def read_bytes(self, offset: int, out: memoryview) -> None:
+        """Write the region's bytes from `offset` to `out`, wherever the values begin and end."""
+        size = self.dtype.itemsize
+        if offset % size == 0 and len(out) % size == 0:
+            self.read(offset // size, np.frombuffer(out, self.dtype))
+            return
+        first, end = offset // size, -(-(offset + len(out)) // size)
+        values = np.empty(end - first, self.dtype)
+        self.read(first, values)
+        skipped = offset - first * size
+        out[:] = values.view(np.uint8).data[skipped : skipped + len(out)]
+
+
+class FilledBlob(BlobSource):
+    """Values that a filler computes.
+
+    `filled_shape` is the shape that the filler sees. It differs from the blob's own where a blob shares the values of
+    another of equal count (`share_mode: PERMISSIVE`).
+
+    Raises:
+        ShapeError, FillerParameterError: the filler cannot fill this shape.
+        InvalidArgument: its values do not fit `dtype`.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        filler: Filler,
+        random: RandomStream,
+        region: Region,
+        dtype: np.dtype[Any],
+        *,
+        shape: tuple[int, ...],
+        filled_shape: tuple[int, ...] | None = None,
+        owner: str | None = None,
+    ) -> None:
+        super().__init__(name, shape, region, dtype, owner)
+        self._filler = filler
+        self._random = random
+        self._filled_shape = shape if filled_shape is None else filled_shape
+        filler.check(self._filled_shape)
+        if dtype.itemsize == 2:
+            self._check_range()
+
+    def read(self, start: int, out: NDArray[Any]) -> None:
+        """Compute the values; float16 and bfloat16 are the float32 values, rounded to nearest even."""
+        if self.dtype.itemsize >= 4 and self.region.is_contiguous:
+            self._fill(start, out)
+            return
+        for begin in range(0, out.size, _BLOCK):
+            block = out[begin : begin + _BLOCK]
+            if self.dtype.itemsize >= 4:
+                self._fill(start + begin, block)
+            else:
+                values = np.empty(block.size, np.float32)
+                self._fill(start + begin, values)
+                block[...] = values
+
+    def _fill(self, start: int, out: NDArray[Any]) -> None:
+        if out.size:
+            self._filler.fill(out, self.region.runs(start, out.size), self._filled_shape, self._random)
+
+    def _check_range(self) -> None:
+        limit = float(ml_dtypes.finfo(self.dtype).max)
+        moments = self._filler.moments(self._filled_shape)
+        reach = abs(moments.mean) + _WIDEST_GAUSSIAN * moments.std
+        bounds = [abs(bound) for bound in (moments.minimum, moments.maximum) if np.isfinite(bound)]
+        if (largest := max([reach if len(bounds) < 2 else 0.0, *bounds])) > limit and np.isfinite(largest):
+            message = (
+                f"values of '{self._filler.type}' reach {largest:.6g} and {self.dtype} ends at {limit:.6g}. "
+                f"Received: dtype={self.dtype}"
+            )
+            raise InvalidArgument(message, violations=[FieldViolation("dtype", message)])
+
+
+class GivenBlob(BlobSource):
+    """Values that a net holds for the blob itself, float32 or float64, converted to `dtype`."""
+
+    def __init__(
+        self,
+        name: str,
+        values: BlobProto,
+        region: Region,
+        dtype: np.dtype[Any],
+        *,
+        shape: tuple[int, ...],
+        owner: str | None = None,
+    ) -> None:
+        super().__init__(name, shape, region, dtype, owner)
+        double = len(values.double_data) > 0
+        flat = np.array(values.double_data if double else values.data, np.float64 if double else np.float32)
+        window = tuple(slice(start, start + n) for start, n in zip(region.starts, region.shape, strict=True))
+        with np.errstate(over="ignore"):
+            self._values = flat.reshape(region.dims)[window].reshape(-1).astype(dtype)
+
+    def read(self, start: int, out: NDArray[Any]) -> None:
+        """Copy the values."""
+        out[...] = self._values[start : start + out.size]

@@ -1,0 +1,1 @@
+"""The service: wire in, engine call, wire out."""

@@ -1,0 +1,72 @@
+"""What the library knows to messages of the wire."""
+
+from google.protobuf import text_format
+
+from caffe_filler.caffe.caffe_pb2 import FillerParameter
+from caffe_filler.errors import FillerError
+from caffe_filler.v1 import filler_pb2
+from filler_server.fillers import fans, get_filler, registered
+from filler_server.net.plan import Blob, NetPlan, Shape
+
+
+def list_fillers() -> filler_pb2.ListFillersResponse:
+    """Return every registered filler with the fields that it reads and their defaults."""
+    response = filler_pb2.ListFillersResponse()
+    for filler in registered().values():
+        entry = response.fillers.add(type=filler.type, description=(filler.__doc__ or "").splitlines()[0])
+        for name in filler.fields:
+            entry.fields.add(name=name, default_value=_default(name))
+    return response
+
+
+def plan_reply(plan: NetPlan) -> filler_pb2.PlanNetResponse:
+    """Return a plan as its message, with what theory expects of each blob."""
+    response = filler_pb2.PlanNetResponse(name=plan.name, state=plan.state, parameters=plan.parameters)
+    for layer in plan.layers:
+        entry = response.layers.add(name=layer.name, type=layer.type, bottoms=layer.bottoms, line=layer.line or 0)
+        for top in layer.tops:
+            entry.tops.add(name=top.name, shape=_partial_shape(top.shape))
+        entry.blobs.extend(_blob_plan(blob) for blob in layer.blobs)
+    for problem in plan.warnings:
+        response.warnings.add(
+            message=problem.message, line=problem.line or 0, column=problem.column or 0, layer=problem.layer or ""
+        )
+    return response
+
+
+def _blob_plan(blob: Blob) -> filler_pb2.BlobPlan:
+    entry = filler_pb2.BlobPlan(
+        name=blob.name,
+        shape=_partial_shape(blob.shape),
+        filler=blob.filler,
+        owner=blob.owner or "",
+        given=blob.given is not None,
+    )
+    if blob.shape is None or blob.count is None:
+        return entry
+    shape = tuple(dim for dim in blob.shape if dim is not None)
+    entry.count = blob.count
+    if shape:
+        entry.fan_in, entry.fan_out = fans.fan_in(shape), fans.fan_out(shape)
+    if blob.given is None:
+        try:
+            filler = get_filler(blob.filler)
+            filler.check(shape)
+        except FillerError:
+            # A plan shows what a net says; that this blob cannot be filled is the answer of filling it.
+            return entry
+        moments = filler.moments(shape)
+        entry.mean, entry.std = moments.mean, moments.std
+    return entry
+
+
+def _partial_shape(shape: Shape) -> filler_pb2.PartialShape:
+    if shape is None:
+        return filler_pb2.PartialShape(unknown_rank=True)
+    return filler_pb2.PartialShape(dim=[-1 if dim is None else dim for dim in shape])
+
+
+def _default(name: str) -> str:
+    message = FillerParameter()
+    setattr(message, name, getattr(message, name))
+    return text_format.MessageToString(message, as_one_line=True).split(": ", 1)[1].strip()

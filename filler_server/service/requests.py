@@ -1,0 +1,132 @@
+"""Messages of the wire to calls of the library."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from caffe_filler import dtypes
+from caffe_filler.errors import FieldViolation, FillerError, InvalidArgument, RegionError
+from caffe_filler.v1 import filler_pb2
+from filler_server.engine import BlobSource, FilledBlob, Region, net_sources
+from filler_server.fillers import get_filler
+from filler_server.net.plan import NetPlan, Shape
+from filler_server.net.planner import plan_net
+from filler_server.prototxt.reader import read_net
+from filler_server.rng.philox import PhiloxStream
+from filler_server.service.limits import Limits
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What a stream will send: the blobs, and where to begin.
+
+    Attributes:
+        sources: all blobs of the request in the order of the stream.
+        blob: number of the blob to begin with.
+        offset: byte of its region to begin with.
+    """
+
+    sources: Sequence[BlobSource]
+    blob: int = 0
+    offset: int = 0
+
+
+def fill_job(request: filler_pb2.FillRequest, limits: Limits) -> Job:
+    """Return the job of a Fill.
+
+    Raises:
+        FillerError: the request is wrong or over a limit; `violations` name the fields as in `blobs[3].shape`.
+    """
+    limits.check("request_blobs", len(request.blobs))
+    dtype = dtypes.from_wire(request.dtype)
+    _check_stream(request.stream)
+    sources: list[BlobSource] = []
+    for index, spec in enumerate(request.blobs):
+        with _field(f"blobs[{index}]"):
+            shape = tuple(spec.shape.dim)
+            region = _region(spec.region)(shape)
+            random = PhiloxStream(request.seed, spec.name)
+            sources.append(FilledBlob(spec.name, get_filler(spec.filler), random, region, dtype, shape=shape))
+    return _job(sources, request.start, limits)
+
+
+def plan(request: filler_pb2.PlanNetRequest, limits: Limits) -> NetPlan:
+    """Return the plan that a PlanNet asks for.
+
+    Raises:
+        FillerError: the net cannot be read or set up, or is over a limit.
+    """
+    limits.check("net_bytes", len(request.net))
+    document = read_net(request.net)
+    state = request.state if request.HasField("state") else None
+    return plan_net(document, state=state, inputs=_shapes(request.inputs), tops=_shapes(request.tops))
+
+
+def fill_net_job(request: filler_pb2.FillNetRequest, limits: Limits) -> Job:
+    """Return the job of a FillNet.
+
+    Raises:
+        FillerError: the request is wrong or over a limit.
+    """
+    limits.check("request_blobs", len(request.blobs))
+    dtype = dtypes.from_wire(request.dtype)
+    _check_stream(request.stream)
+    selection = [(blob.name, _region(blob.region)) for blob in request.blobs] or None
+    sources = net_sources(plan(request.net, limits), seed=request.seed, dtype=dtype, selection=selection)
+    limits.check("request_blobs", len(sources))
+    return _job(sources, request.start, limits)
+
+
+def _job(sources: Sequence[BlobSource], start: filler_pb2.Position, limits: Limits) -> Job:
+    limits.check("request_bytes", sum(source.nbytes for source in sources))
+    length = sources[start.blob].nbytes if start.blob < len(sources) else 0
+    if start.blob > len(sources) or start.offset > length:
+        message = (
+            f"the request has {len(sources)} blobs and its blob {start.blob} has {length} bytes. "
+            f"Received: start=(blob {start.blob}, offset {start.offset})"
+        )
+        raise InvalidArgument(message, violations=[FieldViolation("start", message)])
+    return Job(sources, start.blob, start.offset)
+
+
+def _region(region: filler_pb2.Region) -> Callable[[tuple[int, ...]], Region]:
+    kind = region.WhichOneof("kind")
+    if kind is None:
+        return Region.whole
+    if kind == "flat":
+        start, stop = _range(region.flat)
+        return lambda shape: Region.flat(shape, start, stop)
+    ranges = [_range(axis) for axis in region.box.axes]
+    return lambda shape: Region.box(shape, ranges)
+
+
+def _range(wire: filler_pb2.Range) -> tuple[int, int | None]:
+    return wire.start, wire.stop if wire.HasField("stop") else None
+
+
+def _shapes(named: Iterable[filler_pb2.NamedShape]) -> dict[str, Shape]:
+    shapes: dict[str, Shape] = {}
+    for entry in named:
+        if any(dim < -1 for dim in entry.shape.dim):
+            raise RegionError(f"a dimension is -1 (unknown) or more. Received: {entry.name}={list(entry.shape.dim)}")
+        known = tuple(None if dim == -1 else dim for dim in entry.shape.dim)
+        shapes[entry.name] = None if entry.shape.unknown_rank else known
+    return shapes
+
+
+def _check_stream(value: int) -> None:
+    if value not in filler_pb2.RandomStream.values():
+        message = f"there are {', '.join(filler_pb2.RandomStream.keys())}. Received: stream={value}"
+        raise InvalidArgument(message, violations=[FieldViolation("stream", message)])
+
+
+@contextmanager
+def _field(prefix: str) -> Iterator[None]:
+    """Name the field of the request in which an error lies."""
+    try:
+        yield
+    except FillerError as error:
+        error.violations = tuple(
+            FieldViolation(f"{prefix}.{violation.field}", violation.description) for violation in error.violations
+        )
+        raise

@@ -1,0 +1,121 @@
+"""The servicer: it only translates."""
+
+import logging
+import threading
+from collections.abc import Callable, Iterator
+from typing import TypeVar
+
+import grpc
+from google.protobuf.message import Message
+
+from caffe_filler.errors import FillerError, LimitExceeded, ServiceError, Unavailable
+from caffe_filler.v1 import filler_pb2
+from filler_server.service import replies, requests, status
+from filler_server.service.frames import frames
+from filler_server.service.limits import Limits
+from filler_server.service.requests import Job
+
+SERVICE = "caffe_filler.v1.FillerService"
+
+_Request = TypeVar("_Request", bound=Message)
+_log = logging.getLogger(__name__)
+
+
+class FillerServicer:
+    """Answers the calls of `caffe_filler.v1.FillerService`.
+
+    Attributes:
+        ready: until it is set every call is answered UNAVAILABLE.
+    """
+
+    def __init__(self, limits: Limits) -> None:
+        self.ready = threading.Event()
+        self._limits = limits
+        self._streams = threading.BoundedSemaphore(limits.streams)
+
+    def list_fillers(
+        self, request: filler_pb2.ListFillersRequest, context: grpc.ServicerContext
+    ) -> filler_pb2.ListFillersResponse:
+        """Answer ListFillers."""
+        return self._answer(context, replies.list_fillers)
+
+    def plan_net(
+        self, request: filler_pb2.PlanNetRequest, context: grpc.ServicerContext
+    ) -> filler_pb2.PlanNetResponse:
+        """Answer PlanNet."""
+        return self._answer(context, lambda: replies.plan_reply(requests.plan(request, self._limits)))
+
+    def fill(self, request: filler_pb2.FillRequest, context: grpc.ServicerContext) -> Iterator[bytes]:
+        """Answer Fill with encoded `FillResponse` messages."""
+        return self._stream(context, lambda: requests.fill_job(request, self._limits))
+
+    def fill_net(self, request: filler_pb2.FillNetRequest, context: grpc.ServicerContext) -> Iterator[bytes]:
+        """Answer FillNet with encoded `FillResponse` messages."""
+        return self._stream(context, lambda: requests.fill_net_job(request, self._limits))
+
+    def handlers(self) -> grpc.GenericRpcHandler:
+        """Return the handlers to register with a server.
+
+        The generated registration cannot be used for streams: its serializer expects message objects, and the frames
+        are encoded already.
+        """
+        return grpc.method_handlers_generic_handler(
+            SERVICE,
+            {
+                "ListFillers": grpc.unary_unary_rpc_method_handler(
+                    self.list_fillers,
+                    filler_pb2.ListFillersRequest.FromString,
+                    filler_pb2.ListFillersResponse.SerializeToString,
+                ),
+                "PlanNet": grpc.unary_unary_rpc_method_handler(
+                    self.plan_net,
+                    filler_pb2.PlanNetRequest.FromString,
+                    filler_pb2.PlanNetResponse.SerializeToString,
+                ),
+                "Fill": grpc.unary_stream_rpc_method_handler(self.fill, filler_pb2.FillRequest.FromString),
+                "FillNet": grpc.unary_stream_rpc_method_handler(self.fill_net, filler_pb2.FillNetRequest.FromString),
+            },
+        )
+
+    def _answer(self, context: grpc.ServicerContext, call: Callable[[], Message]) -> Message:
+        with _Translated(context):
+            self._check_ready()
+            return call()
+
+    def _stream(self, context: grpc.ServicerContext, job: Callable[[], Job]) -> Iterator[bytes]:
+        with _Translated(context):
+            self._check_ready()
+            if not self._streams.acquire(blocking=False):
+                raise LimitExceeded(
+                    f"over the limit streams={self._limits.streams}: that many streams are running",
+                    metadata={"limit": "streams", "value": str(self._limits.streams)},
+                )
+            try:
+                work = job()
+                for message in frames(work.sources, blob=work.blob, offset=work.offset):
+                    if not context.is_active():
+                        return
+                    yield message
+            finally:
+                self._streams.release()
+
+    def _check_ready(self) -> None:
+        if not self.ready.is_set():
+            raise Unavailable("the server is still compiling its kernels")
+
+
+class _Translated:
+    """Ends a call with the status of the error that leaves its block; nothing of the host reaches the client."""
+
+    def __init__(self, context: grpc.ServicerContext) -> None:
+        self._context = context
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: object) -> None:
+        if isinstance(error, FillerError):
+            status.abort(self._context, error)
+        elif isinstance(error, Exception) and self._context.is_active():
+            _log.error("a call failed", exc_info=error)
+            status.abort(self._context, ServiceError("the server failed; its log says how"))
