@@ -11,9 +11,9 @@ from dataclasses import dataclass
 
 import crc32c
 
-from caffe_filler import dtypes
 from caffe_filler.v1 import filler_pb2
-from filler_server.engine import BlobSource, Region
+from filler_server.engine.source import BlobSource
+from filler_server.service.replies import blob_header
 
 MESSAGE_BYTES = 1 << 20
 """Payload of one message; the throughput is best between 512 KiB and 2 MiB."""
@@ -95,7 +95,7 @@ def _lay_out(
 
     The alignment comes from varints longer than they need be, which every protobuf parser reads.
     """
-    header = _blob_header(source) if with_header else b""
+    header = blob_header(source).SerializeToString() if with_header else b""
     if header:
         header = _TAG_BLOB_HEADER + _varint(len(header)) + header
     tail = (_LAST if last else b"") + _TAG_DATA + _varint(length)
@@ -138,24 +138,6 @@ def _uninitialized_bytes(size: int) -> tuple[bytes, memoryview]:
     address = id(message) + _PAYLOAD_AT
     view: memoryview = ctypes.pythonapi.PyMemoryView_FromMemory(address, size, _PY_BUF_WRITE)
     return message, view
-
-
-def _blob_header(source: BlobSource) -> bytes:
-    header = filler_pb2.BlobHeader(
-        name=source.name, dtype=dtypes.to_wire(source.dtype), bytes=source.nbytes, owner=source.owner or ""
-    )
-    header.shape.dim.extend(source.shape)
-    if not source.region.is_whole:
-        header.region.CopyFrom(_region(source.region))
-    return header.SerializeToString()
-
-
-def _region(region: Region) -> filler_pb2.Region:
-    ranges = [
-        filler_pb2.Range(start=start, stop=start + length)
-        for start, length in zip(region.starts, region.shape, strict=True)
-    ]
-    return filler_pb2.Region(flat=ranges[0]) if region.is_flat else filler_pb2.Region(box=filler_pb2.Box(axes=ranges))
 
 
 def _varint(value: int) -> bytes:

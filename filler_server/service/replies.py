@@ -2,9 +2,12 @@
 
 from google.protobuf import text_format
 
+from caffe_filler import dtypes
 from caffe_filler.caffe.caffe_pb2 import FillerParameter
 from caffe_filler.errors import FillerError
 from caffe_filler.v1 import filler_pb2
+from filler_server.engine.region import Region
+from filler_server.engine.source import BlobSource
 from filler_server.fillers import fans, get_filler, registered
 from filler_server.net.plan import Blob, NetPlan, Shape
 
@@ -31,7 +34,22 @@ def plan_reply(plan: NetPlan) -> filler_pb2.PlanNetResponse:
         response.warnings.add(
             message=problem.message, line=problem.line or 0, column=problem.column or 0, layer=problem.layer or ""
         )
+    for layer in plan.layers:
+        for blob in layer.blobs:
+            if (error := _cannot_fill(blob)) is not None:
+                response.warnings.add(message=f"blob '{blob.name}': {error}", line=layer.line or 0, layer=layer.name)
     return response
+
+
+def blob_header(source: BlobSource) -> filler_pb2.BlobHeader:
+    """Return what a stream says of a blob before its first piece."""
+    header = filler_pb2.BlobHeader(
+        name=source.name, dtype=dtypes.to_wire(source.dtype), bytes=source.nbytes, owner=source.owner or ""
+    )
+    header.shape.dim.extend(source.shape)
+    if not source.region.is_whole:
+        header.region.CopyFrom(_region(source.region))
+    return header
 
 
 def _blob_plan(blob: Blob) -> filler_pb2.BlobPlan:
@@ -48,16 +66,21 @@ def _blob_plan(blob: Blob) -> filler_pb2.BlobPlan:
     entry.count = blob.count
     if shape:
         entry.fan_in, entry.fan_out = fans.fan_in(shape), fans.fan_out(shape)
-    if blob.given is None:
-        try:
-            filler = get_filler(blob.filler)
-            filler.check(shape)
-        except FillerError:
-            # A plan shows what a net says; that this blob cannot be filled is the answer of filling it.
-            return entry
-        moments = filler.moments(shape)
+    if blob.given is None and _cannot_fill(blob) is None:
+        moments = get_filler(blob.filler).moments(shape)
         entry.mean, entry.std = moments.mean, moments.std
     return entry
+
+
+def _cannot_fill(blob: Blob) -> FillerError | None:
+    """Return why a blob of known shape cannot be filled: a plan shows it, filling refuses it."""
+    if blob.shape is None or blob.count is None or blob.given is not None:
+        return None
+    try:
+        get_filler(blob.filler).check(tuple(dim for dim in blob.shape if dim is not None))
+    except FillerError as error:
+        return error
+    return None
 
 
 def _partial_shape(shape: Shape) -> filler_pb2.PartialShape:
@@ -70,3 +93,11 @@ def _default(name: str) -> str:
     message = FillerParameter()
     setattr(message, name, getattr(message, name))
     return text_format.MessageToString(message, as_one_line=True).split(": ", 1)[1].strip()
+
+
+def _region(region: Region) -> filler_pb2.Region:
+    ranges = [
+        filler_pb2.Range(start=start, stop=start + length)
+        for start, length in zip(region.starts, region.shape, strict=True)
+    ]
+    return filler_pb2.Region(flat=ranges[0]) if region.is_flat else filler_pb2.Region(box=filler_pb2.Box(axes=ranges))

@@ -1,19 +1,19 @@
 """Messages of the wire to calls of the library."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 from caffe_filler import dtypes
-from caffe_filler.errors import FieldViolation, FillerError, InvalidArgument, RegionError
+from caffe_filler.errors import FieldViolation, FillerError, InvalidArgument
 from caffe_filler.v1 import filler_pb2
-from filler_server.engine import BlobSource, FilledBlob, Region, net_sources
+from filler_server.engine.net import net_sources
+from filler_server.engine.region import Region
+from filler_server.engine.source import BlobSource, FilledBlob
 from filler_server.fillers import get_filler
-from filler_server.net.plan import NetPlan, Shape
-from filler_server.net.planner import plan_net
-from filler_server.prototxt.reader import read_net
 from filler_server.rng.philox import PhiloxStream
 from filler_server.service.limits import Limits
+from filler_server.service.planning import plan
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,18 +48,6 @@ def fill_job(request: filler_pb2.FillRequest, limits: Limits) -> Job:
             random = PhiloxStream(request.seed, spec.name)
             sources.append(FilledBlob(spec.name, get_filler(spec.filler), random, region, dtype, shape=shape))
     return _job(sources, request.start, limits)
-
-
-def plan(request: filler_pb2.PlanNetRequest, limits: Limits) -> NetPlan:
-    """Return the plan that a PlanNet asks for.
-
-    Raises:
-        FillerError: the net cannot be read or set up, or is over a limit.
-    """
-    limits.check("net_bytes", len(request.net))
-    document = read_net(request.net)
-    state = request.state if request.HasField("state") else None
-    return plan_net(document, state=state, inputs=_shapes(request.inputs), tops=_shapes(request.tops))
 
 
 def fill_net_job(request: filler_pb2.FillNetRequest, limits: Limits) -> Job:
@@ -102,16 +90,6 @@ def _region(region: filler_pb2.Region) -> Callable[[tuple[int, ...]], Region]:
 
 def _range(wire: filler_pb2.Range) -> tuple[int, int | None]:
     return wire.start, wire.stop if wire.HasField("stop") else None
-
-
-def _shapes(named: Iterable[filler_pb2.NamedShape]) -> dict[str, Shape]:
-    shapes: dict[str, Shape] = {}
-    for entry in named:
-        if any(dim < -1 for dim in entry.shape.dim):
-            raise RegionError(f"a dimension is -1 (unknown) or more. Received: {entry.name}={list(entry.shape.dim)}")
-        known = tuple(None if dim == -1 else dim for dim in entry.shape.dim)
-        shapes[entry.name] = None if entry.shape.unknown_rank else known
-    return shapes
 
 
 def _check_stream(value: int) -> None:

@@ -10,14 +10,14 @@ from google.protobuf.message import Message
 
 from caffe_filler.errors import FillerError, LimitExceeded, ServiceError, Unavailable
 from caffe_filler.v1 import filler_pb2
-from filler_server.service import replies, requests, status
+from filler_server.service import planning, replies, requests, status
 from filler_server.service.frames import frames
 from filler_server.service.limits import Limits
 from filler_server.service.requests import Job
 
 SERVICE = "caffe_filler.v1.FillerService"
 
-_Request = TypeVar("_Request", bound=Message)
+_Response = TypeVar("_Response", bound=Message)
 _log = logging.getLogger(__name__)
 
 
@@ -39,11 +39,9 @@ class FillerServicer:
         """Answer ListFillers."""
         return self._answer(context, replies.list_fillers)
 
-    def plan_net(
-        self, request: filler_pb2.PlanNetRequest, context: grpc.ServicerContext
-    ) -> filler_pb2.PlanNetResponse:
+    def plan_net(self, request: filler_pb2.PlanNetRequest, context: grpc.ServicerContext) -> filler_pb2.PlanNetResponse:
         """Answer PlanNet."""
-        return self._answer(context, lambda: replies.plan_reply(requests.plan(request, self._limits)))
+        return self._answer(context, lambda: replies.plan_reply(planning.plan(request, self._limits)))
 
     def fill(self, request: filler_pb2.FillRequest, context: grpc.ServicerContext) -> Iterator[bytes]:
         """Answer Fill with encoded `FillResponse` messages."""
@@ -77,7 +75,7 @@ class FillerServicer:
             },
         )
 
-    def _answer(self, context: grpc.ServicerContext, call: Callable[[], Message]) -> Message:
+    def _answer(self, context: grpc.ServicerContext, call: Callable[[], _Response]) -> _Response:
         with _Translated(context):
             self._check_ready()
             return call()

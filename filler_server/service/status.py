@@ -11,7 +11,7 @@ DOMAIN = "caffe_filler"
 
 _DETAILS_KEY = "grpc-status-details-bin"
 _MAX_VIOLATIONS = 32
-_MAX_MESSAGE = 2048
+_MAX_MESSAGE = 1024
 """Status and details travel as HTTP/2 headers, of which a client takes 8 KiB."""
 
 
@@ -21,7 +21,9 @@ def abort(context: grpc.ServicerContext, error: FillerError) -> None:
     message = _shorten(str(error))
     status = status_pb2.Status(code=code.value[0], message=message)
     metadata = {key: _shorten(value) for key, value in error.metadata.items()}
-    status.details.append(_pack(error_details_pb2.ErrorInfo(reason=type(error).__name__, domain=DOMAIN, metadata=metadata)))
+    status.details.append(
+        _pack(error_details_pb2.ErrorInfo(reason=type(error).__name__, domain=DOMAIN, metadata=metadata))
+    )
     if error.violations:
         request = error_details_pb2.BadRequest()
         room = _MAX_MESSAGE

@@ -1,6 +1,6 @@
 """The data types of blobs: their names on the wire, on the command line, in NumPy."""
 
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 import ml_dtypes
 import numpy as np
@@ -10,7 +10,7 @@ from caffe_filler.v1 import filler_pb2
 
 DTypeLike: TypeAlias = str | np.dtype[Any] | type[Any]
 
-_WIRE: dict[int, np.dtype[Any]] = {
+_WIRE: dict[filler_pb2.DType, np.dtype[Any]] = {
     filler_pb2.FLOAT32: np.dtype(np.float32),
     filler_pb2.FLOAT64: np.dtype(np.float64),
     filler_pb2.FLOAT16: np.dtype(np.float16),
@@ -28,12 +28,12 @@ def from_wire(value: int) -> np.dtype[Any]:
         InvalidArgument: the number is none of the enum's.
     """
     try:
-        return _WIRE[value]
+        return _WIRE[cast(filler_pb2.DType, value)]
     except KeyError:
         raise _unknown(str(value), ", ".join(filler_pb2.DType.keys())) from None
 
 
-def to_wire(dtype: DTypeLike) -> int:
+def to_wire(dtype: DTypeLike) -> filler_pb2.DType:
     """Return the `DType` of anything that names one: "f32", "float32", np.float32, a dtype.
 
     Raises:

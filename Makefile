@@ -1,0 +1,48 @@
+# The commands of this project. Each sets up what it needs; a fresh machine needs Python >= 3.11 and make.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/ready
+RUN := build/run
+
+.PHONY: help run test lint types protos wheel clean
+.DEFAULT_GOAL := help
+
+help:  ## Show these commands.
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 8
+
+$(READY): pyproject.toml .ci/constraints.txt protos/build_hook.py protos/caffe_filler/caffe/caffe.proto protos/caffe_filler/v1/filler.proto
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint .ci/constraints.txt --upgrade pip
+	$(BIN)/python -m pip install --quiet --constraint .ci/constraints.txt --editable '.[all]' --group dev
+	@touch $@
+
+run: $(READY)  ## Serve on a local socket and stream CaffeNet (61 M parameters) from there into a file.
+	@mkdir -p $(RUN); set -eu; \
+	$(BIN)/filler serve --listen unix:$(RUN)/filler.sock & server=$$!; \
+	trap 'kill -TERM $$server 2>/dev/null; wait $$server' EXIT; \
+	until $(BIN)/filler fillers --server unix:$(RUN)/filler.sock >$(RUN)/fillers.txt 2>&1; do kill -0 $$server; done; \
+	$(BIN)/filler init tests/nets/caffenet.prototxt --input data=256,3,227,227 --seed 1701 \
+		--server unix:$(RUN)/filler.sock -o $(RUN)/caffenet.safetensors
+
+test: $(READY)  ## Run the tests.
+	$(BIN)/python -m pytest
+
+lint: $(READY)  ## Check style and formatting.
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(READY)  ## Check types, strictly.
+	$(BIN)/mypy
+
+protos: $(READY)  ## Generate the message classes anew.
+	$(BIN)/python protos/build_hook.py
+
+wheel: $(READY)  ## Build the wheel into dist/.
+	$(BIN)/python -m build --wheel --outdir dist .
+
+clean:  ## Remove what was built, the environment included.
+	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+	find protos -name '*_pb2*' -delete

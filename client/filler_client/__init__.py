@@ -1,0 +1,29 @@
+"""Clients of the filler service: remote, embedded in this process, and asynchronous.
+
+from filler_client import FillerClient
+
+client = FillerClient("localhost:50051")    # or FillerClient.embedded()
+weight = client.fill('type: "msra"', (64, 3, 7, 7), seed=1701, region=np.s_[0:32, :])
+for name, weight in client.fill_net(Path("train_val.prototxt"), seed=1701):
+    ...
+"""
+
+from filler_client._async import AsyncFillerClient
+from filler_client._backend import Piece
+from filler_client._client import FillerClient
+from filler_client._requests import FillerLike, Flat, NetLike, PartialShape, Phase, RegionLike, Selection
+from filler_client._retry import RetryPolicy
+
+__all__ = [
+    "AsyncFillerClient",
+    "FillerClient",
+    "FillerLike",
+    "Flat",
+    "NetLike",
+    "PartialShape",
+    "Phase",
+    "Piece",
+    "RegionLike",
+    "RetryPolicy",
+    "Selection",
+]

@@ -1,0 +1,176 @@
+"""The client for asyncio programs."""
+
+import asyncio
+import copy
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from types import TracebackType
+from typing import Any, TypeVar
+
+import grpc
+import grpc.aio
+from google.protobuf.message import Message
+from numpy.typing import NDArray
+
+from caffe_filler import dtypes
+from caffe_filler.errors import FillerError
+from caffe_filler.v1 import filler_pb2
+from filler_client import _requests
+from filler_client._backend import Piece, StreamRequest, array_bytes, check_array, new_array
+from filler_client._errors import from_rpc
+from filler_client._remote import CHANNEL_OPTIONS, SERVICE, parse_targets
+from filler_client._requests import FillerLike, NetLike, PartialShape, Phase, RegionLike, Selection
+from filler_client._resume import StreamPosition
+from filler_client._retry import Attempts, RetryPolicy
+
+_Response = TypeVar("_Response", bound=Message)
+
+
+class AsyncFillerClient:
+    """The remote `FillerClient` with coroutines and asynchronous iterators; the arguments are the same.
+
+    Example:
+        async with AsyncFillerClient("localhost:50051") as client:
+            async for name, weight in client.fill_net(Path("train_val.prototxt"), seed=1701):
+                ...
+    """
+
+    def __init__(
+        self, target: str | Sequence[str], *, timeout: float | None = None, retry: RetryPolicy | None = None
+    ) -> None:
+        self._targets = parse_targets(target)
+        self._timeout = timeout
+        self._policy = retry or RetryPolicy()
+        self._channels: dict[str, grpc.aio.Channel] = {}
+        self._current = 0
+
+    async def list_fillers(self) -> filler_pb2.ListFillersResponse:
+        """Return the fillers with the fields that each reads and their defaults."""
+        return await self._call(
+            "ListFillers", filler_pb2.ListFillersRequest(), filler_pb2.ListFillersResponse.FromString
+        )
+
+    async def fill(
+        self,
+        filler: FillerLike,
+        shape: Sequence[int],
+        *,
+        seed: int = 0,
+        name: str = "",
+        dtype: dtypes.DTypeLike = "float32",
+        region: RegionLike | None = None,
+        out: NDArray[Any] | None = None,
+    ) -> NDArray[Any]:
+        """Return a blob, or a region of one; see `FillerClient.fill`."""
+        request = _requests.fill_request(filler, shape, seed=seed, name=name, dtype=dtype, region=region)
+        ((_, array),) = [entry async for entry in self._arrays(request, {} if out is None else {name: out})]
+        return array
+
+    async def plan_net(
+        self,
+        net: NetLike,
+        *,
+        phase: Phase = "TRAIN",
+        level: int = 0,
+        stages: Sequence[str] = (),
+        inputs: Mapping[str, PartialShape] | None = None,
+        tops: Mapping[str, PartialShape] | None = None,
+    ) -> filler_pb2.PlanNetResponse:
+        """Return the layers of a net with every shape and learnable blob; see `FillerClient.plan_net`."""
+        request = _requests.plan_request(net, phase=phase, level=level, stages=stages, inputs=inputs, tops=tops)
+        return await self._call("PlanNet", request, filler_pb2.PlanNetResponse.FromString)
+
+    def fill_net(
+        self,
+        net: NetLike,
+        *,
+        phase: Phase = "TRAIN",
+        level: int = 0,
+        stages: Sequence[str] = (),
+        inputs: Mapping[str, PartialShape] | None = None,
+        tops: Mapping[str, PartialShape] | None = None,
+        seed: int = 0,
+        dtype: dtypes.DTypeLike = "float32",
+        blobs: Selection | None = None,
+        out: Mapping[str, NDArray[Any]] | None = None,
+    ) -> AsyncIterator[tuple[str, NDArray[Any]]]:
+        """Yield name and array of each learnable blob; see `FillerClient.fill_net`."""
+        plan = _requests.plan_request(net, phase=phase, level=level, stages=stages, inputs=inputs, tops=tops)
+        return self._arrays(_requests.fill_net_request(plan, seed=seed, dtype=dtype, blobs=blobs), out or {})
+
+    async def pieces(self, request: StreamRequest) -> AsyncIterator[Piece]:
+        """Yield the bytes of a stream piece by piece; see `FillerClient.pieces`."""
+        attempts = Attempts(self._policy, self._timeout)
+        position = StreamPosition()
+        sent = copy.deepcopy(request)
+        method = "Fill" if isinstance(request, filler_pb2.FillRequest) else "FillNet"
+        while True:
+            position.set_start(sent)
+            target, channel = self._channel()
+            call = channel.unary_stream(f"/{SERVICE}/{method}", type(sent).SerializeToString)(
+                sent, timeout=attempts.remaining
+            )
+            try:
+                async for message in call:
+                    for piece in position.pieces(message):
+                        attempts.progressed()
+                        yield piece
+                position.check_complete()
+            except grpc.RpcError as error:
+                await self._wait(attempts, from_rpc(error, target))
+            except FillerError as error:
+                await self._wait(attempts, error)
+            else:
+                return
+            finally:
+                call.cancel()
+
+    async def close(self) -> None:
+        """Close the connections."""
+        for channel in self._channels.values():
+            await channel.close()
+        self._channels.clear()
+
+    async def __aenter__(self) -> "AsyncFillerClient":
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def _arrays(
+        self, request: StreamRequest, out: Mapping[str, NDArray[Any]]
+    ) -> AsyncIterator[tuple[str, NDArray[Any]]]:
+        array: NDArray[Any] | None = None
+        memory = memoryview(b"")
+        async for piece in self.pieces(request):
+            name = piece.header.name
+            if array is None:
+                array = check_array(out[name], piece.header) if name in out else new_array(piece.header)
+                memory = array_bytes(array)
+            memory[piece.offset : piece.offset + len(piece.data)] = piece.data
+            if piece.last:
+                yield name, array
+                array = None
+
+    async def _call(self, method: str, request: Message, parse: Callable[[bytes], _Response]) -> _Response:
+        attempts = Attempts(self._policy, self._timeout)
+        while True:
+            target, channel = self._channel()
+            call = channel.unary_unary(f"/{SERVICE}/{method}", type(request).SerializeToString, parse)
+            try:
+                response: _Response = await call(request, timeout=attempts.remaining)
+            except grpc.RpcError as error:
+                await self._wait(attempts, from_rpc(error, target))
+            else:
+                return response
+
+    async def _wait(self, attempts: Attempts, error: FillerError) -> None:
+        await asyncio.sleep(attempts.failed(error))
+        self._current += 1
+
+    def _channel(self) -> tuple[str, grpc.aio.Channel]:
+        target = self._targets[self._current % len(self._targets)]
+        if target not in self._channels:
+            self._channels[target] = grpc.aio.insecure_channel(target, options=CHANNEL_OPTIONS)
+        return target, self._channels[target]

@@ -1,0 +1,100 @@
+"""What the clients stand on: a server somewhere, or the library in this process."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from caffe_filler import dtypes
+from caffe_filler.errors import InvalidArgument
+from caffe_filler.v1 import filler_pb2
+
+StreamRequest: TypeAlias = filler_pb2.FillRequest | filler_pb2.FillNetRequest
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """Consecutive bytes of one blob.
+
+    Attributes:
+        header: name, shape, region, dtype and length of the blob.
+        offset: byte within the blob's region at which `data` belongs.
+        data: little-endian values; valid until the next piece is asked for.
+        last: ends the blob.
+    """
+
+    header: filler_pb2.BlobHeader
+    offset: int
+    data: memoryview
+    last: bool
+
+
+Allocate: TypeAlias = Callable[[filler_pb2.BlobHeader], NDArray[Any]]
+"""Gives the array into which a blob is received, of the shape and dtype of its region."""
+
+
+class Backend(Protocol):
+    """The calls of the service, with streams as pieces or straight into arrays."""
+
+    def list_fillers(self, timeout: float | None) -> filler_pb2.ListFillersResponse:
+        """ListFillers."""
+        ...
+
+    def plan_net(self, request: filler_pb2.PlanNetRequest, timeout: float | None) -> filler_pb2.PlanNetResponse:
+        """PlanNet."""
+        ...
+
+    def pieces(self, request: StreamRequest, timeout: float | None) -> Iterator[Piece]:
+        """Fill or FillNet, piece by piece, complete or an error."""
+        ...
+
+    def arrays(
+        self, request: StreamRequest, allocate: Allocate, timeout: float | None
+    ) -> Iterator[tuple[str, NDArray[Any]]]:
+        """Fill or FillNet, blob by blob, each into the array that `allocate` gives for it."""
+        ...
+
+    def close(self) -> None:
+        """Free what the backend holds."""
+        ...
+
+
+def region_shape(header: filler_pb2.BlobHeader) -> tuple[int, ...]:
+    """Return the shape of what the header announces: the blob's, or its region's."""
+    kind = header.region.WhichOneof("kind")
+    if kind is None:
+        return tuple(header.shape.dim)
+    axes = [header.region.flat] if kind == "flat" else list(header.region.box.axes)
+    return tuple(axis.stop - axis.start for axis in axes)
+
+
+def new_array(header: filler_pb2.BlobHeader) -> NDArray[Any]:
+    """Return a new array for the header."""
+    return np.empty(region_shape(header), dtypes.from_wire(header.dtype))
+
+
+def check_array(array: NDArray[Any], header: filler_pb2.BlobHeader) -> NDArray[Any]:
+    """Return a caller's array when the blob can be received into it.
+
+    Raises:
+        InvalidArgument: another shape or dtype, not C-contiguous, or read-only.
+    """
+    shape, dtype = region_shape(header), dtypes.from_wire(header.dtype)
+    if array.shape != shape or array.dtype != dtype:
+        raise InvalidArgument(
+            f"blob '{header.name}' needs an array of shape {list(shape)} and dtype {dtype}. "
+            f"Received: shape={list(array.shape)}, dtype={array.dtype}"
+        )
+    if not (array.flags.c_contiguous and array.flags.writeable):
+        raise InvalidArgument(
+            f"blob '{header.name}' needs a writable C-contiguous array. "
+            f"Received: writeable={array.flags.writeable}, c_contiguous={array.flags.c_contiguous}"
+        )
+    return array
+
+
+def array_bytes(array: NDArray[Any]) -> memoryview:
+    """Return the memory of a C-contiguous array."""
+    return array.reshape(-1).view(np.uint8).data

@@ -1,0 +1,204 @@
+"""The client: one interface over a server and over the library in this process."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from types import TracebackType
+from typing import Any
+
+from numpy.typing import NDArray
+
+from caffe_filler import dtypes
+from caffe_filler.v1 import filler_pb2
+from filler_client import _requests
+from filler_client._backend import Allocate, Backend, Piece, check_array, new_array
+from filler_client._embedded import EmbeddedBackend
+from filler_client._remote import RemoteBackend
+from filler_client._requests import FillerLike, NetLike, PartialShape, Phase, RegionLike, Selection
+from filler_client._retry import RetryPolicy
+
+
+class FillerClient:
+    """Fills blobs and nets, on a server or in this process.
+
+    A broken connection is not noticed: the stream goes on at the byte where it broke, on another server where several
+    are given. Every byte is checked. What is returned is complete, or an error of `caffe_filler.errors` is raised.
+
+    Args:
+        target: address of a server (`host:port`, `unix:path`, `dns:///name:port`), or several, as a sequence or with
+            commas between them.
+        timeout: seconds that any one call may take in all, retries included; None: no limit.
+        retry: how long to try when no server answers.
+
+    Example:
+        >>> with FillerClient.embedded() as client:
+        ...     weight = client.fill('type: "msra"', (64, 3, 7, 7), seed=1701)
+        >>> weight.shape, weight.dtype
+        ((64, 3, 7, 7), dtype('float32'))
+    """
+
+    def __init__(
+        self, target: str | Sequence[str], *, timeout: float | None = None, retry: RetryPolicy | None = None
+    ) -> None:
+        self._backend: Backend = RemoteBackend(target, retry or RetryPolicy())
+        self._timeout = timeout
+
+    @classmethod
+    def embedded(cls) -> "FillerClient":
+        """Return a client that computes in this process; it needs the extra `server`."""
+        client = cls.__new__(cls)
+        client._backend = EmbeddedBackend()
+        client._timeout = None
+        return client
+
+    def list_fillers(self) -> filler_pb2.ListFillersResponse:
+        """Return the fillers with the fields that each reads and their defaults."""
+        return self._backend.list_fillers(self._timeout)
+
+    def fill(
+        self,
+        filler: FillerLike,
+        shape: Sequence[int],
+        *,
+        seed: int = 0,
+        name: str = "",
+        dtype: dtypes.DTypeLike = "float32",
+        region: RegionLike | None = None,
+        out: NDArray[Any] | None = None,
+    ) -> NDArray[Any]:
+        """Return a blob, or a region of one.
+
+        Args:
+            filler: a FillerParameter, its prototxt, or the name of a type.
+            shape: shape of the whole blob.
+            seed: 0 to 2**64 - 1.
+            name: selects the random numbers; in a net it is `<layer>/<blob index>`.
+            dtype: float32, float64, float16 or bfloat16.
+            region: the part that is wanted: `Flat(start, stop)`, or slices as in `np.s_[0:32, :]`.
+            out: a C-contiguous array of the region's shape and this dtype to receive into.
+
+        Returns:
+            `out`, or a new array of the region's shape.
+
+        Raises:
+            FillerError: one of the tree in `caffe_filler.errors`.
+        """
+        request = _requests.fill_request(filler, shape, seed=seed, name=name, dtype=dtype, region=region)
+        ((_, array),) = self._backend.arrays(request, _allocate({} if out is None else {name: out}), self._timeout)
+        return array
+
+    def plan_net(
+        self,
+        net: NetLike,
+        *,
+        phase: Phase = "TRAIN",
+        level: int = 0,
+        stages: Sequence[str] = (),
+        inputs: Mapping[str, PartialShape] | None = None,
+        tops: Mapping[str, PartialShape] | None = None,
+    ) -> filler_pb2.PlanNetResponse:
+        """Return the layers of a net with every shape and every learnable blob; generates nothing.
+
+        Args:
+            net: prototxt text, the bytes or path of a file, or a NetParameter.
+            phase: TRAIN or TEST, as layers include and exclude by it.
+            level: level of the net's state.
+            stages: stages of the net's state.
+            inputs: shapes of data tops that the net itself does not know.
+            tops: shapes of tops of layer types that the planner does not know.
+
+        Raises:
+            FillerError: one of the tree in `caffe_filler.errors`.
+            OSError: the file cannot be read.
+        """
+        return self.plan(_requests.plan_request(net, phase=phase, level=level, stages=stages, inputs=inputs, tops=tops))
+
+    def fill_net(
+        self,
+        net: NetLike,
+        *,
+        phase: Phase = "TRAIN",
+        level: int = 0,
+        stages: Sequence[str] = (),
+        inputs: Mapping[str, PartialShape] | None = None,
+        tops: Mapping[str, PartialShape] | None = None,
+        seed: int = 0,
+        dtype: dtypes.DTypeLike = "float32",
+        blobs: Selection | None = None,
+        out: Mapping[str, NDArray[Any]] | None = None,
+    ) -> Iterator[tuple[str, NDArray[Any]]]:
+        """Yield name and array of each learnable blob, in the order of the plan or of `blobs`.
+
+        Args:
+            net: as in `plan_net`, like the arguments up to `tops`.
+            phase: see `plan_net`.
+            level: see `plan_net`.
+            stages: see `plan_net`.
+            inputs: see `plan_net`.
+            tops: see `plan_net`.
+            seed: 0 to 2**64 - 1.
+            dtype: float32, float64, float16 or bfloat16.
+            blobs: names `<layer>/<index>`, or a mapping from names to regions (None: the whole blob).
+            out: arrays to receive into, by name; new ones are made for the others.
+
+        Raises:
+            FillerError: one of the tree in `caffe_filler.errors`; what was yielded before is complete.
+            OSError: the file cannot be read.
+        """
+        plan = _requests.plan_request(net, phase=phase, level=level, stages=stages, inputs=inputs, tops=tops)
+        request = _requests.fill_net_request(plan, seed=seed, dtype=dtype, blobs=blobs)
+        return self._backend.arrays(request, _allocate(out or {}), self._timeout)
+
+    def init_net(
+        self,
+        net: NetLike,
+        *,
+        phase: Phase = "TRAIN",
+        level: int = 0,
+        stages: Sequence[str] = (),
+        inputs: Mapping[str, PartialShape] | None = None,
+        tops: Mapping[str, PartialShape] | None = None,
+        seed: int = 0,
+        dtype: dtypes.DTypeLike = "float32",
+        blobs: Selection | None = None,
+    ) -> dict[str, NDArray[Any]]:
+        """Return all learnable blobs of a net by name; the arguments are those of `fill_net`."""
+        filled = self.fill_net(
+            net,
+            phase=phase,
+            level=level,
+            stages=stages,
+            inputs=inputs,
+            tops=tops,
+            seed=seed,
+            dtype=dtype,
+            blobs=blobs,
+        )
+        return dict(filled)
+
+    def plan(self, request: filler_pb2.PlanNetRequest) -> filler_pb2.PlanNetResponse:
+        """Return the answer to a request for a plan, for a caller that goes on with the same request."""
+        return self._backend.plan_net(request, self._timeout)
+
+    def pieces(self, request: filler_pb2.FillRequest | filler_pb2.FillNetRequest) -> Iterator[Piece]:
+        """Yield the bytes of a stream piece by piece, for a caller that writes them on and keeps no array.
+
+        Raises:
+            FillerError: one of the tree in `caffe_filler.errors`.
+        """
+        return self._backend.pieces(request, self._timeout)
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._backend.close()
+
+    def __enter__(self) -> "FillerClient":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def _allocate(out: Mapping[str, NDArray[Any]]) -> Allocate:
+    """Give the caller's arrays where there are some, else new ones."""
+    return lambda header: check_array(out[header.name], header) if header.name in out else new_array(header)

@@ -1,0 +1,76 @@
+"""The service without a server: the library in this process, behind the interface of the remote backend."""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from caffe_filler.errors import Unavailable
+from caffe_filler.v1 import filler_pb2
+from filler_client._backend import Allocate, Piece, StreamRequest
+
+if TYPE_CHECKING:
+    from filler_server.service.requests import Job
+
+_PIECE_BYTES = 4 << 20
+"""Large enough to share among threads, small enough for the cache that the reader finds it in."""
+
+
+class EmbeddedBackend:
+    """Translates requests exactly as a server does, and computes into the caller's arrays."""
+
+    def list_fillers(self, timeout: float | None) -> filler_pb2.ListFillersResponse:
+        """Answer ListFillers."""
+        from filler_server.service import replies
+
+        return replies.list_fillers()
+
+    def plan_net(self, request: filler_pb2.PlanNetRequest, timeout: float | None) -> filler_pb2.PlanNetResponse:
+        """Answer PlanNet; needs no Numba."""
+        from filler_server.service import planning, replies
+        from filler_server.service.limits import Limits
+
+        return replies.plan_reply(planning.plan(request, Limits()))
+
+    def pieces(self, request: StreamRequest, timeout: float | None) -> Iterator[Piece]:
+        """Compute piece by piece in one buffer."""
+        from filler_server.service.replies import blob_header
+
+        buffer = np.empty(_PIECE_BYTES, np.uint8).data
+        for source in _job(request).sources:
+            header = blob_header(source)
+            for offset in range(0, max(source.nbytes, 1), _PIECE_BYTES):
+                data = buffer[: min(_PIECE_BYTES, source.nbytes - offset)]
+                source.read_bytes(offset, data)
+                yield Piece(header, offset, data, offset + len(data) == source.nbytes)
+
+    def arrays(
+        self, request: StreamRequest, allocate: Allocate, timeout: float | None
+    ) -> Iterator[tuple[str, NDArray[Any]]]:
+        """Compute each blob in its array."""
+        from filler_server.service.replies import blob_header
+
+        for source in _job(request).sources:
+            array = allocate(blob_header(source))
+            source.read(0, array.reshape(-1))
+            yield source.name, array
+
+    def close(self) -> None:
+        """Do nothing: there is nothing to free."""
+
+
+def _job(request: StreamRequest) -> "Job":
+    try:
+        from filler_server.service import requests
+    except ModuleNotFoundError as error:
+        if error.name not in ("numba", "llvmlite"):
+            raise
+        raise Unavailable(
+            "computing weights in this process needs Numba: pip install 'caffe-filler[server]', or name a server"
+        ) from None
+    from filler_server.service.limits import Limits
+
+    if isinstance(request, filler_pb2.FillRequest):
+        return requests.fill_job(request, Limits())
+    return requests.fill_net_job(request, Limits())

@@ -1,0 +1,62 @@
+"""Statuses of gRPC to the errors that the library itself raises."""
+
+from typing import Any
+
+import grpc
+from google.rpc import error_details_pb2, status_pb2
+
+from caffe_filler import errors
+from caffe_filler.errors import FieldViolation, FillerError
+
+_DOMAIN = "caffe_filler"
+_BY_STATUS: dict[str, type[FillerError]] = {
+    kind.status: kind
+    for kind in (
+        errors.InvalidArgument,
+        errors.NotFound,
+        errors.LimitExceeded,
+        errors.Unavailable,
+        errors.DeadlineExceeded,
+        errors.Cancelled,
+        errors.DataLoss,
+    )
+}
+_TRANSPORT = frozenset({"UNAVAILABLE", "CANCELLED", "INTERNAL", "UNKNOWN"})
+"""What gRPC itself answers, depending on the moment, when a connection breaks or a server is killed."""
+
+
+def from_rpc(error: Any, target: str) -> FillerError:
+    """Return the error that a failed call stands for.
+
+    `error` is the `grpc.RpcError` of a finished call (also of `grpc.aio`). What the transport answers, and not a
+    server, becomes Unavailable.
+    """
+    code: grpc.StatusCode = error.code()
+    text: str = error.details() or code.name
+    info, violations = _details(error.trailing_metadata() or ())
+    if info is None and code.name in _TRANSPORT:
+        return errors.Unavailable(f"{target}: {text}")
+    kind = getattr(errors, info.reason, None) if info is not None else None
+    if not (isinstance(kind, type) and issubclass(kind, FillerError)):
+        kind = _BY_STATUS.get(code.name)
+    if kind is None:
+        return errors.ServiceError(f"{target}: {code.name}: {text}", code=code.name)
+    # The classes have constructors of their own, which word their message; here it is worded already.
+    restored = kind.__new__(kind, text)
+    FillerError.__init__(restored, text, violations=violations, metadata=dict(info.metadata) if info else {})
+    return restored
+
+
+def _details(metadata: Any) -> tuple[error_details_pb2.ErrorInfo | None, list[FieldViolation]]:
+    found: error_details_pb2.ErrorInfo | None = None
+    violations: list[FieldViolation] = []
+    for key, value in metadata:
+        if key != "grpc-status-details-bin":
+            continue
+        for detail in status_pb2.Status.FromString(value).details:
+            info, request = error_details_pb2.ErrorInfo(), error_details_pb2.BadRequest()
+            if detail.Unpack(info) and info.domain == _DOMAIN:
+                found = info
+            elif detail.Unpack(request):
+                violations = [FieldViolation(entry.field, entry.description) for entry in request.field_violations]
+    return found, violations

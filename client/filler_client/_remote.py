@@ -1,0 +1,140 @@
+"""The service behind one or several addresses; a stream goes on where it broke, on whichever answers."""
+
+import copy
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, TypeVar
+
+import grpc
+from google.protobuf.message import Message
+from numpy.typing import NDArray
+
+from caffe_filler.errors import FillerError, InvalidArgument
+from caffe_filler.v1 import filler_pb2
+from filler_client._backend import Allocate, Piece, StreamRequest, array_bytes
+from filler_client._errors import from_rpc
+from filler_client._resume import StreamPosition
+from filler_client._retry import Attempts, RetryPolicy
+
+SERVICE = "caffe_filler.v1.FillerService"
+
+CHANNEL_OPTIONS = (
+    ("grpc.max_receive_message_length", 64 << 20),
+    ("grpc.max_send_message_length", -1),
+    # gRPC's own pauses between connections are far longer than those of a client with other replicas to ask.
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.max_reconnect_backoff_ms", 2000),
+    ("grpc.keepalive_time_ms", 60_000),
+    ("grpc.keepalive_timeout_ms", 20_000),
+)
+
+_Response = TypeVar("_Response", bound=Message)
+
+
+def parse_targets(target: str | Sequence[str]) -> list[str]:
+    """Return the addresses of a target: one, several, or several with commas between them.
+
+    Raises:
+        InvalidArgument: there is none.
+    """
+    parts = target.split(",") if isinstance(target, str) else list(target)
+    targets = [part.strip() for part in parts if part.strip()]
+    if not targets:
+        raise InvalidArgument(f"a client needs the address of a server. Received: target={target!r}")
+    return targets
+
+
+class RemoteBackend:
+    """One channel for each target, opened when it is first needed."""
+
+    def __init__(self, target: str | Sequence[str], policy: RetryPolicy) -> None:
+        self._targets = parse_targets(target)
+        self._policy = policy
+        self._channels: dict[str, grpc.Channel] = {}
+        self._current = 0
+
+    def list_fillers(self, timeout: float | None) -> filler_pb2.ListFillersResponse:
+        """Call ListFillers."""
+        return self._call(
+            "ListFillers", filler_pb2.ListFillersRequest(), filler_pb2.ListFillersResponse.FromString, timeout
+        )
+
+    def plan_net(self, request: filler_pb2.PlanNetRequest, timeout: float | None) -> filler_pb2.PlanNetResponse:
+        """Call PlanNet."""
+        return self._call("PlanNet", request, filler_pb2.PlanNetResponse.FromString, timeout)
+
+    def pieces(self, request: StreamRequest, timeout: float | None) -> Iterator[Piece]:
+        """Call Fill or FillNet, as often as it takes to get every byte once."""
+        attempts = Attempts(self._policy, timeout)
+        position = StreamPosition()
+        sent = copy.deepcopy(request)
+        while True:
+            position.set_start(sent)
+            target, channel = self._channel()
+            call = _stream(channel, sent)(sent, timeout=attempts.remaining)
+            try:
+                for message in call:
+                    for piece in position.pieces(message):
+                        attempts.progressed()
+                        yield piece
+                position.check_complete()
+            except grpc.RpcError as error:
+                self._wait(attempts, from_rpc(error, target))
+            except FillerError as error:
+                self._wait(attempts, error)
+            else:
+                return
+            finally:
+                call.cancel()
+
+    def arrays(
+        self, request: StreamRequest, allocate: Allocate, timeout: float | None
+    ) -> Iterator[tuple[str, NDArray[Any]]]:
+        """Receive each blob into its array."""
+        array: NDArray[Any] | None = None
+        memory = memoryview(b"")
+        for piece in self.pieces(request, timeout):
+            if array is None:
+                array = allocate(piece.header)
+                memory = array_bytes(array)
+            memory[piece.offset : piece.offset + len(piece.data)] = piece.data
+            if piece.last:
+                yield piece.header.name, array
+                array = None
+
+    def close(self) -> None:
+        """Close the channels."""
+        for channel in self._channels.values():
+            channel.close()
+        self._channels.clear()
+
+    def _call(
+        self, method: str, request: Message, parse: Callable[[bytes], _Response], timeout: float | None
+    ) -> _Response:
+        attempts = Attempts(self._policy, timeout)
+        while True:
+            target, channel = self._channel()
+            call = channel.unary_unary(f"/{SERVICE}/{method}", type(request).SerializeToString, parse)
+            try:
+                response: _Response = call(request, timeout=attempts.remaining)
+            except grpc.RpcError as error:
+                self._wait(attempts, from_rpc(error, target))
+            else:
+                return response
+
+    def _wait(self, attempts: Attempts, error: FillerError) -> None:
+        time.sleep(attempts.failed(error))
+        self._current += 1
+
+    def _channel(self) -> tuple[str, grpc.Channel]:
+        target = self._targets[self._current % len(self._targets)]
+        if target not in self._channels:
+            options = [*CHANNEL_OPTIONS, (grpc.experimental.ChannelOptions.SingleThreadedUnaryStream, 1)]
+            self._channels[target] = grpc.insecure_channel(target, options=options)
+        return target, self._channels[target]
+
+
+def _stream(channel: grpc.Channel, request: StreamRequest) -> grpc.UnaryStreamMultiCallable:
+    """The call for this kind of request; its messages stay bytes."""
+    method = "Fill" if isinstance(request, filler_pb2.FillRequest) else "FillNet"
+    return channel.unary_stream(f"/{SERVICE}/{method}", type(request).SerializeToString)

@@ -1,0 +1,199 @@
+"""What a caller says in Python to messages of the wire."""
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, TypeAlias
+
+import numpy as np
+from google.protobuf import text_format
+
+from caffe_filler import dtypes
+from caffe_filler.caffe.caffe_pb2 import TEST, TRAIN, BlobShape, FillerParameter, NetParameter, NetState
+from caffe_filler.errors import InvalidArgument, PrototxtError, RegionError, ShapeError
+from caffe_filler.v1 import filler_pb2
+
+Phase: TypeAlias = Literal["TRAIN", "TEST"]
+
+FillerLike: TypeAlias = FillerParameter | str
+"""A FillerParameter, its prototxt (`'type: "msra" variance_norm: FAN_OUT'`), or the name of a type alone."""
+
+NetLike: TypeAlias = str | bytes | os.PathLike[str] | NetParameter
+"""Prototxt as a string, prototxt or binary as bytes, the path of a file with either, or a message."""
+
+PartialShape: TypeAlias = Sequence[int | None]
+"""A shape with None where a dimension is not known."""
+
+MAX_SEED = 2**64 - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Flat:
+    """The elements start <= i < stop of a blob in C order: what a flat-sharding rank holds."""
+
+    start: int = 0
+    stop: int | None = None
+
+
+RegionLike: TypeAlias = Flat | Sequence[slice | tuple[int, int | None]]
+"""A flat range, or one slice or (start, stop) per axis; slices may be open and have no step."""
+
+Selection: TypeAlias = Iterable[str] | Mapping[str, RegionLike | None]
+"""Names of blobs, or names with the region wanted of each (None: the whole blob)."""
+
+
+def filler_parameter(filler: FillerLike) -> FillerParameter:
+    """Return the message.
+
+    Raises:
+        PrototxtError: the text is no FillerParameter.
+    """
+    if isinstance(filler, FillerParameter):
+        return filler
+    if filler.isidentifier():
+        return FillerParameter(type=filler)
+    try:
+        return text_format.Parse(filler, FillerParameter())
+    except text_format.ParseError as error:
+        # protobuf puts the place in front of the message.
+        text = str(error).split(" : ", 1)[-1]
+        raise PrototxtError(f"{text} Received: {filler!r}", line=error.GetLine(), column=error.GetColumn()) from None
+
+
+def net_bytes(net: NetLike) -> bytes:
+    """Return the net as the bytes of a file.
+
+    Raises:
+        OSError: the file cannot be read.
+    """
+    if isinstance(net, NetParameter):
+        return net.SerializeToString()
+    if isinstance(net, str):
+        return net.encode()
+    return bytes(net) if isinstance(net, bytes | bytearray | memoryview) else Path(net).read_bytes()
+
+
+def plan_request(
+    net: NetLike,
+    *,
+    phase: Phase = "TRAIN",
+    level: int = 0,
+    stages: Sequence[str] = (),
+    inputs: Mapping[str, PartialShape] | None = None,
+    tops: Mapping[str, PartialShape] | None = None,
+) -> filler_pb2.PlanNetRequest:
+    """Return the request for a plan.
+
+    Raises:
+        InvalidArgument: the phase is neither TRAIN nor TEST.
+    """
+    if phase not in ("TRAIN", "TEST"):
+        raise InvalidArgument(f"a phase is TRAIN or TEST. Received: phase={phase!r}")
+    if isinstance(stages, str):
+        raise InvalidArgument(f"stages are a sequence of names. Received: stages={stages!r}")
+    state = NetState(phase=TRAIN if phase == "TRAIN" else TEST, level=level, stage=stages)
+    request = filler_pb2.PlanNetRequest(net=net_bytes(net), state=state)
+    for field, shapes in ((request.inputs, inputs), (request.tops, tops)):
+        for name, shape in (shapes or {}).items():
+            entry = field.add(name=name)
+            entry.shape.dim.extend(-1 if dim is None else dim for dim in shape)
+    return request
+
+
+def fill_request(
+    filler: FillerLike,
+    shape: Sequence[int],
+    *,
+    seed: int = 0,
+    name: str = "",
+    dtype: dtypes.DTypeLike = "float32",
+    region: RegionLike | None = None,
+) -> filler_pb2.FillRequest:
+    """Return the request for one blob.
+
+    Raises:
+        InvalidArgument: an argument cannot be what it should.
+    """
+    dims = _shape(shape)
+    spec = filler_pb2.BlobSpec(filler=filler_parameter(filler), shape=BlobShape(dim=dims), name=name)
+    if region is not None:
+        spec.region.CopyFrom(region_message(region, dims))
+    return filler_pb2.FillRequest(blobs=[spec], seed=check_seed(seed), dtype=dtypes.to_wire(dtype))
+
+
+def fill_net_request(
+    plan: filler_pb2.PlanNetRequest,
+    *,
+    seed: int = 0,
+    dtype: dtypes.DTypeLike = "float32",
+    blobs: Selection | None = None,
+) -> filler_pb2.FillNetRequest:
+    """Return the request for a net.
+
+    Raises:
+        InvalidArgument: an argument cannot be what it should.
+    """
+    request = filler_pb2.FillNetRequest(net=plan, seed=check_seed(seed), dtype=dtypes.to_wire(dtype))
+    if isinstance(blobs, str):
+        raise InvalidArgument(f"blobs are a sequence of names or a mapping. Received: blobs={blobs!r}")
+    if blobs is not None:
+        selected = blobs if isinstance(blobs, Mapping) else dict.fromkeys(blobs)
+        if not selected:
+            raise InvalidArgument("no blob is selected. Received: blobs=[]")
+        for name, region in selected.items():
+            entry = request.blobs.add(name=name)
+            if region is not None:
+                entry.region.CopyFrom(region_message(region))
+    return request
+
+
+def region_message(region: RegionLike, shape: Sequence[int] | None = None) -> filler_pb2.Region:
+    """Return the region as its message; axes that it leaves out at the end are whole where the shape is known.
+
+    Raises:
+        RegionError: it is no region: a step, a negative index, another type.
+    """
+    if isinstance(region, Flat):
+        return filler_pb2.Region(flat=_range(region.start, region.stop, region))
+    if isinstance(region, str) or not isinstance(region, Sequence):  # type: ignore[unreachable]
+        raise RegionError(f"a region is a Flat or a sequence with one slice per axis. Received: region={region!r}")
+    axes: list[slice | tuple[int, int | None]] = list(region)
+    if shape is not None:
+        axes += [slice(None)] * (len(shape) - len(axes))
+    box = filler_pb2.Box()
+    for axis in axes:
+        if isinstance(axis, slice):
+            if axis.step not in (None, 1):
+                raise RegionError(f"a region has no step. Received: region={region!r}")
+            box.axes.append(_range(axis.start, axis.stop, region))
+        elif isinstance(axis, tuple) and len(axis) == 2:
+            box.axes.append(_range(*axis, region))
+        else:
+            raise RegionError(f"an axis is a slice or (start, stop). Received: region={region!r}")
+    return filler_pb2.Region(box=box)
+
+
+def check_seed(seed: int) -> int:
+    """Return the seed when it is one.
+
+    Raises:
+        InvalidArgument: it is not in 0 <= seed < 2**64.
+    """
+    if not 0 <= seed <= MAX_SEED:
+        raise InvalidArgument(f"a seed is 0 to 2**64 - 1. Received: seed={seed}")
+    return int(seed)
+
+
+def _shape(shape: Sequence[int]) -> list[int]:
+    dims = [int(dim) for dim in np.atleast_1d(np.asarray(shape, dtype=object))]
+    if any(not 1 <= dim < 2**63 for dim in dims):
+        raise ShapeError(f"every dimension of a blob is at least 1 and below 2**63. Received: shape={dims}")
+    return dims
+
+
+def _range(start: int | None, stop: int | None, region: object) -> filler_pb2.Range:
+    for index in (start, stop):
+        if index is not None and not 0 <= index < 2**63:
+            raise RegionError(f"an index of a region is 0 or more. Received: region={region!r}")
+    return filler_pb2.Range(start=start or 0, stop=stop)

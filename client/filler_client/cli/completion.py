@@ -1,0 +1,21 @@
+"""`filler completion`: what makes a shell complete verbs and options."""
+
+import click
+from click.shell_completion import get_completion_class
+
+
+@click.command()
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+@click.pass_context
+def completion(ctx: click.Context, shell: str) -> None:
+    """Print the completion script for a shell.
+
+    \b
+    Examples:
+      filler completion bash > ~/.local/share/bash-completion/completions/filler
+      filler completion fish > ~/.config/fish/completions/filler.fish
+    """
+    kind = get_completion_class(shell)
+    if kind is None:
+        raise click.UsageError(f"no completion for {shell}")
+    click.echo(kind(ctx.find_root().command, {}, "filler", "_FILLER_COMPLETE").source())

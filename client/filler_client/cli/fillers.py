@@ -1,0 +1,42 @@
+"""`filler fillers`: the types that exist."""
+
+import click
+
+from filler_client.cli.options import server_option
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@server_option
+def fillers(as_json: bool, server: str | None) -> None:
+    """List the fillers with the fields that each reads and their defaults.
+
+    \b
+    Examples:
+      filler fillers
+      filler fillers --json | jq -r '.[].type'
+    """
+    from filler_client.cli.connect import connect
+
+    with connect(server) as client:
+        answer = client.list_fillers()
+    if as_json:
+        import json
+
+        listed = [
+            {
+                "type": filler.type,
+                "description": filler.description,
+                "fields": {field.name: field.default_value for field in filler.fields},
+            }
+            for filler in answer.fillers
+        ]
+        click.echo(json.dumps(listed, indent=1))
+        return
+    from filler_client.cli.terminal import print_table
+
+    rows = [
+        [filler.type, ", ".join(f"{field.name}: {field.default_value}" for field in filler.fields), filler.description]
+        for filler in answer.fillers
+    ]
+    print_table([("type", "left"), ("fields with defaults", "left"), ("values", "left")], rows)

@@ -1,0 +1,64 @@
+"""The entry points `filler` and `filler-server`."""
+
+import sys
+
+import click
+
+from caffe_filler.errors import FillerError
+from filler_client.cli.completion import completion
+from filler_client.cli.fill import fill
+from filler_client.cli.fillers import fillers
+from filler_client.cli.init import init
+from filler_client.cli.plan import plan
+from filler_client.cli.serve import serve as serve_command
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
+@click.version_option(package_name="caffe-filler", prog_name="filler")
+def filler() -> None:
+    """Fill the weights of Caffe nets: any region of any blob, the same bytes everywhere.
+
+    Computes in this process, or on a server with --server. Every option can be set in the environment, e.g.
+    FILLER_INIT_SEED for `filler init --seed`.
+
+    \b
+    Examples:
+      filler plan train_val.prototxt --input data=256,3,227,227
+      filler init train_val.prototxt --seed 1701 -o weights.safetensors
+      filler fill 'type: "msra"' --shape 64,3,7,7 -o conv1.npy
+      filler serve --listen localhost:50051
+    """
+
+
+for command in (plan, init, fill, fillers, serve_command, completion):
+    filler.add_command(command)
+
+
+def main() -> None:
+    """Run `filler`."""
+    _run(filler, "filler")
+
+
+def serve() -> None:
+    """Run `filler-server`, which is `filler serve`."""
+    _run(serve_command, "filler-server")
+
+
+def _run(command: click.Command, name: str) -> None:
+    """Run a command: one line and status 1 for a failure, status 2 for wrong usage."""
+    try:
+        command.main(prog_name=name, auto_envvar_prefix="FILLER", standalone_mode=False)
+    except click.exceptions.Exit as error:
+        sys.exit(error.exit_code)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        click.echo(f"{name}: interrupted", err=True)
+        sys.exit(130)
+    except BrokenPipeError:
+        sys.stderr.close()
+        sys.exit(1)
+    except (FillerError, OSError) as error:
+        click.echo(f"{name}: {error}", err=True)
+        sys.exit(1)

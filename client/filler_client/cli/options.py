@@ -1,0 +1,134 @@
+"""Options that several verbs have, and what their values look like."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from caffe_filler.errors import PrototxtError
+
+_Command = TypeVar("_Command", bound=Callable[..., Any])
+
+DTYPES = ("f32", "f64", "f16", "bf16")
+
+
+class Shape(click.ParamType):  # type: ignore[type-arg]
+    """Dimensions with commas between them: 64,3,7,7."""
+
+    name = "D,D,.."
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int | None, ...]:
+        """Return the dimensions."""
+        if isinstance(value, tuple):
+            return value
+        return tuple(self._dimension(part.strip(), value, param, ctx) for part in value.split(",") if value)
+
+    def _dimension(self, text: str, value: str, param: click.Parameter | None, ctx: click.Context | None) -> int | None:
+        if not text.isdecimal():
+            self.fail(f"a shape is whole numbers with commas between them. Received: {value}", param, ctx)
+        return int(text)
+
+
+class NamedShape(Shape):
+    """A name and a shape: data=10,3,227,227; ? stands for a dimension that is not known."""
+
+    name = "NAME=D,D,.."
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return name and dimensions."""
+        if isinstance(value, tuple):
+            return value
+        blob, separator, shape = value.rpartition("=")
+        if not (separator and blob):
+            self.fail(f"a shape is given as NAME=D,D,... Received: {value}", param, ctx)
+        return blob, super().convert(shape, param, ctx)
+
+    def _dimension(self, text: str, value: str, param: click.Parameter | None, ctx: click.Context | None) -> int | None:
+        return None if text == "?" else super()._dimension(text, value, param, ctx)
+
+
+class Region(click.ParamType):  # type: ignore[type-arg]
+    """One range per axis, or `flat:` and one range of the elements in C order."""
+
+    name = "START:STOP,.."
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return a `Flat` or a list of (start, stop)."""
+        from filler_client import Flat
+
+        if not isinstance(value, str):
+            return value
+        if value.startswith("flat:"):
+            return Flat(*self._range(value.removeprefix("flat:"), value, param, ctx))
+        return [self._range(axis, value, param, ctx) for axis in value.split(",")]
+
+    def _range(
+        self, text: str, value: str, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[int, int | None]:
+        start, colon, stop = (part.strip() for part in text.partition(":"))
+        if not colon or not all(part.isdecimal() or not part for part in (start, stop)):
+            self.fail(f"a region is like 0:32,:,:,: or flat:0:4096. Received: {value}", param, ctx)
+        return int(start or 0), int(stop) if stop else None
+
+
+def net_options(command: _Command) -> _Command:
+    """Give a command the options that select and complete a net."""
+    for option in reversed(
+        (
+            click.argument("net", type=click.Path(exists=True, dir_okay=False, path_type=Path)),
+            click.option(
+                "--phase",
+                type=click.Choice(["TRAIN", "TEST"], case_sensitive=False),
+                default="TRAIN",
+                show_default=True,
+                help="Phase by which layers are included and excluded.",
+            ),
+            click.option("--level", type=int, default=0, show_default=True, help="Level of the net's state."),
+            click.option("--stage", "stages", multiple=True, metavar="S", help="Stage of the net's state; repeatable."),
+            click.option(
+                "--input",
+                "inputs",
+                multiple=True,
+                type=NamedShape(),
+                help="Shape of a data top that the net itself does not know; repeatable.",
+            ),
+            click.option(
+                "--top",
+                "tops",
+                multiple=True,
+                type=NamedShape(),
+                help="Shape of a top of a layer type that is not known; repeatable.",
+            ),
+        )
+    ):
+        command = option(command)
+    return command
+
+
+def server_option(command: _Command) -> _Command:
+    """Give a command the option --server."""
+    return click.option(
+        "--server",
+        metavar="ADDR",
+        envvar="FILLER_SERVER",
+        help="Address of a server, or several with commas between them; without it this process computes.",
+    )(command)
+
+
+seed_option = click.option(
+    "--seed", type=click.IntRange(0, 2**64 - 1), default=0, show_default=True, metavar="N", help="0 to 2**64 - 1."
+)
+dtype_option = click.option(
+    "--dtype", type=click.Choice(DTYPES), default="f32", show_default=True, help="Data type of the values."
+)
+
+
+@contextmanager
+def in_file(path: Path) -> Iterator[None]:
+    """Name the file in which an error of syntax lies."""
+    try:
+        yield
+    except PrototxtError as error:
+        raise click.ClickException(f"{path}:{error}" if error.line else f"{path}: {error}") from error

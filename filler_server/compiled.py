@@ -1,0 +1,142 @@
+"""How kernels are compiled and on how many threads they run.
+
+Kernels are compiled without fastmath and so without contraction: every operation is one IEEE operation, in the order
+written, and the bytes are the same on every CPU. The compiled code is kept in Numba's cache.
+"""
+
+import ctypes
+import importlib.metadata
+import threading
+import warnings
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import numba
+from numba.core.errors import NumbaWarning
+
+from caffe_filler.errors import InvalidArgument, Unavailable
+
+Kernel = TypeVar("Kernel", bound=Callable[..., Any])
+
+_LAYERS = ("tbb", "omp")
+"""The threading layers of Numba that bear launches from many threads at once. The third, workqueue, aborts the
+process."""
+
+_lock = threading.Lock()
+_layer: str | None = None
+_threads: int | None = None
+
+
+def serial(function: Kernel) -> Kernel:
+    """Compile `function` at its first call, to run on the calling thread and without the GIL."""
+    return _compile(function, parallel=False)
+
+
+def parallel(function: Kernel) -> Kernel:
+    """Compile `function` at its first call, its `prange` loops to run on many threads.
+
+    Call `threads` before each launch.
+    """
+    return _compile(function, parallel=True)
+
+
+def set_threads(count: int | None) -> None:
+    """Let kernels of this process run on `count` threads; None: one for each CPU that the process may use.
+
+    Raises:
+        InvalidArgument: Numba does not have so many threads.
+        Unavailable: no threading layer that bears concurrent launches can be loaded.
+    """
+    global _threads  # noqa: PLW0603
+    most = numba.config.NUMBA_NUM_THREADS
+    if count is not None and not 1 <= count <= most:
+        raise InvalidArgument(
+            f"kernels run on 1 to {most} threads; the environment variable NUMBA_NUM_THREADS sets the most. "
+            f"Received: threads={count}"
+        )
+    threading_layer()
+    _threads = count
+
+
+def threads() -> int:
+    """Return the number of threads of the kernels, and have the calling thread launch on so many.
+
+    Numba keeps that number for each launching thread, not for the process.
+
+    Raises:
+        Unavailable: no threading layer that bears concurrent launches can be loaded.
+    """
+    threading_layer()
+    count: int = _threads or numba.config.NUMBA_NUM_THREADS
+    if numba.get_num_threads() != count:
+        numba.set_num_threads(count)
+    return count
+
+
+def threading_layer() -> str:
+    """Return the threading layer, "tbb" or "omp"; the first call starts it.
+
+    The environment variable NUMBA_THREADING_LAYER may name one of the two.
+
+    Raises:
+        Unavailable: none of the two can be loaded, or another library has started workqueue.
+    """
+    global _layer  # noqa: PLW0603
+    if _layer is None:
+        with _lock:
+            _layer = _layer or _start()
+    return _layer
+
+
+def _start() -> str:
+    wanted = str(numba.config.THREADING_LAYER).lower()
+    if wanted == "workqueue":
+        raise Unavailable(
+            "Numba's workqueue layer aborts when two threads launch kernels at once; kernels need tbb or omp. "
+            "Received: NUMBA_THREADING_LAYER=workqueue"
+        )
+    causes = []
+    for layer in (wanted,) if wanted in _LAYERS else _LAYERS:
+        if layer == "tbb":
+            _load_tbb()
+        numba.config.THREADING_LAYER = layer
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", NumbaWarning)
+                numba.set_num_threads(numba.config.NUMBA_NUM_THREADS)
+        except ValueError as error:
+            causes.append(f"{layer}: {' '.join(str(error).split())}")
+            continue
+        started: str = numba.threading_layer()
+        if started in _LAYERS:
+            return started
+        raise Unavailable(f"kernels need the threading layer tbb or omp, and this process has started {started}")
+    raise Unavailable(
+        "kernels need a threading layer that many threads can use at once, and none can be loaded "
+        f"(pip install tbb; or an OpenMP runtime): {'; '.join(causes)}"
+    )
+
+
+def _load_tbb() -> None:
+    """Load the libtbb of the PyPI package `tbb`, which lies where the loader of shared libraries does not look."""
+    try:
+        files = importlib.metadata.files("tbb") or []
+    except importlib.metadata.PackageNotFoundError:
+        return
+    for file in files:
+        if file.name in ("libtbb.so.12", "libtbb.12.dylib"):
+            try:
+                ctypes.CDLL(str(file.locate()), ctypes.RTLD_GLOBAL)
+            except OSError:
+                # A library for another system, or a broken one; Numba then says that tbb cannot be loaded.
+                return
+
+
+def _compile(function: Kernel, *, parallel: bool) -> Kernel:
+    options = {"nogil": True, "error_model": "numpy", "fastmath": False, "parallel": parallel}
+    try:
+        kernel: Kernel = numba.njit(cache=True, **options)(function)
+    except RuntimeError:
+        # No directory for the cache can be written.
+        kernel = numba.njit(**options)(function)
+    return kernel

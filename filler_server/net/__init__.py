@@ -1,0 +1,1 @@
+"""NetParameter to plan: state rules, shapes of tops, learnable blobs and their sharing."""

@@ -1,0 +1,125 @@
+"""What a layer's set-up is given, and what it answers."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NoReturn, TypeAlias
+
+from caffe_filler.caffe import caffe_pb2
+from caffe_filler.errors import NetError
+from filler_server.net.dimensions import Dim, Dims, Unknown, text
+from filler_server.net.shapes import MAX_AXES
+
+OpenDims: TypeAlias = tuple[Dim | None, ...] | Unknown | None
+"""Dims of a top that may itself be where something is unknown: None there."""
+
+
+@dataclass(frozen=True, slots=True)
+class LearnedBlob:
+    """A learnable blob: its shape, what fills it, and the values that the prototxt holds for it, if any."""
+
+    shape: Dims
+    filler: caffe_pb2.FillerParameter
+    given: caffe_pb2.BlobProto | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SetUp:
+    """The answer: the shapes of all tops, and the learnable blobs in Caffe's order.
+
+    `blobs` is None for a layer that has none of its own; it keeps those that the prototxt holds, as in Caffe.
+    """
+
+    tops: Sequence[OpenDims]
+    blobs: Sequence[LearnedBlob] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LayerContext:
+    """A layer about to be set up.
+
+    Attributes:
+        parameter: the layer as the prototxt has it.
+        line: line of the prototxt on which it starts.
+        bottoms: shapes of its inputs.
+        num_tops: number of its outputs, automatic ones included.
+        in_place: whether the first top is the first bottom.
+        num_loss_weights: number of loss weights that it comes to have.
+        given: blobs that the prototxt holds for it.
+    """
+
+    parameter: caffe_pb2.LayerParameter
+    line: int | None
+    bottoms: tuple[Dims, ...]
+    num_tops: int
+    in_place: bool
+    num_loss_weights: int
+    given: tuple[LearnedBlob, ...]
+
+    def refuse(self, cause: str, **received: object) -> NoReturn:
+        """Raise a NetError that names the layer, the cause and the values received."""
+        raise refusal(cause, layer=self.parameter.name, line=self.line, **received)
+
+    def require(self, holds: bool, cause: str, **received: object) -> None:
+        """Refuse the layer unless a condition holds."""
+        if not holds:
+            self.refuse(cause, **received)
+
+    def axis(self, dims: tuple[Dim, ...], axis: int) -> int:
+        """Return an axis counted from the front, as Caffe's `CanonicalAxisIndex`."""
+        if not -len(dims) <= axis < len(dims):
+            self.refuse(f"axis {axis} out of range for {len(dims)}-D Blob", axis=axis, shape=dims)
+        return axis % len(dims)
+
+    def legacy(self, bottom: int) -> tuple[Dim, Dim, Dim, Dim]:
+        """Return (num, channels, height, width) of a bottom; missing axes at the end count as 1, as in Caffe."""
+        dims = self.bottoms[bottom]
+        if isinstance(dims, Unknown):
+            return dims, dims, dims, dims
+        self.require(len(dims) <= 4, "Cannot use legacy accessors on Blobs with > 4 axes", shape=dims)
+        num, channels, height, width = dims + (1,) * (4 - len(dims))
+        return num, channels, height, width
+
+    def four_axes(self, bottom: int) -> tuple[Dim, Dim, Dim, Dim]:
+        """Return (num, channels, height, width) of a bottom that must have exactly these axes."""
+        dims = self.bottoms[bottom]
+        if isinstance(dims, tuple):
+            self.require(
+                len(dims) == 4, "Input must have 4 axes, corresponding to (num, channels, height, width)", shape=dims
+            )
+        return self.legacy(bottom)
+
+    def learned(self, *blobs: LearnedBlob) -> tuple[LearnedBlob, ...]:
+        """Return the blobs to be filled or, if the prototxt holds any, those alone, unchecked."""
+        if not self.given:
+            return blobs
+        fillers = [blob.filler for blob in blobs]
+        fillers += [blob.filler for blob in self.given[len(blobs) :]]
+        return tuple(
+            LearnedBlob(blob.shape, filler, blob.given) for blob, filler in zip(self.given, fillers, strict=False)
+        )
+
+    def open_axes(self, unknown: Unknown, number: int) -> tuple[Dim, ...]:
+        """Return this many unknown dimensions, as many as the first bottom must at least have."""
+        self.require(number <= MAX_AXES, f"a blob has at most {MAX_AXES} axes", axes=number)
+        return (unknown,) * number
+
+    def require_values(self, dim: Dim, what: str) -> None:
+        """Refuse an extent of zero where Caffe touches the values at set-up."""
+        if dim == 0:
+            self.refuse(f"{what} has no values", shape=self.bottoms[0] if self.bottoms else ())
+
+
+def refusal(cause: str, *, layer: str | None, line: int | None, **received: object) -> NetError:
+    """Return the error for a layer that cannot be set up, ending with the values received."""
+    values = ", ".join(f"{name}={_shown(value)}" for name, value in received.items())
+    return NetError(f"{cause.rstrip('.')}. Received: {values}", layer=layer, line=line)
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, Unknown) or (isinstance(value, tuple) and all(isinstance(x, int | Unknown) for x in value)):
+        return _shortened(text(value))
+    return _shortened(repr(value))
+
+
+def _shortened(words: str, most: int = 200) -> str:
+    return words if len(words) <= most else f"{words[:most]}..."

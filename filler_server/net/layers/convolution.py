@@ -1,0 +1,102 @@
+"""Convolution, Deconvolution, Im2col."""
+
+from filler_server.net.dimensions import Dim, Dims, Unknown, product, quotient, shapes_differ, text
+from filler_server.net.layer import LayerContext, LearnedBlob, SetUp
+from filler_server.net.registry import at_least, exactly, register
+from filler_server.net.shapes import MAX_COUNT
+from filler_server.net.windows import Windows, implied_spatial_axes, read_windows
+
+
+@register("Convolution", bottoms=at_least(1), tops=at_least(1), one_top_per_bottom=True)
+def convolution(layer: LayerContext) -> SetUp:
+    """Weight [num_output, C / group, kernel...], bias [num_output]."""
+    return _convolve(layer, transposed=False)
+
+
+@register("Deconvolution", bottoms=at_least(1), tops=at_least(1), one_top_per_bottom=True)
+def deconvolution(layer: LayerContext) -> SetUp:
+    """Weight [C, num_output / group, kernel...], bias [num_output]."""
+    return _convolve(layer, transposed=True)
+
+
+@register("Im2col", bottoms=exactly(1), tops=exactly(1))
+def im2col(layer: LayerContext) -> SetUp:
+    """Every window laid out along the channel axis."""
+    bottom = layer.bottoms[0]
+    if isinstance(bottom, Unknown):
+        return SetUp([bottom])
+    axis = layer.axis(bottom, layer.parameter.convolution_param.axis)
+    spatial = bottom[axis + 1 :]
+    layer.require(len(spatial) >= 1, "Im2col needs a spatial axis after the channels", shape=bottom, axis=axis)
+    windows = read_windows(layer, len(spatial))
+    return SetUp([(*bottom[:axis], bottom[axis] * product(windows.kernel), *_output(layer, windows, spatial))])
+
+
+def _convolve(layer: LayerContext, *, transposed: bool) -> SetUp:
+    parameter = layer.parameter.convolution_param
+    num_output, group = parameter.num_output, parameter.group
+    bottom: Dims = layer.bottoms[0]
+    channels: Dim
+    windows: Windows | None = None
+    if isinstance(bottom, Unknown):
+        channels = bottom
+        num_spatial_axes = implied_spatial_axes(parameter)
+        if num_spatial_axes is not None:
+            windows = read_windows(layer, num_spatial_axes)
+    else:
+        axis = layer.axis(bottom, parameter.axis)
+        channels = bottom[axis]
+        windows = read_windows(layer, len(bottom) - axis - 1)
+    layer.require(num_output > 0, "num_output must be positive", num_output=num_output)
+    layer.require(group > 0, "group must be positive", group=group)
+    if isinstance(channels, int):
+        layer.require(
+            channels % group == 0, "Number of channels should be multiples of group", channels=channels, group=group
+        )
+    layer.require(
+        num_output % group == 0, "Number of output should be multiples of group", num_output=num_output, group=group
+    )
+    outer, inner = (channels, num_output) if transposed else (num_output, channels)
+    blobs = _blobs(layer, bottom if windows is None else (outer, quotient(inner, group), *windows.kernel))
+    for index, other in enumerate(layer.bottoms[1:], start=1):
+        if shapes_differ(bottom, other):
+            layer.refuse(
+                f"shape mismatch - bottom[0]: {text(bottom)} vs. bottom[{index}]: {text(other)}",
+                bottoms=list(layer.parameter.bottom),
+            )
+    if isinstance(bottom, Unknown) or windows is None:
+        return SetUp([bottom] * layer.num_tops, blobs)
+    spatial = bottom[axis + 1 :]
+    extents = windows.spread(spatial) if transposed else _output(layer, windows, spatial)
+    column = product((num_output if transposed else channels, *windows.kernel, *(spatial if transposed else extents)))
+    if isinstance(column, int) and column > MAX_COUNT:
+        layer.refuse("blob size of the column buffer exceeds INT_MAX", count=column, shape=bottom)
+    if parameter.bias_term:
+        layer.require_values(product(extents), "the output")
+    return SetUp([(*bottom[:axis], num_output, *extents)] * layer.num_tops, blobs)
+
+
+def _output(layer: LayerContext, windows: Windows, spatial: tuple[Dim, ...]) -> tuple[Dim, ...]:
+    extents = windows.over(spatial)
+    if any(isinstance(extent, int) and extent < 0 for extent in extents):
+        layer.refuse(
+            f"the kernel does not fit into the padded input: the output would be {text(extents)}",
+            shape=layer.bottoms[0],
+            kernel_size=list(windows.kernel),
+            pad=list(windows.pad),
+            dilation=list(windows.dilation),
+        )
+    return extents
+
+
+def _blobs(layer: LayerContext, weight: Dims) -> tuple[LearnedBlob, ...]:
+    parameter = layer.parameter.convolution_param
+    expected = [LearnedBlob(weight, parameter.weight_filler)]
+    if parameter.bias_term:
+        expected.append(LearnedBlob((parameter.num_output,), parameter.bias_filler))
+    if layer.given and len(layer.given) != len(expected):
+        layer.refuse("Incorrect number of weight blobs", blobs=len(layer.given), expected=len(expected))
+    for name, blob, given in zip(("weight", "bias"), expected, layer.given, strict=False):
+        if shapes_differ(blob.shape, given.shape):
+            layer.refuse(f"Incorrect {name} shape: expected shape {text(blob.shape)}", shape=given.shape)
+    return layer.learned(*expected)

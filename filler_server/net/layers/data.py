@@ -1,0 +1,159 @@
+"""Layers that bring data in. What only the data themselves could tell is left open."""
+
+from collections.abc import Sequence
+from typing import TypeVar
+
+from caffe_filler.caffe import caffe_pb2
+from filler_server.net.layer import LayerContext, LearnedBlob, SetUp
+from filler_server.net.registry import at_least, between, exactly, register
+
+_Value = TypeVar("_Value")
+
+_ZEROS = caffe_pb2.FillerParameter()
+
+
+@register("Input", bottoms=exactly(0), tops=at_least(1))
+def input_(layer: LayerContext) -> SetUp:
+    """The shapes given, one for all tops or one for each; without any, the caller of the net sets them."""
+    shapes = [tuple(shape.dim) for shape in layer.parameter.input_param.shape]
+    layer.require(
+        len(shapes) in (0, 1, layer.num_tops),
+        "Must specify 'shape' once, once per top blob, or not at all",
+        tops=layer.num_tops,
+        shapes=len(shapes),
+    )
+    return SetUp([None] * layer.num_tops if not shapes else _for_each_top(layer, shapes))
+
+
+@register("DummyData", bottoms=exactly(0), tops=at_least(1))
+def dummy_data(layer: LayerContext) -> SetUp:
+    """The shapes given, by `shape` or by the four old fields."""
+    parameter = layer.parameter.dummy_data_param
+    fillers = parameter.data_filler
+    layer.require(
+        len(fillers) in (0, 1, layer.num_tops),
+        "Number of data fillers must be 0, 1 or equal to the number of tops",
+        tops=layer.num_tops,
+        data_fillers=len(fillers),
+    )
+    old = {"num": parameter.num, "channels": parameter.channels, "height": parameter.height, "width": parameter.width}
+    shapes: list[tuple[int, ...]]
+    if any(old.values()):
+        layer.require(not parameter.shape, "Both shape and legacy fields were specified", shapes=len(parameter.shape))
+        for name, values in old.items():
+            _check_number(layer, name, len(values))
+        shapes = list(zip(*(_for_each_top(layer, values) for values in old.values()), strict=True))
+    else:
+        _check_number(layer, "shape", len(parameter.shape))
+        shapes = _for_each_top(layer, [tuple(shape.dim) for shape in parameter.shape])
+    constant = [filler.type == "constant" for filler in fillers] or [True]
+    for shape, filled in zip(shapes, _for_each_top(layer, constant), strict=True):
+        layer.require(not filled or 0 not in shape, "a constant filler cannot fill a blob without values", shape=shape)
+    return SetUp(shapes)
+
+
+@register("Data", bottoms=exactly(0), tops=between(1, 2))
+def data(layer: LayerContext) -> SetUp:
+    """[batch_size, C, H, W], crop_size for H and W; the label is [batch_size]."""
+    _check_mean(layer)
+    batch_size = layer.parameter.data_param.batch_size
+    layer.require(batch_size > 0, "Positive batch size required", batch_size=batch_size)
+    crop_size = layer.parameter.transform_param.crop_size or None
+    return SetUp([(batch_size, _channels(layer), crop_size, crop_size), (batch_size,)][: layer.num_tops])
+
+
+@register("ImageData", bottoms=exactly(0), tops=exactly(2))
+def image_data(layer: LayerContext) -> SetUp:
+    """[batch_size, 3 or 1, H, W], crop_size or new_height and new_width for H and W; the label is [batch_size]."""
+    _check_mean(layer)
+    parameter = layer.parameter.image_data_param
+    crop_size = layer.parameter.transform_param.crop_size
+    height, width = parameter.new_height, parameter.new_width
+    layer.require(
+        (height > 0) == (width > 0),
+        "Current implementation requires new_height and new_width to be set at the same time",
+        new_height=height,
+        new_width=width,
+    )
+    layer.require(
+        not height or crop_size <= min(height, width),
+        "the image must be at least as large as crop_size",
+        crop_size=crop_size,
+        new_height=height,
+        new_width=width,
+    )
+    layer.require(parameter.batch_size > 0, "Positive batch size required", batch_size=parameter.batch_size)
+    channels = 3 if parameter.is_color else 1
+    image = (parameter.batch_size, channels, crop_size or height or None, crop_size or width or None)
+    return SetUp([image, (parameter.batch_size,)])
+
+
+@register("WindowData", bottoms=exactly(0), tops=exactly(2))
+def window_data(layer: LayerContext) -> SetUp:
+    """[batch_size, C, crop_size, crop_size]; the label is [batch_size]."""
+    _check_mean(layer)
+    batch_size = layer.parameter.window_data_param.batch_size
+    crop_size = layer.parameter.transform_param.crop_size
+    layer.require(crop_size > 0, "crop_size must be positive", crop_size=crop_size)
+    layer.require(batch_size > 0, "Positive batch size required", batch_size=batch_size)
+    return SetUp([(batch_size, _channels(layer), crop_size, crop_size), (batch_size,)])
+
+
+@register("MemoryData", bottoms=exactly(0), tops=exactly(2))
+def memory_data(layer: LayerContext) -> SetUp:
+    """[batch_size, channels, height, width]; the label is [batch_size]."""
+    _check_mean(layer)
+    parameter = layer.parameter.memory_data_param
+    shape = (parameter.batch_size, parameter.channels, parameter.height, parameter.width)
+    layer.require(
+        all(shape),
+        "batch_size, channels, height, and width must be specified and positive in memory_data_param",
+        shape=shape,
+    )
+    return SetUp([shape, (parameter.batch_size,)])
+
+
+@register("HDF5Data", bottoms=exactly(0), tops=at_least(1))
+def hdf5_data(layer: LayerContext) -> SetUp:
+    """[batch_size, ...]; the file has the rest, even the number of axes."""
+    layer.require(
+        not layer.parameter.HasField("transform_param"),
+        "HDF5Data does not transform data: transform_param must be absent",
+        type=layer.parameter.type,
+    )
+    return SetUp([None] * layer.num_tops)
+
+
+@register("Parameter", bottoms=exactly(0), tops=exactly(1))
+def parameter_(layer: LayerContext) -> SetUp:
+    """One blob, zero at first, that is its own top."""
+    shape = tuple(layer.parameter.parameter_param.shape.dim)
+    return SetUp([shape], layer.learned(LearnedBlob(shape, _ZEROS)))
+
+
+def _for_each_top(layer: LayerContext, values: Sequence[_Value]) -> list[_Value]:
+    return list(values) * layer.num_tops if len(values) == 1 else list(values)
+
+
+def _check_number(layer: LayerContext, name: str, number: int) -> None:
+    layer.require(
+        number in (1, layer.num_tops),
+        f"Must specify '{name}' once, or once per top blob ({layer.num_tops})",
+        specified=number,
+    )
+
+
+def _check_mean(layer: LayerContext) -> None:
+    transform = layer.parameter.transform_param
+    layer.require(
+        not (transform.HasField("mean_file") and transform.mean_value),
+        "Cannot specify mean_file and mean_value at the same time",
+        mean_file=transform.mean_file,
+        mean_value=list(transform.mean_value),
+    )
+
+
+def _channels(layer: LayerContext) -> int | None:
+    """Return the channels that the means allow: more than one mean_value must be one for each channel."""
+    means = len(layer.parameter.transform_param.mean_value)
+    return means if means > 1 else None

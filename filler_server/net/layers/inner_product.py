@@ -1,0 +1,42 @@
+"""InnerProduct and Embed."""
+
+from filler_server.net.dimensions import Dim, Dims, Unknown, count
+from filler_server.net.layer import LayerContext, LearnedBlob, SetUp
+from filler_server.net.registry import exactly, register
+
+
+@register("InnerProduct", bottoms=exactly(1), tops=exactly(1))
+def inner_product(layer: LayerContext) -> SetUp:
+    """Weight [num_output, K], or [K, num_output] with transpose; bias [num_output]. K: all axes from `axis` on."""
+    parameter = layer.parameter.inner_product_param
+    bottom, num_output = layer.bottoms[0], parameter.num_output
+    inputs: Dim
+    top: Dims
+    if isinstance(bottom, Unknown):
+        inputs = bottom
+        top = bottom if parameter.axis < 0 else (*layer.open_axes(bottom, parameter.axis), num_output)
+    else:
+        axis = layer.axis(bottom, parameter.axis)
+        inputs = count(bottom, axis)
+        top = (*bottom[:axis], num_output)
+        if parameter.bias_term:
+            layer.require_values(count(bottom, 0, axis), "the batch")
+    weight = (inputs, num_output) if parameter.transpose else (num_output, inputs)
+    blobs = [LearnedBlob(weight, parameter.weight_filler)]
+    if parameter.bias_term:
+        blobs.append(LearnedBlob((num_output,), parameter.bias_filler))
+    return SetUp([top], layer.learned(*blobs))
+
+
+@register("Embed", bottoms=exactly(1), tops=exactly(1))
+def embed(layer: LayerContext) -> SetUp:
+    """Weight [input_dim, num_output], bias [num_output]."""
+    parameter = layer.parameter.embed_param
+    bottom, num_output, input_dim = layer.bottoms[0], parameter.num_output, parameter.input_dim
+    layer.require(num_output > 0, "EmbedLayer num_output must be positive", num_output=num_output)
+    layer.require(input_dim > 0, "EmbedLayer input_dim must be positive", input_dim=input_dim)
+    blobs = [LearnedBlob((input_dim, num_output), parameter.weight_filler)]
+    if parameter.bias_term:
+        blobs.append(LearnedBlob((num_output,), parameter.bias_filler))
+        layer.require_values(count(bottom), "the input")
+    return SetUp([bottom if isinstance(bottom, Unknown) else (*bottom, num_output)], layer.learned(*blobs))

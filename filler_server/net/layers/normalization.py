@@ -1,0 +1,41 @@
+"""BatchNorm, LRN, MVN."""
+
+from caffe_filler.caffe import caffe_pb2
+from filler_server.net.dimensions import Dim, Unknown, count
+from filler_server.net.layer import LayerContext, LearnedBlob, SetUp
+from filler_server.net.registry import exactly, register
+
+_ZEROS = caffe_pb2.FillerParameter()
+
+
+@register("BatchNorm", bottoms=exactly(1), tops=exactly(1))
+def batch_norm(layer: LayerContext) -> SetUp:
+    """Mean [C], variance [C] and their common divisor [1], all zero at first."""
+    bottom = layer.bottoms[0]
+    channels: Dim = bottom if isinstance(bottom, Unknown) else bottom[layer.axis(bottom, 1)]
+    layer.require_values(count(bottom), "the input")
+    blobs = layer.learned(LearnedBlob((channels,), _ZEROS), LearnedBlob((channels,), _ZEROS), LearnedBlob((1,), _ZEROS))
+    for spec in layer.parameter.param[: len(blobs)]:
+        layer.require(
+            spec.lr_mult == 0,
+            "Cannot configure batch normalization statistics as layer parameters: their lr_mult must be 0",
+            lr_mult=spec.lr_mult,
+        )
+    return SetUp([bottom], blobs)
+
+
+@register("LRN", bottoms=exactly(1), tops=exactly(1))
+def local_response_normalization(layer: LayerContext) -> SetUp:
+    """The shape of the bottom, which must have four axes."""
+    local_size = layer.parameter.lrn_param.local_size
+    layer.require(local_size % 2 == 1, "LRN only supports odd values for local_size", local_size=local_size)
+    return SetUp([layer.four_axes(0)])
+
+
+@register("MVN", bottoms=exactly(1), tops=exactly(1))
+def mean_variance_normalization(layer: LayerContext) -> SetUp:
+    """Always four axes; those that the bottom lacks are 1."""
+    _, channels, height, width = dims = layer.legacy(0)
+    across = channels if layer.parameter.mvn_param.across_channels else 1
+    layer.require_values(across * height * width, "the input")
+    return SetUp([dims])

@@ -1,0 +1,154 @@
+"""Pooling and SPP (spatial pyramid pooling)."""
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from caffe_filler.caffe import caffe_pb2
+from filler_server.net.dimensions import Dim, Unknown
+from filler_server.net.layer import LayerContext, SetUp
+from filler_server.net.registry import BlobCount, between, exactly, register
+
+_Pair: TypeAlias = tuple[Dim, Dim]
+
+
+def _pooling_tops(parameter: caffe_pb2.LayerParameter) -> BlobCount:
+    largest = parameter.pooling_param.pool == caffe_pb2.PoolingParameter.MAX
+    return between(1, 2) if largest else exactly(1)
+
+
+@register("Pooling", bottoms=exactly(1), tops=_pooling_tops)
+def pooling(layer: LayerContext) -> SetUp:
+    """The second top of a MAX pooling holds where each maximum was."""
+    parameter = layer.parameter.pooling_param
+    if parameter.global_pooling:
+        layer.require(
+            not any(map(parameter.HasField, ("kernel_size", "kernel_h", "kernel_w"))),
+            "With global_pooling: true the filter size cannot be specified",
+            kernel_size=parameter.kernel_size,
+        )
+        _, _, *extents = layer.legacy(0)
+        kernel: _Pair = extents[0], extents[1]
+    else:
+        kernel = _kernel(layer, parameter)
+    pad = _pair(layer, "pad", parameter.pad)
+    stride = _pair(layer, "stride", parameter.stride)
+    if parameter.global_pooling:
+        layer.require(
+            pad == (0, 0) and stride == (1, 1),
+            "With global_pooling: true only pad = 0 and stride = 1",
+            pad=list(pad),
+            stride=list(stride),
+        )
+    pads = parameter.pool != caffe_pb2.PoolingParameter.STOCHASTIC
+    pool = _Pool(pads, kernel, pad, stride, parameter.round_mode == caffe_pb2.PoolingParameter.CEIL)
+    pool.check(layer)
+    num, channels, *spatial = layer.four_axes(0)
+    if parameter.global_pooling:
+        return SetUp([(num, channels, 1, 1)] * layer.num_tops)
+    return SetUp([(num, channels, *pool.over(layer, (spatial[0], spatial[1])))] * layer.num_tops)
+
+
+@register("SPP", bottoms=exactly(1), tops=exactly(1))
+def spatial_pyramid_pooling(layer: LayerContext) -> SetUp:
+    """Poolings into 1 x 1, 2 x 2, 4 x 4, ... bins, each flattened, end to end; a pyramid of one is left as it is."""
+    parameter = layer.parameter.spp_param
+    num, channels, height, width = layer.four_axes(0)
+    layer.require(height != 0 and width != 0, "Input dimensions cannot be zero", shape=layer.bottoms[0])
+    levels = parameter.pyramid_height
+    layer.require(levels > 0, "pyramid_height must be positive", pyramid_height=levels)
+    if isinstance(height, Unknown) or isinstance(width, Unknown):
+        return SetUp([(num, channels, 1, 1) if levels == 1 else (num, channels * height * width)])
+    pads = parameter.pool != caffe_pb2.SPPParameter.STOCHASTIC
+    outputs: list[_Pair] = []
+    for level in range(levels):
+        bins = 2**level
+        kernel = -(-height // bins), -(-width // bins)
+        pad = (kernel[0] * bins - height + 1) // 2, (kernel[1] * bins - width + 1) // 2
+        pool = _Pool(pads, kernel, pad, kernel, ceil=True)
+        pool.check(layer)
+        outputs.append(pool.over(layer, (height, width)))
+    if levels == 1:
+        return SetUp([(num, channels, *outputs[0])])
+    return SetUp([(num, channels * sum(rows * columns for rows, columns in outputs))])
+
+
+@dataclass(frozen=True, slots=True)
+class _Pool:
+    pads: bool
+    kernel: _Pair
+    pad: tuple[int, int]
+    stride: tuple[int, int]
+    ceil: bool
+
+    def check(self, layer: LayerContext) -> None:
+        layer.require(0 not in self.kernel, "Filter dimensions cannot be zero", kernel_size=self.kernel)
+        layer.require(0 not in self.stride, "Stride dimensions cannot be zero", stride=list(self.stride))
+        if self.pad == (0, 0):
+            return
+        layer.require(
+            self.pads,
+            "Padding implemented only for average and max pooling",
+            pad=list(self.pad),
+        )
+        for kernel, pad in zip(self.kernel, self.pad, strict=True):
+            if isinstance(kernel, int) and pad >= kernel:
+                layer.refuse("pad must be smaller than the kernel", pad=list(self.pad), kernel_size=self.kernel)
+
+    def over(self, layer: LayerContext, extents: _Pair) -> _Pair:
+        """Return how many windows fit on the two axes; with padding, none begins beyond the image and its near pad."""
+        padded = self.pad != (0, 0)
+        result: list[Dim] = []
+        for extent, kernel, pad, stride in zip(extents, self.kernel, self.pad, self.stride, strict=True):
+            room = extent + 2 * pad - kernel
+            if isinstance(room, Unknown) or isinstance(extent, Unknown):
+                result.append(room + extent)
+                continue
+            pooled = (-(-room // stride) if self.ceil else room // stride) + 1
+            if padded and (pooled - 1) * stride >= extent + pad:
+                pooled -= 1
+            if padded and (pooled - 1) * stride >= extent + pad:
+                layer.refuse("the last window begins beyond the padded input", shape=layer.bottoms[0], stride=stride)
+            if pooled < 0:
+                layer.refuse(
+                    f"the kernel does not fit into the padded input: the output would be {pooled}",
+                    shape=layer.bottoms[0],
+                    kernel_size=self.kernel,
+                    pad=list(self.pad),
+                )
+            result.append(pooled)
+        return result[0], result[1]
+
+
+def _kernel(layer: LayerContext, parameter: caffe_pb2.PoolingParameter) -> _Pair:
+    square = parameter.HasField("kernel_size")
+    sides = parameter.HasField("kernel_h"), parameter.HasField("kernel_w")
+    received = {
+        field: getattr(parameter, field)
+        for field in ("kernel_size", "kernel_h", "kernel_w")
+        if parameter.HasField(field)
+    }
+    layer.require(
+        not (square and all(sides)), "Filter size is kernel_size OR kernel_h and kernel_w; not both", **received
+    )
+    layer.require(
+        square or all(sides),
+        "For non-square filters both kernel_h and kernel_w are required"
+        if any(sides)
+        else "Filter size is missing: kernel_size, or kernel_h and kernel_w, or global_pooling",
+        **received,
+    )
+    return (parameter.kernel_size,) * 2 if square else (parameter.kernel_h, parameter.kernel_w)
+
+
+def _pair(layer: LayerContext, name: str, both: int) -> tuple[int, int]:
+    parameter = layer.parameter.pooling_param
+    sides = parameter.HasField(f"{name}_h"), parameter.HasField(f"{name}_w")
+    if not any(sides):
+        return both, both
+    pair = getattr(parameter, f"{name}_h"), getattr(parameter, f"{name}_w")
+    layer.require(
+        all(sides) and not parameter.HasField(name),
+        f"{name} is {name} OR {name}_h and {name}_w are required",
+        **{f"{name}_h": pair[0], f"{name}_w": pair[1]},
+    )
+    return pair

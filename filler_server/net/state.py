@@ -1,0 +1,68 @@
+"""Which layers of a net file stand in the net for a phase, a level and stages (Caffe's `Net::FilterNet`)."""
+
+from collections.abc import Iterable
+
+from caffe_filler.caffe import caffe_pb2
+from caffe_filler.errors import InvalidArgument
+from filler_server.net.layer import refusal
+
+
+def net_state(
+    own: caffe_pb2.NetState, *, phase: caffe_pb2.Phase | None, level: int | None, stages: Iterable[str]
+) -> caffe_pb2.NetState:
+    """Return the state to build a net in: its file's own, with phase and level overwritten and stages added.
+
+    Args:
+        own: the state that the file brings.
+        phase: TRAIN or TEST; None keeps the file's own, TEST if it has none.
+        level: None keeps the file's own, 0 if it has none.
+        stages: names that are on besides the file's own.
+
+    Raises:
+        InvalidArgument: the phase is neither TRAIN nor TEST, the level is no 32-bit number, or a stage is no string.
+    """
+    state = caffe_pb2.NetState()
+    state.CopyFrom(own)
+    state.phase = own.phase
+    try:
+        if phase is not None:
+            state.phase = phase
+        if level is not None:
+            state.level = level
+        state.stage.extend(stages)
+    except (TypeError, ValueError) as error:
+        raise InvalidArgument(
+            f"a net state has phase TRAIN or TEST, a 32-bit level and names as stages. "
+            f"Received: phase={phase!r}, level={level!r}, stages={stages!r}"
+        ) from error
+    return state
+
+
+def meets_rule(state: caffe_pb2.NetState, rule: caffe_pb2.NetStateRule) -> bool:
+    """Whether a state meets everything that a rule asks for; an empty rule is always met."""
+    return (
+        (not rule.HasField("phase") or rule.phase == state.phase)
+        and (not rule.HasField("min_level") or state.level >= rule.min_level)
+        and (not rule.HasField("max_level") or state.level <= rule.max_level)
+        and all(stage in state.stage for stage in rule.stage)
+        and not any(stage in state.stage for stage in rule.not_stage)
+    )
+
+
+def included(layer: caffe_pb2.LayerParameter, state: caffe_pb2.NetState, *, line: int | None = None) -> bool:
+    """Whether a layer stands in the net: any `include` is met, or no `exclude` is.
+
+    Raises:
+        NetError: the layer has both `include` and `exclude` rules.
+    """
+    if not layer.include:
+        return not any(meets_rule(state, rule) for rule in layer.exclude)
+    if layer.exclude:
+        raise refusal(
+            "Specify either include rules or exclude rules; not both",
+            layer=layer.name,
+            line=line,
+            include=len(layer.include),
+            exclude=len(layer.exclude),
+        )
+    return any(meets_rule(state, rule) for rule in layer.include)

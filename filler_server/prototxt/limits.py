@@ -1,0 +1,40 @@
+"""How much a file may ask of the reader."""
+
+from dataclasses import dataclass
+
+from caffe_filler.errors import InvalidArgument, LimitExceeded
+
+
+@dataclass(frozen=True, slots=True)
+class ReadLimits:
+    """Limits of the reader, far above any net that is known (1.4 MB of text, 5,342 layers).
+
+    Attributes:
+        text_bytes: length of a text file in bytes.
+        binary_bytes: length of a binary file in bytes; protobuf itself reads less than 2 GiB.
+        nesting: blocks of text within one another, at most 200. The schema itself nests 10 deep.
+        layers: `layer` and `layers` of one file, those of nets inside a solver included.
+    """
+
+    text_bytes: int = 64 << 20
+    binary_bytes: int = (2 << 30) - 1
+    nesting: int = 100
+    layers: int = 1 << 16
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.nesting <= 200:
+            raise InvalidArgument(f"nesting must be in [1, 200]. Received: nesting={self.nesting}")
+
+    def check(self, name: str, received: int, *, line: int | None = None) -> None:
+        """Compare a value with the limit of that name.
+
+        Raises:
+            LimitExceeded: it is over; `line` is where the file went over it.
+        """
+        limit: int = getattr(self, name)
+        if received > limit:
+            where = "" if line is None else f"line {line}: "
+            metadata = {"limit": name, "value": str(limit), "received": str(received)}
+            if line is not None:
+                metadata["line"] = str(line)
+            raise LimitExceeded(f"{where}over the limit {name}={limit}. Received: {received}", metadata=metadata)

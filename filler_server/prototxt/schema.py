@@ -1,0 +1,142 @@
+"""What the text parser needs to know of a message type, taken from its descriptor once."""
+
+from dataclasses import dataclass
+from difflib import SequenceMatcher, get_close_matches
+from functools import cache, lru_cache
+from typing import Literal, TypeAlias
+
+from google.protobuf.descriptor import Descriptor, FieldDescriptor
+from google.protobuf.message import Message
+
+from caffe_filler.caffe import caffe_pb2
+
+Kind: TypeAlias = Literal["integer", "real", "bool", "string", "enum", "message"]
+
+_LAYERS = (caffe_pb2.LayerParameter.DESCRIPTOR, caffe_pb2.V1LayerParameter.DESCRIPTOR)
+_PACKAGE = caffe_pb2.DESCRIPTOR.package + "."
+_INTEGERS = {
+    FieldDescriptor.CPPTYPE_INT32: (-(1 << 31), (1 << 31) - 1),
+    FieldDescriptor.CPPTYPE_UINT32: (0, (1 << 32) - 1),
+    FieldDescriptor.CPPTYPE_INT64: (-(1 << 63), (1 << 63) - 1),
+    FieldDescriptor.CPPTYPE_UINT64: (0, (1 << 64) - 1),
+}
+_KINDS: dict[int, Kind] = {
+    FieldDescriptor.CPPTYPE_FLOAT: "real",
+    FieldDescriptor.CPPTYPE_DOUBLE: "real",
+    FieldDescriptor.CPPTYPE_BOOL: "bool",
+    FieldDescriptor.CPPTYPE_STRING: "string",
+    FieldDescriptor.CPPTYPE_ENUM: "enum",
+    FieldDescriptor.CPPTYPE_MESSAGE: "message",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One field of a message.
+
+    Attributes:
+        name: its name.
+        path: message type and name, as in `FillerParameter.std`.
+        kind: what its values look like.
+        repeated: whether it may stand more than once.
+        low, high: range of an integer.
+        is_bytes: a string that need not be UTF-8.
+        names, numbers: values of an enum, by name and the set of their numbers.
+        enum: name of the enum type.
+        message: descriptor of a message field.
+    """
+
+    name: str
+    path: str
+    kind: Kind
+    repeated: bool
+    low: int
+    high: int
+    is_bytes: bool
+    names: dict[str, int]
+    numbers: frozenset[int]
+    enum: str
+    message: Descriptor | None
+
+
+@dataclass(frozen=True, slots=True)
+class Schema:
+    """A message type.
+
+    Attributes:
+        name: its name without the package.
+        fields: its fields by name.
+        is_layer: whether it is a layer of a net, in the current or the V1 format.
+        has_required: whether a field of it must be present.
+    """
+
+    name: str
+    fields: dict[str, Field]
+    is_layer: bool
+    has_required: bool
+
+    def nearest(self, name: str) -> str | None:
+        """The field that a misspelled name may stand for."""
+        return nearest(name, tuple(self.fields))
+
+
+@cache
+def schema_of(descriptor: Descriptor) -> Schema:
+    """Return the schema of a message type."""
+    name = type_name(descriptor)
+    return Schema(
+        name=name,
+        fields={field.name: _field(field, name) for field in descriptor.fields},
+        is_layer=descriptor in _LAYERS,
+        has_required=any(field.is_required for field in descriptor.fields),
+    )
+
+
+def type_name(descriptor: object) -> str:
+    """Name of a message or enum type as Caffe's users know it, without the package."""
+    return str(getattr(descriptor, "full_name", "")).removeprefix(_PACKAGE)
+
+
+def layer_name(layer: Message) -> str | None:
+    """Name of a LayerParameter or V1LayerParameter; for a V0 layer inside a V1 layer that of the inner one."""
+    if isinstance(layer, caffe_pb2.V1LayerParameter) and not layer.name:
+        return layer.layer.name or None
+    assert isinstance(layer, caffe_pb2.LayerParameter | caffe_pb2.V1LayerParameter)  # noqa: S101
+    return layer.name or None
+
+
+@lru_cache(maxsize=4096)
+def nearest(name: str, known: tuple[str, ...]) -> str | None:
+    """The one of the known names that a misspelled one stands for, if one is clearly nearer than all others.
+
+    Case, underscores and the ending `_param` do not tell names apart.
+    """
+    if len(name) > 64:
+        return None
+    wanted = _plain(name)
+    plain = {_plain(candidate): candidate for candidate in known if abs(len(candidate) - len(name)) <= 2}
+    found = get_close_matches(wanted, plain, n=2, cutoff=0.75)
+    ratios = [SequenceMatcher(None, candidate, wanted).ratio() for candidate in found]
+    return plain[found[0]] if found and ratios[1:] != ratios[:1] else None
+
+
+def _plain(name: str) -> str:
+    return name.lower().removesuffix("_param").replace("_", "")
+
+
+def _field(field: FieldDescriptor, message: str) -> Field:
+    low, high = _INTEGERS.get(field.cpp_type, (0, 0))
+    values = field.enum_type.values if field.enum_type is not None else ()
+    return Field(
+        name=field.name,
+        path=f"{message}.{field.name}",
+        kind=_KINDS.get(field.cpp_type, "integer"),
+        repeated=field.is_repeated,
+        low=low,
+        high=high,
+        is_bytes=field.type == FieldDescriptor.TYPE_BYTES,
+        names={value.name: value.number for value in values},
+        numbers=frozenset(value.number for value in values),
+        enum="" if field.enum_type is None else type_name(field.enum_type),
+        message=field.message_type,
+    )

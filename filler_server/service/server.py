@@ -1,0 +1,154 @@
+"""The server process: ports, health, reflection, and a graceful end."""
+
+import ctypes
+import logging
+import signal
+import sys
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from types import FrameType
+
+import grpc
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+
+from caffe_filler.errors import InvalidArgument
+from filler_server import compiled
+from filler_server.service.limits import Limits
+from filler_server.service.servicer import SERVICE, FillerServicer
+from filler_server.service.warmup import warm_up
+
+_SHORT_CALLS = 16
+"""Threads beyond those that streams may hold, so that plans and health checks are always answered."""
+
+_REQUEST_ROOM = 1 << 20
+"""Bytes of a request beyond the net that it carries."""
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """How a server runs.
+
+    Attributes:
+        listen: addresses, `host:port` (port 0: any free one) or `unix:path`.
+        threads: threads of the kernels; None: one for each CPU that the process may use.
+        grace: seconds that running calls get when the server stops.
+        limits: what requests may ask for.
+    """
+
+    listen: Sequence[str] = ("localhost:50051",)
+    threads: int | None = None
+    grace: float = 30.0
+    limits: Limits = field(default_factory=Limits)
+
+
+class FillerServer:
+    """A filler server in this process.
+
+    Example:
+        >>> server = FillerServer(Settings(listen=["localhost:0"]))
+        >>> server.start()
+        >>> server.addresses
+        ['localhost:43127']
+        >>> server.stop()
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        """Bind the addresses; calls are answered from `start` on.
+
+        Raises:
+            InvalidArgument: an address cannot be bound, or a setting is out of range.
+        """
+        if not settings.listen:
+            raise InvalidArgument("a server needs an address to listen on. Received: listen=[]")
+        compiled.set_threads(settings.threads)
+        limits = settings.limits
+        self._settings = settings
+        self._servicer = FillerServicer(limits)
+        self._pool = ThreadPoolExecutor(limits.streams + _SHORT_CALLS, thread_name_prefix="call")
+        self._server = grpc.server(
+            self._pool,
+            options=[
+                ("grpc.so_reuseport", 0),
+                ("grpc.max_receive_message_length", limits.net_bytes + _REQUEST_ROOM),
+            ],
+        )
+        self._health = health.HealthServicer(experimental_non_blocking=True, experimental_thread_pool=self._pool)
+        self._set_health(health_pb2.HealthCheckResponse.NOT_SERVING)
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
+        self._server.add_generic_rpc_handlers((self._servicer.handlers(),))
+        reflection.enable_server_reflection((SERVICE, health.SERVICE_NAME, reflection.SERVICE_NAME), self._server)
+        self.addresses = [self._bind(address) for address in settings.listen]
+        """The addresses with the ports that were given for 0."""
+
+    def start(self, on_compiled: Callable[[str], None] = lambda kind: None) -> None:
+        """Accept connections, compile the kernels, then report SERVING and answer calls."""
+        self._server.start()
+        for kind in warm_up():
+            on_compiled(kind)
+        self._servicer.ready.set()
+        self._set_health(health_pb2.HealthCheckResponse.SERVING)
+
+    def stop(self, grace: float | None = None) -> None:
+        """Report NOT_SERVING, let running calls finish for `grace` seconds (None: as set), then end them."""
+        self._health.enter_graceful_shutdown()
+        self._server.stop(self._settings.grace if grace is None else grace).wait()
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+    def _bind(self, address: str) -> str:
+        try:
+            port = self._server.add_insecure_port(address)
+        except RuntimeError as error:
+            raise InvalidArgument(f"cannot listen there: {error}. Received: listen={address}") from None
+        return f"{address.rpartition(':')[0]}:{port}" if not address.startswith("unix:") else address
+
+    def _set_health(self, status: health_pb2.HealthCheckResponse.ServingStatus) -> None:
+        for service in ("", SERVICE):
+            self._health.set(service, status)
+
+
+def serve(settings: Settings, *, announce: Callable[[str], None] = print) -> int:
+    """Run a server until SIGTERM or SIGINT; a second signal ends it at once. Returns the exit status."""
+    keep_freed_memory()
+    server = FillerServer(settings)
+    stopping = threading.Event()
+    at_once = threading.Event()
+
+    def on_signal(number: int, _: FrameType | None) -> None:
+        (at_once if stopping.is_set() else stopping).set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, on_signal)
+    announce(f"compiling kernels, {compiled.threads()} threads ({compiled.threading_layer()})")
+    server.start()
+    for address in server.addresses:
+        announce(f"serving on {address}")
+    stopping.wait()
+    announce(f"stopping: running calls have {settings.grace:g} s")
+    done = threading.Thread(target=server.stop)
+    done.start()
+    while done.is_alive():
+        done.join(0.05)
+        if at_once.is_set():
+            server.stop(0)
+    announce("stopped")
+    return 0
+
+
+def keep_freed_memory() -> None:
+    """Tell glibc to keep the memory of freed messages instead of returning it to the kernel.
+
+    Every message is a fresh buffer of a megabyte; page faults for these took half of the time of a stream. Elsewhere
+    than on glibc nothing happens.
+    """
+    if sys.platform != "linux":
+        return
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None:
+        m_trim_threshold, m_mmap_threshold = -1, -3
+        mallopt(m_trim_threshold, 256 << 20)
+        mallopt(m_mmap_threshold, 32 << 20)

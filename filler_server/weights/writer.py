@@ -1,0 +1,149 @@
+"""What every writer is, and the file that appears whole or not at all."""
+
+import secrets
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import prod
+from pathlib import Path
+from types import TracebackType
+from typing import Any, BinaryIO
+
+import numpy as np
+
+from caffe_filler.errors import InvalidArgument
+
+
+@dataclass(frozen=True, slots=True)
+class Tensor:
+    """A tensor of a file: its name there, its shape and its dtype."""
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+
+    @property
+    def nbytes(self) -> int:
+        """Length of its values in bytes."""
+        return prod(self.shape) * self.dtype.itemsize
+
+
+class OpenFile:
+    """A file that somebody else has opened, such as standard output."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self.file = file
+
+    def commit(self) -> None:
+        """Leave the file open, with everything written."""
+        self.file.flush()
+
+    def discard(self) -> None:
+        """Leave the file as it is: what is written cannot be taken back."""
+
+
+class AtomicFile(OpenFile):
+    """A new file that takes its name when it is complete; until then, and after an error, nothing is seen of it."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
+        super().__init__(self._partial.open("xb"))
+
+    def commit(self) -> None:
+        """Give the file its name, over an older one."""
+        self.file.close()
+        self._partial.replace(self._path)
+
+    def discard(self) -> None:
+        """Remove what was written."""
+        self.file.close()
+        self._partial.unlink(missing_ok=True)
+
+
+class Writer(ABC):
+    """Writes tensors whose bytes come in order, piece by piece; memory does not grow with them.
+
+    A context manager: leaving it normally completes the file, leaving it by an exception removes it.
+
+    Raises:
+        InvalidArgument: two tensors have one name, the format cannot hold a dtype, or bytes are missing at the end.
+        OSError: the file cannot be written.
+    """
+
+    def __init__(self, target: Path | BinaryIO, tensors: Sequence[Tensor]) -> None:
+        names = [tensor.name for tensor in tensors]
+        if len(set(names)) != len(names):
+            twice = next(name for name in names if names.count(name) > 1)
+            raise InvalidArgument(f"two tensors of a file have one name. Received: name='{twice}'")
+        self._tensors = list(tensors)
+        self._next = 0
+        self._written = 0
+        self._target = AtomicFile(target) if isinstance(target, Path) else OpenFile(target)
+        self._file = self._target.file
+        self._complete = False
+        try:
+            self._open()
+        except BaseException:
+            self._target.discard()
+            raise
+
+    def write(self, data: memoryview | bytes) -> None:
+        """Append bytes to the tensor that is being written; a complete one is followed by the next."""
+        tensor = self._current()
+        if self._written == 0:
+            self._begin(tensor)
+        self._written += len(data)
+        if self._written > tensor.nbytes:
+            raise InvalidArgument(f"tensor '{tensor.name}' has {tensor.nbytes} bytes. Received: {self._written}")
+        self._append(data)
+        if self._written == tensor.nbytes:
+            self._end(tensor)
+            self._next, self._written = self._next + 1, 0
+
+    def close(self) -> None:
+        """Complete the file."""
+        if self._next < len(self._tensors):
+            raise InvalidArgument(f"{len(self._tensors) - self._next} of {len(self._tensors)} tensors are missing")
+        self._finish()
+        self._target.commit()
+        self._complete = True
+
+    def __enter__(self) -> "Writer":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        try:
+            if error is None:
+                self.close()
+        finally:
+            if not self._complete:
+                self._abandon()
+                self._target.discard()
+
+    def _current(self) -> Tensor:
+        if self._next == len(self._tensors):
+            raise InvalidArgument(f"all {len(self._tensors)} tensors are written already")
+        return self._tensors[self._next]
+
+    @abstractmethod
+    def _open(self) -> None:
+        """Write what stands before the tensors."""
+
+    @abstractmethod
+    def _append(self, data: memoryview | bytes) -> None:
+        """Write bytes of the current tensor."""
+
+    def _begin(self, tensor: Tensor) -> None:
+        """Write what stands before a tensor."""
+
+    def _end(self, tensor: Tensor) -> None:
+        """Write what stands after a tensor."""
+
+    def _finish(self) -> None:
+        """Write what stands after the tensors."""
+
+    def _abandon(self) -> None:
+        """Let go of the file after an error."""

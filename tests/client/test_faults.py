@@ -1,0 +1,180 @@
+"""Servers that die and connections that corrupt: the caller gets the right bytes, or an error, and notices nothing else."""
+
+import asyncio
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import pytest
+
+from caffe_filler.errors import DataLoss, DeadlineExceeded, Unavailable
+from filler_client import AsyncFillerClient, FillerClient, RetryPolicy
+from tests.processes import ServerProcess
+
+SHAPE = (2**10, 2**16)
+"""256 MiB of float32: more than the buffers between a server and its client hold."""
+
+Damage = Callable[[bytes, int], bytes | None]
+"""Gets bytes on their way to the client and how many went before; gives those to pass on, or None to cut."""
+
+
+class Proxy:
+    """A connection between a client and a server that does harm."""
+
+    def __init__(self, address: str, damage: Damage) -> None:
+        host, _, port = address.rpartition(":")
+        self._server = (host, int(port))
+        self._damage = damage
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.address = f"127.0.0.1:{self._listener.getsockname()[1]}"
+        self.connections = 0
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def close(self) -> None:
+        self._listener.close()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                client, _ = self._listener.accept()
+            except OSError:
+                return
+            self.connections += 1
+            server = socket.create_connection(self._server)
+            threading.Thread(target=self._pass, args=(client, server, None), daemon=True).start()
+            threading.Thread(target=self._pass, args=(server, client, self._damage), daemon=True).start()
+
+    @staticmethod
+    def _pass(source: socket.socket, target: socket.socket, damage: Damage | None) -> None:
+        passed = 0
+        try:
+            while data := source.recv(1 << 16):
+                kept = data if damage is None else damage(data, passed)
+                if kept is None:
+                    break
+                target.sendall(kept)
+                passed += len(data)
+        except OSError:
+            pass
+        for end in (source, target):
+            try:
+                end.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                pass
+            end.close()
+
+
+@pytest.fixture(scope="module")
+def expected() -> np.ndarray:
+    with FillerClient.embedded() as client:
+        return client.fill("xavier", SHAPE, seed=4)
+
+
+@pytest.fixture
+def proxy(server: ServerProcess) -> Iterator[Callable[[Damage], Proxy]]:
+    opened: list[Proxy] = []
+
+    def open_proxy(damage: Damage) -> Proxy:
+        opened.append(Proxy(server.address, damage))
+        return opened[-1]
+
+    yield open_proxy
+    for each in opened:
+        each.close()
+
+
+def test_a_server_killed_in_mid_stream(server: ServerProcess, expected: np.ndarray) -> None:
+    victim = ServerProcess()
+    received = 0
+    parts: list[bytes] = []
+    with FillerClient([victim.address, server.address]) as client:
+        from filler_client import _requests
+
+        for piece in client.pieces(_requests.fill_request("xavier", SHAPE, seed=4)):
+            assert piece.offset == received
+            received += len(piece.data)
+            parts.append(bytes(piece.data))
+            if len(parts) == 20:
+                victim.kill()
+    assert b"".join(parts) == expected.tobytes()
+
+
+def test_a_server_killed_in_mid_stream_async(server: ServerProcess, expected: np.ndarray) -> None:
+    victim = ServerProcess()
+
+    async def run() -> np.ndarray:
+        async with AsyncFillerClient([victim.address, server.address]) as client:
+            fill = asyncio.create_task(client.fill("xavier", SHAPE, seed=4))
+            await asyncio.sleep(0.05)
+            victim.kill()
+            return await fill
+
+    np.testing.assert_array_equal(asyncio.run(run()), expected)
+
+
+def test_a_connection_that_breaks_again_and_again(proxy: Callable[[Damage], Proxy], expected: np.ndarray) -> None:
+    cutting = proxy(lambda data, passed: None if passed > 40_000_000 else data)
+    with FillerClient(cutting.address) as client:
+        np.testing.assert_array_equal(client.fill("xavier", SHAPE, seed=4), expected)
+    assert cutting.connections > 5
+
+
+def test_a_flipped_byte_is_noticed_and_mended(proxy: Callable[[Damage], Proxy], expected: np.ndarray) -> None:
+    flipped = threading.Event()
+
+    def flip_once(data: bytes, passed: int) -> bytes:
+        if passed > 20_000_000 and not flipped.is_set() and len(data) > 40_000:
+            flipped.set()
+            return data[:30_000] + bytes([data[30_000] ^ 1]) + data[30_001:]
+        return data
+
+    with FillerClient(proxy(flip_once).address) as client:
+        np.testing.assert_array_equal(client.fill("xavier", SHAPE, seed=4), expected)
+    assert flipped.is_set()
+
+
+def test_a_connection_that_always_corrupts_is_an_error(proxy: Callable[[Damage], Proxy]) -> None:
+    def flip_always(data: bytes, passed: int) -> bytes:
+        return data[:-100] + bytes([data[-100] ^ 64]) + data[-99:] if len(data) > 10_000 else data
+
+    policy = RetryPolicy(attempts=3, first_delay=0.01)
+    with FillerClient(proxy(flip_always).address, retry=policy) as client, pytest.raises((DataLoss, Unavailable)):
+        client.fill("xavier", SHAPE, seed=4)
+
+
+def test_no_server_is_an_error_within_the_time_given() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as unused:
+        address = f"127.0.0.1:{unused.getsockname()[1]}"
+    started = time.monotonic()
+    with FillerClient(address, retry=RetryPolicy(attempts=3)) as client, pytest.raises(Unavailable, match=address):
+        client.list_fillers()
+    with FillerClient(address, timeout=0.3) as client, pytest.raises((DeadlineExceeded, Unavailable)):
+        client.fill("msra", (3, 3))
+    assert time.monotonic() - started < 20
+
+
+def test_a_server_that_starts_later(expected: np.ndarray) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as unused:
+        address = f"127.0.0.1:{unused.getsockname()[1]}"
+    started: list[ServerProcess] = []
+    starter = threading.Timer(0.5, lambda: started.append(ServerProcess(listen=address)))
+    starter.start()
+    with FillerClient(address, retry=RetryPolicy(attempts=100)) as client:
+        np.testing.assert_array_equal(client.fill("xavier", SHAPE, seed=4), expected)
+    starter.join()
+    assert started[0].stop() == 0
+
+
+def test_a_caller_who_stops_early_frees_the_stream(server: ServerProcess) -> None:
+    from filler_client import _requests
+
+    process = ServerProcess("--max-streams", "1")
+    with FillerClient(process.address, retry=RetryPolicy(attempts=20)) as client:
+        for _ in range(3):
+            pieces = client.pieces(_requests.fill_request("xavier", (2**15, 2**18)))
+            next(pieces)
+            pieces.close()  # type: ignore[attr-defined]
+        assert client.fill("xavier", (3, 3)).shape == (3, 3)
+    assert process.stop() == 0

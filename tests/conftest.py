@@ -1,0 +1,34 @@
+"""What tests of every package share."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.processes import ServerProcess
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder of data from real Caffe, where it lies beside the checkout."""
+    folder = ROOT.parent / "shared"
+    if not (folder / "golden").is_dir():
+        pytest.skip("the golden data is not here")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def nets() -> Path:
+    """The project's own nets."""
+    return ROOT / "tests" / "nets"
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[ServerProcess]:
+    """A server for all tests that do it no harm."""
+    process = ServerProcess()
+    yield process
+    assert process.process.poll() is None, f"the server died:\n{process.log}"
+    assert process.stop() == 0, process.log

@@ -1,0 +1,1 @@
+"""Random messages of any type of the schema, as a Hypothesis strategy."""
