@@ -22,6 +22,7 @@ _LAYERS = ("tbb", "omp")
 """The threading layers of Numba that bear launches from many threads at once. The third, workqueue, aborts the
 process."""
 
+_numba: Any = numba
 _lock = threading.Lock()
 _layer: str | None = None
 _threads: int | None = None
@@ -47,8 +48,8 @@ def set_threads(count: int | None) -> None:
         InvalidArgument: Numba does not have so many threads.
         Unavailable: no threading layer that bears concurrent launches can be loaded.
     """
-    global _threads  # noqa: PLW0603
-    most = numba.config.NUMBA_NUM_THREADS
+    global _threads
+    most = _numba.config.NUMBA_NUM_THREADS
     if count is not None and not 1 <= count <= most:
         raise InvalidArgument(
             f"kernels run on 1 to {most} threads; the environment variable NUMBA_NUM_THREADS sets the most. "
@@ -67,9 +68,9 @@ def threads() -> int:
         Unavailable: no threading layer that bears concurrent launches can be loaded.
     """
     threading_layer()
-    count: int = _threads or numba.config.NUMBA_NUM_THREADS
-    if numba.get_num_threads() != count:
-        numba.set_num_threads(count)
+    count: int = _threads or _numba.config.NUMBA_NUM_THREADS
+    if _numba.get_num_threads() != count:
+        _numba.set_num_threads(count)
     return count
 
 
@@ -81,7 +82,7 @@ def threading_layer() -> str:
     Raises:
         Unavailable: none of the two can be loaded, or another library has started workqueue.
     """
-    global _layer  # noqa: PLW0603
+    global _layer
     if _layer is None:
         with _lock:
             _layer = _layer or _start()
@@ -89,7 +90,7 @@ def threading_layer() -> str:
 
 
 def _start() -> str:
-    wanted = str(numba.config.THREADING_LAYER).lower()
+    wanted = str(_numba.config.THREADING_LAYER).lower()
     if wanted == "workqueue":
         raise Unavailable(
             "Numba's workqueue layer aborts when two threads launch kernels at once; kernels need tbb or omp. "
@@ -99,18 +100,19 @@ def _start() -> str:
     for layer in (wanted,) if wanted in _LAYERS else _LAYERS:
         if layer == "tbb":
             _load_tbb()
-        numba.config.THREADING_LAYER = layer
+        _numba.config.THREADING_LAYER = layer
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", NumbaWarning)
-                numba.set_num_threads(numba.config.NUMBA_NUM_THREADS)
+                _numba.set_num_threads(_numba.config.NUMBA_NUM_THREADS)
         except ValueError as error:
             causes.append(f"{layer}: {' '.join(str(error).split())}")
             continue
-        started: str = numba.threading_layer()
+        started: str = _numba.threading_layer()
         if started in _LAYERS:
             return started
         raise Unavailable(f"kernels need the threading layer tbb or omp, and this process has started {started}")
+    _numba.config.THREADING_LAYER = wanted
     raise Unavailable(
         "kernels need a threading layer that many threads can use at once, and none can be loaded "
         f"(pip install tbb; or an OpenMP runtime): {'; '.join(causes)}"
@@ -135,8 +137,8 @@ def _load_tbb() -> None:
 def _compile(function: Kernel, *, parallel: bool) -> Kernel:
     options = {"nogil": True, "error_model": "numpy", "fastmath": False, "parallel": parallel}
     try:
-        kernel: Kernel = numba.njit(cache=True, **options)(function)
+        kernel: Kernel = _numba.njit(cache=True, **options)(function)
     except RuntimeError:
         # No directory for the cache can be written.
-        kernel = numba.njit(**options)(function)
+        kernel = _numba.njit(**options)(function)
     return kernel

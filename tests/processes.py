@@ -23,6 +23,7 @@ class ServerProcess:
             self.log += line
             if found := re.search(pattern, line):
                 return found[1]
+        stderr.close()
         raise AssertionError(f"the server ended with {self.process.wait()}:\n{self.log}")
 
     def stop(self) -> int:

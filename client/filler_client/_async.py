@@ -100,7 +100,7 @@ class AsyncFillerClient:
     async def pieces(self, request: StreamRequest) -> AsyncIterator[Piece]:
         """Yield the bytes of a stream piece by piece; see `FillerClient.pieces`."""
         attempts = Attempts(self._policy, self._timeout)
-        position = StreamPosition()
+        position = StreamPosition(request.start)
         sent = copy.deepcopy(request)
         method = "Fill" if isinstance(request, filler_pb2.FillRequest) else "FillNet"
         while True:

@@ -38,12 +38,15 @@ class EmbeddedBackend:
         from filler_server.service.replies import blob_header
 
         buffer = np.empty(_PIECE_BYTES, np.uint8).data
-        for source in _job(request).sources:
+        job = _job(request)
+        first = job.offset
+        for source in job.sources[job.blob :]:
             header = blob_header(source)
-            for offset in range(0, max(source.nbytes, 1), _PIECE_BYTES):
+            for offset in range(first, max(source.nbytes, first + 1), _PIECE_BYTES):
                 data = buffer[: min(_PIECE_BYTES, source.nbytes - offset)]
                 source.read_bytes(offset, data)
                 yield Piece(header, offset, data, offset + len(data) == source.nbytes)
+            first = 0
 
     def arrays(
         self, request: StreamRequest, allocate: Allocate, timeout: float | None

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
 
 import grpc
+import grpc.experimental
 from google.protobuf.message import Message
 from numpy.typing import NDArray
 
@@ -66,7 +67,7 @@ class RemoteBackend:
     def pieces(self, request: StreamRequest, timeout: float | None) -> Iterator[Piece]:
         """Call Fill or FillNet, as often as it takes to get every byte once."""
         attempts = Attempts(self._policy, timeout)
-        position = StreamPosition()
+        position = StreamPosition(request.start)
         sent = copy.deepcopy(request)
         while True:
             position.set_start(sent)

@@ -1,19 +1,21 @@
 """Where a stream stands: so that it can go on elsewhere, and so that nothing is lost, doubled or mixed up."""
 
 from collections.abc import Iterator
+from math import prod
 
+from caffe_filler import dtypes
 from caffe_filler.errors import DataLoss
 from caffe_filler.v1 import filler_pb2
-from filler_client._backend import Piece, StreamRequest
+from filler_client._backend import Piece, StreamRequest, region_shape
 from filler_client._frames import Frame, read_message
 
 
 class StreamPosition:
-    """Follows the messages of a stream over any number of connections."""
+    """Follows the messages of a stream over any number of connections, from the `start` of the request on."""
 
-    def __init__(self) -> None:
-        self._blob = 0
-        self._offset = 0
+    def __init__(self, start: filler_pb2.Position) -> None:
+        self._blob = start.blob
+        self._offset = start.offset
         self._blobs: int | None = None
         self._header: filler_pb2.BlobHeader | None = None
 
@@ -57,6 +59,8 @@ class StreamPosition:
         if frame.header is not None:
             if self._offset and header is not None and frame.header != header:
                 raise DataLoss(f"blob '{header.name}' came with another header after the connection broke")
+            if not _is_sound(frame.header):
+                raise DataLoss(f"the header of blob {frame.blob} contradicts itself. Received: {frame.header!r}")
             self._header = header = frame.header
         if header is None:
             raise DataLoss(f"blob {frame.blob} came without a header")
@@ -71,3 +75,11 @@ class StreamPosition:
             self._blob, self._offset, self._header = self._blob + 1, 0, None
         else:
             self._offset += len(frame.data)
+
+
+def _is_sound(header: filler_pb2.BlobHeader) -> bool:
+    """Say whether the blob's bytes are those of its shape and dtype, so that it can be received into an array."""
+    if header.dtype not in filler_pb2.DType.values():
+        return False
+    shape = region_shape(header)
+    return min(shape, default=1) >= 0 and prod(shape) * dtypes.from_wire(header.dtype).itemsize == header.bytes

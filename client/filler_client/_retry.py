@@ -4,7 +4,7 @@ import random
 import time
 from dataclasses import dataclass
 
-from caffe_filler.errors import DataLoss, DeadlineExceeded, FillerError, LimitExceeded, Unavailable
+from caffe_filler.errors import DataLoss, DeadlineExceeded, FillerError, InvalidArgument, LimitExceeded, Unavailable
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,13 +13,28 @@ class RetryPolicy:
 
     Attributes:
         attempts: failures in a row, without a byte between them, after which it gives up.
-        first_delay: seconds before the second attempt; doubled each time, with full jitter.
+        first_delay: seconds at most before the second attempt; doubled each time. Up to half of a delay is taken off
+            at random, so that many clients do not come back at once.
         longest_delay: seconds at most between attempts.
+
+    Raises:
+        InvalidArgument: less than one attempt, or a negative delay.
     """
 
     attempts: int = 8
     first_delay: float = 0.05
     longest_delay: float = 2.0
+
+    def __post_init__(self) -> None:
+        if not (self.attempts >= 1 and self.first_delay >= 0 and self.longest_delay >= 0):
+            raise InvalidArgument(
+                "a client tries at least once, with delays of 0 or more. Received: "
+                f"attempts={self.attempts}, first_delay={self.first_delay}, longest_delay={self.longest_delay}"
+            )
+
+
+_DOUBLINGS = 32
+"""More would make of any delay more than a float can hold."""
 
 
 class Attempts:
@@ -53,7 +68,8 @@ class Attempts:
         self._failures += 1
         if self._failures >= self._policy.attempts:
             raise error
-        longest: float = min(self._policy.longest_delay, self._policy.first_delay * 2 ** (self._failures - 1))
+        doubled = self._policy.first_delay * 2 ** min(self._failures - 1, _DOUBLINGS)
+        longest: float = min(self._policy.longest_delay, doubled)
         delay: float = random.uniform(0.5, 1.0) * longest  # noqa: S311
         remaining = self.remaining
         if remaining is not None and delay >= remaining:

@@ -8,10 +8,11 @@ import numpy as np
 
 from caffe_filler.errors import NetError, UnknownBlob
 from filler_server.engine.region import Region
-from filler_server.engine.source import BlobSource, FilledBlob, GivenBlob
+from filler_server.engine.source import BlobSource, FilledBlob, GivenBlob, given_values
 from filler_server.fillers import get_filler
 from filler_server.net.plan import Blob, NetPlan
 from filler_server.rng.philox import PhiloxStream
+from filler_server.rng.stream import Values
 
 RegionOf = Callable[[tuple[int, ...]], Region]
 """What to take of a blob, once its shape is known."""
@@ -32,17 +33,27 @@ def net_sources(
     blobs = {blob.name: blob for blob in plan.blobs}
     if selection is None:
         selection = [(name, Region.whole) for name in blobs]
-    return [_source(_find(blobs, name), blobs, region, plan, seed, dtype) for name, region in selection]
+    given: dict[str, Values] = {}
+    return [_source(_find(blobs, name), blobs, given, region, plan, seed, dtype) for name, region in selection]
 
 
 def _source(
-    blob: Blob, blobs: dict[str, Blob], region: RegionOf, plan: NetPlan, seed: int, dtype: np.dtype[Any]
+    blob: Blob,
+    blobs: dict[str, Blob],
+    given: dict[str, Values],
+    region: RegionOf,
+    plan: NetPlan,
+    seed: int,
+    dtype: np.dtype[Any],
 ) -> BlobSource:
     owner = blobs[blob.owner] if blob.owner is not None else blob
     shape = _known_shape(blob, plan)
     filled_shape = _known_shape(owner, plan)
     if owner.given is not None:
-        return GivenBlob(blob.name, owner.given, region(shape), dtype, shape=shape, owner=blob.owner)
+        # However often a blob is selected, its values stand in memory once.
+        if owner.name not in given:
+            given[owner.name] = given_values(owner.given)
+        return GivenBlob(blob.name, given[owner.name], region(shape), dtype, shape=shape, owner=blob.owner)
     return FilledBlob(
         blob.name,
         get_filler(owner.filler),

@@ -1,5 +1,6 @@
 """Parts of a blob: what a rank of a training cluster holds of it."""
 
+import operator
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
@@ -125,9 +126,13 @@ def check_shape(shape: Sequence[int]) -> tuple[int, ...]:
     """Return `shape` as a tuple when a blob can have it.
 
     Raises:
-        ShapeError: more than 32 axes, a dimension below 1, or more bytes than a file or an address can hold.
+        ShapeError: more than 32 axes, a dimension that is no integer or below 1, or more bytes than a file or an
+            address can hold.
     """
-    dims = tuple(int(dim) for dim in shape)
+    try:
+        dims = tuple(operator.index(dim) for dim in shape)
+    except TypeError:
+        raise ShapeError(f"every dimension of a blob is an integer. Received: shape={list(shape)}") from None
     if len(dims) > MAX_AXES:
         raise ShapeError(f"a blob has at most {MAX_AXES} axes. Received: {len(dims)} axes")
     if any(dim < 1 for dim in dims):

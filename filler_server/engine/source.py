@@ -11,7 +11,7 @@ from caffe_filler.caffe.caffe_pb2 import BlobProto
 from caffe_filler.errors import FieldViolation, InvalidArgument
 from filler_server.engine.region import Region
 from filler_server.fillers.base import Filler
-from filler_server.rng.stream import RandomStream
+from filler_server.rng.stream import RandomStream, Values
 
 _BLOCK = 1 << 20
 """Values computed at once where scratch memory is needed for them."""
@@ -128,12 +128,16 @@ class FilledBlob(BlobSource):
 
 
 class GivenBlob(BlobSource):
-    """Values that a net holds for the blob itself, float32 or float64, converted to `dtype`."""
+    """Values that a net holds for the blob itself, converted to `dtype`.
+
+    `values` are all values of the blob, float32 or float64, one-dimensional; nothing of them is copied before it is
+    read.
+    """
 
     def __init__(
         self,
         name: str,
-        values: BlobProto,
+        values: Values,
         region: Region,
         dtype: np.dtype[Any],
         *,
@@ -141,12 +145,18 @@ class GivenBlob(BlobSource):
         owner: str | None = None,
     ) -> None:
         super().__init__(name, shape, region, dtype, owner)
-        double = len(values.double_data) > 0
-        flat = np.array(values.double_data if double else values.data, np.float64 if double else np.float32)
-        window = tuple(slice(start, start + n) for start, n in zip(region.starts, region.shape, strict=True))
-        with np.errstate(over="ignore"):
-            self._values = flat.reshape(region.dims)[window].reshape(-1).astype(dtype)
+        self._values = values
 
     def read(self, start: int, out: NDArray[Any]) -> None:
-        """Copy the values."""
-        out[...] = self._values[start : start + out.size]
+        """Copy the values; what float16 or bfloat16 cannot hold becomes infinite."""
+        for begin in range(0, out.size, _BLOCK):
+            block = out[begin : begin + _BLOCK]
+            runs = self.region.runs(start + begin, block.size)
+            indices = np.repeat(runs.starts - runs.bounds[:-1], np.diff(runs.bounds)) + np.arange(block.size)
+            with np.errstate(over="ignore"):
+                block[...] = self._values[indices]
+
+
+def given_values(blob: BlobProto) -> Values:
+    """Return the values that a message holds: its float64 ones where it has some, as Caffe does."""
+    return np.array(blob.double_data, np.float64) if blob.double_data else np.array(blob.data, np.float32)

@@ -1,5 +1,6 @@
 """Shapes that the caller declares: of the net's inputs, and of any top."""
 
+import operator
 from collections.abc import Collection, Mapping
 
 from caffe_filler.errors import NetError, ShapeError
@@ -8,8 +9,8 @@ from filler_server.net.plan import Shape
 from filler_server.net.shapes import shape_fault
 
 
-def check_shapes(option: str, shapes: Mapping[str, Shape], known: Collection[str], kind: str) -> None:
-    """Refuse declared shapes that nothing in the net has or that no blob can have.
+def declared_shapes(option: str, shapes: Mapping[str, Shape], known: Collection[str], kind: str) -> dict[str, Shape]:
+    """Return declared shapes by name, once they are known to make sense.
 
     Args:
         option: what the caller gave them with, for the message.
@@ -21,18 +22,25 @@ def check_shapes(option: str, shapes: Mapping[str, Shape], known: Collection[str
         NetError: a name that is not known.
         ShapeError: a shape that no blob can have.
     """
-    for name, shape in shapes.items():
-        if name not in known:
-            hint = did_you_mean(nearest(name, known))
-            raise NetError(
-                f"{option}: no {kind} of the net has this name{hint} (there are: {_listed(known)}). "
-                f"Received: name='{name}'"
-            )
-        if shape is None:
-            continue
-        fault = shape_fault(tuple(1 if dim is None else dim for dim in shape))
-        if fault is not None:
-            raise ShapeError(f"{option} {name}: {fault}. Received: shape={list(shape)}")
+    return {name: _declared(option, name, shape, known, kind) for name, shape in shapes.items()}
+
+
+def _declared(option: str, name: str, shape: Shape, known: Collection[str], kind: str) -> Shape:
+    if name not in known:
+        hint = did_you_mean(nearest(name, known))
+        raise NetError(
+            f"{option}: no {kind} of the net has this name{hint}; there are: {_listed(known)}. Received: name='{name}'"
+        )
+    if shape is None:
+        return None
+    try:
+        dims = tuple(None if dim is None else operator.index(dim) for dim in shape)
+    except TypeError as error:
+        raise ShapeError(f"{option} {name}: dimensions are integers. Received: shape={shape!r}") from error
+    fault = shape_fault(tuple(1 if dim is None else dim for dim in dims))
+    if fault is not None:
+        raise ShapeError(f"{option} {name}: {fault}. Received: shape={list(dims)}")
+    return dims
 
 
 def _listed(names: Collection[str], most: int = 20) -> str:

@@ -13,7 +13,7 @@ from filler_server.net.hints import did_you_mean
 from filler_server.net.layer import LayerContext, LearnedBlob, OpenDims, SetUp
 from filler_server.net.layers.python import unknown_tops
 from filler_server.net.names import unique_names
-from filler_server.net.overrides import check_shapes
+from filler_server.net.overrides import declared_shapes
 from filler_server.net.plan import Blob, Layer, NetPlan, Shape, Top
 from filler_server.net.registry import LayerType, automatic_tops, check_blob_counts, layer_type, nearest_type_name
 from filler_server.net.shapes import shape_fault
@@ -60,9 +60,13 @@ def plan_net(
     layers = [net.layer[index] for index in kept]
     lines = [lines[index] for index in kept]
     sources = [name for layer in layers if _is_source(layer) for name in layer.top]
-    check_shapes("--input", inputs, sources, "input")
-    check_shapes("--top", tops, [name for layer in layers for name in layer.top], "top")
-    planner = _Planner(connect(layers, lines), inputs, tops, problems)
+    every_top = [name for layer in layers for name in layer.top]
+    planner = _Planner(
+        connect(layers, lines),
+        inputs=declared_shapes("--input", inputs, sources, "input"),
+        tops=declared_shapes("--top", tops, every_top, "top"),
+        problems=problems,
+    )
     names = unique_names(layer.name for layer in layers)
     planned = tuple(
         planner.plan_layer(index, layer, line, name)
@@ -74,14 +78,15 @@ def plan_net(
 def _unpack(
     source: NetDocument | caffe_pb2.NetParameter,
 ) -> tuple[caffe_pb2.NetParameter, Sequence[Problem], Sequence[int | None]]:
-    if not isinstance(source, caffe_pb2.NetParameter):
-        return source.net, source.problems, source.layer_lines
-    if source.layers or source.input:
+    net = source if isinstance(source, caffe_pb2.NetParameter) else source.net
+    if net.layers or net.input:
         raise NetError(
             "the net is in an old format and must be upgraded first. "
-            f"Received: layers={len(source.layers)}, input={list(source.input)}"
+            f"Received: layers={len(net.layers)}, input={list(net.input)}"
         )
-    return source, (), [None] * len(source.layer)
+    if isinstance(source, caffe_pb2.NetParameter):
+        return net, (), [None] * len(net.layer)
+    return net, source.problems, source.layer_lines
 
 
 def _is_source(layer: caffe_pb2.LayerParameter) -> bool:
@@ -94,6 +99,7 @@ class _Planner:
     def __init__(
         self,
         connections: Connections,
+        *,
         inputs: Mapping[str, Shape],
         tops: Mapping[str, Shape],
         problems: Iterable[Problem],
@@ -240,5 +246,6 @@ def _origin(name: str, example: str, parameter: caffe_pb2.LayerParameter) -> fro
     return frozenset([Origin(name, "--input" if _is_source(parameter) else "--top", example)])
 
 
-def _options(asked: frozenset[Origin]) -> str:
-    return " ".join(sorted(map(str, asked)))
+def _options(asked: frozenset[Origin], most: int = 8) -> str:
+    options = sorted(map(str, asked))
+    return " ".join(options[:most]) + (f" and {len(options) - most} more" if len(options) > most else "")

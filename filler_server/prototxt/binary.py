@@ -1,21 +1,26 @@
 """Binary messages, with a report of what the schema does not have."""
 
-from typing import Any
-
-from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import DecodeError, Message
 from google.protobuf.unknown_fields import UnknownFieldSet
 
 from caffe_filler.errors import PrototxtError
-from filler_server.prototxt.report import Problem, ProblemList
-from filler_server.prototxt.schema import layer_name, schema_of
+from filler_server.prototxt.limits import ReadLimits
+from filler_server.prototxt.report import ProblemList
+from filler_server.prototxt.schema import Schema, layer_name, schema_of
 
 
-def parse_binary(data: bytes, message: Message) -> list[Problem]:
+def parse_binary(data: bytes, message: Message, *, limits: ReadLimits, strict: bool = False) -> ProblemList:
     """Read a binary message into an empty one; report its unknown fields and mend strings that are not UTF-8.
+
+    Args:
+        data: the message.
+        message: where to put it.
+        limits: `layers` is held here.
+        strict: whether the first problem is an error.
 
     Raises:
         PrototxtError: the data is no message of this type.
+        LimitExceeded: it is over a limit.
     """
     name = schema_of(message.DESCRIPTOR).name
     try:
@@ -29,44 +34,57 @@ def parse_binary(data: bytes, message: Message) -> list[Problem]:
         raise PrototxtError(
             f"a binary message, but no {name}: none of its fields is known. Received: {len(data)} bytes"
         )
-    problems = ProblemList()
-    _inspect(message, None, problems)
-    return problems.close()
+    inspector = _Inspector(limits, strict)
+    inspector.inspect(message)
+    return inspector.problems
 
 
-def _inspect(message: Message, layer: str | None, problems: ProblemList) -> None:
-    """Report a message and all that are inside it; the schema limits how deep that is."""
-    schema = schema_of(message.DESCRIPTOR)
-    for field, value in message.ListFields():
-        if field.cpp_type == FieldDescriptor.CPPTYPE_STRING and field.type != FieldDescriptor.TYPE_BYTES:
-            _mend(message, field, value, layer, problems)
-    if schema.is_layer:
-        layer = layer_name(message)
-    numbers = {field.number: schema.fields[field.name] for field in message.DESCRIPTOR.fields}
-    for unknown in UnknownFieldSet(message):  # type: ignore[attr-defined]
-        known = numbers.get(unknown.field_number)
-        if known is None:
-            what = f"{schema.name} has no field number {unknown.field_number}"
-        elif known.kind == "enum":
-            what = f"{known.enum} has no value {unknown.data}"
-        else:
-            what = f"{known.path} is of another type here (wire type {unknown.wire_type})"
-        problems.add(Problem(f"{what}, passed over", layer=layer))
-    for field, value in message.ListFields():
-        if field.message_type is not None:
-            for child in value if field.is_repeated else (value,):
-                _inspect(child, layer, problems)
+class _Inspector:
+    """Looks at a message and at all that are inside it; the schema limits how deep that is."""
 
+    def __init__(self, limits: ReadLimits, strict: bool) -> None:
+        self.problems = ProblemList(strict=strict)
+        self._limits = limits
+        self._layers = 0
 
-def _mend(message: Message, field: FieldDescriptor, value: Any, layer: str | None, problems: ProblemList) -> None:
-    """Replace what is not UTF-8 in a string; protobuf hands such strings out as bytes."""
-    values = list(value) if field.is_repeated else [value]
-    if not any(isinstance(item, bytes) for item in values):
-        return
-    mended = [item.decode(errors="replace") if isinstance(item, bytes) else item for item in values]
-    if field.is_repeated:
-        value[:] = mended
-    else:
-        setattr(message, field.name, mended[0])
-    what = f"{schema_of(message.DESCRIPTOR).name}.{field.name} is not UTF-8, replaced by U+FFFD"
-    problems.add(Problem(what, layer=layer))
+    def inspect(self, message: Message) -> None:
+        schema = schema_of(message.DESCRIPTOR)
+        first_problem = len(self.problems)
+        if schema.is_layer:
+            self._layers += 1
+            self._limits.check("layers", self._layers)
+        self._mend_strings(message, schema)
+        self._report_unknown(message, schema)
+        for field, value in message.ListFields():
+            if field.message_type is not None:
+                for child in value if field.is_repeated else (value,):
+                    self.inspect(child)
+        if schema.is_layer and len(self.problems) > first_problem and (name := layer_name(message)):
+            self.problems.assign(first_problem, name)
+
+    def _report_unknown(self, message: Message, schema: Schema) -> None:
+        numbers = {field.number: schema.fields[field.name] for field in message.DESCRIPTOR.fields}
+        for unknown in UnknownFieldSet(message):  # type: ignore[attr-defined]
+            known = numbers.get(unknown.field_number)
+            if known is None:
+                what = f"{schema.name} has no field number {unknown.field_number}"
+            elif known.kind == "enum":
+                what = f"{known.enum} has no value {unknown.data}"
+            else:
+                what = f"{known.path} is of another type here"
+            self.problems.add(what, f"field number {unknown.field_number}, wire type {unknown.wire_type}")
+
+    def _mend_strings(self, message: Message, schema: Schema) -> None:
+        """Replace what is not UTF-8; protobuf hands such strings out as bytes."""
+        for field, value in message.ListFields():
+            known = schema.fields[field.name]
+            values = list(value) if known.kind == "string" and known.repeated else [value]
+            if known.kind != "string" or known.is_bytes or all(isinstance(item, str) for item in values):
+                continue
+            wrong = next(item for item in values if isinstance(item, bytes))
+            self.problems.add(f"{known.path} is not UTF-8", wrong, done="replaced by U+FFFD")
+            mended = [item.decode(errors="replace") if isinstance(item, bytes) else item for item in values]
+            if known.repeated:
+                value[:] = mended
+            else:
+                setattr(message, field.name, mended[0])

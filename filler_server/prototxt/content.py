@@ -43,7 +43,7 @@ def may_be_binary(data: bytes) -> bool:
 def looks_like_text(data: bytes) -> bool:
     """Whether data with control characters in it is a damaged text rather than a damaged binary message."""
     sample = data[:65536]
-    return len(_CONTROL.findall(sample)) * 100 < len(sample)
+    return len(_CONTROL.findall(sample)) * 20 < len(sample)
 
 
 def decode(data: bytes) -> str:

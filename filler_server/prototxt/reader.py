@@ -8,11 +8,11 @@ from caffe_filler.caffe import caffe_pb2
 from caffe_filler.errors import InvalidArgument, PrototxtError
 from filler_server.prototxt.binary import parse_binary
 from filler_server.prototxt.content import decode, looks_like_text, may_be_binary, refuse_foreign
-from filler_server.prototxt.document import Format, NetDocument
+from filler_server.prototxt.document import Format, NetDocument, SolverDocument
 from filler_server.prototxt.limits import ReadLimits
 from filler_server.prototxt.report import Problem
 from filler_server.prototxt.text import ParsedText, parse_text
-from filler_server.prototxt.upgrade import upgrade_net
+from filler_server.prototxt.upgrade import LayerSource, NetDraft, upgrade_net, upgrade_solver_type
 
 M = TypeVar("M", bound=Message)
 
@@ -33,11 +33,33 @@ def read_net(data: bytes, *, limits: ReadLimits = DEFAULT_LIMITS, strict: bool =
     """
     net = caffe_pb2.NetParameter()
     written, parsed = _read(data, net, limits, strict)
-    if parsed.problems and not (net.layer or net.layers or net.input):
-        raise _no_net(data, parsed.problems[0], limits)
-    lines = parsed.lines.get("layer", [])
-    layer_lines: tuple[int | None, ...] = tuple(lines) if written == "text" else (None,) * len(net.layer)
-    return upgrade_net(NetDocument(net, tuple(parsed.problems), layer_lines, written))
+    if len(parsed.problems) and not (net.layer or net.layers or net.input):
+        raise _other(data, "net", "solver", caffe_pb2.SolverParameter(), parsed, limits)
+    layer, layers = (_sources(parsed, name, len(getattr(net, name))) for name in ("layer", "layers"))
+    draft = NetDraft(net, parsed.problems, parsed.places, layer, layers)
+    upgrade_net(draft)
+    return NetDocument(
+        net=draft.net,
+        problems=draft.problems.all(),
+        layer_lines=tuple(source.place[0] if source.place else None for source in draft.layer),
+        format=written,
+        changes=tuple(draft.changes),
+        unknown=tuple(source.unknown for source in draft.layer),
+    )
+
+
+def read_solver(data: bytes, *, limits: ReadLimits = DEFAULT_LIMITS, strict: bool = False) -> SolverDocument:
+    """Read a solver of any age, from text or binary, and bring it to the current format.
+
+    Arguments and errors are those of `read_net`.
+    """
+    solver = caffe_pb2.SolverParameter()
+    written, parsed = _read(data, solver, limits, strict)
+    if len(parsed.problems) and not (solver.ListFields()):
+        raise _other(data, "solver", "net", caffe_pb2.NetParameter(), parsed, limits)
+    places = parsed.places.get("solver_type")
+    change = upgrade_solver_type(solver, places[0] if places else None)
+    return SolverDocument(solver, parsed.problems.all(), written, () if change is None else (change,))
 
 
 def read_text(
@@ -57,7 +79,7 @@ def read_text(
     """
     _check_bytes(data)
     message = message_class()
-    return message, tuple(_read_text(data, message, limits, strict).problems)
+    return message, _read_text(data, message, limits, strict).problems.all()
 
 
 def _read(data: bytes, message: Message, limits: ReadLimits, strict: bool) -> tuple[Format, ParsedText]:
@@ -66,15 +88,11 @@ def _read(data: bytes, message: Message, limits: ReadLimits, strict: bool) -> tu
     if may_be_binary(data):
         limits.check("binary_bytes", len(data))
         try:
-            problems = parse_binary(data, message)
+            return "binary", ParsedText(parse_binary(data, message, limits=limits, strict=strict))
         except PrototxtError:
             if not looks_like_text(data):
                 raise
             message.Clear()
-        else:
-            if strict and problems:
-                raise PrototxtError(str(problems[0]))
-            return "binary", ParsedText(problems, {})
     return "text", _read_text(data, message, limits, strict)
 
 
@@ -83,16 +101,25 @@ def _read_text(data: bytes, message: Message, limits: ReadLimits, strict: bool) 
     return parse_text(decode(data), message, limits=limits, strict=strict)
 
 
+def _sources(parsed: ParsedText, field: str, count: int) -> list[LayerSource]:
+    if field not in parsed.places:
+        return [LayerSource()] * count
+    return [LayerSource(*source) for source in zip(parsed.places[field], parsed.unknown[field], strict=True)]
+
+
 def _check_bytes(data: bytes) -> None:
     if not isinstance(data, bytes):
         raise InvalidArgument(f"the file is expected as bytes. Received: {type(data).__name__}")
 
 
-def _no_net(data: bytes, problem: Problem, limits: ReadLimits) -> PrototxtError:
-    """The error for a file that holds no layer and things that no net has."""
+def _other(
+    data: bytes, wanted: str, other: str, message: Message, parsed: ParsedText, limits: ReadLimits
+) -> PrototxtError:
+    """The error for a file that holds nothing of what is wanted, and may be of another kind."""
     try:
-        _read(data, caffe_pb2.SolverParameter(), limits, strict=True)
-        what = "the file is a solver, not a net"
+        _read(data, message, limits, strict=True)
+        what = f"the file is a {other}, not a {wanted}"
     except PrototxtError:
-        what = "the file is no net, it holds no layer"
-    return PrototxtError(f"{what}. Received: {problem.message}", line=problem.line, column=problem.column)
+        what = f"the file is no {wanted}"
+    first = parsed.problems.all()[0]
+    return PrototxtError(f"{what}. Received: {first.message}", line=first.line, column=first.column)

@@ -1,14 +1,20 @@
 """What a reader has to say about a file that it could read."""
 
 from dataclasses import dataclass, replace
+from typing import TypeAlias
+
+from caffe_filler.errors import PrototxtError
+
+Place: TypeAlias = tuple[int, int]
+"""Line and column in a text, both from 1."""
 
 
 @dataclass(frozen=True, slots=True)
-class Problem:
-    """Something in a file that was passed over or mended; never silent, never fatal.
+class Note:
+    """Something to tell about a file.
 
     Attributes:
-        message: what it is and what was done about it.
+        message: what it is.
         line: line in the source, from 1; None for binary input or for the file as a whole.
         column: column in the source, from 1.
         layer: name of the layer it belongs to, where there is one.
@@ -20,9 +26,21 @@ class Problem:
     layer: str | None = None
 
     def __str__(self) -> str:
-        where = "" if self.line is None else f"{self.line}:{self.column}: "
+        where = ""
+        if self.line is not None:
+            where = f"{self.line}: " if self.column is None else f"{self.line}:{self.column}: "
         whose = "" if self.layer is None else f"layer '{self.layer}': "
         return where + whose + self.message
+
+
+@dataclass(frozen=True, slots=True)
+class Problem(Note):
+    """Something in a file that was passed over or mended; never silent, never fatal."""
+
+
+@dataclass(frozen=True, slots=True)
+class Change(Note):
+    """Something in a file that was brought to the current format."""
 
 
 MAX_PROBLEMS = 1000
@@ -30,19 +48,46 @@ MAX_PROBLEMS = 1000
 
 
 class ProblemList:
-    """Problems as a reader meets them, no more of them than anybody reads."""
+    """Problems as a reader meets them, no more of them than anybody reads.
 
-    def __init__(self) -> None:
+    Args:
+        strict: whether the first problem is an error.
+    """
+
+    def __init__(self, *, strict: bool = False) -> None:
+        self._strict = strict
         self._problems: list[Problem] = []
         self._left_out = 0
 
     def __len__(self) -> int:
         return len(self._problems)
 
-    def add(self, problem: Problem) -> None:
-        """Append a problem, or count it where there are too many already."""
+    def add(
+        self,
+        what: str,
+        received: object,
+        *,
+        done: str = "passed over",
+        place: Place | None = None,
+        layer: str | None = None,
+    ) -> None:
+        """Take note of a problem, or only count it where there are too many already.
+
+        Args:
+            what: what is wrong.
+            received: the thing itself, for the error that it is in strict reading.
+            done: what becomes of it.
+            place: where it stands.
+            layer: the layer it belongs to.
+
+        Raises:
+            PrototxtError: reading is strict.
+        """
+        line, column = place or (None, None)
+        if self._strict:
+            raise PrototxtError(f"{what}. Received: {received}", line=line, column=column)
         if len(self._problems) < MAX_PROBLEMS:
-            self._problems.append(problem)
+            self._problems.append(Problem(f"{what}, {done}", line=line, column=column, layer=layer))
         else:
             self._left_out += 1
 
@@ -50,7 +95,7 @@ class ProblemList:
         """Say that the problems from index `first` on belong to a layer."""
         self._problems[first:] = [replace(problem, layer=layer) for problem in self._problems[first:]]
 
-    def close(self) -> list[Problem]:
+    def all(self) -> tuple[Problem, ...]:
         """Return the problems, with the number of those left out as the last one."""
         left_out = [Problem(f"{self._left_out} more problems, not listed")] if self._left_out else []
-        return self._problems + left_out
+        return (*self._problems, *left_out)

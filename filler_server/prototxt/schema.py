@@ -75,10 +75,6 @@ class Schema:
     is_layer: bool
     has_required: bool
 
-    def nearest(self, name: str) -> str | None:
-        """The field that a misspelled name may stand for."""
-        return nearest(name, tuple(self.fields))
-
 
 @cache
 def schema_of(descriptor: Descriptor) -> Schema:
@@ -106,18 +102,19 @@ def layer_name(layer: Message) -> str | None:
 
 
 @lru_cache(maxsize=4096)
-def nearest(name: str, known: tuple[str, ...]) -> str | None:
-    """The one of the known names that a misspelled one stands for, if one is clearly nearer than all others.
+def did_you_mean(name: str, known: tuple[str, ...]) -> str:
+    """A question after the one of the known names that a misspelled one may stand for.
 
-    Case, underscores and the ending `_param` do not tell names apart.
+    It is empty unless one is clearly nearer than all others. Case, underscores and the ending `_param` do not tell
+    names apart.
     """
     if len(name) > 64:
-        return None
+        return ""
     wanted = _plain(name)
     plain = {_plain(candidate): candidate for candidate in known if abs(len(candidate) - len(name)) <= 2}
     found = get_close_matches(wanted, plain, n=2, cutoff=0.75)
     ratios = [SequenceMatcher(None, candidate, wanted).ratio() for candidate in found]
-    return plain[found[0]] if found and ratios[1:] != ratios[:1] else None
+    return f" (did you mean {plain[found[0]]}?)" if found and ratios[1:] != ratios[:1] else ""
 
 
 def _plain(name: str) -> str:

@@ -6,7 +6,7 @@ _ESCAPE = re.compile(
     rb"\\(?:(?P<octal>[0-7]{1,3})|[xX](?P<hex>[0-9A-Fa-f]{1,2})"
     rb"|u(?P<high>[dD][89abAB][0-9A-Fa-f]{2})\\u(?P<low>[dD][c-fC-F][0-9A-Fa-f]{2})"
     rb"|u(?P<short>[0-9A-Fa-f]{4})|U(?P<long>00(?:0[0-9A-Fa-f]|10)[0-9A-Fa-f]{4})"
-    rb"|(?P<letter>[abfnrtv\\?'\"])|(?P<wrong>[uU][0-9A-Fa-f]*|.))",
+    rb"|(?P<letter>[abfnrtv\\?'\"])|(?P<wrong>[uU][0-9A-Fa-f]*|[\x80-\xff]+|.))",
     re.DOTALL,
 )
 _LETTERS = dict(zip(b"abfnrtv", b"\a\b\f\n\r\t\v", strict=True))

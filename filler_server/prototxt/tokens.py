@@ -5,6 +5,7 @@ import unicodedata
 from bisect import bisect_left
 
 from caffe_filler.errors import PrototxtError
+from filler_server.prototxt.report import Place
 
 # One match takes the space and the comments in front of a token, and the token. The possessive quantifiers keep the
 # time linear in the length whatever the text is. "wrong" is a number or character that starts no token.
@@ -68,7 +69,7 @@ class Tokens:
             return True
         return False
 
-    def place(self, offset: int) -> tuple[int, int]:
+    def place(self, offset: int) -> Place:
         """Line and column, both from 1, of an offset. Only a line feed ends a line, and each character is a column."""
         if self._line_ends is None:
             self._line_ends = [match.start() for match in re.finditer("\n", self.source)]
@@ -81,9 +82,11 @@ class Tokens:
         line, column = self.place(self.offset if offset is None else offset)
         return PrototxtError(message, line=line, column=column)
 
-    def describe(self) -> str:
-        """The token at the cursor, for an error."""
-        return "the end of the file" if self.kind == "end" else shorten(self.text)
+    def describe(self, start: int | None = None) -> str:
+        """The source from an offset up to the token at the cursor, or this token alone, for an error."""
+        if self.kind == "end":
+            return "the end of the file"
+        return shorten(self.text if start is None else self.source[start : self.offset] + self.text)
 
 
 def shorten(text: str, length: int = 60) -> str:

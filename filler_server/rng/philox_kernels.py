@@ -10,7 +10,6 @@ from typing import Any, NamedTuple
 import numpy as np
 from numba import prange, types
 from numba.extending import overload
-from numpy.typing import NDArray
 
 from filler_server import compiled
 
@@ -40,7 +39,7 @@ Law = Uniform | Gaussian | Bernoulli
 _BLOCK = 256
 """Counters computed together, four values each."""
 
-_LANES = 8
+_LANES = 16
 """Blocks are a multiple of so many counters, because a vector of them costs what one costs."""
 
 _SHIFT_32 = np.uint64(32)
@@ -314,5 +313,3 @@ def fill_parallel(out: Any, starts: Any, bounds: Any, cuts: Any, ids: Any, law: 
     """Write the values of all runs, task k those number `cuts[k]` to `cuts[k + 1]`; the rest as in `fill`."""
     for task in prange(cuts.size - 1):
         fill(out, starts, bounds, cuts[task], cuts[task + 1], ids, law)
-
-

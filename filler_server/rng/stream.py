@@ -63,5 +63,3 @@ class RandomStream(Protocol):
     def bernoulli(self, out: NDArray[np.bool_], runs: Runs, probability: float) -> None:
         """Fill `out` with True of the given probability, from numbers independent of the other two."""
         ...
-
-

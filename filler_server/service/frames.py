@@ -32,7 +32,6 @@ _LAST = b"\x28\x01"
 _TAG_DATA = b"\x7a"
 
 _LONGEST_VARINT = 10
-_PIECE_OVERHEAD = 64
 
 ctypes.pythonapi.PyBytes_FromStringAndSize.restype = ctypes.py_object
 ctypes.pythonapi.PyBytes_FromStringAndSize.argtypes = [ctypes.c_char_p, ctypes.c_ssize_t]
@@ -65,15 +64,15 @@ def frames(
     while True:
         pieces: list[_Piece] = []
         size = len(prefix)
-        payload = 0
-        while blob < len(sources) and payload < message_bytes:
+        taken = 0
+        while blob < len(sources) and taken < message_bytes:
             source = sources[blob]
-            length = min(source.nbytes - offset, _usable(message_bytes - payload, offset, source))
+            length = min(source.nbytes - offset, _usable(message_bytes - taken, offset, source))
             last = offset + length == source.nbytes
             piece = _lay_out(source, blob, offset, length, size, with_header=first_of_blob, last=last)
             pieces.append(piece)
             size = piece.data_at + length
-            payload += length + _PIECE_OVERHEAD
+            taken += length + len(piece.framing)
             first_of_blob = last
             blob, offset = (blob + 1, 0) if last else (blob, offset + length)
         if not pieces and not prefix:

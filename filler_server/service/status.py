@@ -10,34 +10,48 @@ DOMAIN = "caffe_filler"
 """The domain of the `google.rpc.ErrorInfo` in every status."""
 
 _DETAILS_KEY = "grpc-status-details-bin"
-_MAX_VIOLATIONS = 32
-_MAX_MESSAGE = 1024
-"""Status and details travel as HTTP/2 headers, of which a client takes 8 KiB."""
+_MAX_BYTES = 1024
+"""Of the message, and of all violations together.
+
+Status and details travel as HTTP/2 headers, of which a client takes 8 KiB: three bytes there for each byte of a message
+that is not ASCII, and four for three of the details, which hold the message again.
+"""
+_MAX_METADATA = 4
+_MAX_VALUE = 256
+_ELLIPSIS = "..."
 
 
 def abort(context: grpc.ServicerContext, error: FillerError) -> None:
     """End the call with the status that stands for `error`, its message, its fields and its place."""
     code = grpc.StatusCode[error.status]
-    message = _shorten(str(error))
+    message = _shorten(str(error), _MAX_BYTES)
     status = status_pb2.Status(code=code.value[0], message=message)
-    metadata = {key: _shorten(value) for key, value in error.metadata.items()}
+    metadata = {key: _shorten(value, _MAX_VALUE) for key, value in list(error.metadata.items())[:_MAX_METADATA]}
     status.details.append(
         _pack(error_details_pb2.ErrorInfo(reason=type(error).__name__, domain=DOMAIN, metadata=metadata))
     )
     if error.violations:
         request = error_details_pb2.BadRequest()
-        room = _MAX_MESSAGE
-        for violation in error.violations[:_MAX_VIOLATIONS]:
-            description = violation.description[:room]
-            room -= len(description)
-            request.field_violations.add(field=_shorten(violation.field), description=description)
+        room = _MAX_BYTES
+        for violation in error.violations:
+            field = _shorten(violation.field, _MAX_VALUE)
+            room -= len(field.encode())
+            if room <= 0:
+                break
+            description = _shorten(violation.description, room)
+            room -= len(description.encode())
+            request.field_violations.add(field=field, description=description)
         status.details.append(_pack(request))
     context.set_trailing_metadata(((_DETAILS_KEY, status.SerializeToString()),))
     context.abort(code, message)
 
 
-def _shorten(text: str) -> str:
-    return text if len(text) <= _MAX_MESSAGE else text[: _MAX_MESSAGE - 1] + "…"
+def _shorten(text: str, room: int) -> str:
+    """The text in at most `room` bytes of UTF-8."""
+    encoded = text.encode(errors="replace")
+    if len(encoded) <= room:
+        return encoded.decode()
+    return encoded[: max(room - len(_ELLIPSIS), 0)].decode(errors="ignore") + _ELLIPSIS[:room]
 
 
 def _pack(message: error_details_pb2.ErrorInfo | error_details_pb2.BadRequest) -> any_pb2.Any:

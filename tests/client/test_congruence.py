@@ -1,6 +1,7 @@
 """Whatever is asked, the library in this process, a server and the asynchronous client give the same bytes."""
 
 import asyncio
+import itertools
 import random
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
@@ -62,7 +63,7 @@ def shards(shape: tuple[int, ...], kind: str, ranks: int) -> list[Any]:
     """What each of the ranks holds when a blob is split by rows, by columns, or flat; some may hold nothing."""
     length = {"row": shape[0], "column": shape[1], "flat": int(np.prod(shape))}[kind]
     bounds = [length * rank // ranks for rank in range(ranks + 1)]
-    ranges = list(zip(bounds[:-1], bounds[1:], strict=True))
+    ranges = list(itertools.pairwise(bounds))
     if kind == "flat":
         return [Flat(*each) for each in ranges]
     return [[slice(*each)] if kind == "row" else [slice(None), slice(*each)] for each in ranges]

@@ -1,6 +1,7 @@
-"""Servers that die and connections that corrupt: the caller gets the right bytes, or an error, and notices nothing else."""
+"""Servers that die and connections that corrupt: the caller gets the right bytes, or an error, and no surprise."""
 
 import asyncio
+import contextlib
 import socket
 import threading
 import time
@@ -59,10 +60,8 @@ class Proxy:
         except OSError:
             pass
         for end in (source, target):
-            try:
+            with contextlib.suppress(OSError):
                 end.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                pass
             end.close()
 
 

@@ -1,7 +1,6 @@
 """Layers that arrange values anew: Reshape, Flatten, Concat, Slice, Crop, Split, Tile."""
 
 from functools import reduce
-from typing import NoReturn
 
 from filler_server.net.dimensions import Dim, Dims, Unknown, count, differ, product, quotient
 from filler_server.net.layer import LayerContext, SetUp
@@ -233,12 +232,8 @@ def _axis(layer: LayerContext, dims: tuple[Dim, ...], axis: int, old_name: str, 
 
 
 def _refuse_in_place(layer: LayerContext) -> None:
-    if layer.in_place:
-        _not_in_place(layer)
-
-
-def _not_in_place(layer: LayerContext) -> NoReturn:
-    layer.refuse(
+    layer.require(
+        not layer.in_place,
         f"{layer.parameter.type} Layer does not allow in-place computation",
         bottom=list(layer.parameter.bottom),
         top=list(layer.parameter.top),

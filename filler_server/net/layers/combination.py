@@ -1,7 +1,5 @@
 """Layers that combine or choose values: Eltwise, Reduction, ArgMax, BatchReindex, Filter, Silence, HDF5Output."""
 
-from functools import reduce
-
 from caffe_filler.caffe import caffe_pb2
 from filler_server.net.dimensions import Dim, Unknown, count, differ, refine, shapes_differ, text
 from filler_server.net.layer import LayerContext, SetUp
@@ -23,13 +21,15 @@ def eltwise(layer: LayerContext) -> SetUp:
         "Eltwise layer only takes coefficients for summation",
         coeff=list(parameter.coeff),
     )
+    common = layer.bottoms[0]
     for index, dims in enumerate(layer.bottoms):
-        if shapes_differ(layer.bottoms[0], dims):
+        if shapes_differ(common, dims):
             layer.refuse(
-                f"bottom[0]: {text(layer.bottoms[0])}, bottom[{index}]: {text(dims)} must have the same shape",
+                f"bottom[0]: {text(common)}, bottom[{index}]: {text(dims)} must have the same shape",
                 bottoms=list(layer.parameter.bottom),
             )
-    return SetUp([reduce(refine, layer.bottoms)])
+        common = refine(common, dims)
+    return SetUp([common])
 
 
 @register("Reduction", bottoms=exactly(1), tops=exactly(1))

@@ -21,6 +21,7 @@ def inner_product(layer: LayerContext) -> SetUp:
         top = (*bottom[:axis], num_output)
         if parameter.bias_term:
             layer.require_values(count(bottom, 0, axis), "the batch")
+    layer.require(num_output > 0 or bool(layer.given), "num_output must be positive", num_output=num_output)
     weight = (inputs, num_output) if parameter.transpose else (num_output, inputs)
     blobs = [LearnedBlob(weight, parameter.weight_filler)]
     if parameter.bias_term:

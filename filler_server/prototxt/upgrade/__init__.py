@@ -1,8 +1,31 @@
-"""Nets and solvers of all ages to the current format, as Caffe's upgrade_proto.cpp does it."""
+"""Nets and solvers of all ages to the current format, as Caffe does it (caffe/util/upgrade_proto.cpp).
 
-from filler_server.prototxt.document import NetDocument
+One module for each step. What Caffe complains of and goes on, is reported; what it dies of, is an error.
+"""
+
+from filler_server.prototxt.upgrade.batch_norm import upgrade_batch_norm
+from filler_server.prototxt.upgrade.data_transformation import upgrade_data_transformation
+from filler_server.prototxt.upgrade.draft import LayerSource, NetDraft
+from filler_server.prototxt.upgrade.input_fields import upgrade_input_fields
+from filler_server.prototxt.upgrade.solver_type import upgrade_solver_type
+from filler_server.prototxt.upgrade.v0 import is_v0, upgrade_v0
+from filler_server.prototxt.upgrade.v1 import upgrade_v1
+
+__all__ = ["LayerSource", "NetDraft", "upgrade_net", "upgrade_solver_type"]
 
 
-def upgrade_net(document: NetDocument) -> NetDocument:
-    """Return a net in the current format; one that is current already comes back as it is."""
-    return document
+def upgrade_net(draft: NetDraft) -> None:
+    """Bring a net to the current format, by the steps it needs and in Caffe's order (`UpgradeNetAsNeeded`).
+
+    Raises:
+        PrototxtError: Caffe refuses to upgrade it.
+    """
+    from_v0 = is_v0(draft.net)
+    if from_v0:
+        upgrade_v0(draft)
+    upgrade_data_transformation(draft)
+    if draft.net.layers:
+        upgrade_v1(draft, from_v0=from_v0)
+    if draft.net.input:
+        upgrade_input_fields(draft)
+    upgrade_batch_norm(draft)

@@ -1,0 +1,75 @@
+"""From a FillerParameter to its filler."""
+
+import difflib
+import inspect
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import TypeVar
+
+from caffe_filler.caffe.caffe_pb2 import FillerParameter
+from caffe_filler.errors import FieldViolation, InvalidArgument, UnknownFiller
+from filler_server.fillers.base import Filler
+from filler_server.fillers.bilinear import BilinearFiller
+from filler_server.fillers.constant import ConstantFiller
+from filler_server.fillers.gaussian import GaussianFiller
+from filler_server.fillers.msra import MSRAFiller
+from filler_server.fillers.positive_unitball import PositiveUnitballFiller
+from filler_server.fillers.uniform import UniformFiller
+from filler_server.fillers.xavier import XavierFiller
+
+FillerClass = TypeVar("FillerClass", bound=type[Filler])
+
+_fillers: dict[str, type[Filler]] = {
+    filler.type: filler
+    for filler in (
+        ConstantFiller,
+        GaussianFiller,
+        UniformFiller,
+        PositiveUnitballFiller,
+        XavierFiller,
+        MSRAFiller,
+        BilinearFiller,
+    )
+}
+
+
+def get_filler(param: FillerParameter) -> Filler:
+    """Return the filler that `param` describes; its type is matched exactly, as in Caffe.
+
+    Raises:
+        UnknownFiller: no filler of this type is registered.
+        FillerParameterError: the filler cannot work with the parameters.
+    """
+    filler = _fillers.get(param.type)
+    if filler is None:
+        raise _unknown(param.type)
+    return filler(param)
+
+
+def register(filler: FillerClass) -> FillerClass:
+    """Add a filler type of your own, under `filler.type`; usable as a class decorator.
+
+    Raises:
+        InvalidArgument: it is no complete Filler, has no name, or its name is taken.
+    """
+    if not (inspect.isclass(filler) and issubclass(filler, Filler)) or inspect.isabstract(filler):
+        raise InvalidArgument(f"a filler is a class that implements Filler. Received: {filler!r}")
+    name = getattr(filler, "type", None)
+    if not isinstance(name, str) or not name or not isinstance(getattr(filler, "fields", None), tuple):
+        raise InvalidArgument(f"a filler has a name in 'type' and a tuple in 'fields'. Received: {filler!r}")
+    if _fillers.setdefault(name, filler) is not filler:
+        raise InvalidArgument(f"filler type '{name}' is registered already. Received: {filler!r}")
+    return filler
+
+
+def registered() -> Mapping[str, type[Filler]]:
+    """Return all fillers by their type, Caffe's own first."""
+    return MappingProxyType(_fillers)
+
+
+def _unknown(name: str) -> UnknownFiller:
+    by_folded = {known.casefold(): known for known in _fillers}
+    nearest = difflib.get_close_matches(name.casefold(), by_folded, n=1)
+    hint = f" Did you mean '{by_folded[nearest[0]]}'?" if nearest else ""
+    message = f"unknown filler type; there are {', '.join(_fillers)}.{hint} Received: type='{name}'"
+    return UnknownFiller(message, violations=[FieldViolation("type", message)])

@@ -1,0 +1,177 @@
+"""The compiled loops of positive_unitball and bilinear. Imports Numba."""
+
+from typing import Any
+
+import numpy as np
+from numba import prange
+from numpy.typing import NDArray
+
+from filler_server import compiled
+from filler_server.rng.stream import Runs, Values
+
+_SERIAL = 1 << 17
+"""Fewer values than this are computed by the calling thread alone."""
+
+_TASK = 1 << 15
+"""About so many values are one thread's work at a time."""
+
+
+def add_rows(values: Values, sums: Values) -> None:
+    """Add to each of `sums` [rows] the values of its row, one by one in index order.
+
+    `values` holds the rows one after the other, all of one length.
+    """
+    if sums.size == 1 or values.size < _SERIAL or compiled.threads() == 1:
+        _add_rows(values, sums, 0, sums.size, values.size // sums.size)
+    else:
+        _add_rows_parallel(values, sums, max(_TASK * sums.size // values.size, 1))
+
+
+def divide_rows(out: Values, pieces: Runs, length: int, sums: Values) -> None:
+    """Divide values by the sum of their row.
+
+    Each of `pieces` is a number of whole rows of `length` values, summed here, one by one in index order, or a part
+    of one row, whose sum stands in `sums` [pieces]. Where a sum is 0 the values become 1 / length.
+    """
+    longest = max(_TASK // length, 1) * length
+    repeated = np.repeat(sums, -(-np.diff(pieces.bounds) // longest))
+    pieces = pieces.split(longest)
+    cuts = _cuts(pieces)
+    if cuts.size == 2 or compiled.threads() == 1:
+        _divide_rows(out, pieces.starts, pieces.bounds, 0, pieces.starts.size, length, repeated)
+    else:
+        _divide_rows_parallel(out, pieces.starts, pieces.bounds, cuts, length, repeated)
+
+
+def repeat(out: Values, runs: Runs, pattern: Values, period: int) -> None:
+    """Write `pattern[index % period]` for the indices of `runs`; `pattern` is a whole number of periods long."""
+    pieces = runs.split(_TASK)
+    cuts = _cuts(pieces)
+    if cuts.size == 2 or compiled.threads() == 1:
+        _repeat(out, pieces.starts, pieces.bounds, 0, pieces.starts.size, pattern, period)
+    else:
+        _repeat_parallel(out, pieces.starts, pieces.bounds, cuts, pattern, period)
+
+
+def outer(out: Values, runs: Runs, table: Values) -> None:
+    """Write `table[y] * table[x]` for the indices of `runs` in planes of [y, x], both as long as `table`."""
+    pieces = runs.split(_TASK)
+    cuts = _cuts(pieces)
+    if cuts.size == 2 or compiled.threads() == 1:
+        _outer(out, pieces.starts, pieces.bounds, 0, pieces.starts.size, table)
+    else:
+        _outer_parallel(out, pieces.starts, pieces.bounds, cuts, table)
+
+
+def _cuts(pieces: Runs) -> NDArray[np.int64]:
+    """The number of the first piece of each task, and at the end that of all pieces; one task when they are few."""
+    step = _TASK if pieces.count >= _SERIAL else max(pieces.count, 1)
+    begins = np.searchsorted(pieces.bounds[:-1], np.arange(0, pieces.count, step))
+    return np.append(begins, pieces.starts.size)
+
+
+@compiled.serial
+def _add_rows(values: Any, sums: Any, begin: Any, end: Any, length: Any) -> None:
+    """Rows `begin` to `end`; eight at a time, because each sum by itself waits for its last addition."""
+    row = begin
+    while row + 8 <= end:
+        at = row * length
+        s0, s1, s2, s3 = sums[row], sums[row + 1], sums[row + 2], sums[row + 3]
+        s4, s5, s6, s7 = sums[row + 4], sums[row + 5], sums[row + 6], sums[row + 7]
+        for i in range(at, at + length):
+            s0 += values[i]
+            s1 += values[i + length]
+            s2 += values[i + 2 * length]
+            s3 += values[i + 3 * length]
+            s4 += values[i + 4 * length]
+            s5 += values[i + 5 * length]
+            s6 += values[i + 6 * length]
+            s7 += values[i + 7 * length]
+        sums[row], sums[row + 1], sums[row + 2], sums[row + 3] = s0, s1, s2, s3
+        sums[row + 4], sums[row + 5], sums[row + 6], sums[row + 7] = s4, s5, s6, s7
+        row += 8
+    while row < end:
+        total = sums[row]
+        for i in range(row * length, (row + 1) * length):
+            total += values[i]
+        sums[row] = total
+        row += 1
+
+
+@compiled.parallel
+def _add_rows_parallel(values: Any, sums: Any, step: Any) -> None:
+    length = values.size // sums.size
+    for task in prange((sums.size + step - 1) // step):
+        _add_rows(values, sums, task * step, min((task + 1) * step, sums.size), length)
+
+
+@compiled.serial
+def _divide(values: Any, total: Any, length: Any) -> None:
+    if total == 0:
+        values[:] = values.dtype.type(1) / values.dtype.type(length)
+    else:
+        for i in range(values.size):
+            values[i] /= total
+
+
+@compiled.serial
+def _divide_rows(out: Any, starts: Any, bounds: Any, begin: Any, end: Any, length: Any, sums: Any) -> None:
+    totals = np.empty(8, out.dtype)
+    for piece in range(begin, end):
+        at, stop = bounds[piece], bounds[piece + 1]
+        if starts[piece] % length != 0 or (stop - at) % length != 0:
+            _divide(out[at:stop], sums[piece], length)
+            continue
+        while at < stop:
+            rows = min((stop - at) // length, 8)
+            totals[:] = 0
+            _add_rows(out[at : at + rows * length], totals, 0, rows, length)
+            for row in range(rows):
+                _divide(out[at : at + length], totals[row], length)
+                at += length
+
+
+@compiled.parallel
+def _divide_rows_parallel(out: Any, starts: Any, bounds: Any, cuts: Any, length: Any, sums: Any) -> None:
+    for task in prange(cuts.size - 1):
+        _divide_rows(out, starts, bounds, cuts[task], cuts[task + 1], length, sums)
+
+
+@compiled.serial
+def _repeat(out: Any, starts: Any, bounds: Any, begin: Any, end: Any, pattern: Any, period: Any) -> None:
+    for run in range(begin, end):
+        at, stop = bounds[run], bounds[run + 1]
+        offset = starts[run] % period
+        while at < stop:
+            count = min(pattern.size - offset, stop - at)
+            out[at : at + count] = pattern[offset : offset + count]
+            at += count
+            offset = 0
+
+
+@compiled.parallel
+def _repeat_parallel(out: Any, starts: Any, bounds: Any, cuts: Any, pattern: Any, period: Any) -> None:
+    for task in prange(cuts.size - 1):
+        _repeat(out, starts, bounds, cuts[task], cuts[task + 1], pattern, period)
+
+
+@compiled.serial
+def _outer(out: Any, starts: Any, bounds: Any, begin: Any, end: Any, table: Any) -> None:
+    width = table.size
+    for run in range(begin, end):
+        at, stop = bounds[run], bounds[run + 1]
+        y, x = divmod(starts[run] % (width * width), width)
+        while at < stop:
+            count = min(width - x, stop - at)
+            row, columns, factor = out[at : at + count], table[x : x + count], table[y]
+            for i in range(count):
+                row[i] = columns[i] * factor
+            at += count
+            x = 0
+            y = (y + 1) % width
+
+
+@compiled.parallel
+def _outer_parallel(out: Any, starts: Any, bounds: Any, cuts: Any, table: Any) -> None:
+    for task in prange(cuts.size - 1):
+        _outer(out, starts, bounds, cuts[task], cuts[task + 1], table)

@@ -1,0 +1,36 @@
+"""Checks of FillerParameter's fields that several fillers share."""
+
+import math
+
+from caffe_filler.caffe.caffe_pb2 import FillerParameter
+from caffe_filler.errors import FillerParameterError
+
+
+def refuse_sparse(param: FillerParameter) -> None:
+    """Make sure that `sparse` is not used, as Caffe does in every filler but gaussian.
+
+    Raises:
+        FillerParameterError: `sparse` is set to anything but -1.
+    """
+    if param.sparse != -1:
+        raise FillerParameterError(
+            f"sparse is not supported by filler type '{param.type}', only by 'gaussian'. "
+            f"Received: sparse={param.sparse}",
+            field="sparse",
+        )
+
+
+def finite(param: FillerParameter, field: str) -> float:
+    """Return a field that must be finite, for the random fillers.
+
+    Caffe itself fills blobs with inf and NaN, or crashes, when it is not.
+
+    Raises:
+        FillerParameterError: the field is infinite or NaN.
+    """
+    value: float = getattr(param, field)
+    if not math.isfinite(value):
+        raise FillerParameterError(
+            f"{field} of filler type '{param.type}' must be finite. Received: {field}={value}", field=field
+        )
+    return value

@@ -1,0 +1,98 @@
+"""Checks of what callers hand to a random stream; the same for every stream."""
+
+import math
+import operator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from caffe_filler.errors import FieldViolation, InvalidArgument, RegionError
+from filler_server.rng.stream import Runs
+
+_LAST_INDEX = 2**63 - 1
+
+
+def check_out(out: NDArray[Any], runs: Runs, *dtypes: type[np.generic]) -> None:
+    """Make sure that compiled code can write `runs` to `out`.
+
+    Raises:
+        InvalidArgument: `out` is of none of `dtypes`, or not one-dimensional, contiguous, aligned and writable.
+        RegionError: `runs` are not runs, or `out` has another length than they.
+    """
+    if out.dtype.type not in dtypes or not out.dtype.isnative:
+        names = " or ".join(dtype.__name__ for dtype in dtypes)
+        raise InvalidArgument(f"out must be of dtype {names}. Received: dtype={out.dtype}")
+    if out.ndim != 1 or not (out.flags.c_contiguous and out.flags.aligned and out.flags.writeable):
+        raise InvalidArgument(
+            "out must be one-dimensional, contiguous, aligned and writable. "
+            f"Received: shape={out.shape}, strides={out.strides}, aligned={out.flags.aligned}, "
+            f"writable={out.flags.writeable}"
+        )
+    starts, bounds = runs.starts, runs.bounds
+    if starts.ndim != 1 or bounds.shape != (starts.size + 1,) or starts.dtype != np.int64 or bounds.dtype != np.int64:
+        raise RegionError(
+            "runs are int64 starts [n] and bounds [n + 1]. "
+            f"Received: starts {starts.dtype} {starts.shape}, bounds {bounds.dtype} {bounds.shape}"
+        )
+    if bounds[0] != 0 or bounds[-1] != out.size:
+        raise RegionError(
+            "the bounds of runs go from 0 to the length of out. "
+            f"Received: bounds={bounds[0]}..{bounds[-1]}, out.size={out.size}"
+        )
+    if starts.size == 1:
+        inside = 0 <= int(starts[0]) <= _LAST_INDEX - out.size
+    else:
+        lengths = np.diff(bounds)
+        inside = bool((lengths >= 0).all() and (starts >= 0).all() and (starts <= _LAST_INDEX - lengths).all())
+    if not inside:
+        raise RegionError("the bounds of runs ascend, and runs lie within 0 <= index < 2^63")
+
+
+def check_seed(seed: int) -> int:
+    """Return a 64-bit seed as an int.
+
+    Raises:
+        InvalidArgument: it is no integer, or negative or beyond 64 bits.
+    """
+    try:
+        value = operator.index(seed)
+    except TypeError:
+        value = -1
+    if not 0 <= value < 2**64:
+        raise _invalid("seed", f"a seed is an integer, 0 <= seed < 2^64. Received: seed={seed!r}")
+    return value
+
+
+def check_uniform(low: float, high: float) -> None:
+    """Make sure that low <= high, both finite.
+
+    Raises:
+        InvalidArgument: they are not.
+    """
+    if not -math.inf < low <= high < math.inf:
+        raise _invalid("low", f"a uniform law needs finite low <= high. Received: low={low!r}, high={high!r}")
+
+
+def check_gaussian(mean: float, std: float) -> None:
+    """Make sure that the mean is finite and the standard deviation finite and above 0.
+
+    Raises:
+        InvalidArgument: they are not.
+    """
+    if not (math.isfinite(mean) and 0 < std < math.inf):
+        raise _invalid("std", f"a normal law needs a finite mean and std > 0. Received: mean={mean!r}, std={std!r}")
+
+
+def check_probability(probability: float) -> None:
+    """Make sure that 0 <= probability <= 1.
+
+    Raises:
+        InvalidArgument: it is not.
+    """
+    if not 0 <= probability <= 1:
+        raise _invalid("probability", f"a probability lies in [0, 1]. Received: probability={probability!r}")
+
+
+def _invalid(field: str, message: str) -> InvalidArgument:
+    return InvalidArgument(message, violations=[FieldViolation(field, message)])

@@ -1,0 +1,163 @@
+"""The `philox` stream: random access to the random numbers of any blob.
+
+Contract, version 1
+===================
+
+Every value is a pure function of the seed, the stream's name, the purpose and the value's flat index i. What follows
+defines it to the last bit; tests hold it against a plain reference and against frozen values. Every operation on
+floats is one IEEE 754 operation in T, the dtype of the values, rounded to nearest even, in the order written, with
+brackets first and products left to right; none is contracted. So the bytes are the same on every CPU and for every
+number of threads, and any part of a blob costs only its own length.
+
+**Words.** The generator is Philox4x32-10 (Salmon, Moraes, Dror, Shaw: "Parallel random numbers: as easy as 1, 2, 3",
+2011), which makes four 32-bit words out of a 64-bit key and a 128-bit counter. The key is the seed: key word 0 its low
+half, key word 1 its high half. Counter words 0 and 1 are the low and the high half of i div 4; counter words 2 and 3
+are the low and the high half of the stream id. The word of index i is word i mod 4 of the result.
+
+The stream id is BLAKE2b with digest size 8 of the name in UTF-8, personalized with the purpose in ASCII (padded with
+zeros to BLAKE2b's 16 bytes), its digest read as a little-endian integer. There are three purposes: "values" gives the
+word w of an index, "low" the word v, "mask" the word m.
+
+**Signed words.** With float32, W = w read as a signed 32-bit integer (two's complement) and n = 31. With float64,
+W = w * 2^32 + v read as a signed 64-bit integer and n = 63: the same number with 32 more bits, so that float64 values
+refine the float32 ones. T(W) rounds.
+
+**Uniform values** over [low, high], both first rounded to T: middle + step * T(W), where
+
+    middle = low * 0.5 + high * 0.5, then moved into [low, high]
+    half   = the smaller of high - middle and middle - low; if middle + half > high or middle - half < low, the next
+             number towards 0
+    step   = half * 2^-n; if step * 2^n > half, the next number towards 0
+
+so that no value lies outside and nothing overflows. (The corrections are for intervals of a few units in the last
+place, and for subnormal numbers.)
+
+**Normal values**, by Box and Muller ("A note on the generation of random normal deviates", 1958), come in pairs: A is
+W of an even index, B that of the next.
+
+    a = T((A without its sign bit) | 1) = 2^e * m        sqrt(1/2) <= m < sqrt(2); "without" sets the bit to 0
+    r = sqrt(T(n - e) * (2 ln 2) + L)                    L = -2 ln(m), so that r = sqrt(-2 ln(a * 2^-n))
+    t = T(B) * 2^-n
+    z(even index) = r * c, c = cos(t pi/2), negated if A has the sign bit
+    z(odd index)  = r * s, s = sin(t pi/2)
+
+and the value is z * std + mean, with both first rounded to T. In float32 |z| <= sqrt(62 ln 2) < 6.56, in float64
+|z| <= sqrt(126 ln 2) < 9.35. The functions are polynomials by Horner's rule, p(x) = ((pk * x + ...) * x + p1) * x + p0,
+with the constants of `filler_server.rng.philox_kernels`:
+
+    float32: x = m - 1; L = pL(x) * x
+    float64: y = m - 1, x = y / (y + 2); L = pL(x * x) * x
+    both:    s = pS(t * t) * t; c = pC(t * t)
+
+The bound sqrt(1/2) of m is the number whose bits are 0x3F3504F3, in float64 0x3FE6A09E667F3BCD.
+
+**Bernoulli values** of probability p, a float64: m < round(p * 2^32), ties to even, compared as integers. p = 1 is
+always true, p = 0 never.
+"""
+
+import hashlib
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from caffe_filler.errors import FieldViolation, InvalidArgument
+from filler_server import compiled
+from filler_server.rng import philox_kernels as kernels
+from filler_server.rng.arguments import check_gaussian, check_out, check_probability, check_seed, check_uniform
+from filler_server.rng.stream import Runs, Values
+
+_PURPOSES = ("values", "low", "mask")
+
+_SERIAL = 1 << 17
+"""Fewer values than this are computed by the calling thread alone: sharing them costs more than it saves."""
+
+_TASK = 1 << 15
+"""About so many values are one thread's work at a time."""
+
+
+@dataclass(frozen=True, slots=True)
+class PhiloxStream:
+    """The `philox` stream of one blob; the module's docstring defines its numbers.
+
+    Attributes:
+        seed: 0 <= seed < 2^64.
+        name: name of the stream, in a net `<layer name>/<blob index>`.
+
+    Raises:
+        InvalidArgument: the seed is out of range, or the name cannot be encoded in UTF-8.
+    """
+
+    seed: int
+    name: str
+    _ids: NDArray[np.uint32] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        seed = check_seed(self.seed)
+        try:
+            name = self.name.encode()
+        except UnicodeEncodeError as error:
+            message = f"the name of a stream must be encodable in UTF-8. Received: name={self.name!r}"
+            raise InvalidArgument(message, violations=[FieldViolation("name", message)]) from error
+        digests = b"".join(
+            hashlib.blake2b(name, digest_size=8, person=purpose.encode()).digest() for purpose in _PURPOSES
+        )
+        ids = np.frombuffer(seed.to_bytes(8, "little") + digests, "<u4").astype(np.uint32).reshape(4, 2)
+        object.__setattr__(self, "_ids", ids)
+
+    def uniform(self, out: Values, runs: Runs, low: float, high: float) -> None:
+        """Fill `out`, float32 or float64, with uniform values of [low, high].
+
+        Raises:
+            InvalidArgument: `out` cannot be written, or low <= high does not hold or is not finite.
+            RegionError: `runs` do not fit `out`.
+        """
+        check_out(out, runs, np.float32, np.float64)
+        law = _uniform_law(out.dtype.type(low), out.dtype.type(high))
+        self._fill(out, runs, law)
+
+    def gaussian(self, out: Values, runs: Runs, mean: float, std: float) -> None:
+        """Fill `out`, float32 or float64, with normal values.
+
+        Raises:
+            InvalidArgument: `out` cannot be written, or mean and std are not finite, or not std > 0 in out's dtype.
+            RegionError: `runs` do not fit `out`.
+        """
+        check_out(out, runs, np.float32, np.float64)
+        law = kernels.Gaussian(out.dtype.type(mean), out.dtype.type(std))
+        check_gaussian(float(law.mean), float(law.std))
+        self._fill(out, runs, law)
+
+    def bernoulli(self, out: NDArray[np.bool_], runs: Runs, probability: float) -> None:
+        """Fill `out` with True of the given probability.
+
+        Raises:
+            InvalidArgument: `out` cannot be written, or the probability lies outside [0, 1].
+            RegionError: `runs` do not fit `out`.
+        """
+        check_out(out, runs, np.bool_)
+        check_probability(probability)
+        self._fill(out, runs, kernels.Bernoulli(np.uint64(round(float(probability) * 2**32))))
+
+    def _fill(self, out: NDArray[Any], runs: Runs, law: kernels.Law) -> None:
+        if out.size < _SERIAL or compiled.threads() == 1:
+            kernels.fill(out, runs.starts, runs.bounds, 0, runs.starts.size, self._ids, law)
+            return
+        pieces = runs.split(_TASK)
+        cuts = np.searchsorted(pieces.bounds[:-1], np.arange(0, out.size + _TASK, _TASK))
+        kernels.fill_parallel(out, pieces.starts, pieces.bounds, cuts, self._ids, law)
+
+
+def _uniform_law(low: Any, high: Any) -> kernels.Uniform:
+    check_uniform(float(low), float(high))
+    number = type(low)
+    middle = min(max(low * number(0.5) + high * number(0.5), low), high)
+    half = min(high - middle, middle - low)
+    if middle + half > high or middle - half < low:
+        half = np.nextafter(half, number(0))
+    bits = number(2.0 ** (31 if number is np.float32 else 63))
+    step = half / bits
+    if step * bits > half:
+        step = np.nextafter(step, number(0))
+    return kernels.Uniform(middle, step)

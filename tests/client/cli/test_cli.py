@@ -1,0 +1,194 @@
+"""The command line as a process: what it prints, writes and returns."""
+
+import io
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file
+
+from filler_client import FillerClient
+from tests.processes import ServerProcess
+
+
+def run(*arguments: object, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[bytes]:
+    command = [sys.executable, "-m", "filler_client.cli", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, env={**os.environ, **(env or {})}, timeout=120, check=False)
+
+
+def succeed(*arguments: object, env: dict[str, str] | None = None) -> bytes:
+    done = run(*arguments, env=env)
+    assert done.returncode == 0, done.stderr.decode()
+    return done.stdout
+
+
+def fail(status: int, *arguments: object) -> str:
+    done = run(*arguments)
+    assert done.returncode == status, (done.returncode, done.stdout, done.stderr)
+    assert b"Traceback" not in done.stderr
+    return done.stderr.decode()
+
+
+def test_plan_json(nets: Path) -> None:
+    plan = json.loads(succeed("plan", nets / "lenet.prototxt", "--json", "--phase", "TEST"))
+    assert list(plan) == ["name", "phase", "layers", "warnings", "parameters"]
+    assert (plan["phase"], plan["parameters"], plan["warnings"]) == ("TEST", 431080, [])
+    layers = {layer["name"]: layer for layer in plan["layers"]}
+    conv = layers["conv1"]
+    assert (conv["type"], conv["bottoms"]) == ("Convolution", ["data"])
+    assert conv["tops"] == [{"name": "conv1", "shape": [64, 20, 24, 24]}]
+    weight = conv["blobs"][0]
+    assert {key: weight[key] for key in ("name", "shape", "owner", "count", "fan_in", "fan_out")} == {
+        "name": "conv1/0",
+        "shape": [20, 1, 5, 5],
+        "owner": None,
+        "count": 500,
+        "fan_in": 25,
+        "fan_out": 500,
+    }
+    assert weight["std"] == pytest.approx(0.2)
+    assert 'type: "xavier"' in weight["filler"]
+
+
+def test_unknown_dimensions_are_null_and_say_what_would_settle_them(nets: Path) -> None:
+    plan = json.loads(succeed("plan", nets / "unknown_dims.prototxt", "--json"))
+    shapes = {blob["name"]: blob["shape"] for layer in plan["layers"] for blob in layer["blobs"]}
+    assert any(shape is None or None in shape for shape in shapes.values())
+    assert any("--input" in warning["message"] for warning in plan["warnings"])
+    stderr = fail(1, "init", nets / "unknown_dims.prototxt", "-o", "/nonexistent/out.npz")
+    assert "--input" in stderr or "/nonexistent" in stderr
+
+
+def test_plan_table_has_every_blob_and_the_count(nets: Path) -> None:
+    table = succeed("plan", nets / "caffenet.prototxt", "--input", "data=256,3,227,227").decode()
+    assert "60,965,224 parameters" in table
+    assert "4096x9216" in table
+    assert "gaussian std: 0.005" in table
+    assert all(line == line.rstrip() for line in table.splitlines())
+
+
+def test_plan_of_a_server_is_the_same(nets: Path, server: ServerProcess) -> None:
+    arguments = ("plan", nets / "googlenet_deploy.prototxt", "--json")
+    assert succeed(*arguments, "--server", server.address) == succeed(*arguments)
+    assert succeed(*arguments, env={"FILLER_SERVER": server.address}) == succeed(*arguments)
+
+
+@pytest.mark.parametrize("ending", ["safetensors", "npz"])
+@pytest.mark.parametrize("dtype", ["f32", "f64", "f16"])
+def test_init_writes_the_same_file_here_and_from_a_server(
+    nets: Path, server: ServerProcess, tmp_path: Path, ending: str, dtype: str
+) -> None:
+    here, there = tmp_path / f"here.{ending}", tmp_path / f"there.{ending}"
+    arguments = (
+        "init",
+        nets / "siamese_mnist.prototxt",
+        "--input",
+        "pair_data=64,2,28,28",
+        "--seed",
+        3,
+        "--dtype",
+        dtype,
+    )
+    succeed(*arguments, "-o", here)
+    succeed(*arguments, "-o", there, "--server", server.address)
+    assert here.read_bytes() == there.read_bytes()
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted([here.name, there.name])
+    weights = load_file(here) if ending == "safetensors" else dict(np.load(here))
+    with FillerClient.embedded() as client:
+        expected = client.init_net(
+            nets / "siamese_mnist.prototxt", inputs={"pair_data": (64, 2, 28, 28)}, seed=3, dtype=dtype
+        )
+    assert set(weights) == set(expected)
+    for name, array in expected.items():
+        np.testing.assert_array_equal(weights[name], array)
+    np.testing.assert_array_equal(weights["conv1_p/0"], weights["conv1/0"])
+
+
+def test_init_bfloat16_and_torch_names(nets: Path, tmp_path: Path) -> None:
+    path = tmp_path / "w.safetensors"
+    table = succeed("init", nets / "resnet50.prototxt", "-o", path, "--dtype", "bf16", "--names", "torch").decode()
+    assert "25,636,712" not in table or "parameters" in table
+    header = json.loads(path.read_bytes()[8 : 8 + int.from_bytes(path.read_bytes()[:8], "little")])
+    assert header["__metadata__"]["producer"] == "caffe-filler"
+    assert header["conv1.weight"] == {"dtype": "BF16", "shape": [64, 3, 7, 7], "data_offsets": [0, 18816]}
+    assert {"bn_conv1.running_mean", "bn_conv1.running_var", "scale_conv1.weight", "fc1000.bias"} <= set(header)
+    message = fail(1, "init", nets / "lenet.prototxt", "-o", tmp_path / "w.npz", "--dtype", "bf16")
+    assert "bfloat16" in message
+    assert not (tmp_path / "w.npz").exists()
+
+
+@pytest.mark.parametrize("ending", ["npy", "npz", "safetensors"])
+def test_fill(server: ServerProcess, tmp_path: Path, ending: str) -> None:
+    path = tmp_path / f"w.{ending}"
+    arguments = (
+        "fill",
+        'type: "msra"',
+        "--shape",
+        "64,3,7,7",
+        "--seed",
+        5,
+        "--name",
+        "conv1/0",
+        "--region",
+        "8:16,:,:,:",
+    )
+    succeed(*arguments, "-o", path, "--server", server.address)
+    array = {
+        "npy": lambda: np.load(path),
+        "npz": lambda: np.load(path)["conv1/0"],
+        "safetensors": lambda: load_file(path)["conv1/0"],
+    }[ending]()
+    with FillerClient.embedded() as client:
+        whole = client.fill("msra", (64, 3, 7, 7), seed=5, name="conv1/0")
+    np.testing.assert_array_equal(array, whole[8:16])
+
+
+def test_fill_to_standard_output() -> None:
+    npy = succeed("fill", "xavier", "--shape", "10,10", "--region", "flat:5:20", "-o", "-")
+    with FillerClient.embedded() as client:
+        whole = client.fill("xavier", (10, 10))
+    np.testing.assert_array_equal(np.lib.format.read_array(io.BytesIO(npy)), whole.reshape(-1)[5:20])
+
+
+def test_fillers_and_completion() -> None:
+    listed = json.loads(succeed("fillers", "--json"))
+    assert {"type", "description", "fields"} <= set(listed[0])
+    assert "variance_norm: FAN_IN" in succeed("fillers").decode()
+    for shell in ("bash", "zsh", "fish"):
+        assert b"_FILLER_COMPLETE" in succeed("completion", shell)
+
+
+@pytest.mark.parametrize("verb", [(), ("plan",), ("init",), ("fill",), ("fillers",), ("serve",), ("completion",)])
+def test_every_verb_has_help_with_examples(verb: tuple[str, ...]) -> None:
+    assert b"Examples:" in succeed(*verb, "--help")
+
+
+def test_wrong_usage_ends_with_2(nets: Path) -> None:
+    assert "Missing option" in fail(2, "init", nets / "lenet.prototxt")
+    assert "No such command" in fail(2, "fil")
+    assert "Received: 3,x" in fail(2, "fill", "msra", "--shape", "3,x", "-o", "-")
+    assert "Received: data" in fail(2, "plan", nets / "lenet.prototxt", "--input", "data")
+    assert "does not exist" in fail(2, "plan", "nowhere.prototxt")
+    assert "0<=x<=18446744073709551615" in fail(2, "fill", "msra", "--shape", "3,3", "--seed", -1, "-o", "-")
+
+
+def test_a_failure_ends_with_1_in_one_line(nets: Path, tmp_path: Path) -> None:
+    broken = tmp_path / "broken.prototxt"
+    broken.write_text('layer {\n  name: "a"\n  type: }\n')
+    assert f"{broken}:3:9:" in fail(1, "plan", broken)
+    for arguments, text in {
+        ("fill", "xaver", "--shape", "3,3", "-o", tmp_path / "w.npy"): "xavier",
+        ("fill", "msra", "--shape", "0,3", "-o", tmp_path / "w.npy"): "Received: shape=[0, 3]",
+        ("fill", "msra", "--shape", "3,3", "-o", tmp_path / "w.pt"): ".safetensors, .npz or .npy",
+        ("fill", "msra", "--shape", "3,3", "-o", tmp_path / "no" / "w.npy"): "No such file",
+        ("init", nets / "lenet.prototxt", "-o", tmp_path / "w.npy"): "one tensor",
+        ("fill", "msra", "--shape", "3,3", "-o", tmp_path / "w.npy", "--server", ","): "address of a server",
+    }.items():
+        stderr = fail(1, *arguments)
+        assert text in stderr
+        assert stderr.count("\n") == 1, stderr
+    assert list(tmp_path.iterdir()) == [broken]

@@ -1,0 +1,138 @@
+import math
+
+import pytest
+from caffe_filler.errors import (
+    Cancelled,
+    DataLoss,
+    DeadlineExceeded,
+    FillerError,
+    InvalidArgument,
+    LimitExceeded,
+    ServiceError,
+    ShapeError,
+    Unavailable,
+    UnknownBlob,
+)
+from filler_client import _retry
+from filler_client._retry import Attempts, RetryPolicy
+
+
+class Clock:
+    """A clock that moves when it is told to."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr(_retry.time, "monotonic", clock)
+    return clock
+
+
+BUSY = LimitExceeded("busy", metadata={"limit": "streams"})
+
+
+@pytest.mark.parametrize("error", [Unavailable("gone"), DataLoss("bits"), BUSY])
+def test_what_may_pass_is_tried_again(error: FillerError) -> None:
+    attempts = Attempts(RetryPolicy(attempts=4), None)
+    for _ in range(3):
+        assert attempts.failed(error) > 0
+    with pytest.raises(type(error)) as caught:
+        attempts.failed(error)
+    assert caught.value is error
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        InvalidArgument("x"),
+        ShapeError("x"),
+        UnknownBlob("x"),
+        LimitExceeded("x", metadata={"limit": "request_bytes"}),
+        LimitExceeded("x"),
+        DeadlineExceeded("x"),
+        Cancelled("x"),
+        ServiceError("x"),
+    ],
+)
+def test_what_would_fail_again_is_not(error: FillerError) -> None:
+    with pytest.raises(type(error)) as caught:
+        Attempts(RetryPolicy(), None).failed(error)
+    assert caught.value is error
+
+
+def test_delays_double_up_to_the_longest() -> None:
+    attempts = Attempts(RetryPolicy(attempts=9, first_delay=0.25, longest_delay=2.0), None)
+    for longest in (0.25, 0.5, 1.0, 2.0, 2.0, 2.0, 2.0, 2.0):
+        assert longest / 2 <= attempts.failed(Unavailable("gone")) <= longest
+
+
+def test_delays_differ_from_client_to_client() -> None:
+    delays = {Attempts(RetryPolicy(), None).failed(Unavailable("gone")) for _ in range(20)}
+    assert len(delays) > 10
+
+
+def test_progress_makes_the_next_failure_a_first_one() -> None:
+    attempts = Attempts(RetryPolicy(attempts=2, first_delay=0.1), None)
+    for _ in range(20):
+        assert attempts.failed(Unavailable("gone")) <= 0.1
+        attempts.progressed()
+    attempts.failed(Unavailable("gone"))
+    with pytest.raises(Unavailable):
+        attempts.failed(Unavailable("gone"))
+
+
+def test_one_attempt_is_no_second_one() -> None:
+    with pytest.raises(Unavailable):
+        Attempts(RetryPolicy(attempts=1), None).failed(Unavailable("gone"))
+
+
+def test_very_many_attempts_do_not_overflow() -> None:
+    attempts = Attempts(RetryPolicy(attempts=3000), None)
+    for _ in range(2999):
+        assert attempts.failed(Unavailable("gone")) <= 2.0
+
+
+def test_the_time_that_remains(clock: Clock) -> None:
+    assert Attempts(RetryPolicy(), None).remaining is None
+    attempts = Attempts(RetryPolicy(), 5.0)
+    assert attempts.remaining == 5.0
+    clock.now += 4
+    assert attempts.remaining == 1.0
+    clock.now += 4
+    assert attempts.remaining == 0.0
+
+
+def test_no_attempt_is_made_that_would_start_too_late(clock: Clock) -> None:
+    attempts = Attempts(RetryPolicy(first_delay=1.0), 10.0)
+    clock.now += 9.6
+    failure = Unavailable("host: connection refused")
+    with pytest.raises(DeadlineExceeded) as caught:
+        attempts.failed(failure)
+    assert str(caught.value) == "not done in 10.0 s; the last failure: host: connection refused"
+    assert caught.value.__cause__ is failure
+
+
+def test_an_attempt_is_made_while_there_is_time(clock: Clock) -> None:
+    attempts = Attempts(RetryPolicy(first_delay=1.0), 10.0)
+    clock.now += 8.9
+    assert attempts.failed(Unavailable("gone")) <= 1.0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "received"),
+    [
+        ({"attempts": 0}, "attempts=0"),
+        ({"first_delay": -1.0}, "first_delay=-1.0"),
+        ({"longest_delay": -0.5}, "longest_delay=-0.5"),
+        ({"first_delay": math.nan}, "first_delay=nan"),
+    ],
+)
+def test_a_policy_that_makes_no_sense_is_refused(arguments: dict[str, float], received: str) -> None:
+    with pytest.raises(InvalidArgument, match=f"Received: .*{received}"):
+        RetryPolicy(**arguments)  # type: ignore[arg-type]

@@ -1,0 +1,57 @@
+"""What is known with dimensions open is the same with them known, and nothing but a NetError ever comes out."""
+
+from collections.abc import Callable
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from caffe_filler.errors import NetError
+from filler_server.net.plan import Layer, Shape
+from tests.net.layers.cases import CASES
+
+Known = tuple[int, ...]
+
+any_shape = st.lists(st.integers(0, 9), max_size=5).map(tuple)
+
+
+@st.composite
+def layers(draw: st.DrawFn) -> tuple[str, list[Known]]:
+    """Draw the fields of a layer and its bottoms: those of a case, one of them perhaps changed."""
+    fields, shapes, _, _ = draw(st.sampled_from([case for case in CASES if case[1]]))
+    bottoms = [tuple(dim or 0 for dim in shape or ()) for shape in shapes]
+    if draw(st.booleans()):
+        bottoms[draw(st.integers(0, len(bottoms) - 1))] = draw(any_shape)
+    return fields, bottoms
+
+
+def agree(blind: Shape, seeing: Shape) -> bool:
+    if blind is None or seeing is None:
+        return blind is None
+    return len(blind) == len(seeing) and all(a in (None, b) for a, b in zip(blind, seeing, strict=True))
+
+
+@settings(max_examples=500)
+@given(layer=layers(), data=st.data())
+def test_open_dimensions_only_hide(
+    set_up: Callable[..., Layer], layer: tuple[str, list[Known]], data: st.DataObject
+) -> None:
+    fields, bottoms = layer
+    masked: list[Shape] = []
+    for shape in bottoms:
+        hidden = data.draw(st.lists(st.booleans(), min_size=len(shape), max_size=len(shape)))
+        whole = data.draw(st.integers(0, 4)) == 0
+        masked.append(None if whole else tuple(None if hide else dim for dim, hide in zip(shape, hidden, strict=True)))
+    try:
+        seeing = set_up(fields, *bottoms)
+    except NetError:
+        seeing = None
+    try:
+        blind = set_up(fields, *masked)
+    except NetError:
+        assert seeing is None, "a layer fails for what is not known"
+        return
+    if seeing is not None:
+        for mine, theirs in ((blind.tops, seeing.tops), (blind.blobs, seeing.blobs)):
+            assert len(mine) == len(theirs)
+            for one, other in zip(mine, theirs, strict=True):
+                assert agree(one.shape, other.shape), (masked, one, other)

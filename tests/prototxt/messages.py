@@ -1,1 +1,0 @@
-"""Random messages of any type of the schema, as a Hypothesis strategy."""

@@ -1,0 +1,174 @@
+import bz2
+import csv
+import gzip
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from google.protobuf import text_format
+
+from caffe_filler.caffe import caffe_pb2
+from caffe_filler.errors import InvalidArgument, LimitExceeded, PrototxtError
+from filler_server.prototxt import NetDocument, Problem, ReadLimits, read_net, read_text
+
+NET = b'name: "n"\nlayer { name: "a" }\n\nlayer {\n  name: "b" type: "ReLU" }\n'
+
+
+def test_text() -> None:
+    document = read_net(NET)
+    assert document.net == text_format.Parse(NET.decode(), caffe_pb2.NetParameter())
+    assert document == NetDocument(document.net, (), (2, 4), "text", (), ({}, {}))
+
+
+def test_binary() -> None:
+    net = read_net(NET).net
+    assert read_net(net.SerializeToString()) == NetDocument(net, (), (None, None), "binary", (), ({}, {}))
+
+
+def test_all_nets_of_the_project(nets: Path) -> None:
+    for path in nets.glob("*.prototxt"):
+        document = read_net(path.read_bytes(), strict=True)
+        assert document.net == text_format.Parse(path.read_text(), caffe_pb2.NetParameter()), path
+        lines = path.read_text().split("\n")
+        assert len(document.layer_lines) == len(document.net.layer) > 0
+        assert all(lines[line - 1].startswith("layer") for line in document.layer_lines if line), path
+
+
+def test_nothing_is_an_empty_net() -> None:
+    assert read_net(b"") == NetDocument(caffe_pb2.NetParameter(), (), (), "text")
+    assert read_net(b"# nothing\n").net == caffe_pb2.NetParameter()
+
+
+def test_windows_has_been_there() -> None:
+    data = b"\xef\xbb\xbf" + NET.replace(b"\n", b"\r\n")
+    assert read_net(data) == read_net(NET)
+
+
+def test_comments_may_hold_anything() -> None:
+    document = read_net(b"# \xff\xfe\x00\x01 \xe9\n" + NET)
+    assert document == NetDocument(read_net(NET).net, (), (3, 5), "text", (), ({}, {}))
+
+
+def test_bytes_that_are_not_utf8_elsewhere() -> None:
+    document = read_net(b'layer {\n name: "\xb2\xe3" }')
+    assert document.problems == (
+        Problem("byte 0xb2 of LayerParameter.name is not UTF-8, replaced by U+FFFD", 2, 8, "\ufffd\ufffd"),
+    )
+    with pytest.raises(PrototxtError, match=r"^1:7: a byte that is not UTF-8, .* Received: 0xb2"):
+        read_net(b"layer \xb2 { }")
+
+
+def test_problems_are_in_the_document() -> None:
+    document = read_net(b'layer {\n  name: "x"  permute_param { order: 0 } }')
+    problem = Problem("LayerParameter has no field permute_param, passed over", line=2, column=14, layer="x")
+    assert document.problems == (problem,)
+
+
+def test_strict() -> None:
+    text = b"layer { pooling_param { ceil_mode: false } }"
+    with pytest.raises(PrototxtError, match=r"^1:25: PoolingParameter has no field ceil_mode\. Received: ceil_mode$"):
+        read_net(text, strict=True)
+    with pytest.raises(PrototxtError, match=r"^LayerParameter has no field number 14\. Received: .* wire type 0$"):
+        read_net(b"\xa2\x06\x02\x70\x01", strict=True)
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        (b"\x89HDF\r\n\x1a\n" + bytes(100), "an HDF5 file"),
+        (gzip.compress(NET), "compressed by gzip"),
+        (bz2.compress(NET), "compressed by bzip2"),
+        (b"PK\x03\x04" + bytes(20), "a zip archive"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 5\n", "a Git LFS pointer"),
+        (b"\n <!DOCTYPE html>\n<html></html>", "a web page"),
+        (b"<html lang='en'>", "a web page"),
+        (b"<?xml version='1.0'?>", "a web page"),
+        (NET.decode().encode("utf-16"), "text in UTF-16"),
+        (b"\x93NUMPY\x01\x00", "a NumPy array"),
+        (bytes(range(256)), "not a binary NetParameter"),
+        (read_net(NET).net.SerializeToString()[:-1], "not a binary NetParameter"),
+        (caffe_pb2.BlobProto(num=1, data=[1, 2]).SerializeToString(), "a binary message, but no NetParameter"),
+        (caffe_pb2.BlobProto(num=1, width=2).SerializeToString(), "the file is no net"),
+        (b'net: "x.prototxt"\nbase_lr: 0.01\n', "1:1: the file is a solver, not a net"),
+        (b"item { name: 'cat' }\nitem { name: 'dog' }", "1:1: the file is no net"),
+    ],
+)
+def test_other_files_are_called_by_their_names(data: bytes, words: str) -> None:
+    with pytest.raises(PrototxtError) as caught:
+        read_net(data)
+    assert words in str(caught.value)
+    assert ". Received: " in str(caught.value)
+
+
+def test_a_control_character_is_an_error_of_the_text() -> None:
+    with pytest.raises(PrototxtError, match=r"^2:19: .*U\+0007"):
+        read_net(NET.replace(b'"a" }', b'"a" \a}') + b"\n" * 100)
+
+
+def test_bytes_are_asked_for() -> None:
+    with pytest.raises(InvalidArgument, match=r"Received: str$"):
+        read_net(NET.decode())  # type: ignore[arg-type]
+    with pytest.raises(InvalidArgument, match=r"Received: str$"):
+        read_text("", caffe_pb2.NetParameter)  # type: ignore[arg-type]
+
+
+def test_limits() -> None:
+    with pytest.raises(LimitExceeded, match=rf"^over the limit text_bytes=10\. Received: {len(NET)}$") as caught:
+        read_net(NET, limits=ReadLimits(text_bytes=10))
+    assert caught.value.metadata == {"limit": "text_bytes", "value": "10", "received": str(len(NET))}
+    binary = read_net(NET).net.SerializeToString()
+    with pytest.raises(LimitExceeded, match=rf"^over the limit binary_bytes=10\. Received: {len(binary)}$"):
+        read_net(binary, limits=ReadLimits(binary_bytes=10))
+    for data in (NET, binary):
+        with pytest.raises(LimitExceeded, match=r"over the limit layers=1\. Received: 2$"):
+            read_net(data, limits=ReadLimits(layers=1))
+    with pytest.raises(InvalidArgument, match=r"Received: nesting=1000$"):
+        ReadLimits(nesting=1000)
+
+
+def test_a_message_of_any_type() -> None:
+    message, problems = read_text(b'type: "msra" variance_norm: 2 mode: 1', caffe_pb2.FillerParameter)
+    assert message == caffe_pb2.FillerParameter(type="msra", variance_norm=caffe_pb2.FillerParameter.AVERAGE)
+    assert [str(problem) for problem in problems] == ["1:31: FillerParameter has no field mode, passed over"]
+    with pytest.raises(
+        PrototxtError, match=r"^1:14: FillerParameter has no field st \(did you mean std\?\)\. Received: st$"
+    ):
+        read_text(b'type: "msra" st: 1', caffe_pb2.FillerParameter, strict=True)
+
+
+BLOCK = """layer {
+  name: "block%d/conv"
+  type: "Convolution"
+  bottom: "block%d/conv"
+  top: "block%d/conv"
+  param { lr_mult: 1 decay_mult: 1 }
+  convolution_param {
+    num_output: 64  kernel_size: 3  pad: 1  # 64 maps
+    weight_filler { type: "gaussian" std: 0.01 }
+  }
+}
+"""
+
+
+def test_the_largest_known_size_takes_no_time() -> None:
+    data = "".join(BLOCK % (index, index - 1, index) for index in range(5342)).encode()
+    assert len(data) > 1_400_000
+    start = time.process_time()
+    document = read_net(data)
+    assert time.process_time() - start < 2
+    assert len(document.net.layer) == 5342
+    assert document.layer_lines[-1] == 5341 * 11 + 1
+
+
+def test_real_files_that_parse_strictly(shared: Path) -> None:
+    folder = shared / "corpus"
+    with (folder / "MANIFEST.tsv").open() as manifest:
+        rows = [row for row in csv.DictReader(manifest, delimiter="\t") if row["bvlc_strict"] == "ok"]
+    types: dict[str, Any] = {"net": caffe_pb2.NetParameter, "solver": caffe_pb2.SolverParameter}
+    assert len(rows) > 70
+    for row in rows:
+        data = (folder / row["file"]).read_bytes()
+        message, problems = read_text(data, types[row["kind"]])
+        assert message == text_format.Parse(data.decode("utf-8-sig"), types[row["kind"]]()), row["file"]
+        assert problems == (), row["file"]
