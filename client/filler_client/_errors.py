@@ -1,8 +1,10 @@
 """Statuses of gRPC to the errors that the library itself raises."""
 
+import contextlib
 from typing import Any
 
 import grpc
+from google.protobuf.message import DecodeError
 from google.rpc import error_details_pb2, status_pb2
 
 from caffe_filler import errors
@@ -53,10 +55,12 @@ def _details(metadata: Any) -> tuple[error_details_pb2.ErrorInfo | None, list[Fi
     for key, value in metadata:
         if key != "grpc-status-details-bin":
             continue
-        for detail in status_pb2.Status.FromString(value).details:
-            info, request = error_details_pb2.ErrorInfo(), error_details_pb2.BadRequest()
-            if detail.Unpack(info) and info.domain == _DOMAIN:
-                found = info
-            elif detail.Unpack(request):
-                violations = [FieldViolation(entry.field, entry.description) for entry in request.field_violations]
+        # Details that cannot be read are as good as none: the status itself is still an answer.
+        with contextlib.suppress(DecodeError):
+            for detail in status_pb2.Status.FromString(value).details:
+                info, request = error_details_pb2.ErrorInfo(), error_details_pb2.BadRequest()
+                if detail.Unpack(info) and info.domain == _DOMAIN:
+                    found = info
+                elif detail.Unpack(request):
+                    violations = [FieldViolation(entry.field, entry.description) for entry in request.field_violations]
     return found, violations

@@ -1,5 +1,6 @@
 """What a caller says in Python to messages of the wire."""
 
+import operator
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -27,6 +28,9 @@ PartialShape: TypeAlias = Sequence[int | None]
 
 MAX_SEED = 2**64 - 1
 
+_MAX_INT32 = 2**31 - 1
+_MAX_INT64 = 2**63 - 1
+
 
 @dataclass(frozen=True, slots=True)
 class Flat:
@@ -47,10 +51,12 @@ def filler_parameter(filler: FillerLike) -> FillerParameter:
     """Return the message.
 
     Raises:
+        InvalidArgument: it is neither text nor a message.
         PrototxtError: the text is no FillerParameter.
     """
     if isinstance(filler, FillerParameter):
         return filler
+    _check_text(filler, "filler")
     if filler.isidentifier():
         return FillerParameter(type=filler)
     try:
@@ -65,13 +71,18 @@ def net_bytes(net: NetLike) -> bytes:
     """Return the net as the bytes of a file.
 
     Raises:
+        InvalidArgument: it is none of the things that hold a net.
         OSError: the file cannot be read.
     """
     if isinstance(net, NetParameter):
         return net.SerializeToString()
     if isinstance(net, str):
-        return net.encode()
-    return bytes(net) if isinstance(net, bytes | bytearray | memoryview) else Path(net).read_bytes()
+        return _check_text(net, "net").encode()
+    if isinstance(net, os.PathLike):
+        return Path(net).read_bytes()
+    if not isinstance(net, bytes | bytearray | memoryview):
+        raise InvalidArgument(f"a net is text, bytes, a path or a message. Received: net={net!r}")
+    return bytes(net)
 
 
 def plan_request(
@@ -86,18 +97,26 @@ def plan_request(
     """Return the request for a plan.
 
     Raises:
-        InvalidArgument: the phase is neither TRAIN nor TEST.
+        InvalidArgument: an argument cannot be what it should.
+        OSError: the file cannot be read.
     """
     if phase not in ("TRAIN", "TEST"):
         raise InvalidArgument(f"a phase is TRAIN or TEST. Received: phase={phase!r}")
     if isinstance(stages, str):
         raise InvalidArgument(f"stages are a sequence of names. Received: stages={stages!r}")
-    state = NetState(phase=TRAIN if phase == "TRAIN" else TEST, level=level, stage=stages)
+    if _integer(level, -_MAX_INT32 - 1, _MAX_INT32) is None:
+        raise InvalidArgument(f"a level is an integer of 32 bits. Received: level={level!r}")
+    names = [_check_text(stage, "stage") for stage in stages]
+    state = NetState(phase=TRAIN if phase == "TRAIN" else TEST, level=level, stage=names)
     request = filler_pb2.PlanNetRequest(net=net_bytes(net), state=state)
     for field, shapes in ((request.inputs, inputs), (request.tops, tops)):
         for name, shape in (shapes or {}).items():
-            entry = field.add(name=name)
-            entry.shape.dim.extend(-1 if dim is None else dim for dim in shape)
+            dims = [_integer(-1 if dim is None else dim, -1, _MAX_INT64) for dim in shape]
+            if None in dims:
+                raise ShapeError(
+                    f"a dimension is an integer, or None where it is not known. Received: {name}={shape!r}"
+                )
+            field.add(name=_check_text(name, "name")).shape.dim.extend(dim for dim in dims if dim is not None)
     return request
 
 
@@ -116,7 +135,9 @@ def fill_request(
         InvalidArgument: an argument cannot be what it should.
     """
     dims = _shape(shape)
-    spec = filler_pb2.BlobSpec(filler=filler_parameter(filler), shape=BlobShape(dim=dims), name=name)
+    spec = filler_pb2.BlobSpec(
+        filler=filler_parameter(filler), shape=BlobShape(dim=dims), name=_check_text(name, "name")
+    )
     if region is not None:
         spec.region.CopyFrom(region_message(region, dims))
     return filler_pb2.FillRequest(blobs=[spec], seed=check_seed(seed), dtype=dtypes.to_wire(dtype))
@@ -142,7 +163,7 @@ def fill_net_request(
         if not selected:
             raise InvalidArgument("no blob is selected. Received: blobs=[]")
         for name, region in selected.items():
-            entry = request.blobs.add(name=name)
+            entry = request.blobs.add(name=_check_text(name, "name"))
             if region is not None:
                 entry.region.CopyFrom(region_message(region))
     return request
@@ -180,20 +201,47 @@ def check_seed(seed: int) -> int:
     Raises:
         InvalidArgument: it is not in 0 <= seed < 2**64.
     """
-    if not 0 <= seed <= MAX_SEED:
-        raise InvalidArgument(f"a seed is 0 to 2**64 - 1. Received: seed={seed}")
-    return int(seed)
+    number = _integer(seed, 0, MAX_SEED)
+    if number is None:
+        raise InvalidArgument(f"a seed is an integer from 0 to 2**64 - 1. Received: seed={seed!r}")
+    return number
 
 
 def _shape(shape: Sequence[int]) -> list[int]:
-    dims = [int(dim) for dim in np.atleast_1d(np.asarray(shape, dtype=object))]
-    if any(not 1 <= dim < 2**63 for dim in dims):
-        raise ShapeError(f"every dimension of a blob is at least 1 and below 2**63. Received: shape={dims}")
+    given = list(np.atleast_1d(np.asarray(shape, dtype=object)))
+    dims = [dim for dim in (_integer(dim, 1, _MAX_INT64) for dim in given) if dim is not None]
+    if len(dims) < len(given):
+        raise ShapeError(f"every dimension of a blob is an integer from 1 to 2**63 - 1. Received: shape={given}")
     return dims
 
 
 def _range(start: int | None, stop: int | None, region: object) -> filler_pb2.Range:
-    for index in (start, stop):
-        if index is not None and not 0 <= index < 2**63:
-            raise RegionError(f"an index of a region is 0 or more. Received: region={region!r}")
-    return filler_pb2.Range(start=start or 0, stop=stop)
+    first = 0 if start is None else _integer(start, 0, _MAX_INT64)
+    end = None if stop is None else _integer(stop, 0, _MAX_INT64)
+    if first is None or (end is None) != (stop is None):
+        raise RegionError(f"an index of a region is an integer, 0 or more. Received: region={region!r}")
+    return filler_pb2.Range(start=first, stop=end)
+
+
+def _integer(value: object, lowest: int, highest: int) -> int | None:
+    """Return the value as an int, or None when it is no integer or out of range."""
+    try:
+        number = operator.index(value)  # type: ignore[arg-type]
+    except TypeError:
+        return None
+    return number if lowest <= number <= highest else None
+
+
+def _check_text(text: str, what: str) -> str:
+    """Return the text when a message can hold it.
+
+    Raises:
+        InvalidArgument: it is no string, or holds half of a surrogate pair.
+    """
+    if not isinstance(text, str):
+        raise InvalidArgument(f"this is a string. Received: {what}={text!r}")
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise InvalidArgument(f"text must be encodable in UTF-8. Received: {what}={text!r}") from None
+    return text

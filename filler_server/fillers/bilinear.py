@@ -1,5 +1,6 @@
 """`bilinear`: the kernel that makes a deconvolution interpolate linearly."""
 
+from functools import lru_cache
 from math import sqrt
 from typing import Any
 
@@ -48,13 +49,11 @@ class BilinearFiller(Filler):
         """Write the plane over and over; `random` is not used."""
         from filler_server.fillers import kernels
 
-        table = _table(shape[3], out.dtype.type)
-        period = table.size * table.size
-        if period <= _SMALL_PLANE:
-            pattern = np.tile(np.multiply.outer(table, table).ravel(), -(-_PATTERN // period))
-            kernels.repeat(out, runs, pattern, period)
+        width = shape[3]
+        if width * width <= _SMALL_PLANE:
+            kernels.repeat(out, runs, _planes(width, out.dtype), width * width)
         else:
-            kernels.outer(out, runs, table)
+            kernels.outer(out, runs, _table(width, out.dtype.type))
 
     def moments(self, shape: tuple[int, ...]) -> Moments:
         """Those of the plane itself; the bounds hold for float32 and float64."""
@@ -64,6 +63,13 @@ class BilinearFiller(Filler):
         low = min(float(single.min() * single.min()), float(double.min() * double.min()))
         high = max(float(single.max() * single.max()), float(double.max() * double.max()))
         return Moments(mean, sqrt(max(square - mean * mean, 0.0)), low, high)
+
+
+@lru_cache(maxsize=16)
+def _planes(width: int, dtype: np.dtype[Any]) -> NDArray[Any]:
+    """Planes of one width, one after the other, `_PATTERN` values or more."""
+    table = _table(width, dtype.type)
+    return np.tile(np.multiply.outer(table, table).ravel(), -(-_PATTERN // (width * width)))
 
 
 def _table(width: int, dtype: Dtype) -> NDArray[Any]:

@@ -7,6 +7,7 @@ from caffe_filler.errors import PrototxtError
 from filler_server.prototxt.limits import ReadLimits
 from filler_server.prototxt.report import ProblemList
 from filler_server.prototxt.schema import Schema, layer_name, schema_of
+from filler_server.prototxt.wire import check_wire
 
 
 def parse_binary(data: bytes, message: Message, *, limits: ReadLimits, strict: bool = False) -> ProblemList:
@@ -15,7 +16,7 @@ def parse_binary(data: bytes, message: Message, *, limits: ReadLimits, strict: b
     Args:
         data: the message.
         message: where to put it.
-        limits: `layers` is held here.
+        limits: `layers` and `fields` are held here.
         strict: whether the first problem is an error.
 
     Raises:
@@ -23,6 +24,7 @@ def parse_binary(data: bytes, message: Message, *, limits: ReadLimits, strict: b
         LimitExceeded: it is over a limit.
     """
     name = schema_of(message.DESCRIPTOR).name
+    check_wire(data, message.DESCRIPTOR, limits)
     try:
         message.ParseFromString(data)
     except DecodeError as error:
@@ -34,7 +36,7 @@ def parse_binary(data: bytes, message: Message, *, limits: ReadLimits, strict: b
         raise PrototxtError(
             f"a binary message, but no {name}: none of its fields is known. Received: {len(data)} bytes"
         )
-    inspector = _Inspector(limits, strict)
+    inspector = _Inspector(strict=strict)
     inspector.inspect(message)
     return inspector.problems
 
@@ -42,17 +44,12 @@ def parse_binary(data: bytes, message: Message, *, limits: ReadLimits, strict: b
 class _Inspector:
     """Looks at a message and at all that are inside it; the schema limits how deep that is."""
 
-    def __init__(self, limits: ReadLimits, strict: bool) -> None:
+    def __init__(self, *, strict: bool) -> None:
         self.problems = ProblemList(strict=strict)
-        self._limits = limits
-        self._layers = 0
 
     def inspect(self, message: Message) -> None:
         schema = schema_of(message.DESCRIPTOR)
         first_problem = len(self.problems)
-        if schema.is_layer:
-            self._layers += 1
-            self._limits.check("layers", self._layers)
         self._mend_strings(message, schema)
         self._report_unknown(message, schema)
         for field, value in message.ListFields():

@@ -1,4 +1,4 @@
-"""Brackets of the text format: what they have to do with each other, and how deep they may go."""
+"""Brackets of the text format: what they have to do with each other, and how many there may be."""
 
 from filler_server.prototxt.limits import ReadLimits
 from filler_server.prototxt.tokens import Tokens
@@ -13,7 +13,18 @@ class Blocks:
     def __init__(self, tokens: Tokens, limits: ReadLimits) -> None:
         self._tokens = tokens
         self._limits = limits
+        self._fields = 0
         self.depth = 0
+
+    def count(self) -> None:
+        """Count a field, or a value of a list of unknown type.
+
+        Raises:
+            LimitExceeded: it is one too many.
+        """
+        self._fields += 1
+        if self._fields > self._limits.fields:
+            self._limits.check("fields", self._fields, line=self._tokens.place(self._tokens.offset)[0])
 
     def open(self) -> tuple[str, int]:
         """Go past an opening bracket; return it and its offset.

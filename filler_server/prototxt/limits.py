@@ -13,14 +13,14 @@ class ReadLimits:
         text_bytes: length of a text file in bytes.
         binary_bytes: length of a binary file in bytes; protobuf itself reads less than 2 GiB.
         nesting: blocks of text within one another, at most 200. The schema itself nests 10 deep.
-        unknown_values: values of fields that the schema does not have.
+        fields: fields and unknown values of one file, but for numbers in lists and, in binary files, insides of blobs.
         layers: `layer` and `layers` of one file, those of nets inside a solver included.
     """
 
-    text_bytes: int = 64 << 20
+    text_bytes: int = 16 << 20
     binary_bytes: int = (2 << 30) - 1
     nesting: int = 100
-    unknown_values: int = 1 << 20
+    fields: int = 1 << 21
     layers: int = 1 << 16
 
     def __post_init__(self) -> None:

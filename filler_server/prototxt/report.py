@@ -62,6 +62,11 @@ class ProblemList:
     def __len__(self) -> int:
         return len(self._problems)
 
+    @property
+    def full(self) -> bool:
+        """Whether more problems are only counted."""
+        return len(self._problems) >= MAX_PROBLEMS
+
     def add(
         self,
         what: str,
@@ -86,10 +91,10 @@ class ProblemList:
         line, column = place or (None, None)
         if self._strict:
             raise PrototxtError(f"{what}. Received: {received}", line=line, column=column)
-        if len(self._problems) < MAX_PROBLEMS:
-            self._problems.append(Problem(f"{what}, {done}", line=line, column=column, layer=layer))
-        else:
+        if self.full:
             self._left_out += 1
+        else:
+            self._problems.append(Problem(f"{what}, {done}", line=line, column=column, layer=layer))
 
     def assign(self, first: int, layer: str) -> None:
         """Say that the problems from index `first` on belong to a layer."""

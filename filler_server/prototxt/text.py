@@ -1,7 +1,8 @@
 """Protobuf's text format to messages, guided by their descriptors, with a report of what the schema does not have.
 
 Everything that the C++ parser accepts (google/protobuf/text_format.cc, which Caffe uses) is accepted, and gives the
-same message. Where that parser gives up on an unknown field or enum value, this one passes over it and reports it.
+same message. Where that parser gives up on a field or enum value that it does not know, or on a list in place of one
+value, this one passes over it and reports it.
 """
 
 from dataclasses import dataclass, field
@@ -24,7 +25,7 @@ class ParsedText:
 
     Attributes:
         problems: what was passed over, in the order of the text.
-        places: for each field of the outermost message, where each of its values stands (its name, that is).
+        places: for each field of the outermost message, where its name stands: for blocks each time, else once.
         unknown: for each field of the outermost message that holds layers, and for each of these, the values that
             were passed over, by their path in the layer, such as `pooling_param.ceil_mode`.
     """
@@ -42,7 +43,7 @@ def parse_text(source: str, message: Message, *, limits: ReadLimits, strict: boo
     Args:
         source: the text.
         message: where to put it; after an error it holds what came before.
-        limits: `nesting`, `layers` and `unknown_values` are held here.
+        limits: `nesting`, `layers` and `fields` are held here.
         strict: whether the first problem is an error.
 
     Raises:
@@ -57,7 +58,7 @@ class _Parser:
         self._tokens = tokens
         self._limits = limits
         self._blocks = Blocks(tokens, limits)
-        self._values = UnknownValues(tokens, self._blocks, limits)
+        self._values = UnknownValues(tokens, self._blocks)
         self._problems = ProblemList(strict=strict)
         self._parsed = ParsedText(self._problems)
         self._layers = 0
@@ -78,6 +79,7 @@ class _Parser:
 
     def _field(self, message: Message, schema: Schema) -> None:
         """Read one field, its name and the separator behind it included."""
+        self._blocks.count()
         tokens = self._tokens
         name, offset = tokens.text, tokens.offset
         if tokens.kind != "identifier":
@@ -98,6 +100,8 @@ class _Parser:
                 self._list(message, known, offset)
             elif known.kind == "message":
                 self._block(message, known, offset)
+            elif tokens.text == "[":
+                self._list_of_a_fork(known)
             else:
                 self._scalar(message, known, offset)
         if tokens.text in (";", ","):
@@ -112,12 +116,19 @@ class _Parser:
             return
         while True:
             if known.kind == "message":
+                self._blocks.count()
                 self._block(message, known, offset)
             else:
                 self._scalar(message, known, offset)
             if tokens.take("]"):
                 return
             self._blocks.separate(opened)
+
+    def _list_of_a_fork(self, known: Field) -> None:
+        """Pass over a list where the schema has one value; some forks made such fields repeated."""
+        place = self._tokens.place(self._tokens.offset)
+        self._problems.add(f"{known.path} holds one value, not a list", "[", place=place)
+        self._keep(known.name, self._values.read())
 
     def _scalar(self, message: Message, known: Field, offset: int) -> None:
         """Read one value of a field that is not a message; `offset` is where its name stands."""
@@ -162,9 +173,10 @@ class _Parser:
             self._unknown = None
 
     def _mark(self, known: Field, offset: int) -> None:
-        """Remember where a value of the outermost message stands."""
-        if self._blocks.depth == 0:
-            self._parsed.places.setdefault(known.name, []).append(self._tokens.place(offset))
+        """Remember where a value of the outermost message stands; of scalars the first one is enough."""
+        places = self._parsed.places
+        if self._blocks.depth == 0 and (known.kind == "message" or known.name not in places):
+            places.setdefault(known.name, []).append(self._tokens.place(offset))
 
     def _enter_layer(self, known: Field, offset: int) -> None:
         self._layers += 1
@@ -176,7 +188,7 @@ class _Parser:
 
     def _unknown_field(self, name: str, offset: int, schema: Schema) -> None:
         """Report a field and keep its values."""
-        hint = did_you_mean(name, tuple(schema.fields))
+        hint = "" if self._problems.full else did_you_mean(name, tuple(schema.fields))
         what = f"{schema.name} has no field {shorten(name)}{hint}"
         self._problems.add(what, shorten(name), place=self._tokens.place(offset))
         self._keep(name, self._values.read())

@@ -3,7 +3,6 @@
 from typing import TypeAlias
 
 from filler_server.prototxt.blocks import CLOSING, Blocks
-from filler_server.prototxt.limits import ReadLimits
 from filler_server.prototxt.strings import EscapeError, unquote
 from filler_server.prototxt.tokens import Tokens
 from filler_server.prototxt.values import REALS
@@ -15,11 +14,9 @@ Value: TypeAlias = "str | dict[str, list[Value]]"
 class UnknownValues:
     """Reads values without a schema."""
 
-    def __init__(self, tokens: Tokens, blocks: Blocks, limits: ReadLimits) -> None:
+    def __init__(self, tokens: Tokens, blocks: Blocks) -> None:
         self._tokens = tokens
         self._blocks = blocks
-        self._limits = limits
-        self._count = 0
 
     def read(self) -> list[Value]:
         """Read what stands behind a field's name: one value, or those of a list.
@@ -73,9 +70,7 @@ class UnknownValues:
     def _value(self, *, scalar: bool) -> Value:
         """Read a block, or a scalar where one may stand."""
         tokens = self._tokens
-        self._count += 1
-        if self._count > self._limits.unknown_values:
-            self._limits.check("unknown_values", self._count, line=tokens.place(tokens.offset)[0])
+        self._blocks.count()
         if tokens.text not in CLOSING:
             return self._scalar(scalar)
         opened = self._blocks.open()

@@ -86,7 +86,7 @@ def _enum(tokens: Tokens, field: Field, problems: ProblemList) -> int | UnknownE
         tokens.advance()
         if text in field.names:
             return field.names[text]
-        hint = did_you_mean(text, tuple(field.names))
+        hint = "" if problems.full else did_you_mean(text, tuple(field.names))
     elif tokens.kind == "integer" or text == "-":
         number = _integer(tokens, field, -(1 << 31), (1 << 31) - 1)
         if number in field.numbers:

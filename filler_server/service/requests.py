@@ -2,10 +2,10 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from caffe_filler import dtypes
-from caffe_filler.errors import FieldViolation, FillerError, InvalidArgument
+from caffe_filler.errors import FieldViolation, FillerError, FillerParameterError, InvalidArgument, UnknownFiller
 from caffe_filler.v1 import filler_pb2
 from filler_server.engine.net import net_sources
 from filler_server.engine.region import Region
@@ -35,7 +35,7 @@ def fill_job(request: filler_pb2.FillRequest, limits: Limits) -> Job:
     """Return the job of a Fill.
 
     Raises:
-        FillerError: the request is wrong or over a limit; `violations` name the fields as in `blobs[3].shape`.
+        FillerError: the request is wrong or over a limit; `violations` name the fields as in `blobs[3].filler.std`.
     """
     limits.check("request_blobs", len(request.blobs))
     dtype = dtypes.from_wire(request.dtype)
@@ -59,8 +59,10 @@ def fill_net_job(request: filler_pb2.FillNetRequest, limits: Limits) -> Job:
     limits.check("request_blobs", len(request.blobs))
     dtype = dtypes.from_wire(request.dtype)
     _check_stream(request.stream)
-    selection = [(blob.name, _region(blob.region)) for blob in request.blobs] or None
-    sources = net_sources(plan(request.net, limits), seed=request.seed, dtype=dtype, selection=selection)
+    selection = [
+        (blob.name, _region_of_field(f"blobs[{index}]", blob.region)) for index, blob in enumerate(request.blobs)
+    ]
+    sources = net_sources(plan(request.net, limits), seed=request.seed, dtype=dtype, selection=selection or None)
     limits.check("request_blobs", len(sources))
     return _job(sources, request.start, limits)
 
@@ -88,6 +90,16 @@ def _region(region: filler_pb2.Region) -> Callable[[tuple[int, ...]], Region]:
     return lambda shape: Region.box(shape, ranges)
 
 
+def _region_of_field(prefix: str, region: filler_pb2.Region) -> Callable[[tuple[int, ...]], Region]:
+    make = _region(region)
+
+    def named(shape: tuple[int, ...]) -> Region:
+        with _field(prefix):
+            return make(shape)
+
+    return named
+
+
 def _range(wire: filler_pb2.Range) -> tuple[int, int | None]:
     return wire.start, wire.stop if wire.HasField("stop") else None
 
@@ -104,7 +116,10 @@ def _field(prefix: str) -> Iterator[None]:
     try:
         yield
     except FillerError as error:
+        within = f"{prefix}.filler" if isinstance(error, (FillerParameterError, UnknownFiller)) else prefix
         error.violations = tuple(
-            FieldViolation(f"{prefix}.{violation.field}", violation.description) for violation in error.violations
+            # The dtype is one of the whole request.
+            violation if violation.field == "dtype" else replace(violation, field=f"{within}.{violation.field}")
+            for violation in error.violations
         )
         raise

@@ -10,9 +10,11 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import BinaryIO
 
+from caffe_filler.errors import FieldViolation, InvalidArgument
 from filler_server.weights.writer import Tensor, Writer
 
 _DTYPES = {"float32": "F32", "float64": "F64", "float16": "F16", "bfloat16": "BF16"}
+_METADATA = "__metadata__"
 _ALIGNMENT = 8
 
 
@@ -26,7 +28,9 @@ class SafetensorsWriter(Writer):
         super().__init__(target, tensors)
 
     def _open(self) -> None:
-        header: dict[str, object] = {"__metadata__": self._metadata} if self._metadata else {}
+        for tensor in self._tensors:
+            _check(tensor)
+        header: dict[str, object] = {_METADATA: self._metadata} if self._metadata else {}
         offset = 0
         for tensor in self._tensors:
             header[tensor.name] = {
@@ -41,3 +45,17 @@ class SafetensorsWriter(Writer):
 
     def _append(self, data: memoryview | bytes) -> None:
         self._file.write(data)
+
+
+def _check(tensor: Tensor) -> None:
+    """Make sure that the format can hold the tensor.
+
+    Raises:
+        InvalidArgument: it cannot hold the dtype, or the name is the one under which metadata stand.
+    """
+    if tensor.dtype.name not in _DTYPES:
+        message = f"safetensors is written with {', '.join(_DTYPES)}. Received: dtype={tensor.dtype}"
+        raise InvalidArgument(message, violations=[FieldViolation("dtype", message)])
+    if tensor.name == _METADATA:
+        message = f"safetensors keeps this name for metadata. Received: name='{tensor.name}'"
+        raise InvalidArgument(message, violations=[FieldViolation("name", message)])

@@ -79,6 +79,7 @@ class Writer(ABC):
         self._tensors = list(tensors)
         self._next = 0
         self._written = 0
+        self._begun = False
         self._target = AtomicFile(target) if isinstance(target, Path) else OpenFile(target)
         self._file = self._target.file
         self._complete = False
@@ -89,20 +90,36 @@ class Writer(ABC):
             raise
 
     def write(self, data: memoryview | bytes) -> None:
-        """Append bytes to the tensor that is being written; a complete one is followed by the next."""
+        """Append bytes to the tensor that is being written; a complete one is followed by the next.
+
+        An empty tensor takes one write of no bytes.
+
+        Raises:
+            InvalidArgument: more bytes than the tensor has, or all tensors are complete.
+            OSError: the file cannot be written.
+        """
         tensor = self._current()
-        if self._written == 0:
+        size = memoryview(data).nbytes
+        if self._written + size > tensor.nbytes:
+            raise InvalidArgument(f"tensor '{tensor.name}' has {tensor.nbytes} bytes. Received: {self._written + size}")
+        if not self._begun:
             self._begin(tensor)
-        self._written += len(data)
-        if self._written > tensor.nbytes:
-            raise InvalidArgument(f"tensor '{tensor.name}' has {tensor.nbytes} bytes. Received: {self._written}")
+            self._begun = True
+        self._written += size
         self._append(data)
         if self._written == tensor.nbytes:
             self._end(tensor)
-            self._next, self._written = self._next + 1, 0
+            self._next, self._written, self._begun = self._next + 1, 0, False
 
     def close(self) -> None:
-        """Complete the file."""
+        """Complete the file; a second time does nothing.
+
+        Raises:
+            InvalidArgument: bytes are missing.
+            OSError: the file cannot be written.
+        """
+        if self._complete:
+            return
         if self._next < len(self._tensors):
             raise InvalidArgument(f"{len(self._tensors) - self._next} of {len(self._tensors)} tensors are missing")
         self._finish()

@@ -19,6 +19,9 @@ _WIRE: dict[filler_pb2.DType, np.dtype[Any]] = {
 _SHORT = {"f32": "float32", "f64": "float64", "f16": "float16", "bf16": "bfloat16"}
 SHORT_NAMES = tuple(_SHORT)
 """The names of the command line: f32, f64, f16, bf16."""
+_BY_NAME = {dtype.name: dtype for dtype in _WIRE.values()}
+_BY_NAME.update({short: _BY_NAME[name] for short, name in _SHORT.items()})
+_NAMES = ", ".join([*_SHORT, *_SHORT.values()])
 
 
 def from_wire(value: int) -> np.dtype[Any]:
@@ -49,17 +52,17 @@ def parse(dtype: DTypeLike) -> np.dtype[Any]:
     Raises:
         InvalidArgument: it is none of them.
     """
-    names = ", ".join([*_SHORT, *_SHORT.values()])
     if isinstance(dtype, str):
-        dtype = _SHORT.get(dtype, dtype)
-        if dtype == "bfloat16":
-            return _WIRE[filler_pb2.BFLOAT16]
+        if dtype not in _BY_NAME:
+            raise _unknown(dtype, _NAMES)
+        return _BY_NAME[dtype]
     try:
         parsed: np.dtype[Any] = np.dtype(dtype)
     except TypeError:
-        raise _unknown(str(dtype), names) from None
-    if parsed not in _WIRE.values():
-        raise _unknown(str(parsed), names)
+        raise _unknown(str(dtype), _NAMES) from None
+    # NumPy reads None as its own default, float64.
+    if dtype is None or parsed not in _WIRE.values():
+        raise _unknown(str(dtype), _NAMES)
     return parsed
 
 

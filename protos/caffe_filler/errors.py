@@ -91,11 +91,11 @@ class NetError(InvalidArgument):
     """A net cannot be set up; `layer` is the name of the layer at fault, or None when it is the net as a whole."""
 
     def __init__(self, message: str, *, layer: str | None = None, line: int | None = None) -> None:
-        where = "" if layer is None else f"layer '{layer}': "
-        if line is not None:
-            where = f"line {line}, {where}"
+        places = [] if line is None else [f"line {line}"]
+        if layer is not None:
+            places.append(f"layer '{layer}'")
         metadata = {key: str(value) for key, value in (("layer", layer), ("line", line)) if value is not None}
-        super().__init__(where + message, metadata=metadata)
+        super().__init__(": ".join([", ".join(places), message] if places else [message]), metadata=metadata)
 
     @property
     def layer(self) -> str | None:

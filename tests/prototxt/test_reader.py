@@ -1,4 +1,5 @@
 import bz2
+import contextlib
 import csv
 import gzip
 import time
@@ -7,6 +8,8 @@ from typing import Any
 
 import pytest
 from google.protobuf import text_format
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from caffe_filler.caffe import caffe_pb2
 from caffe_filler.errors import InvalidArgument, LimitExceeded, PrototxtError
@@ -86,8 +89,8 @@ def test_strict() -> None:
         (b"<?xml version='1.0'?>", "a web page"),
         (NET.decode().encode("utf-16"), "text in UTF-16"),
         (b"\x93NUMPY\x01\x00", "a NumPy array"),
-        (bytes(range(256)), "not a binary NetParameter"),
-        (read_net(NET).net.SerializeToString()[:-1], "not a binary NetParameter"),
+        (bytes(range(256)), "not a binary message"),
+        (read_net(NET).net.SerializeToString()[:-1], "not a binary message"),
         (caffe_pb2.BlobProto(num=1, data=[1, 2]).SerializeToString(), "a binary message, but no NetParameter"),
         (caffe_pb2.BlobProto(num=1, width=2).SerializeToString(), "the file is no net"),
         (b'net: "x.prototxt"\nbase_lr: 0.01\n', "1:1: the file is a solver, not a net"),
@@ -135,6 +138,20 @@ def test_a_message_of_any_type() -> None:
         PrototxtError, match=r"^1:14: FillerParameter has no field st \(did you mean std\?\)\. Received: st$"
     ):
         read_text(b'type: "msra" st: 1', caffe_pb2.FillerParameter, strict=True)
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.data())
+def test_damaged_binaries_give_a_document_or_an_error(nets: Path, data: st.DataObject) -> None:
+    path = data.draw(st.sampled_from(sorted(nets.glob("*.prototxt"))))
+    binary = bytearray(read_net(path.read_bytes()).net.SerializeToString())
+    for _ in range(data.draw(st.integers(1, 4))):
+        start = data.draw(st.integers(0, len(binary)))
+        binary[start : start + data.draw(st.integers(0, 3))] = data.draw(st.binary(max_size=3))
+    with contextlib.suppress(PrototxtError):
+        document = read_net(bytes(binary))
+        assert document.net.SerializeToString() is not None
+        assert all(isinstance(layer.name, str) for layer in document.net.layer)
 
 
 BLOCK = """layer {

@@ -227,7 +227,7 @@ def test_the_last_of_a_list_may_be_in_another_block() -> None:
         ("input_dim: [1, 2", 1, 12, "the list that starts here is never closed. Received: ["),
         ("layer { pooling_param { pad: -1 } }", 1, 30, "not negative for PoolingParameter.pad. Received: -1"),
         ("layer { pooling_param { pad: 4294967296 } }", 1, 30, "must be in [0, 4294967295]. Received: 4294967296"),
-        ("layer { pooling_param { pad: [1] } }", 1, 30, "expected an integer that is not negative"),
+        ("layer { pooling_param { pad: [1 } }", 1, 33, "expected ',' or ']'"),
         ("layer { pooling_param { pool: 'MAX' } }", 1, 31, "a value of PoolingParameter.PoolMethod without quotes"),
         ("layer { pooling_param { pool: 1.0 } }", 1, 31, "a value of PoolingParameter.PoolMethod. Received: 1.0"),
         ("layer { type: CONVOLUTION }", 1, 15, "expected a string in quotes for LayerParameter.type"),
@@ -302,6 +302,44 @@ def test_unknown_fields_are_passed_over(value: str, separator: str) -> None:
     message, problem = problem_of(text)
     assert problem == "2:3: layer 'x': LayerParameter has no field permute, passed over"
     assert equal(message, text_format.Parse('layer { top: "t" name: "x" } name: "n"', NET()))
+
+
+def test_what_is_passed_over_in_layers_is_kept() -> None:
+    text = """
+        other: 1
+        layer { permute_param { order: 0 order: [2, -1] axis: -inf } pooling_param { ceil_mode: false pool: MEDIAN } }
+        layer { name: "plain" }
+        layer { param { a: "x\\101" 'y' } param { a: 'C:\\q' } [ext.a] <>; bias_param { filler { b { c: T } } } }
+        layers { type: ROI_POOLING layer { pool: -1 } }
+        state { phase: NIGHT }
+    """
+    parsed = parse_text(text, NET(), limits=ReadLimits())
+    assert parsed.unknown == {
+        "layer": [
+            {
+                "permute_param": [{"order": ["0", "2", "-1"], "axis": ["-inf"]}],
+                "pooling_param.ceil_mode": ["false"],
+                "pooling_param.pool": ["MEDIAN"],
+            },
+            {},
+            {
+                "param.a": ["xAy", r"C:\q"],
+                "[ext.a]": [{}],
+                "bias_param.filler.b": [{"c": ["T"]}],
+            },
+        ],
+        "layers": [{"type": ["ROI_POOLING"], "layer.pool": ["-1"]}],
+    }
+
+
+def test_lists_where_one_value_belongs_are_passed_over() -> None:
+    text = "layer { pooling_param { pad: 1 kernel_size: [2, 3] stride: 4 } }"
+    message, problem = problem_of(text)
+    assert problem == "1:45: PoolingParameter.kernel_size holds one value, not a list, passed over"
+    assert message.layer[0].pooling_param == caffe_pb2.PoolingParameter(pad=1, stride=4)
+    assert parse_text(text, NET(), limits=ReadLimits()).unknown == {
+        "layer": [{"pooling_param.kernel_size": ["2", "3"]}]
+    }
 
 
 def test_unknown_enum_values_are_passed_over() -> None:
@@ -414,6 +452,13 @@ def test_layers_are_counted_wherever_they_are() -> None:
     with pytest.raises(LimitExceeded, match=r"^line 4: over the limit layers=2\. Received: 3$") as caught:
         read_text(text, caffe_pb2.SolverParameter, limits=ReadLimits(layers=2))
     assert caught.value.metadata == {"limit": "layers", "value": "2", "received": "3", "line": "4"}
+
+
+def test_fields_are_counted_the_unknown_ones_too() -> None:
+    text = b"name: 'a' layer { } layer: [{ }, { }]\n input_dim: [1, 2, 3] new { a: [1, 2] }"
+    read_text(text, NET, limits=ReadLimits(fields=10))
+    with pytest.raises(LimitExceeded, match=r"^line 2: over the limit fields=9\. Received: 10$"):
+        read_text(text, NET, limits=ReadLimits(fields=9))
 
 
 def test_no_more_problems_than_anybody_reads() -> None:

@@ -131,4 +131,5 @@ def in_file(path: Path) -> Iterator[None]:
     try:
         yield
     except PrototxtError as error:
-        raise click.ClickException(f"{path}:{error}" if error.line else f"{path}: {error}") from error
+        error.args = (f"{path}:{error}" if error.line else f"{path}: {error}",)
+        raise

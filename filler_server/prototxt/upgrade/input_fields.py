@@ -1,6 +1,7 @@
 """input, input_shape and input_dim of a net, made a layer of type Input."""
 
 from caffe_filler.caffe import caffe_pb2
+from filler_server.prototxt.tokens import shorten
 from filler_server.prototxt.upgrade.draft import LayerSource, NetDraft, refusal
 
 _AXES = 4
@@ -15,7 +16,7 @@ def upgrade_input_fields(draft: NetDraft) -> None:
         PrototxtError: there are fewer shapes than inputs.
     """
     net = draft.net
-    names = ", ".join(repr(name) for name in net.input)
+    names = shorten(", ".join(repr(name) for name in net.input))
     place = draft.place("input")
     if net.input_shape:
         kind, needed, given = "input_shape", len(net.input), len(net.input_shape)

@@ -2,6 +2,7 @@
 
 from caffe_filler.caffe import caffe_pb2
 from filler_server.prototxt.report import Place
+from filler_server.prototxt.tokens import shorten
 from filler_server.prototxt.upgrade.draft import LayerSource, NetDraft, refusal
 
 _PADDED = ("conv", "pool")
@@ -28,7 +29,7 @@ def fold_padding_layers(draft: NetDraft) -> None:
         for index, bottom in enumerate(connection.bottom):
             if bottom not in makers:
                 what = f"layer '{connection.layer.name}': no layer before makes this bottom"
-                raise refusal(f"{what}. Received: bottom={bottom!r}", source.place)
+                raise refusal(f"{what}. Received: bottom={shorten(bottom)!r}", source.place)
             maker = makers[bottom]
             if maker is not None and maker.layer.type == "padding":
                 _check(connection, maker, source.place)
@@ -50,4 +51,4 @@ def _check(layer: caffe_pb2.V1LayerParameter, padding: caffe_pb2.V1LayerParamete
         (f"{who}: its padding layer must have one top", padding.top),
     ):
         if len(names) != 1:
-            raise refusal(f"{part}. Received: {list(names)}", place)
+            raise refusal(f"{part}. Received: {shorten(str(list(names)))}", place)

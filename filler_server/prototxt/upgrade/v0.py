@@ -4,6 +4,7 @@ from typing import Any
 
 from caffe_filler.caffe import caffe_pb2
 from filler_server.prototxt.report import Place
+from filler_server.prototxt.tokens import shorten
 from filler_server.prototxt.upgrade.draft import NetDraft, refusal
 from filler_server.prototxt.upgrade.padding import fold_padding_layers
 from filler_server.prototxt.upgrade.v1 import TYPES
@@ -135,7 +136,7 @@ def _upgrade_layer(
         layer.name = v0.name
     if v0.HasField("type"):
         if v0.type not in V1_TYPES:
-            raise refusal(f"layer '{v0.name}': no V0 layer has this type. Received: type={v0.type!r}", place)
+            raise refusal(f"layer '{v0.name}': no V0 layer has this type. Received: type={shorten(v0.type)!r}", place)
         layer.type = getattr(caffe_pb2.V1LayerParameter, V1_TYPES[v0.type])
         draft.changed(f'V0 layer of type "{v0.type}" becomes one of type "{TYPES[V1_TYPES[v0.type]]}"', place, name)
     layer.blobs.extend(v0.blobs)

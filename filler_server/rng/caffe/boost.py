@@ -44,14 +44,14 @@ def uniform_law(low: float, high: float, dtype: Dtype, profile: Profile = Profil
         a, end, scale = a * half, end * half, real(2)
     with np.errstate(over="ignore", invalid="ignore"):
         span = end - a
-        limit = _first(lambda u: not real(u) / real(2**32) * span + a < end)
-    if limit == 0:
+        accepted = _count(lambda u: real(u) / real(2**32) * span + a < end)
+    if accepted == 0:
         message = (
             f"Caffe would draw for ever: none of its {dtype} numbers lies in this range. "
             f"Received: low={low!r}, high={high!r}, profile={profile.value!r}"
         )
         raise InvalidArgument(message, violations=[FieldViolation("low", message)])
-    return kernels.Uniform(a, span, scale, np.uint64(limit))
+    return kernels.Uniform(a, span, scale, np.uint32(accepted - 1))
 
 
 def gaussian_law(
@@ -66,7 +66,7 @@ def gaussian_law(
     check_gaussian(float(mu), float(sigma))
     if profile == Profile.CAFFE_1_55:
         return kernels.BoxMuller(mu, sigma)
-    return kernels.Gaussian(mu, sigma, *_tables(dtype), profile == Profile.CAFFE_1_56)
+    return kernels.Gaussian(mu, sigma, _tables(dtype), profile == Profile.CAFFE_1_56)
 
 
 def bernoulli_law(probability: float, dtype: Dtype) -> kernels.Bernoulli | None:
@@ -80,40 +80,37 @@ def bernoulli_law(probability: float, dtype: Dtype) -> kernels.Bernoulli | None:
     p = real(probability)
     if p == 0:
         return None
-    return kernels.Bernoulli(np.uint64(_first(lambda u: not real(u) <= p * real(4294967295))))
+    return kernels.Bernoulli(np.uint32(_count(lambda u: real(u) <= p * real(4294967295)) - 1))
 
 
-def _first(holds: Callable[[int], Any]) -> int:
-    """The smallest u < 2^32 for which a condition holds that holds for all above it, too; 2^32 if there is none."""
+def _count(holds: Callable[[int], Any]) -> int:
+    """For how many u of 0 to 2^32 - 1 a condition holds that holds for all u up to some number and for none beyond."""
     low, high = 0, 2**32
     while low < high:
         middle = (low + high) // 2
         if holds(middle):
-            high = middle
-        else:
             low = middle + 1
+        else:
+            high = middle
     return low
 
 
 @lru_cache
-def _tables(
-    dtype: Dtype,
-) -> tuple[NDArray[Any], NDArray[Any], NDArray[np.bool_], kernels.Ziggurat, kernels.Ziggurat]:
-    """What `Gaussian` needs of the ziggurats: limit, step, steep, normal, exponential."""
+def _tables(dtype: Dtype) -> NDArray[np.void]:
+    """What `kernels.Gaussian` needs of the ziggurats."""
     real = dtype.type
     bits = 24 if real is np.float32 else 53
-    normal, exponential = ziggurat.normal(), ziggurat.exponential()
-    x = normal.x.astype(dtype)
     unit = real(2.0**-bits)
-    limit = [_inside(x[i], normal.x[i + 1], bits, unit) for i in range(128)]
-    signs = np.tile(np.array([-unit, unit], dtype), 128)
-    return (
-        np.repeat(np.array(limit, dtype), 2),
-        np.repeat(x[:-1], 2) * signs,
-        normal.x[:-1] >= 1,
-        _strips(normal, dtype),
-        _strips(exponential, dtype),
-    )
+    normal, exponential = ziggurat.normal(), ziggurat.exponential()
+    x = normal.x[:-1].astype(dtype)
+    tables = np.zeros(1, kernels.tables_dtype(real))
+    tables["limit"] = np.repeat([_inside(*pair, bits, unit) for pair in zip(x, normal.x[1:], strict=True)], 2)
+    tables["step"] = np.repeat(x * unit, 2) * np.tile(np.array([-1, 1], dtype), x.size)
+    for prefix, strips in (("", normal), ("exponential_", exponential)):
+        tables[f"{prefix}x"], tables[f"{prefix}y"] = strips.x, strips.y
+        tables[f"{prefix}width"], tables[f"{prefix}height"] = -np.diff(strips.x), np.diff(strips.y)
+    tables.flags.writeable = False
+    return tables
 
 
 def _inside(x: Any, below: np.float64, bits: int, unit: Any) -> int:
@@ -126,10 +123,3 @@ def _inside(x: Any, below: np.float64, bits: int, unit: Any) -> int:
         else:
             high = middle
     return low
-
-
-def _strips(tables: ziggurat.Tables, dtype: Dtype) -> kernels.Ziggurat:
-    x, y = tables.x, tables.y
-    return kernels.Ziggurat(
-        x.astype(dtype), y.astype(dtype), (x[:-1] - x[1:]).astype(dtype), (y[1:] - y[:-1]).astype(dtype)
-    )

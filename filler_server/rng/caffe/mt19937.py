@@ -65,5 +65,5 @@ class EngineState:
     def outputs(self, count: int) -> NDArray[np.uint32]:
         """Return the next `count` outputs, uint32 [count]."""
         values = np.empty(count, np.uint32)
-        kernels.outputs(self.window.copy(), values)
+        kernels.draw(self.window.copy(), values)
         return values

@@ -1,0 +1,128 @@
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import numba
+import pytest
+
+from caffe_filler.errors import InvalidArgument
+from filler_server import compiled
+
+MOST = numba.config.NUMBA_NUM_THREADS
+
+
+@pytest.fixture(autouse=True)
+def _all_threads_afterwards() -> Iterator[None]:
+    yield
+    compiled.set_threads(None)
+
+
+def python(code: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", code], env={**os.environ, **environment}, capture_output=True, text=True, check=False
+    )
+
+
+def test_the_layer_bears_concurrent_launches() -> None:
+    assert compiled.threading_layer() in ("tbb", "omp")
+
+
+def test_threads_default_to_all() -> None:
+    compiled.set_threads(None)
+    assert compiled.threads() == MOST
+
+
+def test_the_number_holds_in_threads_that_start_later() -> None:
+    compiled.set_threads(1)
+    seen = []
+    thread = threading.Thread(target=lambda: seen.extend([compiled.threads(), numba.get_num_threads()]))
+    thread.start()
+    thread.join()
+    assert seen == [1, 1]
+
+
+@pytest.mark.parametrize("count", [0, -1, MOST + 1])
+def test_impossible_numbers_of_threads_are_refused(count: int) -> None:
+    with pytest.raises(InvalidArgument, match=f"Received: threads={count}"):
+        compiled.set_threads(count)
+
+
+def test_omp_can_be_chosen() -> None:
+    done = python("from filler_server import compiled; print(compiled.threading_layer())", NUMBA_THREADING_LAYER="omp")
+    assert done.stdout.strip() == "omp", done.stderr
+
+
+def test_omp_is_taken_where_there_is_no_tbb() -> None:
+    code = (
+        "import sys; sys.modules['numba.np.ufunc.tbbpool'] = None\n"
+        "from filler_server import compiled; print(compiled.threading_layer())"
+    )
+    assert python(code).stdout.strip() == "omp"
+
+
+def test_without_tbb_and_omp_the_error_says_what_to_install() -> None:
+    code = (
+        "import sys; sys.modules['numba.np.ufunc.tbbpool'] = sys.modules['numba.np.ufunc.omppool'] = None\n"
+        "from filler_server import compiled\n"
+        "from caffe_filler.errors import Unavailable\n"
+        "for _ in range(2):\n"
+        "    try: compiled.threads()\n"
+        "    except Unavailable as error: print(error)"
+    )
+    lines = python(code).stdout.splitlines()
+    assert len(lines) == 2
+    assert lines[0] == lines[1]
+    assert "pip install tbb" in lines[0]
+
+
+def test_workqueue_is_refused() -> None:
+    code = (
+        "from filler_server import compiled\n"
+        "from caffe_filler.errors import Unavailable\n"
+        "try: compiled.threads()\n"
+        "except Unavailable as error: print(error)"
+    )
+    assert "Received: NUMBA_THREADING_LAYER=workqueue" in python(code, NUMBA_THREADING_LAYER="workqueue").stdout
+
+
+def test_workqueue_started_by_someone_else_is_refused() -> None:
+    code = (
+        "import numba\n"
+        "numba.config.THREADING_LAYER = 'workqueue'\n"
+        "numba.set_num_threads(1)\n"
+        "numba.config.THREADING_LAYER = 'default'\n"
+        "from filler_server import compiled\n"
+        "from caffe_filler.errors import Unavailable\n"
+        "try: compiled.threads()\n"
+        "except Unavailable as error: print(error)"
+    )
+    assert "this process has started workqueue" in python(code).stdout
+
+
+def test_kernels_work_where_no_cache_can_be_written() -> None:
+    names: dict[str, Any] = {}
+    exec("def twice(x): return 2 * x", names)
+    with pytest.raises(RuntimeError, match="no locator available"):
+        numba.njit(cache=True)(names["twice"])
+    assert compiled.serial(names["twice"])(21) == 42
+
+
+def test_nothing_is_contracted_or_reordered() -> None:
+    @compiled.serial
+    def steps(a: float, b: float, c: float) -> tuple[float, float]:
+        return a * b + c, (a + c) - a
+
+    a, b = 1 + 2.0**-30, 1 - 2.0**-30
+    assert steps(a, b, -1.0) == (0.0, a - 1 - a)
+    assert a * b - 1.0 == 0.0
+
+
+def test_division_by_zero_is_ieee() -> None:
+    @compiled.serial
+    def divide(a: float, b: float) -> float:
+        return a / b
+
+    assert divide(1.0, 0.0) == float("inf")

@@ -1,0 +1,107 @@
+from typing import Any
+
+import numpy as np
+import pytest
+
+from caffe_filler.caffe.caffe_pb2 import BlobShape, FillerParameter
+from caffe_filler.errors import FillerError, LimitExceeded, RegionError, ShapeError, UnknownBlob
+from caffe_filler.v1 import filler_pb2
+from filler_server.service.limits import Limits
+from filler_server.service.requests import fill_job, fill_net_job
+
+LIMITS = Limits()
+GOOD = filler_pb2.BlobSpec(filler=FillerParameter(type="msra"), shape=BlobShape(dim=[4, 3]), name="a")
+OUTSIDE = filler_pb2.Region(flat=filler_pb2.Range(start=0, stop=13))
+NET = b"""
+layer { name: "data" type: "Input" top: "data" input_param { shape { dim: 2 dim: 3 } } }
+layer {
+  name: "ip" type: "InnerProduct" bottom: "data" top: "ip"
+  inner_product_param { num_output: 4 weight_filler { type: "gaussian" std: 1e6 } }
+}
+"""
+
+
+def blob(**fields: Any) -> filler_pb2.BlobSpec:
+    """A good specification with some fields changed."""
+    spec = filler_pb2.BlobSpec()
+    spec.CopyFrom(GOOD)
+    for name in fields:
+        spec.ClearField(name)  # type: ignore[arg-type]
+    spec.MergeFrom(filler_pb2.BlobSpec(**fields))
+    return spec
+
+
+@pytest.mark.parametrize(
+    ("bad", "field"),
+    [
+        (blob(shape=BlobShape(dim=[4, 0])), "blobs[1].shape"),
+        (blob(region=OUTSIDE), "blobs[1].region"),
+        (blob(filler=FillerParameter(type="gauss")), "blobs[1].filler.type"),
+        (blob(filler=FillerParameter(type="gaussian", std=-1)), "blobs[1].filler.std"),
+        (blob(filler=FillerParameter(type="gaussian", sparse=-2)), "blobs[1].filler.sparse"),
+        (blob(filler=FillerParameter(type="bilinear")), "blobs[1].shape"),
+    ],
+)
+def test_violations_name_the_field_of_the_request(bad: filler_pb2.BlobSpec, field: str) -> None:
+    with pytest.raises(FillerError) as caught:
+        fill_job(filler_pb2.FillRequest(blobs=[GOOD, bad]), LIMITS)
+    assert [violation.field for violation in caught.value.violations] == [field]
+
+
+def test_values_that_do_not_fit_are_about_the_dtype_of_the_request() -> None:
+    wide = blob(filler=FillerParameter(type="gaussian", std=1e6))
+    with pytest.raises(FillerError, match="float16 ends at 65504") as caught:
+        fill_job(filler_pb2.FillRequest(blobs=[wide], dtype=filler_pb2.FLOAT16), LIMITS)
+    assert [violation.field for violation in caught.value.violations] == ["dtype"]
+
+
+def net_request(*blobs: Any, **fields: Any) -> filler_pb2.FillNetRequest:
+    return filler_pb2.FillNetRequest(net=filler_pb2.PlanNetRequest(net=NET), blobs=blobs, **fields)
+
+
+def test_a_region_outside_a_blob_of_a_net() -> None:
+    request = net_request({"name": "ip/0"}, {"name": "ip/1", "region": OUTSIDE})
+    with pytest.raises(RegionError) as caught:
+        fill_net_job(request, LIMITS)
+    assert [violation.field for violation in caught.value.violations] == ["blobs[1].region"]
+
+
+def test_a_blob_that_the_net_does_not_have() -> None:
+    with pytest.raises(UnknownBlob, match="the nearest is 'ip/0'. Received: name='ip/00'"):
+        fill_net_job(net_request({"name": "ip/00"}), LIMITS)
+
+
+def test_no_selection_is_everything() -> None:
+    assert [source.name for source in fill_net_job(net_request(), LIMITS).sources] == ["ip/0", "ip/1"]
+
+
+def test_what_one_request_may_ask_for() -> None:
+    small = Limits(request_bytes=47, request_blobs=2, net_bytes=len(NET) - 1)
+    with pytest.raises(LimitExceeded, match="over the limit request_bytes=47. Received: 48"):
+        fill_job(filler_pb2.FillRequest(blobs=[GOOD]), small)
+    with pytest.raises(LimitExceeded, match="over the limit request_blobs=2. Received: 3") as caught:
+        fill_job(filler_pb2.FillRequest(blobs=[GOOD] * 3), small)
+    assert caught.value.metadata == {"limit": "request_blobs", "value": "2", "received": "3"}
+    with pytest.raises(LimitExceeded, match="over the limit net_bytes="):
+        fill_net_job(net_request(), small)
+    with pytest.raises(LimitExceeded, match="over the limit request_blobs=1. Received: 2"):
+        fill_net_job(net_request(), Limits(request_blobs=1))
+    region = filler_pb2.Region(flat=filler_pb2.Range(start=2, stop=10))
+    (source,) = fill_job(filler_pb2.FillRequest(blobs=[blob(region=region)]), small).sources
+    assert source.nbytes == 32
+
+
+def test_a_blob_without_a_shape_is_one_value() -> None:
+    constant = blob(filler=FillerParameter(type="constant", value=2.5), shape=BlobShape())
+    (source,) = fill_job(filler_pb2.FillRequest(blobs=[constant]), LIMITS).sources
+    out = np.empty(1, np.float32)
+    source.read(0, out)
+    assert out.tolist() == [2.5]
+
+
+@pytest.mark.parametrize("dim", [[-2, 3], [2**40, 2**40, 2**40], [1] * 33])
+def test_declared_shapes_that_no_blob_can_have(dim: list[int]) -> None:
+    request = net_request()
+    request.net.inputs.add(name="data").shape.dim.extend(dim)
+    with pytest.raises(ShapeError, match="Received: "):
+        fill_net_job(request, LIMITS)

@@ -1,0 +1,247 @@
+import io
+import tracemalloc
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import ml_dtypes
+import numpy as np
+import pytest
+from caffe_filler.errors import InvalidArgument
+
+from filler_server.weights.formats import open_writer
+from filler_server.weights.npy import NpyWriter
+from filler_server.weights.npz import NpzWriter
+from filler_server.weights.safetensors import SafetensorsWriter
+from filler_server.weights.writer import Tensor, Writer
+from tests.weights.files import tensors, write
+
+F32 = np.dtype(np.float32)
+WRITERS = {"npz": NpzWriter, "npy": NpyWriter, "safetensors": SafetensorsWriter}
+every_format = pytest.mark.parametrize("make", WRITERS.values(), ids=WRITERS)
+formats_of_many = pytest.mark.parametrize("make", [NpzWriter, SafetensorsWriter], ids=["npz", "safetensors"])
+
+SMALL = {"conv1/0": np.arange(12, dtype=F32).reshape(3, 4)}
+TWO = [Tensor("a/0", (2,), F32), Tensor("a/1", (3,), F32)]
+
+
+@every_format
+def test_the_file_appears_when_it_is_complete(make: type[Writer], tmp_path: Path) -> None:
+    path = tmp_path / "weights"
+    path.write_bytes(b"older")
+    with make(path, tensors(SMALL)) as writer:
+        writer.write(SMALL["conv1/0"].tobytes())
+        assert path.read_bytes() == b"older"
+        assert len(list(tmp_path.iterdir())) == 2
+    assert path.read_bytes() != b"older"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@every_format
+@pytest.mark.parametrize("written", [0, 20, 48])
+def test_after_an_error_nothing_is_left(make: type[Writer], tmp_path: Path, written: int) -> None:
+    path = tmp_path / "weights"
+    with pytest.raises(KeyboardInterrupt), make(path, tensors(SMALL)) as writer:
+        if written:
+            writer.write(bytes(written))
+        raise KeyboardInterrupt
+    assert list(tmp_path.iterdir()) == []
+
+
+@every_format
+def test_after_an_error_the_older_file_is_still_there(make: type[Writer], tmp_path: Path) -> None:
+    path = tmp_path / "weights"
+    path.write_bytes(b"older")
+    with pytest.raises(OSError, match="gone"), make(path, tensors(SMALL)) as writer:
+        writer.write(bytes(48))
+        raise OSError("gone")
+    assert {file.name: file.read_bytes() for file in tmp_path.iterdir()} == {"weights": b"older"}
+
+
+@every_format
+@pytest.mark.parametrize("written", [0, 1, 47])
+def test_missing_bytes_are_refused(make: type[Writer], tmp_path: Path, written: int) -> None:
+    with (
+        pytest.raises(InvalidArgument, match="1 of 1 tensors are missing"),
+        make(tmp_path / "weights", tensors(SMALL)) as writer,
+    ):
+        if written:
+            writer.write(bytes(written))
+    assert list(tmp_path.iterdir()) == []
+
+
+@every_format
+@pytest.mark.parametrize("pieces", [[49], [40, 9]])
+def test_too_many_bytes_are_refused(make: type[Writer], tmp_path: Path, pieces: list[int]) -> None:
+    with (
+        pytest.raises(InvalidArgument, match="tensor 'conv1/0' has 48 bytes. Received: 49"),
+        make(tmp_path / "weights", tensors(SMALL)) as writer,
+    ):
+        for piece in pieces:
+            writer.write(bytes(piece))
+    assert list(tmp_path.iterdir()) == []
+
+
+@every_format
+def test_bytes_behind_the_last_tensor_are_refused(make: type[Writer], tmp_path: Path) -> None:
+    with (
+        pytest.raises(InvalidArgument, match="all 1 tensors are written already"),
+        make(tmp_path / "weights", tensors(SMALL)) as writer,
+    ):
+        writer.write(bytes(48))
+        writer.write(b"")
+    assert list(tmp_path.iterdir()) == []
+
+
+@formats_of_many
+def test_names_that_come_twice_are_refused(make: type[Writer], tmp_path: Path) -> None:
+    twice = [*TWO, Tensor("a/0", (1,), F32)]
+    with pytest.raises(InvalidArgument, match="two tensors of a file have one name. Received: name='a/0'"):
+        make(tmp_path / "weights", twice)
+    assert list(tmp_path.iterdir()) == []
+
+
+@every_format
+def test_writes_of_no_bytes_change_nothing(make: type[Writer], tmp_path: Path) -> None:
+    plain = write(make, tmp_path / "plain", SMALL)
+    with make(tmp_path / "other", tensors(SMALL)) as writer:
+        for piece in (b"", b"", SMALL["conv1/0"].tobytes()[:5], b"", SMALL["conv1/0"].tobytes()[5:]):
+            writer.write(piece)
+    assert (tmp_path / "other").read_bytes() == plain
+
+
+@every_format
+def test_memory_of_any_kind_is_taken(make: type[Writer], tmp_path: Path) -> None:
+    plain = write(make, tmp_path / "plain", SMALL)
+    with make(tmp_path / "other", tensors(SMALL)) as writer:
+        writer.write(SMALL["conv1/0"].data)
+    assert (tmp_path / "other").read_bytes() == plain
+
+
+@every_format
+@pytest.mark.parametrize("piece", [1, 7, 48, 1000])
+def test_equal_tensors_make_equal_files(make: type[Writer], tmp_path: Path, piece: int) -> None:
+    assert write(make, tmp_path / "one", SMALL) == write(make, tmp_path / "other", SMALL, piece)
+
+
+@every_format
+def test_a_closed_writer_stays_closed(make: type[Writer], tmp_path: Path) -> None:
+    with make(tmp_path / "weights", tensors(SMALL)) as writer:
+        writer.write(bytes(48))
+        writer.close()
+        complete = (tmp_path / "weights").read_bytes()
+        writer.close()
+    assert (tmp_path / "weights").read_bytes() == complete
+
+
+@every_format
+def test_a_folder_that_does_not_exist(make: type[Writer], tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        make(tmp_path / "missing" / "weights", tensors(SMALL))
+
+
+@every_format
+def test_memory_does_not_grow_with_the_file(make: type[Writer], tmp_path: Path) -> None:
+    piece = bytes(1 << 20)
+    large = Tensor("large/0", (64, 1 << 18), F32)
+    path = tmp_path / "weights"
+    with make(path, [large]) as writer:
+        writer.write(piece)
+        tracemalloc.start()
+        try:
+            for _ in range(63):
+                writer.write(piece)
+            assert tracemalloc.get_traced_memory()[1] < 1 << 18
+        finally:
+            tracemalloc.stop()
+    assert path.stat().st_size > large.nbytes
+
+
+def test_an_open_file_gets_the_bytes_and_stays_open() -> None:
+    file = io.BytesIO()
+    with NpyWriter(file, tensors(SMALL)) as writer:
+        writer.write(SMALL["conv1/0"].tobytes())
+    file.seek(0)
+    np.testing.assert_array_equal(np.load(file), SMALL["conv1/0"])
+
+
+class Pipe(io.RawIOBase):
+    """A file that only takes bytes, as a pipe does."""
+
+    def __init__(self) -> None:
+        self.taken = bytearray()
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any) -> int:
+        self.taken += data
+        return len(data)
+
+
+@every_format
+def test_a_pipe_gets_what_a_file_gets(make: type[Writer], tmp_path: Path) -> None:
+    pipe = Pipe()
+    with make(io.BufferedWriter(pipe), tensors(SMALL)) as writer:  # type: ignore[arg-type]
+        writer.write(SMALL["conv1/0"].tobytes())
+    if make is NpzWriter:
+        with np.load(io.BytesIO(pipe.taken)) as archive:
+            np.testing.assert_array_equal(archive["conv1/0"], SMALL["conv1/0"])
+    else:
+        assert bytes(pipe.taken) == write(make, tmp_path / "weights", SMALL)
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"), [("w.safetensors", SafetensorsWriter), ("w.v2.npz", NpzWriter), ("w.npy", NpyWriter)]
+)
+def test_the_ending_of_the_name_is_the_format(name: str, kind: type[Writer], tmp_path: Path) -> None:
+    with open_writer(tmp_path / name, tensors(SMALL), metadata={"seed": "1"}) as writer:
+        assert type(writer) is kind
+        writer.write(bytes(48))
+
+
+def test_an_open_file_is_an_npy() -> None:
+    with open_writer(io.BytesIO(), tensors(SMALL), metadata={}) as writer:
+        assert type(writer) is NpyWriter
+        writer.write(bytes(48))
+
+
+@pytest.mark.parametrize("name", ["w", "w.pt", "w.npz.gz", ".npz"])
+def test_other_endings_are_refused(name: str, tmp_path: Path) -> None:
+    with pytest.raises(InvalidArgument, match=f"ends in .safetensors, .npz or .npy. Received: .*{name}"):
+        open_writer(tmp_path / name, tensors(SMALL), metadata={})
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("make", "given", "text"),
+    [
+        (NpyWriter, [], "a .npy file holds one tensor. Received: 0 tensors"),
+        (NpyWriter, TWO, "a .npy file holds one tensor. Received: 2 tensors"),
+        (NpyWriter, [Tensor("a", (2,), np.dtype(ml_dtypes.bfloat16))], "npy has no bfloat16, safetensors has. Received"),
+        (NpzWriter, [Tensor("a", (2,), np.dtype(ml_dtypes.bfloat16))], "npz has no bfloat16, safetensors has. Received"),
+        (SafetensorsWriter, [Tensor("a", (2,), np.dtype(np.int32))], "Received: dtype=int32"),
+        (SafetensorsWriter, [Tensor("__metadata__", (2,), F32)], "Received: name='__metadata__'"),
+    ],
+)
+def test_what_a_format_cannot_hold_is_refused_before_a_file_is_made(
+    make: type[Writer], given: Sequence[Tensor], text: str, tmp_path: Path
+) -> None:
+    with pytest.raises(InvalidArgument, match=text):
+        make(tmp_path / "weights", given)
+    assert list(tmp_path.iterdir()) == []
+
+
+@formats_of_many
+def test_a_file_of_no_tensors(make: type[Writer], tmp_path: Path) -> None:
+    assert write(make, tmp_path / "weights", {})
+
+
+def test_an_error_of_the_target_is_not_hidden() -> None:
+    class Full(io.BytesIO):
+        def write(self, data: Any) -> int:
+            raise OSError("no space left")
+
+    target: BinaryIO = Full()
+    with pytest.raises(OSError, match="no space left"):
+        SafetensorsWriter(target, tensors(SMALL))
