@@ -115,7 +115,7 @@ class FilledBlob(BlobSource):
             self._filler.fill(out, self.region.runs(start, out.size), self._filled_shape, self._random)
 
     def _check_range(self) -> None:
-        limit = float(ml_dtypes.finfo(self.dtype).max)
+        limit = float(ml_dtypes.finfo(self.dtype).max)  # type: ignore[no-untyped-call]
         moments = self._filler.moments(self._filled_shape)
         reach = abs(moments.mean) + _WIDEST_GAUSSIAN * moments.std
         bounds = [abs(bound) for bound in (moments.minimum, moments.maximum) if np.isfinite(bound)]
