@@ -1,6 +1,6 @@
 """A filler that shows where every value came from, for tests that need no random numbers."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -27,7 +27,7 @@ class FlatIndexFiller(Filler):
     """Gives each element its flat index times `scale`, modulo `modulus`."""
 
     type = "flat_index"
-    fields = ()
+    fields: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, param: FillerParameter, *, scale: float = 1.0, modulus: int = 2**24) -> None:
         self.scale = scale

@@ -20,7 +20,7 @@ Phase: TypeAlias = Literal["TRAIN", "TEST"]
 FillerLike: TypeAlias = FillerParameter | str
 """A FillerParameter, its prototxt (`'type: "msra" variance_norm: FAN_OUT'`), or the name of a type alone."""
 
-NetLike: TypeAlias = str | bytes | os.PathLike[str] | NetParameter
+NetLike: TypeAlias = str | bytes | bytearray | memoryview | os.PathLike[str] | NetParameter
 """Prototxt as a string, prototxt or binary as bytes, the path of a file with either, or a message."""
 
 PartialShape: TypeAlias = Sequence[int | None]

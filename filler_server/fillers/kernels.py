@@ -33,40 +33,36 @@ def divide_rows(out: Values, pieces: Runs, length: int, sums: Values) -> None:
     Each of `pieces` is a number of whole rows of `length` values, summed here, one by one in index order, or a part
     of one row, whose sum stands in `sums` [pieces]. Where a sum is 0 the values become 1 / length.
     """
+    if out.size < _SERIAL or compiled.threads() == 1:
+        _divide_rows(out, pieces.starts, pieces.bounds, 0, pieces.starts.size, length, sums)
+        return
     longest = max(_TASK // length, 1) * length
     repeated = np.repeat(sums, -(-np.diff(pieces.bounds) // longest))
     pieces = pieces.split(longest)
-    cuts = _cuts(pieces)
-    if cuts.size == 2 or compiled.threads() == 1:
-        _divide_rows(out, pieces.starts, pieces.bounds, 0, pieces.starts.size, length, repeated)
-    else:
-        _divide_rows_parallel(out, pieces.starts, pieces.bounds, cuts, length, repeated)
+    _divide_rows_parallel(out, pieces.starts, pieces.bounds, _cuts(pieces), length, repeated)
 
 
 def repeat(out: Values, runs: Runs, pattern: Values, period: int) -> None:
     """Write `pattern[index % period]` for the indices of `runs`; `pattern` is a whole number of periods long."""
+    if out.size < _SERIAL or compiled.threads() == 1:
+        _repeat(out, runs.starts, runs.bounds, 0, runs.starts.size, pattern, period)
+        return
     pieces = runs.split(_TASK)
-    cuts = _cuts(pieces)
-    if cuts.size == 2 or compiled.threads() == 1:
-        _repeat(out, pieces.starts, pieces.bounds, 0, pieces.starts.size, pattern, period)
-    else:
-        _repeat_parallel(out, pieces.starts, pieces.bounds, cuts, pattern, period)
+    _repeat_parallel(out, pieces.starts, pieces.bounds, _cuts(pieces), pattern, period)
 
 
 def outer(out: Values, runs: Runs, table: Values) -> None:
     """Write `table[y] * table[x]` for the indices of `runs` in planes of [y, x], both as long as `table`."""
+    if out.size < _SERIAL or compiled.threads() == 1:
+        _outer(out, runs.starts, runs.bounds, 0, runs.starts.size, table)
+        return
     pieces = runs.split(_TASK)
-    cuts = _cuts(pieces)
-    if cuts.size == 2 or compiled.threads() == 1:
-        _outer(out, pieces.starts, pieces.bounds, 0, pieces.starts.size, table)
-    else:
-        _outer_parallel(out, pieces.starts, pieces.bounds, cuts, table)
+    _outer_parallel(out, pieces.starts, pieces.bounds, _cuts(pieces), table)
 
 
 def _cuts(pieces: Runs) -> NDArray[np.int64]:
-    """The number of the first piece of each task, and at the end that of all pieces; one task when they are few."""
-    step = _TASK if pieces.count >= _SERIAL else max(pieces.count, 1)
-    begins = np.searchsorted(pieces.bounds[:-1], np.arange(0, pieces.count, step))
+    """The number of the first piece of each task, and at the end that of all pieces."""
+    begins = np.searchsorted(pieces.bounds[:-1], np.arange(0, pieces.count, _TASK))
     return np.append(begins, pieces.starts.size)
 
 
@@ -144,7 +140,9 @@ def _repeat(out: Any, starts: Any, bounds: Any, begin: Any, end: Any, pattern: A
         offset = starts[run] % period
         while at < stop:
             count = min(pattern.size - offset, stop - at)
-            out[at : at + count] = pattern[offset : offset + count]
+            row, columns = out[at : at + count], pattern[offset : offset + count]
+            for i in range(count):
+                row[i] = columns[i]
             at += count
             offset = 0
 

@@ -5,7 +5,7 @@ its shape.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import prod
 from typing import TypeAlias
 
@@ -62,6 +62,7 @@ class Layer:
         tops: its outputs with their shapes.
         blobs: its learnable blobs in Caffe's order.
         line: line of the prototxt on which it starts, from 1; None for binary input.
+        parameter: the layer as the prototxt has it.
     """
 
     name: str
@@ -70,6 +71,7 @@ class Layer:
     tops: tuple[Top, ...]
     blobs: tuple[Blob, ...]
     line: int | None = None
+    parameter: caffe_pb2.LayerParameter = field(default_factory=caffe_pb2.LayerParameter, repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

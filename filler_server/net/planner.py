@@ -138,6 +138,7 @@ class _Planner:
             tuple(Top(name, to_shape(dims)) for name, dims in tops),
             tuple(self._blob(layer, unique, position, blob) for position, blob in enumerate(learned)),
             line,
+            parameter,
         )
 
     def _context(

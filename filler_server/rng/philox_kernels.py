@@ -136,13 +136,13 @@ _DC0, _DC1, _DC2, _DC3, _DC4, _DC5, _DC6, _DC7, _DC8 = (
 
 
 @compiled.serial
-def philox(words: Any, count: Any, first: Any, key: Any, stream: Any) -> None:
-    """Philox4x32-10 of the counters `first` to `first + count` of a stream.
+def philox(words: Any, counters: Any, count: Any, key: Any, stream: Any) -> None:
+    """Philox4x32-10 of counters of a stream.
 
     Args:
-        words: uint32 [4, >= count], `words[i, j]` is set to word i of counter `first + j`.
+        words: uint32 [4, >= count], `words[i, j]` is set to word i of counter j.
+        counters: int64 [>= count], words 0 and 1 of each counter.
         count: number of counters.
-        first: int64, words 0 and 1 of the first counter.
         key: uint32 [2].
         stream: uint32 [2], words 2 and 3 of every counter.
     """
@@ -151,7 +151,7 @@ def philox(words: Any, count: Any, first: Any, key: Any, stream: Any) -> None:
     stream_0, stream_1 = np.uint64(stream[0]), np.uint64(stream[1])
     words_0, words_1, words_2, words_3 = words[0], words[1], words[2], words[3]
     for j in range(count):
-        counter = np.uint64(first + j)
+        counter = np.uint64(counters[j])
         c0, c1, c2, c3 = counter & _LOW_32, counter >> _SHIFT_32, stream_0, stream_1
         k0, k1 = key_0, key_1
         for _ in range(10):
@@ -211,25 +211,25 @@ def joined(high: Any, low: Any) -> Any:
     return (np.uint64(high) << _SHIFT_32) | np.uint64(low)
 
 
-def _uniform(values: Any, words: Any, low: Any, count: Any, first: Any, ids: Any, law: Any) -> None:
-    philox(words, count, first, ids[0], ids[1])
+def _uniform(values: Any, words: Any, low: Any, counters: Any, count: Any, ids: Any, law: Any) -> None:
+    philox(words, counters, count, ids[0], ids[1])
     middle, step = law
     for j in range(count):
         for i in range(4):
             values[4 * j + i] = middle + step * np.float32(np.int32(words[i, j]))
 
 
-def _uniform_double(values: Any, words: Any, low: Any, count: Any, first: Any, ids: Any, law: Any) -> None:
-    philox(words, count, first, ids[0], ids[1])
-    philox(low, count, first, ids[0], ids[2])
+def _uniform_double(values: Any, words: Any, low: Any, counters: Any, count: Any, ids: Any, law: Any) -> None:
+    philox(words, counters, count, ids[0], ids[1])
+    philox(low, counters, count, ids[0], ids[2])
     middle, step = law
     for j in range(count):
         for i in range(4):
             values[4 * j + i] = middle + step * np.float64(np.int64(joined(words[i, j], low[i, j])))
 
 
-def _gaussian(values: Any, words: Any, low: Any, count: Any, first: Any, ids: Any, law: Any) -> None:
-    philox(words, count, first, ids[0], ids[1])
+def _gaussian(values: Any, words: Any, low: Any, counters: Any, count: Any, ids: Any, law: Any) -> None:
+    philox(words, counters, count, ids[0], ids[1])
     mean, std = law
     for j in range(count):
         for i in range(0, 4, 2):
@@ -238,9 +238,9 @@ def _gaussian(values: Any, words: Any, low: Any, count: Any, first: Any, ids: An
             values[4 * j + i + 1] = other * std + mean
 
 
-def _gaussian_double(values: Any, words: Any, low: Any, count: Any, first: Any, ids: Any, law: Any) -> None:
-    philox(words, count, first, ids[0], ids[1])
-    philox(low, count, first, ids[0], ids[2])
+def _gaussian_double(values: Any, words: Any, low: Any, counters: Any, count: Any, ids: Any, law: Any) -> None:
+    philox(words, counters, count, ids[0], ids[1])
+    philox(low, counters, count, ids[0], ids[2])
     mean, std = law
     for j in range(count):
         for i in range(0, 4, 2):
@@ -249,8 +249,8 @@ def _gaussian_double(values: Any, words: Any, low: Any, count: Any, first: Any, 
             values[4 * j + i + 1] = other * std + mean
 
 
-def _bernoulli(values: Any, words: Any, low: Any, count: Any, first: Any, ids: Any, law: Any) -> None:
-    philox(words, count, first, ids[0], ids[3])
+def _bernoulli(values: Any, words: Any, low: Any, counters: Any, count: Any, ids: Any, law: Any) -> None:
+    philox(words, counters, count, ids[0], ids[3])
     threshold = law.threshold
     for j in range(count):
         for i in range(4):
@@ -266,13 +266,13 @@ _BLOCKS = {
 }
 
 
-def _block(values: Any, words: Any, low: Any, count: Any, first: Any, ids: Any, law: Any) -> None:
-    """Set `values[: 4 * count]` to the values of the counters from `first` on; `words` and `low` are scratch."""
+def _block(values: Any, words: Any, low: Any, counters: Any, count: Any, ids: Any, law: Any) -> None:
+    """Set `values[: 4 * count]` to the values of the first `count` counters; `words` and `low` are scratch."""
     raise NotImplementedError
 
 
 @overload(_block)
-def _block_of_law(values: Any, words: Any, low: Any, count: Any, first: Any, ids: Any, law: Any) -> Any:
+def _block_of_law(values: Any, words: Any, low: Any, counters: Any, count: Any, ids: Any, law: Any) -> Any:
     return _BLOCKS[law.instance_class, law.dtype]
 
 
@@ -292,20 +292,37 @@ def fill(out: Any, starts: Any, bounds: Any, begin: Any, end: Any, ids: Any, law
     words = np.empty((4, _BLOCK), np.uint32)
     low = np.empty((4, _BLOCK), np.uint32)
     tile = np.empty(4 * _BLOCK, out.dtype)
-    for run in range(begin, end):
-        index, place, stop = starts[run], bounds[run], bounds[run + 1]
-        while place < stop:
-            first, skipped = index >> 2, index & 3
-            counters = min((skipped + stop - place + 3) >> 2, _BLOCK)
-            counters = (counters + _LANES - 1) & -_LANES
-            count = min(4 * counters - skipped, stop - place)
-            if count == 4 * counters:
-                _block(out[place : place + count], words, low, counters, first, ids, law)
-            else:
-                _block(tile, words, low, counters, first, ids, law)
-                out[place : place + count] = tile[skipped : skipped + count]
-            index += count
-            place += count
+    counters = np.zeros(_BLOCK, np.int64)
+    offsets, lengths = np.empty(_BLOCK, np.int64), np.empty(_BLOCK, np.int64)
+    run, written, place = begin, 0, bounds[begin]
+    while run < end:
+        # Short runs share a block; a long one goes on in the next.
+        count, pieces = 0, 0
+        while run < end and count < _BLOCK:
+            index, left = starts[run] + written, bounds[run + 1] - bounds[run] - written
+            skipped = index & 3
+            more = min((skipped + left + 3) >> 2, _BLOCK - count)
+            length = min(4 * more - skipped, left)
+            if left > 0:
+                these, first = counters[count : count + more], index >> 2
+                for j in range(more):
+                    these[j] = first + j
+                offsets[pieces], lengths[pieces] = 4 * count + skipped, length
+                count += more
+                pieces += 1
+            written += length
+            if length == left:
+                run += 1
+                written = 0
+        if pieces == 1 and lengths[0] == 4 * _BLOCK:
+            _block(out[place : place + 4 * _BLOCK], words, low, counters, _BLOCK, ids, law)
+            place += 4 * _BLOCK
+            continue
+        _block(tile, words, low, counters, (count + _LANES - 1) & -_LANES, ids, law)
+        for piece in range(pieces):
+            for i in range(lengths[piece]):
+                out[place + i] = tile[offsets[piece] + i]
+            place += lengths[piece]
 
 
 @compiled.parallel

@@ -16,7 +16,7 @@ def list_fillers() -> filler_pb2.ListFillersResponse:
     """Return every registered filler with the fields that it reads and their defaults."""
     response = filler_pb2.ListFillersResponse()
     for filler in registered().values():
-        entry = response.fillers.add(type=filler.type, description=(filler.__doc__ or "").splitlines()[0])
+        entry = response.fillers.add(type=filler.type, description=(filler.__doc__ or "").partition("\n")[0])
         for name in filler.fields:
             entry.fields.add(name=name, default_value=_default(name))
     return response

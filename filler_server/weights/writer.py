@@ -1,5 +1,6 @@
 """What every writer is, and the file that appears whole or not at all."""
 
+import contextlib
 import secrets
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -57,7 +58,9 @@ class AtomicFile(OpenFile):
 
     def discard(self) -> None:
         """Remove what was written."""
-        self.file.close()
+        # On a full disk closing fails too, because it writes what is left.
+        with contextlib.suppress(OSError):
+            self.file.close()
         self._partial.unlink(missing_ok=True)
 
 
@@ -137,8 +140,10 @@ class Writer(ABC):
                 self.close()
         finally:
             if not self._complete:
-                self._abandon()
-                self._target.discard()
+                try:
+                    self._abandon()
+                finally:
+                    self._target.discard()
 
     def _current(self) -> Tensor:
         if self._next == len(self._tensors):

@@ -4,14 +4,14 @@ from typing import Any
 
 import grpc
 import pytest
-from caffe_filler import errors
-from caffe_filler.errors import FieldViolation, FillerError
-from filler_client._errors import from_rpc
 from google.protobuf import any_pb2
 from google.rpc import error_details_pb2, status_pb2
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from caffe_filler import errors
+from caffe_filler.errors import FieldViolation, FillerError
+from filler_client._errors import from_rpc
 from filler_server.service import status
 
 TREE: list[FillerError] = [
@@ -140,7 +140,7 @@ def test_half_a_surrogate_pair_does_no_harm(raiser: Raiser) -> None:
     assert str(raiser.over_the_wire(error)) == "?"
 
 
-class Failed(grpc.RpcError):
+class Failed(grpc.RpcError):  # type: ignore[misc]
     """A failed call as gRPC shows it."""
 
     def __init__(self, code: grpc.StatusCode, details: str | None = "text", trailing: Any = ()) -> None:
@@ -228,9 +228,7 @@ def test_violations_come_in_any_order_with_other_details() -> None:
     bad = error_details_pb2.BadRequest(field_violations=[{"field": "a", "description": "b"}])
     info = error_details_pb2.ErrorInfo(domain="caffe_filler", reason="ShapeError")
     help_links = error_details_pb2.Help(links=[{"url": "x"}])
-    error = from_rpc(
-        Failed(grpc.StatusCode.INVALID_ARGUMENT, trailing=with_details(help_links, bad, info)), "host:1"
-    )
+    error = from_rpc(Failed(grpc.StatusCode.INVALID_ARGUMENT, trailing=with_details(help_links, bad, info)), "host:1")
     assert type(error) is errors.ShapeError
     assert error.violations == (FieldViolation("a", "b"),)
 

@@ -1,12 +1,15 @@
+import contextlib
 import struct
 
 import pytest
-from caffe_filler.errors import DataLoss
-from caffe_filler.v1 import filler_pb2
 from crc32c import crc32c
-from filler_client._frames import Frame, read_message
+from google.protobuf.message import DecodeError
 from hypothesis import given
 from hypothesis import strategies as st
+
+from caffe_filler.errors import DataLoss
+from caffe_filler.v1 import filler_pb2
+from filler_client._frames import Frame, read_message
 
 uint32s = st.integers(0, 2**32 - 1)
 uint64s = st.integers(0, 2**64 - 1)
@@ -68,7 +71,9 @@ def field(number: int, value: int | bytes, kind: int = 0, padding: int = 0) -> b
     tag = varint(number << 3 | kind)
     if isinstance(value, bytes):
         return tag + varint(len(value), padding) + value
-    return tag + {0: varint(value, padding), 1: struct.pack("<Q", value), 5: struct.pack("<I", value & 0xFFFFFFFF)}[kind]
+    return (
+        tag + {0: varint(value, padding), 1: struct.pack("<Q", value), 5: struct.pack("<I", value & 0xFFFFFFFF)}[kind]
+    )
 
 
 unknown_fields = st.one_of(
@@ -121,19 +126,18 @@ def test_a_cut_message_is_data_loss_or_read_as_the_stock_classes_read_it(
     message = response.SerializeToString()
     cut = message[: data.draw(st.integers(0, len(message)))]
     try:
-        read_message(cut)
-    except DataLoss as error:
-        assert str(error) == f"a message of {len(cut)} bytes is not a FillResponse"
+        want = filler_pb2.FillResponse.FromString(cut)
+    except DecodeError:
+        with pytest.raises(DataLoss, match=f"^a message of {len(cut)} bytes is not a FillResponse$"):
+            read_message(cut)
     else:
-        check(cut, filler_pb2.FillResponse.FromString(cut))
+        check(cut, want)
 
 
 @given(st.binary(max_size=60) | st.builds(lambda piece: field(1, piece, 2), st.binary(max_size=60)))
 def test_garbage_gives_data_loss_and_nothing_else(message: bytes) -> None:
-    try:
+    with contextlib.suppress(DataLoss):
         read_message(message)
-    except DataLoss:
-        pass
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,9 @@ from typing import Any
 import ml_dtypes
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from caffe_filler.caffe.caffe_pb2 import TEST, TRAIN, FillerParameter, NetParameter
 from caffe_filler.errors import InvalidArgument, PrototxtError, RegionError, ShapeError
 from caffe_filler.v1 import filler_pb2
@@ -17,10 +20,9 @@ from filler_client._requests import (
     plan_request,
     region_message,
 )
-from hypothesis import given
-from hypothesis import strategies as st
 
 MSRA = FillerParameter(type="msra")
+int32: Any = np.int32
 
 
 @pytest.mark.parametrize(
@@ -95,7 +97,7 @@ def test_a_plan_of_a_state_with_shapes() -> None:
         phase="TEST",
         level=-2,
         stages=["a", "b"],
-        inputs={"data": (10, None, 227, np.int64(227)), "label": []},
+        inputs={"data": (10, None, 227, int32(227)), "label": []},
         tops={"rois": np.array([5, 4])},  # type: ignore[dict-item]
     )
     assert request == filler_pb2.PlanNetRequest(
@@ -134,7 +136,7 @@ def test_a_blob_by_default() -> None:
 
 def test_a_blob_with_everything() -> None:
     request = fill_request(
-        MSRA, [np.int64(64), 3, 7], seed=2**64 - 1, name="conv1/0", dtype=ml_dtypes.bfloat16, region=np.s_[0:32, 1:]
+        MSRA, [int32(64), 3, 7], seed=2**64 - 1, name="conv1/0", dtype=ml_dtypes.bfloat16, region=np.s_[0:32, 1:]
     )
     axes = [{"start": 0, "stop": 32}, {"start": 1}, {"start": 0}]
     assert request == filler_pb2.FillRequest(
@@ -186,8 +188,9 @@ def test_what_is_no_seed(seed: Any) -> None:
 @given(st.integers(0, 2**64 - 1))
 def test_seeds(seed: int) -> None:
     assert check_seed(seed) == seed
-    assert type(check_seed(np.uint64(seed))) is int
-    assert check_seed(np.uint64(seed)) == seed
+    number: Any = np.uint64(seed)
+    assert type(check_seed(number)) is int
+    assert check_seed(number) == seed
 
 
 @pytest.mark.parametrize("dtype", ["int32", "f8 ", None, object, "float128"])
@@ -226,7 +229,7 @@ def test_regions(region: Any, message: Any) -> None:
 def test_axes_at_the_end_may_be_left_out_where_the_shape_is_known() -> None:
     whole = {"start": 0}
     assert region_message([(1, 2)], (4, 5, 6)) == filler_pb2.Region(
-        box={"axes": [{"start": 1, "stop": 2}, whole, whole]}  # type: ignore[arg-type]
+        box={"axes": [{"start": 1, "stop": 2}, whole, whole]}
     )
     # Too many are the server's to refuse, with the shape at hand.
     assert len(region_message([(1, 2), (0, 1)], (4,)).box.axes) == 2
@@ -271,7 +274,10 @@ def test_a_net_by_default() -> None:
     [
         (["a/0", "b/1"], [{"name": "a/0"}, {"name": "b/1"}]),
         ((name for name in ("b/0", "a/0")), [{"name": "b/0"}, {"name": "a/0"}]),
-        ({"a/0": None, "b/0": Flat(2, 3)}, [{"name": "a/0"}, {"name": "b/0", "region": {"flat": {"start": 2, "stop": 3}}}]),
+        (
+            {"a/0": None, "b/0": Flat(2, 3)},
+            [{"name": "a/0"}, {"name": "b/0", "region": {"flat": {"start": 2, "stop": 3}}}],
+        ),
         (["a/0", "a/0"], [{"name": "a/0"}]),
     ],
 )

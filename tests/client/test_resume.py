@@ -2,14 +2,15 @@ from collections.abc import Iterable, Iterator
 from itertools import cycle
 
 import pytest
+from crc32c import crc32c
+from hypothesis import given
+from hypothesis import strategies as st
+
 from caffe_filler.caffe.caffe_pb2 import BlobShape
 from caffe_filler.errors import DataLoss
 from caffe_filler.v1 import filler_pb2
-from crc32c import crc32c
 from filler_client._backend import Piece
 from filler_client._resume import StreamPosition
-from hypothesis import given
-from hypothesis import strategies as st
 
 BEGIN = filler_pb2.Position()
 
@@ -19,7 +20,9 @@ def header(name: str, count: int) -> filler_pb2.BlobHeader:
     return filler_pb2.BlobHeader(name=name, shape=BlobShape(dim=[count]), bytes=4 * count)
 
 
-def piece(blob: int, offset: int, data: bytes, *, last: bool = False, head: filler_pb2.BlobHeader | None = None) -> Piece:
+def piece(
+    blob: int, offset: int, data: bytes, *, last: bool = False, head: filler_pb2.BlobHeader | None = None
+) -> Piece:
     """A piece of the wire with the right checksum."""
     return filler_pb2.Piece(blob=blob, offset=offset, data=data, last=last, crc32c=crc32c(data), header=head)  # type: ignore[return-value]
 
@@ -108,7 +111,9 @@ def test_a_request_from_the_beginning_has_no_start() -> None:
 def test_the_position_moves_when_a_piece_is_taken_and_not_before() -> None:
     position = StreamPosition(BEGIN)
     request = filler_pb2.FillRequest()
-    parts = position.pieces(message(piece(0, 0, b"1234", head=header("a", 2)), piece(0, 4, b"5678", last=True), blobs=1))
+    parts = position.pieces(
+        message(piece(0, 0, b"1234", head=header("a", 2)), piece(0, 4, b"5678", last=True), blobs=1)
+    )
     next(parts)
     position.set_start(request)
     assert not request.HasField("start")
@@ -132,7 +137,10 @@ def box(*lengths: int) -> filler_pb2.Region:
 
 A = header("a", 2)
 WRONG = {
-    "a changed bit": ([flipped(message(piece(0, 0, b"ABCDEFGH", last=True, head=A)), b"ABCD")], "the checksum of 8 bytes"),
+    "a changed bit": (
+        [flipped(message(piece(0, 0, b"ABCDEFGH", last=True, head=A)), b"ABCD")],
+        "the checksum of 8 bytes",
+    ),
     "another blob": ([message(piece(1, 0, b"12345678", last=True, head=A))], "Received: byte 0 of blob 1$"),
     "another place": ([message(piece(0, 4, b"5678", last=True, head=A))], "byte 0 of blob 0 should follow"),
     "a gap": ([message(piece(0, 0, b"12", head=A), piece(0, 4, b"5678", last=True))], "Received: byte 4 of blob 0$"),

@@ -1,6 +1,8 @@
 import math
+import time
 
 import pytest
+
 from caffe_filler.errors import (
     Cancelled,
     DataLoss,
@@ -13,7 +15,6 @@ from caffe_filler.errors import (
     Unavailable,
     UnknownBlob,
 )
-from filler_client import _retry
 from filler_client._retry import Attempts, RetryPolicy
 
 
@@ -30,7 +31,7 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
-    monkeypatch.setattr(_retry.time, "monotonic", clock)
+    monkeypatch.setattr(time, "monotonic", clock)
     return clock
 
 

@@ -1,14 +1,15 @@
 import random
+from itertools import pairwise
 from typing import Any
 
 import ml_dtypes
 import numpy as np
 import pytest
-from caffe_filler.caffe.caffe_pb2 import BlobProto, FillerParameter
-from caffe_filler.errors import InvalidArgument
 from hypothesis import given
 from hypothesis import strategies as st
 
+from caffe_filler.caffe.caffe_pb2 import BlobProto, FillerParameter
+from caffe_filler.errors import InvalidArgument
 from filler_server.engine import source as source_module
 from filler_server.engine.region import Region
 from filler_server.engine.source import BlobSource, FilledBlob, GivenBlob, given_values
@@ -59,7 +60,7 @@ def test_windows_in_any_order_make_the_whole(source: BlobSource, data: st.DataOb
     want = whole(source)
     count = source.region.count
     cuts = sorted({0, count, *data.draw(st.lists(st.integers(0, count), max_size=4))})
-    parts = list(zip(cuts[:-1], cuts[1:], strict=True))
+    parts = list(pairwise(cuts))
     random.Random(data.draw(st.integers(0, 9))).shuffle(parts)
     got = np.empty(count, source.dtype)
     for start, stop in parts:
@@ -167,7 +168,7 @@ def test_values_that_float16_can_hold_are_not(moments: tuple[float, ...]) -> Non
 
 def test_values_that_bfloat16_cannot_hold_are_refused() -> None:
     largest = float(np.finfo(np.float32).max)
-    with pytest.raises(InvalidArgument, match="bfloat16 ends at 3.38953e"):
+    with pytest.raises(InvalidArgument, match=r"bfloat16 ends at 3\.38953e"):
         reaching(ml_dtypes.bfloat16, largest, 0, largest, largest)
 
 

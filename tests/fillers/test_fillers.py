@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from caffe_filler.errors import FillerParameterError, ShapeError
@@ -30,6 +30,7 @@ FILLERS = [
 square_shapes = st.tuples(st.integers(1, 6), st.integers(1, 6), st.integers(1, 7)).map(lambda s: (*s, s[2]))
 
 
+@settings(deadline=None)
 @given(st.data(), st.sampled_from(FILLERS), square_shapes, st.sampled_from(DTYPES))
 def test_a_region_holds_the_values_of_the_blob(data: Any, text: str, shape: tuple[int, ...], dtype: Any) -> None:
     region = data.draw(regions(shape, smallest=1))

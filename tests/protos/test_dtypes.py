@@ -3,11 +3,12 @@ from typing import Any
 import ml_dtypes
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from caffe_filler import dtypes
 from caffe_filler.errors import InvalidArgument
 from caffe_filler.v1 import filler_pb2
-from hypothesis import given
-from hypothesis import strategies as st
 
 FLOAT32, FLOAT64 = np.dtype(np.float32), np.dtype(np.float64)
 FLOAT16, BFLOAT16 = np.dtype(np.float16), np.dtype(ml_dtypes.bfloat16)
@@ -36,9 +37,11 @@ def test_every_value_of_the_wire_has_a_dtype() -> None:
     assert {dtypes.to_wire(name) for name in dtypes.SHORT_NAMES} == set(filler_pb2.DType.values())
 
 
-@pytest.mark.parametrize("dtype", ["int32", "double", "<f4", "", np.dtype(">f4"), "F32", int, bool, object, None, 3, ml_dtypes.int4])
+@pytest.mark.parametrize(
+    "dtype", ["int32", "double", "<f4", "", np.dtype(">f4"), "F32", int, bool, object, None, 3, ml_dtypes.int4]
+)
 def test_what_no_blob_can_have(dtype: Any) -> None:
-    with pytest.raises(InvalidArgument, match="there are f32, f64, f16, bf16, float32, .* Received: dtype=") as caught:
+    with pytest.raises(InvalidArgument, match=r"there are f32, f64, f16, bf16, float32, .* Received: dtype=") as caught:
         dtypes.parse(dtype)
     assert [violation.field for violation in caught.value.violations] == ["dtype"]
     with pytest.raises(InvalidArgument):

@@ -1,5 +1,6 @@
 import grpc
 import pytest
+
 from caffe_filler import errors
 from caffe_filler.errors import FieldViolation, FillerError
 
@@ -25,7 +26,7 @@ def test_every_error_names_a_status_of_grpc_and_stands_in_the_tree(kind: type[Fi
     ],
 )
 def test_errors_are_pythons_own_too(kind: type[FillerError], builtin: type[Exception]) -> None:
-    with pytest.raises(builtin, match="^text$"):
+    with pytest.raises(builtin, match=r"^text$"):
         raise kind("text")
 
 

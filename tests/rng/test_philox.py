@@ -51,24 +51,23 @@ def same_bytes(got: Any, want: Any) -> bool:
 def test_known_answers_of_random123(counter: str, key: str, want: str) -> None:
     c, k, w = ([int(word, 16) for word in text.split()] for text in (counter, key, want))
     words = np.zeros((4, 3), np.uint32)
-    first = np.array([c[0] | c[1] << 32], np.uint64).view(np.int64)[0]
-    kernels.philox(words, 1, first, np.array(k, np.uint32), np.array(c[2:], np.uint32))
+    counters = np.array([c[0] | c[1] << 32], np.uint64).view(np.int64)
+    kernels.philox(words, counters, 1, np.array(k, np.uint32), np.array(c[2:], np.uint32))
     assert words[:, 0].tolist() == w
     assert not words[:, 1:].any()
     assert [int(word[0]) for word in reference.philox([np.array([x], np.uint64) for x in c], (k[0], k[1]))] == w
 
 
-def test_the_counter_carries_into_its_second_word() -> None:
-    words = np.empty((4, 4), np.uint32)
-    key, stream = np.array([1, 2], np.uint32), np.array([3, 4], np.uint32)
-    kernels.philox(words, 4, 2**32 - 2, key, stream)
-    alone = np.empty((4, 1), np.uint32)
-    for j in range(4):
-        kernels.philox(alone, 1, 2**32 - 2 + j, key, stream)
-        assert words[:, j].tolist() == alone[:, 0].tolist()
+def test_many_counters_at_once() -> None:
+    counters = np.arange(2**32 - 20, 2**32 + 20)
+    words = np.empty((4, counters.size), np.uint32)
+    kernels.philox(words, counters, counters.size, np.array([1, 2], np.uint32), np.array([3, 4], np.uint32))
+    wide = counters.astype(np.uint64)
+    want = reference.philox([wide % 2**32, wide >> np.uint64(32), wide * 0 + 3, wide * 0 + 4], (1, 2))
+    assert (words == np.array(want)).all()
 
 
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 @given(seeds, names, starts, st.integers(0, 2600), dtypes, st.data())
 def test_every_law_gives_the_bytes_of_the_reference(
     seed: int, name: str, start: int, count: int, dtype: Any, data: st.DataObject
@@ -161,7 +160,7 @@ def test_float64_refines_float32() -> None:
     assert np.median(np.abs(single - double)) < 2**-23
 
 
-@settings(max_examples=200)
+@settings(max_examples=200, deadline=None)
 @given(dtypes, st.data())
 @example(np.float32, None)
 def test_uniform_values_stay_inside(dtype: Any, data: st.DataObject | None) -> None:
@@ -208,6 +207,7 @@ def any_runs(draw: st.DrawFn, total: int) -> Runs:
     return Runs(begins.copy(), np.append(np.int64(0), np.cumsum(ends - begins)))
 
 
+@settings(deadline=None)
 @given(st.data(), st.sampled_from(["uniform", "gaussian"]), dtypes)
 def test_any_runs_give_the_values_of_the_whole(data: st.DataObject, law: str, dtype: Any) -> None:
     stream, total = PhiloxStream(3, "res2a/0"), 5000

@@ -7,11 +7,11 @@ from typing import Any
 import ml_dtypes
 import numpy as np
 import pytest
-from caffe_filler.v1 import filler_pb2
 from crc32c import crc32c
 from hypothesis import given
 from hypothesis import strategies as st
 
+from caffe_filler.v1 import filler_pb2
 from filler_server.engine.region import Region
 from filler_server.engine.source import BlobSource
 from filler_server.service import frames as frames_module
@@ -143,8 +143,8 @@ def test_every_payload_is_aligned(sources: list[BlobSource], message_bytes: int,
     messages = list(frames(sources, offset=offset, message_bytes=message_bytes))
     for message in messages:
         start = np.frombuffer(message, np.uint8).ctypes.data
-        for piece in payload_places(message):
-            assert (start + piece) % 8 == 0
+        for place in payload_places(message):
+            assert (start + place) % 8 == 0
     # A start in the middle of a value shifts nothing but the first piece.
     for piece in check_stream(messages, sources, offset=offset)[-1].pieces[1:]:
         assert piece.offset % 8 == 0
@@ -192,7 +192,7 @@ def test_numbers_of_any_length_keep_payloads_aligned(dtype: Any) -> None:
             for at in range(8):
                 piece = frames_module._lay_out(huge, blob, offset, 64, at, with_header=True, last=False)
                 assert piece.data_at % 8 == 0
-                message = bytearray(piece.framing + b"\x5a" * 64)
+                message = piece.framing + b"\x5a" * 64
                 (parsed,) = FillResponse.FromString(message).pieces
                 assert (parsed.blob, parsed.offset, parsed.data) == (blob, offset, b"\x5a" * 64)
                 assert payload_places(message) == [len(piece.framing)]

@@ -26,7 +26,7 @@ def blob(**fields: Any) -> filler_pb2.BlobSpec:
     spec = filler_pb2.BlobSpec()
     spec.CopyFrom(GOOD)
     for name in fields:
-        spec.ClearField(name)  # type: ignore[arg-type]
+        spec.ClearField(name)
     spec.MergeFrom(filler_pb2.BlobSpec(**fields))
     return spec
 
@@ -67,7 +67,7 @@ def test_a_region_outside_a_blob_of_a_net() -> None:
 
 
 def test_a_blob_that_the_net_does_not_have() -> None:
-    with pytest.raises(UnknownBlob, match="the nearest is 'ip/0'. Received: name='ip/00'"):
+    with pytest.raises(UnknownBlob, match=r"the nearest is 'ip/0'. Received: name='ip/00'"):
         fill_net_job(net_request({"name": "ip/00"}), LIMITS)
 
 
@@ -77,14 +77,14 @@ def test_no_selection_is_everything() -> None:
 
 def test_what_one_request_may_ask_for() -> None:
     small = Limits(request_bytes=47, request_blobs=2, net_bytes=len(NET) - 1)
-    with pytest.raises(LimitExceeded, match="over the limit request_bytes=47. Received: 48"):
+    with pytest.raises(LimitExceeded, match=r"over the limit request_bytes=47. Received: 48"):
         fill_job(filler_pb2.FillRequest(blobs=[GOOD]), small)
-    with pytest.raises(LimitExceeded, match="over the limit request_blobs=2. Received: 3") as caught:
+    with pytest.raises(LimitExceeded, match=r"over the limit request_blobs=2. Received: 3") as caught:
         fill_job(filler_pb2.FillRequest(blobs=[GOOD] * 3), small)
     assert caught.value.metadata == {"limit": "request_blobs", "value": "2", "received": "3"}
-    with pytest.raises(LimitExceeded, match="over the limit net_bytes="):
+    with pytest.raises(LimitExceeded, match=r"over the limit net_bytes="):
         fill_net_job(net_request(), small)
-    with pytest.raises(LimitExceeded, match="over the limit request_blobs=1. Received: 2"):
+    with pytest.raises(LimitExceeded, match=r"over the limit request_blobs=1. Received: 2"):
         fill_net_job(net_request(), Limits(request_blobs=1))
     region = filler_pb2.Region(flat=filler_pb2.Range(start=2, stop=10))
     (source,) = fill_job(filler_pb2.FillRequest(blobs=[blob(region=region)]), small).sources

@@ -1,6 +1,6 @@
 import pytest
-from caffe_filler.errors import InvalidArgument
 
+from caffe_filler.errors import InvalidArgument
 from filler_server.weights.names import NAMINGS, tensor_name
 
 
@@ -27,7 +27,8 @@ from filler_server.weights.names import NAMINGS, tensor_name
 )
 def test_names_of_torch(layer_type: str, names: list[str]) -> None:
     got = [
-        tensor_name("torch", blob=f"a/b/{index}", layer_type=layer_type, blobs=len(names)) for index in range(len(names))
+        tensor_name("torch", blob=f"a/b/{index}", layer_type=layer_type, blobs=len(names))
+        for index in range(len(names))
     ]
     assert got == [f"a/b.{name}" for name in names]
 
@@ -37,6 +38,6 @@ def test_names_of_caffe_are_the_blobs_own() -> None:
 
 
 def test_other_namings_are_refused() -> None:
-    with pytest.raises(InvalidArgument, match="as in caffe or torch. Received: names=keras"):
+    with pytest.raises(InvalidArgument, match=r"as in caffe or torch. Received: names=keras"):
         tensor_name("keras", blob="conv1/0", layer_type="Convolution", blobs=1)
     assert NAMINGS == ("caffe", "torch")

@@ -1,14 +1,15 @@
 import io
+import resource
 import tracemalloc
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import ml_dtypes
 import numpy as np
 import pytest
-from caffe_filler.errors import InvalidArgument
 
+from caffe_filler.errors import InvalidArgument
 from filler_server.weights.formats import open_writer
 from filler_server.weights.npy import NpyWriter
 from filler_server.weights.npz import NpzWriter
@@ -58,6 +59,39 @@ def test_after_an_error_the_older_file_is_still_there(make: type[Writer], tmp_pa
     assert {file.name: file.read_bytes() for file in tmp_path.iterdir()} == {"weights": b"older"}
 
 
+@pytest.fixture
+def small_files() -> Iterator[None]:
+    """Lets no file of this process grow beyond 10 kB, as a full disk would."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, hard))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+@every_format
+@pytest.mark.parametrize("piece", [100, 9_000, 40_000])
+@pytest.mark.usefixtures("small_files")
+def test_on_a_full_disk_nothing_is_left(make: type[Writer], tmp_path: Path, piece: int) -> None:
+    with (
+        pytest.raises(OSError, match="File too large"),
+        make(tmp_path / "weights", [Tensor("a/0", (10_000,), F32)]) as writer,
+    ):
+        for start in range(0, 40_000, piece):
+            writer.write(bytes(min(piece, 40_000 - start)))
+    assert list(tmp_path.iterdir()) == []
+
+
+@every_format
+@pytest.mark.usefixtures("small_files")
+def test_on_a_disk_that_is_full_at_the_end_nothing_is_left(make: type[Writer], tmp_path: Path) -> None:
+    with (
+        pytest.raises(OSError, match="File too large"),
+        make(tmp_path / "weights", [Tensor("a/0", (2_490,), F32)]) as writer,
+    ):
+        writer.write(bytes(9_960))
+    assert list(tmp_path.iterdir()) == []
+
+
 @every_format
 @pytest.mark.parametrize("written", [0, 1, 47])
 def test_missing_bytes_are_refused(make: type[Writer], tmp_path: Path, written: int) -> None:
@@ -74,7 +108,7 @@ def test_missing_bytes_are_refused(make: type[Writer], tmp_path: Path, written: 
 @pytest.mark.parametrize("pieces", [[49], [40, 9]])
 def test_too_many_bytes_are_refused(make: type[Writer], tmp_path: Path, pieces: list[int]) -> None:
     with (
-        pytest.raises(InvalidArgument, match="tensor 'conv1/0' has 48 bytes. Received: 49"),
+        pytest.raises(InvalidArgument, match=r"tensor 'conv1/0' has 48 bytes. Received: 49"),
         make(tmp_path / "weights", tensors(SMALL)) as writer,
     ):
         for piece in pieces:
@@ -96,7 +130,7 @@ def test_bytes_behind_the_last_tensor_are_refused(make: type[Writer], tmp_path: 
 @formats_of_many
 def test_names_that_come_twice_are_refused(make: type[Writer], tmp_path: Path) -> None:
     twice = [*TWO, Tensor("a/0", (1,), F32)]
-    with pytest.raises(InvalidArgument, match="two tensors of a file have one name. Received: name='a/0'"):
+    with pytest.raises(InvalidArgument, match=r"two tensors of a file have one name. Received: name='a/0'"):
         make(tmp_path / "weights", twice)
     assert list(tmp_path.iterdir()) == []
 
@@ -182,7 +216,7 @@ class Pipe(io.RawIOBase):
 @every_format
 def test_a_pipe_gets_what_a_file_gets(make: type[Writer], tmp_path: Path) -> None:
     pipe = Pipe()
-    with make(io.BufferedWriter(pipe), tensors(SMALL)) as writer:  # type: ignore[arg-type]
+    with make(io.BufferedWriter(pipe), tensors(SMALL)) as writer:
         writer.write(SMALL["conv1/0"].tobytes())
     if make is NpzWriter:
         with np.load(io.BytesIO(pipe.taken)) as archive:
@@ -218,8 +252,18 @@ def test_other_endings_are_refused(name: str, tmp_path: Path) -> None:
     [
         (NpyWriter, [], "a .npy file holds one tensor. Received: 0 tensors"),
         (NpyWriter, TWO, "a .npy file holds one tensor. Received: 2 tensors"),
-        (NpyWriter, [Tensor("a", (2,), np.dtype(ml_dtypes.bfloat16))], "npy has no bfloat16, safetensors has. Received"),
-        (NpzWriter, [Tensor("a", (2,), np.dtype(ml_dtypes.bfloat16))], "npz has no bfloat16, safetensors has. Received"),
+        (
+            NpyWriter,
+            [Tensor("a", (2,), np.dtype(ml_dtypes.bfloat16))],
+            "npy has no bfloat16, safetensors has. Received",
+        ),
+        (
+            NpzWriter,
+            [Tensor("a", (2,), np.dtype(ml_dtypes.bfloat16))],
+            "npz has no bfloat16, safetensors has. Received",
+        ),
+        (NpzWriter, [Tensor("a\0b", (2,), F32)], r"Received: name='a\\x00b'"),
+        (NpzWriter, [Tensor("a" * 70_000, (2,), F32)], "an npz has names of up to 65000 bytes"),
         (SafetensorsWriter, [Tensor("a", (2,), np.dtype(np.int32))], "Received: dtype=int32"),
         (SafetensorsWriter, [Tensor("__metadata__", (2,), F32)], "Received: name='__metadata__'"),
     ],

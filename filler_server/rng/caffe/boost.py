@@ -102,7 +102,7 @@ def _tables(dtype: Dtype) -> NDArray[np.void]:
     bits = 24 if real is np.float32 else 53
     unit = real(2.0**-bits)
     normal, exponential = ziggurat.normal(), ziggurat.exponential()
-    x = normal.x[:-1].astype(dtype)
+    x: NDArray[Any] = normal.x[:-1].astype(dtype)
     tables = np.zeros(1, kernels.tables_dtype(real))
     tables["limit"] = np.repeat([_inside(*pair, bits, unit) for pair in zip(x, normal.x[1:], strict=True)], 2)
     tables["step"] = np.repeat(x * unit, 2) * np.tile(np.array([-1, 1], dtype), x.size)

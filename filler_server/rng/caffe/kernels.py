@@ -340,7 +340,7 @@ def _uniform(engine: Any, values: Any, index: Any, law: Any) -> None:
         rejected = 0
         if last < _LARGEST:
             for j in range(count):
-                rejected += np.int64(outputs[j] > last)
+                rejected += outputs[j] > last
         if rejected == 0:
             for j in range(count):
                 block[j] = scale * (real(outputs[j]) / real(2.0**32) * span + low)
@@ -450,9 +450,7 @@ def _skip_of_law(engine: Any, start: Any, stop: Any, scratch: Any, law: Any) -> 
 
 
 @compiled.serial
-def _fill(
-    engines: Any, window: Any, out: Any, scratch: Any, starts: Any, bounds: Any, index: Any, law: Any
-) -> Any:
+def _fill(engines: Any, window: Any, out: Any, scratch: Any, starts: Any, bounds: Any, index: Any, law: Any) -> Any:
     engine = engines[0]
     _start(engine, window)
     for run in range(starts.size):

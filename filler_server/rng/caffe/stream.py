@@ -110,7 +110,9 @@ class CaffeStream:
         self._check_inside(runs)
         if key not in self._passes:
             prepared = law()
-            self._passes[key] = None if prepared is None else _Pass(prepared, self.end_state(), self._count, self._dtype)
+            self._passes[key] = (
+                None if prepared is None else _Pass(prepared, self.end_state(), self._count, self._dtype)
+            )
         draws = self._passes[key]
         if draws is None:
             out[:] = False
@@ -127,7 +129,7 @@ class CaffeStream:
 
 
 class _Place(NamedTuple):
-    index: int
+    at: int
     state: EngineState
 
 
@@ -147,23 +149,23 @@ class _Pass:
         """Write the values of runs that ascend and lie within the blob; at least one run."""
         self._go_near(int(runs.starts[0]))
         window = self._here.state.window.copy()
-        drawn = kernels.fill(window, out, runs.starts, runs.bounds, self._here.index, self._law)
+        drawn = kernels.fill(window, out, runs.starts, runs.bounds, self._here.at, self._law)
         index = int(runs.starts[-1] + runs.bounds[-1] - runs.bounds[-2])
         self._here = _Place(index, EngineState(window, self._here.state.draws + drawn))
         self._remember()
 
     def end(self) -> EngineState:
         """Return the engine as it stands behind the last value."""
-        if self._places[-1].index < self._count:
+        if self._places[-1].at < self._count:
             self.read(np.empty(0, self._dtype), Runs.contiguous(self._count, 0))
         return self._places[-1].state
 
     def _go_near(self, index: int) -> None:
-        before = (place for place in (self._here, *self._places) if place.index <= index)
-        self._here = max(before, key=lambda place: place.index)
+        before = (place for place in (self._here, *self._places) if place.at <= index)
+        self._here = max(before, key=lambda place: place.at)
 
     def _remember(self) -> None:
-        last, index = self._places[-1].index, self._here.index
+        last, index = self._places[-1].at, self._here.at
         if index >= last + self._apart or last < self._count <= index:
             if len(self._places) == _MOST_PLACES:
                 del self._places[1::2]

@@ -46,7 +46,11 @@ def normal() -> Tables:
 def exponential() -> Tables:
     """256 strips under exp(-x)."""
     return _tables(
-        256, Decimal("7.6971174701310"), density=lambda x: (-x).exp(), inverse=lambda y: -y.ln(), tail=lambda x: (-x).exp()
+        256,
+        Decimal("7.6971174701310"),
+        density=lambda x: (-x).exp(),
+        inverse=lambda y: -y.ln(),
+        tail=lambda x: (-x).exp(),
     )
 
 
@@ -76,7 +80,7 @@ def _tables(n: int, near: Decimal, *, density: _Function, inverse: _Function, ta
 
 
 def _normal_tail(x: Decimal) -> Decimal:
-    """The integral of exp(-t^2 / 2) from x > 1 on: Laplace's continued fraction exp(-x^2 / 2) / (x + 1 / (x + 2 / ...))."""
+    """The integral of exp(-t^2 / 2) from x > 3 on, by Laplace's fraction: exp(-x^2 / 2) / (x + 1 / (x + 2 / ...))."""
     fraction = x
     for k in range(250, 0, -1):
         fraction = x + k / fraction

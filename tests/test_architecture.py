@@ -1,0 +1,258 @@
+"""The import rules: which package may know which, read from the sources and seen in running processes."""
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+PACKAGES = {
+    "filler_server": ROOT / "filler_server",
+    "filler_client": ROOT / "client" / "filler_client",
+    "caffe_filler": ROOT / "protos" / "caffe_filler",
+}
+
+NETWORK = ["grpc", "grpc_health", "grpc_reflection", "google.rpc"]
+COMPILED = ["numba", "llvmlite", "filler_server.compiled"]
+RANDOM = ["filler_server.rng", "filler_server.fillers", "numpy.random", "random", *COMPILED]
+TOP = ["filler_server.service", "filler_server.diagnostics", "filler_client"]
+
+FORBIDDEN = {
+    "caffe_filler": [*NETWORK, *COMPILED, "filler_server", "filler_client"],
+    "filler_server.compiled": [*NETWORK, "filler_server", "filler_client"],
+    "filler_server.rng": [
+        *NETWORK,
+        *TOP,
+        "caffe_filler.caffe",
+        "caffe_filler.v1",
+        "google.protobuf",
+        "filler_server.fillers",
+        "filler_server.prototxt",
+        "filler_server.net",
+        "filler_server.engine",
+        "filler_server.weights",
+        "numpy.random",
+        "random",
+    ],
+    "filler_server.fillers": [
+        *NETWORK,
+        *TOP,
+        "caffe_filler.v1",
+        "filler_server.prototxt",
+        "filler_server.net",
+        "filler_server.engine",
+        "filler_server.weights",
+        "numpy.random",
+        "random",
+    ],
+    "filler_server.prototxt": [
+        *NETWORK,
+        *TOP,
+        *RANDOM,
+        "caffe_filler.v1",
+        "filler_server.net",
+        "filler_server.engine",
+        "filler_server.weights",
+    ],
+    "filler_server.net": [
+        *NETWORK,
+        *TOP,
+        *RANDOM,
+        "caffe_filler.v1",
+        "filler_server.engine",
+        "filler_server.weights",
+    ],
+    "filler_server.engine": [*NETWORK, *TOP, "caffe_filler.v1", "filler_server.weights", "numpy.random", "random"],
+    "filler_server.weights": [*NETWORK, *TOP, *RANDOM, "caffe_filler.v1", "filler_server.engine"],
+    "filler_server.service": ["filler_server.weights", "filler_server.diagnostics", "filler_client"],
+    "filler_server.diagnostics": [*NETWORK, "filler_server.service", "filler_client"],
+    "filler_client": COMPILED,
+}
+"""What the modules of a package do not import, anywhere in them."""
+
+
+@dataclass(frozen=True)
+class Import:
+    """One module that another names, and whether importing the one imports the other."""
+
+    module: str
+    target: str
+    line: int
+    at_import: bool
+
+
+def sources() -> dict[str, Path]:
+    """Every module of the project, generated ones aside."""
+    found = {}
+    for package, folder in PACKAGES.items():
+        for path in sorted(folder.rglob("*.py")):
+            if "_pb2" not in path.name:
+                parts = [package, *path.relative_to(folder).with_suffix("").parts]
+                found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
+    return found
+
+
+SOURCES = sources()
+
+
+def is_type_checking(node: ast.AST) -> bool:
+    """Whether it is the block `if TYPE_CHECKING:`."""
+    return isinstance(node, ast.If) and ast.unparse(node.test) in ("TYPE_CHECKING", "typing.TYPE_CHECKING")
+
+
+def statements(node: ast.AST, at_import: bool = True) -> Iterator[tuple[ast.stmt, bool]]:
+    """The import statements below a node, and whether they run when the module is imported."""
+    for child in ast.iter_child_nodes(node):
+        inner = at_import and not isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
+        if isinstance(child, ast.Import | ast.ImportFrom):
+            yield child, inner
+        elif is_type_checking(child):
+            assert isinstance(child, ast.If)
+            for statement in child.body:
+                yield statement, False
+            for statement in child.orelse:
+                yield from statements(ast.Module([statement], []), inner)
+        else:
+            yield from statements(child, inner)
+
+
+def imports_of(module: str, path: Path) -> Iterator[Import]:
+    """Everything that a module imports; `from package import module` is an import of that module."""
+    for statement, at_import in statements(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(statement, ast.Import):
+            targets = [alias.name for alias in statement.names]
+        elif isinstance(statement, ast.ImportFrom):
+            assert statement.level == 0, f"{module}:{statement.lineno}: a relative import"
+            assert statement.module is not None
+            names = [f"{statement.module}.{alias.name}" for alias in statement.names]
+            own = statement.module.split(".")[0] in PACKAGES
+            targets = [name if not own or name in SOURCES else statement.module for name in names]
+        else:
+            continue
+        for target in targets:
+            yield Import(module, target, statement.lineno, at_import)
+
+
+IMPORTS = [found for module, path in SOURCES.items() for found in imports_of(module, path)]
+
+
+def within(module: str, package: str) -> bool:
+    """Whether a module is a package or lies in it."""
+    return module == package or module.startswith(f"{package}.")
+
+
+def test_the_sources_are_seen() -> None:
+    assert len(SOURCES) > 40
+    for package in ("rng", "fillers", "prototxt", "net", "engine", "weights", "service"):
+        assert any(within(module, f"filler_server.{package}") for module in SOURCES)
+    seen = {(found.module, found.target, found.at_import) for found in IMPORTS}
+    assert ("filler_server.engine.net", "filler_server.net.plan", True) in seen
+    assert ("filler_client._embedded", "filler_server.service.requests", False) in seen
+    assert ("filler_server.compiled", "numba", True) in seen
+
+
+@pytest.mark.parametrize("package", FORBIDDEN)
+def test_a_package_does_not_know_what_it_must_not(package: str) -> None:
+    broken = [
+        f"{found.module}:{found.line} imports {found.target}"
+        for found in IMPORTS
+        if within(found.module, package)
+        for forbidden in FORBIDDEN[package]
+        if within(found.target, forbidden)
+    ]
+    assert broken == []
+
+
+def test_every_package_has_its_rule() -> None:
+    packages = {".".join(module.split(".")[:2]) for module in SOURCES if module.startswith("filler_server.")}
+    assert packages <= set(FORBIDDEN)
+
+
+def test_the_client_imports_the_server_only_where_it_is_used() -> None:
+    early = [
+        f"{found.module}:{found.line}"
+        for found in IMPORTS
+        if found.at_import and within(found.module, "filler_client") and within(found.target, "filler_server")
+    ]
+    assert early == []
+
+
+def test_no_modules_import_each_other_in_a_circle() -> None:
+    edges: dict[str, set[str]] = {module: set() for module in SOURCES}
+    for found in IMPORTS:
+        if found.at_import and found.target in SOURCES:
+            edges[found.module].add(found.target)
+    done: set[str] = set()
+
+    def visit(module: str, path: list[str]) -> None:
+        assert module not in path, " -> ".join([*path[path.index(module) :], module])
+        if module not in done:
+            for target in sorted(edges[module]):
+                visit(target, [*path, module])
+            done.add(module)
+
+    for module in SOURCES:
+        visit(module, [])
+
+
+def loaded(program: str) -> set[str]:
+    """The modules in memory after a program has run in a process of its own."""
+    program += "\nimport sys\nprint(' '.join(sys.modules))"
+    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+    return {name for module in result.stdout.split() for name in (module, module.split(".")[0])}
+
+
+def test_importing_the_client_loads_neither_numba_nor_the_server() -> None:
+    assert not loaded("import filler_client") & {"numba", "llvmlite", "filler_server", "rich", "click"}
+
+
+def test_importing_the_server_loads_nothing_heavy() -> None:
+    assert not loaded("import filler_server") & {"numba", "grpc", "google", "numpy", "caffe_filler"}
+
+
+NET = """
+layer { name: "data" type: "Input" top: "data" input_param { shape { dim: [2, 3, 8, 8] } } }
+layer {
+  name: "conv" type: "Convolution" bottom: "data" top: "conv"
+  convolution_param { num_output: 2 kernel_size: 3 weight_filler { type: "positive_unitball" } }
+}
+layer {
+  name: "ip" type: "InnerProduct" bottom: "conv" top: "ip"
+  inner_product_param { num_output: 4 weight_filler { type: "gaussian" sparse: 1 } bias_filler { type: "uniform" } }
+}
+"""
+WITHOUT_NUMBA = "import sys; sys.modules['numba'] = sys.modules['llvmlite'] = None\n"
+LIGHT = {
+    "plan": "assert FillerClient.embedded().plan_net(NET).parameters == 56 + 292",
+    "list fillers": "assert len(FillerClient.embedded().list_fillers().fillers) == 7",
+    "write files": "from filler_server.weights.formats import open_writer",
+    "command line": "import filler_client.cli.main",
+}
+
+
+@pytest.mark.parametrize("work", LIGHT)
+def test_what_needs_no_numba_runs_without_it(work: str) -> None:
+    program = f"from filler_client import FillerClient\nNET = {NET!r}\n{LIGHT[work]}"
+    assert not loaded(program) & {"numba", "llvmlite"}
+    loaded(WITHOUT_NUMBA + program)
+
+
+def test_computing_without_numba_says_what_to_install() -> None:
+    loaded(
+        WITHOUT_NUMBA
+        + """
+from caffe_filler.errors import Unavailable
+from filler_client import FillerClient
+try:
+    FillerClient.embedded().fill("msra", (3, 4))
+except Unavailable as error:
+    assert "pip install 'caffe-filler[server]'" in str(error), error
+else:
+    raise AssertionError
+"""
+    )
