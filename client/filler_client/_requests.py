@@ -40,8 +40,8 @@ class Flat:
     stop: int | None = None
 
 
-RegionLike: TypeAlias = Flat | Sequence[slice | tuple[int, int | None]]
-"""A flat range, or one slice or (start, stop) per axis; slices may be open and have no step."""
+RegionLike: TypeAlias = Flat | slice | Sequence[slice | tuple[int, int | None]]
+"""A flat range, or one slice or (start, stop) per axis; slices may be open, and axes left out at the end are whole."""
 
 Selection: TypeAlias = Iterable[str] | Mapping[str, RegionLike | None]
 """Names of blobs, or names with the region wanted of each (None: the whole blob)."""
@@ -139,7 +139,7 @@ def fill_request(
         filler=filler_parameter(filler), shape=BlobShape(dim=dims), name=_check_text(name, "name")
     )
     if region is not None:
-        spec.region.CopyFrom(region_message(region, dims))
+        spec.region.CopyFrom(region_message(region))
     return filler_pb2.FillRequest(blobs=[spec], seed=check_seed(seed), dtype=dtypes.to_wire(dtype))
 
 
@@ -169,21 +169,20 @@ def fill_net_request(
     return request
 
 
-def region_message(region: RegionLike, shape: Sequence[int] | None = None) -> filler_pb2.Region:
-    """Return the region as its message; axes that it leaves out at the end are whole where the shape is known.
+def region_message(region: RegionLike) -> filler_pb2.Region:
+    """Return the region as its message; axes that it leaves out at the end are whole.
 
     Raises:
         RegionError: it is no region: a step, a negative index, another type.
     """
     if isinstance(region, Flat):
         return filler_pb2.Region(flat=_range(region.start, region.stop, region))
+    if isinstance(region, slice):
+        region = (region,)
     if isinstance(region, str) or not isinstance(region, Sequence):  # type: ignore[unreachable]
         raise RegionError(f"a region is a Flat or a sequence with one slice per axis. Received: region={region!r}")
-    axes: list[slice | tuple[int, int | None]] = list(region)
-    if shape is not None:
-        axes += [slice(None)] * (len(shape) - len(axes))
     box = filler_pb2.Box()
-    for axis in axes:
+    for axis in region:
         if isinstance(axis, slice):
             if axis.step not in (None, 1):
                 raise RegionError(f"a region has no step. Received: region={region!r}")

@@ -12,7 +12,7 @@ from filler_server.engine.source import BlobSource, FilledBlob, GivenBlob, given
 from filler_server.fillers import get_filler
 from filler_server.net.plan import Blob, NetPlan
 from filler_server.rng.philox import PhiloxStream
-from filler_server.rng.stream import Values
+from filler_server.rng.stream import RandomStream, Values
 
 RegionOf = Callable[[tuple[int, ...]], Region]
 """What to take of a blob, once its shape is known."""
@@ -21,9 +21,21 @@ RegionOf = Callable[[tuple[int, ...]], Region]
 def net_sources(
     plan: NetPlan, *, seed: int, dtype: np.dtype[Any], selection: Sequence[tuple[str, RegionOf]] | None = None
 ) -> list[BlobSource]:
+    """Return the blobs of a net over the philox stream of a seed; `blob_sources` tells the rest."""
+    return blob_sources(plan, lambda blob: PhiloxStream(seed, blob.name), dtype=dtype, selection=selection)
+
+
+def blob_sources(
+    plan: NetPlan,
+    stream_of: Callable[[Blob], RandomStream],
+    *,
+    dtype: np.dtype[Any],
+    selection: Sequence[tuple[str, RegionOf]] | None = None,
+) -> list[BlobSource]:
     """Return the blobs of a net, or those selected, in the order of the plan or of the selection.
 
-    A blob that shares the values of another gives those values under its own name.
+    A blob that shares the values of another gives those values under its own name. `stream_of` gives the random
+    numbers of a blob that owns its values; it is asked once for each source.
 
     Raises:
         UnknownBlob: the selection names a blob that the plan does not have.
@@ -34,7 +46,7 @@ def net_sources(
     if selection is None:
         selection = [(name, Region.whole) for name in blobs]
     given: dict[str, Values] = {}
-    return [_source(_find(blobs, name), blobs, given, region, plan, seed, dtype) for name, region in selection]
+    return [_source(_find(blobs, name), blobs, given, region, plan, stream_of, dtype) for name, region in selection]
 
 
 def _source(
@@ -43,12 +55,12 @@ def _source(
     given: dict[str, Values],
     region: RegionOf,
     plan: NetPlan,
-    seed: int,
+    stream_of: Callable[[Blob], RandomStream],
     dtype: np.dtype[Any],
 ) -> BlobSource:
     owner = blobs[blob.owner] if blob.owner is not None else blob
-    shape = _known_shape(blob, plan)
-    filled_shape = _known_shape(owner, plan)
+    shape = known_shape(blob, plan)
+    filled_shape = known_shape(owner, plan)
     if owner.given is not None:
         # However often a blob is selected, its values stand in memory once.
         if owner.name not in given:
@@ -57,7 +69,7 @@ def _source(
     return FilledBlob(
         blob.name,
         get_filler(owner.filler),
-        PhiloxStream(seed, owner.name),
+        stream_of(owner),
         region(shape),
         dtype,
         shape=shape,
@@ -74,7 +86,12 @@ def _find(blobs: dict[str, Blob], name: str) -> Blob:
     raise UnknownBlob(f"the net has no blob of this name{hint}. Received: name='{name}'")
 
 
-def _known_shape(blob: Blob, plan: NetPlan) -> tuple[int, ...]:
+def known_shape(blob: Blob, plan: NetPlan) -> tuple[int, ...]:
+    """Return the shape of a blob.
+
+    Raises:
+        NetError: it is not known; the message says what would settle it.
+    """
     known = tuple(dim for dim in blob.shape or () if dim is not None)
     if blob.shape is not None and len(known) == len(blob.shape):
         return known

@@ -7,13 +7,9 @@ from math import prod
 
 import numpy as np
 
-from caffe_filler.errors import RegionError, ShapeError
+from caffe_filler.errors import RegionError
+from filler_server.fillers.shape import check_shape
 from filler_server.rng.stream import Runs
-
-MAX_AXES = 32
-"""Caffe's `kMaxBlobAxes`."""
-
-_MAX_BYTES = 2**63 - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,16 +40,19 @@ class Region:
     def box(cls, shape: Sequence[int], ranges: Sequence[tuple[int, int | None]]) -> "Region":
         """The indices start <= i < stop on each axis; a stop of None is the end of the axis.
 
+        Axes for which no range is left are whole.
+
         Raises:
             ShapeError: no blob can have `shape`.
-            RegionError: not one range per axis, or a range outside its axis.
+            RegionError: more ranges than axes, or a range outside its axis.
         """
         dims = check_shape(shape)
-        if len(ranges) != len(dims):
+        if len(ranges) > len(dims):
             raise RegionError(
-                f"a box needs one range for each of the {len(dims)} axes. "
+                f"a box has at most one range for each of the {len(dims)} axes. "
                 f"Received: region={_text(ranges)}, shape={list(dims)}"
             )
+        ranges = [*ranges, *[(0, None)] * (len(dims) - len(ranges))]
         stops = [dim if stop is None else stop for (_, stop), dim in zip(ranges, dims, strict=True)]
         for axis, ((start, _), stop, dim) in enumerate(zip(ranges, stops, dims, strict=True)):
             if not 0 <= start <= stop <= dim:
@@ -120,26 +119,6 @@ class Region:
         while axis > 0 and self.shape[axis] == self.dims[axis]:
             axis -= 1
         return axis
-
-
-def check_shape(shape: Sequence[int]) -> tuple[int, ...]:
-    """Return `shape` as a tuple when a blob can have it.
-
-    Raises:
-        ShapeError: more than 32 axes, a dimension that is no integer or below 1, or more bytes than a file or an
-            address can hold.
-    """
-    try:
-        dims = tuple(operator.index(dim) for dim in shape)
-    except TypeError:
-        raise ShapeError(f"every dimension of a blob is an integer. Received: shape={list(shape)}") from None
-    if len(dims) > MAX_AXES:
-        raise ShapeError(f"a blob has at most {MAX_AXES} axes. Received: {len(dims)} axes")
-    if any(dim < 1 for dim in dims):
-        raise ShapeError(f"every dimension of a blob is at least 1. Received: shape={list(dims)}")
-    if prod(dims) * 8 > _MAX_BYTES:
-        raise ShapeError(f"a blob has at most {_MAX_BYTES // 8} values. Received: shape={list(dims)}")
-    return dims
 
 
 def _text(ranges: Sequence[tuple[int, int | None]]) -> str:

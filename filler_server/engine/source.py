@@ -17,7 +17,7 @@ _BLOCK = 1 << 20
 """Values computed at once where scratch memory is needed for them."""
 
 _WIDEST_GAUSSIAN = 6.6
-"""No normal value of any stream lies further from the mean, in standard deviations."""
+"""No float32 value of the philox stream lies further from the mean, in standard deviations."""
 
 
 class BlobSource(ABC):

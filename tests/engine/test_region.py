@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from caffe_filler.errors import RegionError, ShapeError
-from filler_server.engine.region import MAX_AXES, Region, check_shape
+from filler_server.engine.region import Region
+from filler_server.fillers.shape import MAX_AXES, check_shape
 from filler_server.rng.stream import Runs
 from tests.regions import regions, shapes
 
@@ -80,6 +81,11 @@ def test_an_open_box_is_whole() -> None:
     assert Region.box((2, 3), [(0, None), (0, 3)]) == Region.whole((2, 3))
 
 
+def test_axes_left_out_at_the_end_are_whole() -> None:
+    assert Region.box((3, 4, 5), [(1, 2)]) == Region.box((3, 4, 5), [(1, 2), (0, 4), (0, None)])
+    assert Region.box((3, 4), []) == Region.whole((3, 4))
+
+
 def test_a_blob_of_no_axes_has_one_value() -> None:
     for region in (Region.whole(()), Region.box((), []), Region.flat((), 0, None), Region.flat((), 0, 1)):
         assert region.count == 1
@@ -110,8 +116,7 @@ def test_a_region_may_be_empty(region: Region) -> None:
         ((3, 4), [(-1, 2), (0, 4)], "Received: region=-1:2,0:4, shape=[3, 4]"),
         ((3, 4), [(0, 3), (5, None)], "Received: region=0:3,5:, shape=[3, 4]"),
         ((3, 4), [(0, -1), (0, None)], "Received: region=0:-1,0:, shape=[3, 4]"),
-        ((3, 4), [(0, 3)], "Received: region=0:3, shape=[3, 4]"),
-        ((3, 4), [], "Received: region=, shape=[3, 4]"),
+        ((3, 4), [(0, 3), (0, 4), (0, 1)], "Received: region=0:3,0:4,0:1, shape=[3, 4]"),
         ((), [(0, 1)], "Received: region=0:1, shape=[]"),
     ],
 )

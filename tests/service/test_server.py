@@ -107,7 +107,7 @@ INVALID = {
     "33 axes": (spec(shape=(1,) * 33), "INVALID_ARGUMENT", "33"),
     "non-square bilinear": (spec(FillerParameter(type="bilinear"), (1, 1, 4, 5)), "INVALID_ARGUMENT", "[1, 1, 4, 5]"),
     "region outside": (spec(region=box((0, 9), (0, 4))), "INVALID_ARGUMENT", "axis 0"),
-    "region of other rank": (spec(region=box((0, 8))), "INVALID_ARGUMENT", "axes"),
+    "region of other rank": (spec(region=box((0, 8), (0, 4), (0, 1))), "INVALID_ARGUMENT", "axes"),
     "flat region outside": (spec(region=flat(3, 33)), "INVALID_ARGUMENT", "32"),
     "huge": (spec(shape=(2**20, 2**20)), "RESOURCE_EXHAUSTED", "request_bytes"),
 }

@@ -89,6 +89,11 @@ class CaffeStream:
         check_out(out, runs, np.bool_)
         self._read(out, runs, ("bernoulli", probability), lambda: bernoulli_law(probability, self._dtype))
 
+    @property
+    def is_known(self) -> bool:
+        """Whether anything has been asked for, so that it is known what the blob draws."""
+        return bool(self._passes)
+
     def end_state(self) -> EngineState:
         """Return the engine as it stands after the blob, running through what has not been read.
 

@@ -1,0 +1,205 @@
+"""A net over the `caffe` stream: the blobs that `caffe train` would have started from."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from math import prod
+from typing import Any, Protocol
+
+import numpy as np
+
+from caffe_filler.errors import NetError
+from filler_server.engine.net import RegionOf, blob_sources, known_shape
+from filler_server.engine.source import BlobSource
+from filler_server.fillers import Filler, get_filler
+from filler_server.net.draws import DataDraws, LayerDraws, net_draws
+from filler_server.net.plan import Blob, Layer, NetPlan
+from filler_server.rng.caffe.boost import Dtype, Profile
+from filler_server.rng.caffe.mt19937 import EngineState
+from filler_server.rng.caffe.stream import CaffeStream
+from filler_server.rng.stream import Runs
+
+_DRAW_NOTHING = ("constant", "bilinear")
+"""Types of fillers that draw nothing whatever the shape."""
+
+
+class CaffeNet:
+    """The random numbers of a net: one unbroken sequence through all its layers.
+
+    A blob's numbers follow those of all blobs before it, so that the first value of a blob costs everything before
+    it. Reading the sources in order costs one pass over the net; in any other order, or in part, what was passed is
+    kept as states of the engine, about 2.5 KB for each blob and for each MiB of the longest ones. The sources of one
+    net belong to one thread at a time.
+    """
+
+    def __init__(
+        self,
+        plan: NetPlan,
+        start: EngineState | Callable[[], EngineState],
+        *,
+        dtype: np.dtype[Any],
+        profile: Profile = Profile.CAFFE,
+        data_draws: DataDraws = DataDraws.EMULATE,
+    ) -> None:
+        """Take the engine as it stands before the net.
+
+        Args:
+            plan: the net.
+            start: that state, `EngineState.seeded(random_seed)` for the first net of a solver; for the nets after it
+                the `end_state` of the one before, which is asked for when the first number is drawn.
+            dtype: of the sources; float16 and bfloat16 are rounded from the numbers of float32.
+            profile: whose numbers to draw.
+            data_draws: what data layers draw.
+
+        Raises:
+            UnknownFiller, FillerParameterError, ShapeError: a filler of the net cannot fill its blob.
+        """
+        self._plan = plan
+        self._dtype = dtype
+        self._blob_dtype: Dtype = dtype if dtype == np.float64 else np.dtype(np.float32)
+        self._profile = profile
+        self._start = start
+        self._layers = net_draws(plan, data_draws)
+        self._steps: list[_Step] = []
+        self._ends: list[int] = []
+        self._fills: dict[str, int] = {}
+        for layer in self._layers:
+            self._add(layer)
+            self._ends.append(len(self._steps))
+        self._states: list[EngineState] = []
+
+    def sources(self, selection: Sequence[tuple[str, RegionOf]] | None = None) -> list[BlobSource]:
+        """Return the blobs of the net, or those selected, as `blob_sources` does.
+
+        Raises:
+            UnknownBlob: the selection names a blob that the plan does not have.
+            NetError: a blob is wanted whose shape is not known, or that stands behind something in the net of which
+                it is not known how much it draws.
+            InvalidArgument: values do not fit the dtype, or a region does not lie in its blob.
+        """
+        return blob_sources(self._plan, self._stream, dtype=self._dtype, selection=selection)
+
+    def layer_draws(self) -> list[tuple[Layer, int]]:
+        """Return for each layer of the plan the number of engine outputs that its set-up draws.
+
+        Raises:
+            NetError: of some layer it is not known how much it draws.
+        """
+        drawn = [self._state(0).draws, *(self._state(end).draws for end in self._ends)]
+        return [
+            (draws.layer, after - before)
+            for draws, before, after in zip(self._layers, drawn, drawn[1:], strict=False)
+        ]
+
+    def end_state(self) -> EngineState:
+        """Return the engine as it stands behind the net.
+
+        Raises:
+            NetError: of some layer it is not known how much it draws.
+        """
+        return self._state(len(self._steps))
+
+    def _add(self, draws: LayerDraws) -> None:
+        if draws.seeds:
+            self._steps.append(_Seeds(draws.seeds))
+        for blob in draws.fills:
+            self._fills[blob.name] = len(self._steps)
+            self._steps.append(self._fill(blob))
+        refills = [self._fill(blob) for blob in draws.refills]
+        if draws.times != 0 and not all(fill.draws_nothing for fill in refills):
+            self._steps.append(_Refills(draws.layer, refills, draws.times))
+
+    def _fill(self, blob: Blob) -> "_Fill":
+        filler = get_filler(blob.filler)
+        shape = None if blob.count is None else known_shape(blob, self._plan)
+        if shape is not None:
+            filler.check(shape)
+        return _Fill(blob, filler, shape, self._blob_dtype, self._profile)
+
+    def _stream(self, blob: Blob) -> CaffeStream:
+        number = self._fills[blob.name]
+        fill = self._steps[number]
+        assert isinstance(fill, _Fill)
+        self._check_known(number)
+        return fill.stream(lambda: self._state(number))
+
+    def _state(self, number: int) -> EngineState:
+        """The engine before the step of this number."""
+        self._check_known(number)
+        if not self._states:
+            self._states.append(self._start if isinstance(self._start, EngineState) else self._start())
+        while len(self._states) <= number:
+            self._states.append(self._steps[len(self._states) - 1].run(self._states[-1]))
+        return self._states[number]
+
+    def _check_known(self, number: int) -> None:
+        """Make sure that it is known how much each step before that of this number draws."""
+        if self._open is None or number <= self._open:
+            return
+        step = self._steps[self._open]
+        if isinstance(step, _Fill):
+            known_shape(step.blob, self._plan)
+        elif isinstance(step, _Refills):
+            bottom = step.layer.bottoms[0]
+            raise NetError(
+                "it draws at each timestep, and how many there are is not known: give the shape of "
+                f"'{bottom}' by --input or --top. Received: timesteps=?",
+                layer=step.layer.name,
+                line=step.layer.line,
+            )
+
+
+class _Step(Protocol):
+    """A part of the sequence."""
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it is not known how much it draws."""
+        ...
+
+    def run(self, state: EngineState) -> EngineState:
+        """Return the engine after this step from the engine before it."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Seeds:
+    count: int
+    is_open: bool = field(default=False, init=False)
+
+    def run(self, state: EngineState) -> EngineState:
+        return state.skip(self.count)
+
+
+class _Fill:
+    """One blob filled once."""
+
+    def __init__(
+        self, blob: Blob, filler: Filler, shape: tuple[int, ...] | None, dtype: Dtype, profile: Profile
+    ) -> None:
+        self.blob = blob
+        self._filler = filler
+        self._shape = shape
+        self._dtype = dtype
+        self._profile = profile
+        self._read: CaffeStream | None = None
+
+    @property
+    def draws_nothing(self) -> bool:
+        return self._filler.type in _DRAW_NOTHING
+
+    @property
+    def is_open(self) -> bool:
+        return self._shape is None and not self.draws_nothing
+
+    def stream(self, start: EngineState | Callable[[], EngineState]) -> CaffeStream:
+        """Return the blob's numbers for one reader; where the first reader comes to is not run through again."""
+        stream = CaffeStream(start, prod(self._shape or ()), self._dtype, self._profile)
+        self._read = self._read or stream
+        return stream
+
+    def run(self, state: EngineState) -> EngineState:
+        if self.draws_nothing:
+            return state
+        return self.end(self._read if self._read is not None and self._read.is_known else self.stream(state))
+
+    def run_anew(self, state: EngineState)
