@@ -12,11 +12,19 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 import numba
+import numpy as np
 from numba.core.errors import NumbaWarning
+from numpy.typing import NDArray
 
 from caffe_filler.errors import InvalidArgument, Unavailable
 
 Kernel = TypeVar("Kernel", bound=Callable[..., Any])
+
+TASK = 1 << 15
+"""About so many values are one thread's work at a time."""
+
+_SERIAL = 1 << 17
+"""Fewer values than this are computed by the calling thread alone: sharing them costs more than it saves."""
 
 _LAYERS = ("tbb", "omp")
 """The threading layers of Numba that bear launches from many threads at once. The third, workqueue, aborts the
@@ -36,7 +44,7 @@ def serial(function: Kernel) -> Kernel:
 def parallel(function: Kernel) -> Kernel:
     """Compile `function` at its first call, its `prange` loops to run on many threads.
 
-    Call `threads` before each launch.
+    Call `is_serial` or `threads` before each launch.
     """
     return _compile(function, parallel=True)
 
@@ -72,6 +80,24 @@ def threads() -> int:
     if _numba.get_num_threads() != count:
         _numba.set_num_threads(count)
     return count
+
+
+def is_serial(count: int) -> bool:
+    """Return whether the calling thread should compute `count` values alone; if not, it is set to launch.
+
+    Raises:
+        Unavailable: no threading layer that bears concurrent launches can be loaded.
+    """
+    return count < _SERIAL or threads() == 1
+
+
+def tasks(bounds: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return the number of the first piece of each task, and at the end that of all pieces.
+
+    Args:
+        bounds: int64 [pieces + 1], ascending from 0; piece k has `bounds[k + 1] - bounds[k]` values.
+    """
+    return np.append(np.searchsorted(bounds[:-1], np.arange(0, bounds[-1], TASK)), bounds.size - 1)
 
 
 def threading_layer() -> str:

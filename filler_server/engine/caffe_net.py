@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from math import prod
 from typing import Any, Protocol
 
@@ -61,10 +62,11 @@ class CaffeNet:
         self._layers = net_draws(plan, data_draws)
         self._steps: list[_Step] = []
         self._ends: list[int] = []
-        self._fills: dict[str, int] = {}
+        self._fills: dict[str, tuple[int, _Fill]] = {}
         for layer in self._layers:
             self._add(layer)
             self._ends.append(len(self._steps))
+        self._open = next((number for number, step in enumerate(self._steps) if step.is_open), None)
         self._states: list[EngineState] = []
 
     def sources(self, selection: Sequence[tuple[str, RegionOf]] | None = None) -> list[BlobSource]:
@@ -84,11 +86,9 @@ class CaffeNet:
         Raises:
             NetError: of some layer it is not known how much it draws.
         """
-        drawn = [self._state(0).draws, *(self._state(end).draws for end in self._ends)]
-        return [
-            (draws.layer, after - before)
-            for draws, before, after in zip(self._layers, drawn, drawn[1:], strict=False)
-        ]
+        drawn = [self._state(end).draws for end in (0, *self._ends)]
+        counts = [after - before for before, after in pairwise(drawn)]
+        return [(draws.layer, count) for draws, count in zip(self._layers, counts, strict=True)]
 
     def end_state(self) -> EngineState:
         """Return the engine as it stands behind the net.
@@ -102,8 +102,9 @@ class CaffeNet:
         if draws.seeds:
             self._steps.append(_Seeds(draws.seeds))
         for blob in draws.fills:
-            self._fills[blob.name] = len(self._steps)
-            self._steps.append(self._fill(blob))
+            fill = self._fill(blob)
+            self._fills[blob.name] = len(self._steps), fill
+            self._steps.append(fill)
         refills = [self._fill(blob) for blob in draws.refills]
         if draws.times != 0 and not all(fill.draws_nothing for fill in refills):
             self._steps.append(_Refills(draws.layer, refills, draws.times))
@@ -116,9 +117,7 @@ class CaffeNet:
         return _Fill(blob, filler, shape, self._blob_dtype, self._profile)
 
     def _stream(self, blob: Blob) -> CaffeStream:
-        number = self._fills[blob.name]
-        fill = self._steps[number]
-        assert isinstance(fill, _Fill)
+        number, fill = self._fills[blob.name]
         self._check_known(number)
         return fill.stream(lambda: self._state(number))
 
@@ -181,7 +180,7 @@ class _Fill:
         self._shape = shape
         self._dtype = dtype
         self._profile = profile
-        self._read: CaffeStream | None = None
+        self._first: CaffeStream | None = None
 
     @property
     def draws_nothing(self) -> bool:
@@ -191,15 +190,40 @@ class _Fill:
     def is_open(self) -> bool:
         return self._shape is None and not self.draws_nothing
 
-    def stream(self, start: EngineState | Callable[[], EngineState]) -> CaffeStream:
-        """Return the blob's numbers for one reader; where the first reader comes to is not run through again."""
-        stream = CaffeStream(start, prod(self._shape or ()), self._dtype, self._profile)
-        self._read = self._read or stream
+    def stream(self, start: Callable[[], EngineState]) -> CaffeStream:
+        """Return the blob's numbers for a reader; where the first reader has been is not run through again."""
+        stream = self._new(start)
+        self._first = self._first or stream
         return stream
 
     def run(self, state: EngineState) -> EngineState:
         if self.draws_nothing:
             return state
-        return self.end(self._read if self._read is not None and self._read.is_known else self.stream(state))
+        stream = self._first
+        if stream is None or not stream.is_known:
+            stream = self._new(state)
+            last, shape = np.empty(1, self._dtype), self._shape or ()
+            self._filler.fill(last, Runs.contiguous(prod(shape) - 1, 1), shape, stream)
+        return stream.end_state()
 
-    def run_anew(self, state: EngineState)
+    def _new(self, start: EngineState | Callable[[], EngineState]) -> CaffeStream:
+        return CaffeStream(start, prod(self._shape or ()), self._dtype, self._profile)
+
+
+@dataclass(frozen=True, slots=True)
+class _Refills:
+    """Blobs of a recurrent layer filled again at each further timestep, for nothing."""
+
+    layer: Layer
+    fills: list[_Fill]
+    times: int | None
+
+    @property
+    def is_open(self) -> bool:
+        return self.times is None
+
+    def run(self, state: EngineState) -> EngineState:
+        for _ in range(self.times or 0):
+            for fill in self.fills:
+                state = fill.run(state)
+        return state

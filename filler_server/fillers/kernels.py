@@ -4,16 +4,9 @@ from typing import Any
 
 import numpy as np
 from numba import prange
-from numpy.typing import NDArray
 
 from filler_server import compiled
 from filler_server.rng.stream import Runs, Values
-
-_SERIAL = 1 << 17
-"""Fewer values than this are computed by the calling thread alone."""
-
-_TASK = 1 << 15
-"""About so many values are one thread's work at a time."""
 
 
 def add_rows(values: Values, sums: Values) -> None:
@@ -21,10 +14,10 @@ def add_rows(values: Values, sums: Values) -> None:
 
     `values` holds the rows one after the other, all of one length.
     """
-    if sums.size == 1 or values.size < _SERIAL or compiled.threads() == 1:
+    if sums.size == 1 or compiled.is_serial(values.size):
         _add_rows(values, sums, 0, sums.size, values.size // sums.size)
     else:
-        _add_rows_parallel(values, sums, max(_TASK * sums.size // values.size, 1))
+        _add_rows_parallel(values, sums, max(compiled.TASK * sums.size // values.size, 1))
 
 
 def divide_rows(out: Values, pieces: Runs, length: int, sums: Values) -> None:
@@ -33,37 +26,31 @@ def divide_rows(out: Values, pieces: Runs, length: int, sums: Values) -> None:
     Each of `pieces` is a number of whole rows of `length` values, summed here, one by one in index order, or a part
     of one row, whose sum stands in `sums` [pieces]. Where a sum is 0 the values become 1 / length.
     """
-    if out.size < _SERIAL or compiled.threads() == 1:
+    if compiled.is_serial(out.size):
         _divide_rows(out, pieces.starts, pieces.bounds, 0, pieces.starts.size, length, sums)
         return
-    longest = max(_TASK // length, 1) * length
+    longest = max(compiled.TASK // length, 1) * length
     repeated = np.repeat(sums, -(-np.diff(pieces.bounds) // longest))
     pieces = pieces.split(longest)
-    _divide_rows_parallel(out, pieces.starts, pieces.bounds, _cuts(pieces), length, repeated)
+    _divide_rows_parallel(out, pieces.starts, pieces.bounds, compiled.tasks(pieces.bounds), length, repeated)
 
 
 def repeat(out: Values, runs: Runs, pattern: Values, period: int) -> None:
     """Write `pattern[index % period]` for the indices of `runs`; `pattern` is a whole number of periods long."""
-    if out.size < _SERIAL or compiled.threads() == 1:
+    if compiled.is_serial(out.size):
         _repeat(out, runs.starts, runs.bounds, 0, runs.starts.size, pattern, period)
         return
-    pieces = runs.split(_TASK)
-    _repeat_parallel(out, pieces.starts, pieces.bounds, _cuts(pieces), pattern, period)
+    pieces = runs.split(compiled.TASK)
+    _repeat_parallel(out, pieces.starts, pieces.bounds, compiled.tasks(pieces.bounds), pattern, period)
 
 
 def outer(out: Values, runs: Runs, table: Values) -> None:
     """Write `table[y] * table[x]` for the indices of `runs` in planes of [y, x], both as long as `table`."""
-    if out.size < _SERIAL or compiled.threads() == 1:
+    if compiled.is_serial(out.size):
         _outer(out, runs.starts, runs.bounds, 0, runs.starts.size, table)
         return
-    pieces = runs.split(_TASK)
-    _outer_parallel(out, pieces.starts, pieces.bounds, _cuts(pieces), table)
-
-
-def _cuts(pieces: Runs) -> NDArray[np.int64]:
-    """The number of the first piece of each task, and at the end that of all pieces."""
-    begins = np.searchsorted(pieces.bounds[:-1], np.arange(0, pieces.count, _TASK))
-    return np.append(begins, pieces.starts.size)
+    pieces = runs.split(compiled.TASK)
+    _outer_parallel(out, pieces.starts, pieces.bounds, compiled.tasks(pieces.bounds), table)
 
 
 @compiled.serial

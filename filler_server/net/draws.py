@@ -1,7 +1,8 @@
 """Where the set-up of a net draws from Caffe's one random engine, and in which order (`Net::Init`).
 
 Layer by layer in file order; within a layer its blobs in order. What is drawn, and how many outputs that takes, is the
-fillers' and the engine's to say.
+fillers' and the engine's to say. Layers of which nothing is known (Python, types of forks) are taken to draw nothing
+but the blobs that the plan has for them.
 """
 
 from collections.abc import Callable

@@ -31,12 +31,7 @@ def read_net(data: bytes, *, limits: ReadLimits = DEFAULT_LIMITS, strict: bool =
         PrototxtError: the file is no net; for text with line and column.
         LimitExceeded: it is over a limit.
     """
-    net = caffe_pb2.NetParameter()
-    written, parsed = _read(data, net, limits, strict)
-    if len(parsed.problems) and not (net.layer or net.layers or net.input):
-        raise _other(data, "net", "solver", caffe_pb2.SolverParameter(), parsed, limits)
-    layer, layers = (_sources(parsed, name, len(getattr(net, name))) for name in ("layer", "layers"))
-    draft = NetDraft(net, parsed.problems, parsed.places, layer, layers)
+    written, draft = draft_net(data, limits=limits, strict=strict)
     upgrade_net(draft)
     return NetDocument(
         net=draft.net,
@@ -46,6 +41,16 @@ def read_net(data: bytes, *, limits: ReadLimits = DEFAULT_LIMITS, strict: bool =
         changes=tuple(draft.changes),
         unknown=tuple(source.unknown for source in draft.layer),
     )
+
+
+def draft_net(data: bytes, *, limits: ReadLimits, strict: bool) -> tuple[Format, NetDraft]:
+    """Read a net as it stands, to be upgraded; arguments and errors are those of `read_net`."""
+    net = caffe_pb2.NetParameter()
+    written, parsed = _read(data, net, limits, strict)
+    if len(parsed.problems) and not (net.layer or net.layers or net.input):
+        raise _other(data, "net", "solver", caffe_pb2.SolverParameter(), parsed, limits)
+    layer, layers = (_sources(parsed, name, len(getattr(net, name))) for name in ("layer", "layers"))
+    return written, NetDraft(net, parsed.problems, parsed.places, layer, layers)
 
 
 def read_solver(data: bytes, *, limits: ReadLimits = DEFAULT_LIMITS, strict: bool = False) -> SolverDocument:
@@ -77,13 +82,13 @@ def read_text(
         PrototxtError: the text is malformed, with line and column.
         LimitExceeded: it is over a limit.
     """
-    _check_bytes(data)
+    check_bytes(data)
     message = message_class()
     return message, _read_text(data, message, limits, strict).problems.all()
 
 
 def _read(data: bytes, message: Message, limits: ReadLimits, strict: bool) -> tuple[Format, ParsedText]:
-    _check_bytes(data)
+    check_bytes(data)
     refuse_foreign(data)
     if may_be_binary(data):
         limits.check("binary_bytes", len(data))
@@ -107,7 +112,12 @@ def _sources(parsed: ParsedText, field: str, count: int) -> list[LayerSource]:
     return [LayerSource(*source) for source in zip(parsed.places[field], parsed.unknown[field], strict=True)]
 
 
-def _check_bytes(data: bytes) -> None:
+def check_bytes(data: bytes) -> None:
+    """Refuse what is not bytes.
+
+    Raises:
+        InvalidArgument: naming its type.
+    """
     if not isinstance(data, bytes):
         raise InvalidArgument(f"the file is expected as bytes. Received: {type(data).__name__}")
 

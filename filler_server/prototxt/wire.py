@@ -1,5 +1,6 @@
 """A look at a binary message before protobuf reads it, which takes hundreds of bytes of memory for two of the file."""
 
+from collections.abc import Iterator
 from functools import cache
 from typing import Any
 
@@ -27,10 +28,7 @@ def check_wire(data: bytes, descriptor: Any, limits: ReadLimits) -> None:
             if fields > limits.fields:
                 limits.check("fields", fields)
             key, position = _varint(data, position, end)
-            kind = key & 7
-            if kind == _VARINT:
-                _, position = _varint(data, position, end)
-            elif kind == _BYTES:
+            if key & 7 == _BYTES:
                 length, position = _varint(data, position, end)
                 child = growing.get(key >> 3)
                 if child is not None:
@@ -40,12 +38,42 @@ def check_wire(data: bytes, descriptor: Any, limits: ReadLimits) -> None:
                     if _growing(child) and position + length <= end:
                         regions.append((position, position + length, child))
                 position += length
-            elif kind in (_FIXED32, _FIXED64):
-                position += 4 if kind == _FIXED32 else 8
             else:
-                raise _no_message(position, len(data))
+                position = _behind_scalar(data, key & 7, position, end)
         if position > end:
             raise _no_message(end, len(data))
+
+
+def outermost_fields(data: bytes, limits: ReadLimits) -> Iterator[tuple[int, int]]:
+    """Number and wire type of each outermost field of a message.
+
+    Raises:
+        PrototxtError: the data is no message.
+        LimitExceeded: there are more than `fields` allows.
+    """
+    fields = position = 0
+    while position < len(data):
+        fields += 1
+        if fields > limits.fields:
+            limits.check("fields", fields)
+        key, position = _varint(data, position, len(data))
+        if key & 7 == _BYTES:
+            length, position = _varint(data, position, len(data))
+            position += length
+        else:
+            position = _behind_scalar(data, key & 7, position, len(data))
+        yield key >> 3, key & 7
+    if position > len(data):
+        raise _no_message(len(data), len(data))
+
+
+def _behind_scalar(data: bytes, wire_type: int, position: int, end: int) -> int:
+    """The position behind a number."""
+    if wire_type == _VARINT:
+        return _varint(data, position, end)[1]
+    if wire_type not in (_FIXED32, _FIXED64):
+        raise _no_message(position, len(data))
+    return position + (4 if wire_type == _FIXED32 else 8)
 
 
 def _varint(data: bytes, position: int, end: int) -> tuple[int, int]:

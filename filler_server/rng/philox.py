@@ -70,12 +70,6 @@ from filler_server.rng.stream import Runs, Values
 
 _PURPOSES = ("values", "low", "mask")
 
-_SERIAL = 1 << 17
-"""Fewer values than this are computed by the calling thread alone: sharing them costs more than it saves."""
-
-_TASK = 1 << 15
-"""About so many values are one thread's work at a time."""
-
 
 @dataclass(frozen=True, slots=True)
 class PhiloxStream:
@@ -96,9 +90,9 @@ class PhiloxStream:
     def __post_init__(self) -> None:
         seed = check_seed(self.seed)
         try:
-            name = self.name.encode()
-        except UnicodeEncodeError as error:
-            message = f"the name of a stream must be encodable in UTF-8. Received: name={self.name!r}"
+            name = str.encode(self.name)
+        except (TypeError, UnicodeEncodeError) as error:
+            message = f"the name of a stream is text that UTF-8 can encode. Received: name={self.name!r}"
             raise InvalidArgument(message, violations=[FieldViolation("name", message)]) from error
         digests = b"".join(
             hashlib.blake2b(name, digest_size=8, person=purpose.encode()).digest() for purpose in _PURPOSES
@@ -141,11 +135,11 @@ class PhiloxStream:
         self._fill(out, runs, kernels.Bernoulli(np.uint64(round(float(probability) * 2**32))))
 
     def _fill(self, out: NDArray[Any], runs: Runs, law: kernels.Law) -> None:
-        if out.size < _SERIAL or compiled.threads() == 1:
+        if compiled.is_serial(out.size):
             kernels.fill(out, runs.starts, runs.bounds, 0, runs.starts.size, self._ids, law)
             return
-        pieces = runs.split(_TASK)
-        cuts = np.searchsorted(pieces.bounds[:-1], np.arange(0, out.size + _TASK, _TASK))
+        pieces = runs.split(compiled.TASK)
+        cuts = compiled.tasks(pieces.bounds)
         kernels.fill_parallel(out, pieces.starts, pieces.bounds, cuts, self._ids, law)
 
 

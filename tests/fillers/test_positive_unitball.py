@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from filler_server.fillers import kernels, positive_unitball
+from filler_server import compiled
+from filler_server.fillers import positive_unitball
 from filler_server.rng.stream import Runs, Values
 from tests.fillers.streams import STREAM, GivenStream, fill, filler_of
 from tests.regions import regions
@@ -20,8 +21,8 @@ DTYPES = [np.float32, np.float64]
 def _small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Blocks so small that small blobs have many."""
     monkeypatch.setattr(positive_unitball, "_BLOCK", 64)
-    monkeypatch.setattr(kernels, "_SERIAL", 32)
-    monkeypatch.setattr(kernels, "_TASK", 16)
+    monkeypatch.setattr(compiled, "_SERIAL", 32)
+    monkeypatch.setattr(compiled, "TASK", 16)
 
 
 def uniforms(shape: tuple[int, ...], dtype: Any) -> Any:

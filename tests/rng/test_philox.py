@@ -255,9 +255,10 @@ def test_a_seed_has_64_bits(seed: Any) -> None:
         PhiloxStream(seed, "x")
 
 
-def test_a_name_that_is_no_text_is_refused() -> None:
-    with pytest.raises(InvalidArgument, match="UTF-8"):
-        PhiloxStream(1, "\ud800")
+@pytest.mark.parametrize("name", ["\ud800", b"conv1", None, 3])
+def test_a_name_is_text(name: Any) -> None:
+    with pytest.raises(InvalidArgument, match=r"UTF-8.* Received: name="):
+        PhiloxStream(1, name)
 
 
 @pytest.mark.parametrize(

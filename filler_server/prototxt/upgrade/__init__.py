@@ -3,7 +3,8 @@
 One module for each step. What Caffe complains of and goes on, is reported; what it dies of, is an error.
 """
 
-from filler_server.prototxt.upgrade.batch_norm import upgrade_batch_norm
+from caffe_filler.caffe import caffe_pb2
+from filler_server.prototxt.upgrade.batch_norm import learns_statistics, upgrade_batch_norm
 from filler_server.prototxt.upgrade.data_transformation import upgrade_data_transformation
 from filler_server.prototxt.upgrade.draft import LayerSource, NetDraft
 from filler_server.prototxt.upgrade.input_fields import upgrade_input_fields
@@ -11,7 +12,7 @@ from filler_server.prototxt.upgrade.solver_type import upgrade_solver_type
 from filler_server.prototxt.upgrade.v0 import is_v0, upgrade_v0
 from filler_server.prototxt.upgrade.v1 import upgrade_v1
 
-__all__ = ["LayerSource", "NetDraft", "upgrade_net", "upgrade_solver_type"]
+__all__ = ["LayerSource", "NetDraft", "needs_upgrade", "upgrade_net", "upgrade_solver_type"]
 
 
 def upgrade_net(draft: NetDraft) -> None:
@@ -29,3 +30,11 @@ def upgrade_net(draft: NetDraft) -> None:
     if draft.net.input:
         upgrade_input_fields(draft)
     upgrade_batch_norm(draft)
+
+
+def needs_upgrade(net: caffe_pb2.NetParameter) -> bool:
+    """Whether `upgrade_net` would change a net.
+
+    Caffe's `NetNeedsUpgrade`, but that it goes on asking for BatchNorm layers that are upgraded already.
+    """
+    return bool(net.layers or net.input) or any(map(learns_statistics, net.layer))
