@@ -4,8 +4,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from tests.processes import ServerProcess
+
+# The first call of a kernel loads or compiles it.
+settings.register_profile("kernels", deadline=None)
+settings.load_profile("kernels")
 
 ROOT = Path(__file__).resolve().parents[1]
 

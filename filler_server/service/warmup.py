@@ -10,9 +10,8 @@ from filler_server.engine.source import FilledBlob
 from filler_server.fillers import get_filler, registered
 from filler_server.rng.philox import PhiloxStream
 
-_SMALL = (2, 3, 4, 4)
-_LARGE = (4, 1, 256, 256)
-"""Large enough to be shared among threads."""
+_SHAPES = ((2, 3, 4, 4), (4, 1, 256, 256), (64, 1, 64, 64))
+"""One small enough for a single thread, and two that are shared among threads: by parts of planes, and by planes."""
 
 
 def warm_up() -> Iterator[str]:
@@ -26,9 +25,10 @@ def warm_up() -> Iterator[str]:
             params.append(FillerParameter(type=kind, sparse=1))
         for param in params:
             for dtype in (np.dtype(np.float32), np.dtype(np.float64)):
-                for shape in (_SMALL, _LARGE):
+                for shape in _SHAPES:
                     blob = FilledBlob(
                         "", get_filler(param), PhiloxStream(0, ""), Region.whole(shape), dtype, shape=shape
                     )
-                    blob.read(0, np.empty(blob.region.count, dtype))
+                    # From the second value on, so that rows are filled in part, too.
+                    blob.read(1, np.empty(blob.region.count - 1, dtype))
         yield kind
