@@ -11,15 +11,27 @@ for name, weight in client.fill_net(Path("train_val.prototxt"), seed=1701):
 from filler_client._async import AsyncFillerClient
 from filler_client._backend import Piece
 from filler_client._client import FillerClient
-from filler_client._requests import FillerLike, Flat, NetLike, PartialShape, Phase, RegionLike, Selection
+from filler_client._requests import (
+    FillerLike,
+    FillNetOptions,
+    Flat,
+    NetLike,
+    NetOptions,
+    PartialShape,
+    Phase,
+    RegionLike,
+    Selection,
+)
 from filler_client._retry import RetryPolicy
 
 __all__ = [
     "AsyncFillerClient",
+    "FillNetOptions",
     "FillerClient",
     "FillerLike",
     "Flat",
     "NetLike",
+    "NetOptions",
     "PartialShape",
     "Phase",
     "Piece",

@@ -4,7 +4,7 @@ import asyncio
 import copy
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import Any, TypeVar, Unpack
 
 import grpc
 import grpc.aio
@@ -18,7 +18,7 @@ from filler_client import _requests
 from filler_client._backend import Piece, StreamRequest, array_bytes, check_array, new_array
 from filler_client._errors import from_rpc
 from filler_client._remote import CHANNEL_OPTIONS, SERVICE, parse_targets
-from filler_client._requests import FillerLike, NetLike, PartialShape, Phase, RegionLike, Selection
+from filler_client._requests import FillerLike, FillNetOptions, NetLike, NetOptions, RegionLike
 from filler_client._resume import StreamPosition
 from filler_client._retry import Attempts, RetryPolicy
 
@@ -65,37 +65,20 @@ class AsyncFillerClient:
         ((_, array),) = [entry async for entry in self._arrays(request, {} if out is None else {name: out})]
         return array
 
-    async def plan_net(
-        self,
-        net: NetLike,
-        *,
-        phase: Phase = "TRAIN",
-        level: int = 0,
-        stages: Sequence[str] = (),
-        inputs: Mapping[str, PartialShape] | None = None,
-        tops: Mapping[str, PartialShape] | None = None,
-    ) -> filler_pb2.PlanNetResponse:
+    async def plan_net(self, net: NetLike, **options: Unpack[NetOptions]) -> filler_pb2.PlanNetResponse:
         """Return the layers of a net with every shape and learnable blob; see `FillerClient.plan_net`."""
-        request = _requests.plan_request(net, phase=phase, level=level, stages=stages, inputs=inputs, tops=tops)
+        request = _requests.plan_request(net, **options)
         return await self._call("PlanNet", request, filler_pb2.PlanNetResponse.FromString)
 
     def fill_net(
         self,
         net: NetLike,
         *,
-        phase: Phase = "TRAIN",
-        level: int = 0,
-        stages: Sequence[str] = (),
-        inputs: Mapping[str, PartialShape] | None = None,
-        tops: Mapping[str, PartialShape] | None = None,
-        seed: int = 0,
-        dtype: dtypes.DTypeLike = "float32",
-        blobs: Selection | None = None,
         out: Mapping[str, NDArray[Any]] | None = None,
+        **options: Unpack[FillNetOptions],
     ) -> AsyncIterator[tuple[str, NDArray[Any]]]:
         """Yield name and array of each learnable blob; see `FillerClient.fill_net`."""
-        plan = _requests.plan_request(net, phase=phase, level=level, stages=stages, inputs=inputs, tops=tops)
-        return self._arrays(_requests.fill_net_request(plan, seed=seed, dtype=dtype, blobs=blobs), out or {})
+        return self._arrays(_requests.fill_net_request(net, **options), out or {})
 
     async def pieces(self, request: StreamRequest) -> AsyncIterator[Piece]:
         """Yield the bytes of a stream piece by piece; see `FillerClient.pieces`."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from types import TracebackType
-from typing import Any
+from typing import Any, Unpack
 
 from numpy.typing import NDArray
 
@@ -12,7 +12,7 @@ from filler_client import _requests
 from filler_client._backend import Allocate, Backend, Piece, check_array, new_array
 from filler_client._embedded import EmbeddedBackend
 from filler_client._remote import RemoteBackend
-from filler_client._requests import FillerLike, NetLike, PartialShape, Phase, RegionLike, Selection
+from filler_client._requests import FillerLike, FillNetOptions, NetLike, NetOptions, RegionLike
 from filler_client._retry import RetryPolicy
 
 
@@ -85,94 +85,42 @@ class FillerClient:
         ((_, array),) = self._backend.arrays(request, _allocate({} if out is None else {name: out}), self._timeout)
         return array
 
-    def plan_net(
-        self,
-        net: NetLike,
-        *,
-        phase: Phase = "TRAIN",
-        level: int = 0,
-        stages: Sequence[str] = (),
-        inputs: Mapping[str, PartialShape] | None = None,
-        tops: Mapping[str, PartialShape] | None = None,
-    ) -> filler_pb2.PlanNetResponse:
+    def plan_net(self, net: NetLike, **options: Unpack[NetOptions]) -> filler_pb2.PlanNetResponse:
         """Return the layers of a net with every shape and every learnable blob; generates nothing.
 
         Args:
             net: prototxt text, the bytes or path of a file, or a NetParameter.
-            phase: TRAIN or TEST, as layers include and exclude by it.
-            level: level of the net's state.
-            stages: stages of the net's state.
-            inputs: shapes of data tops that the net itself does not know.
-            tops: shapes of tops of layer types that the planner does not know.
+            options: those of `NetOptions`.
 
         Raises:
             FillerError: one of the tree in `caffe_filler.errors`.
             OSError: the file cannot be read.
         """
-        return self.plan(_requests.plan_request(net, phase=phase, level=level, stages=stages, inputs=inputs, tops=tops))
+        return self.plan(_requests.plan_request(net, **options))
 
     def fill_net(
         self,
         net: NetLike,
         *,
-        phase: Phase = "TRAIN",
-        level: int = 0,
-        stages: Sequence[str] = (),
-        inputs: Mapping[str, PartialShape] | None = None,
-        tops: Mapping[str, PartialShape] | None = None,
-        seed: int = 0,
-        dtype: dtypes.DTypeLike = "float32",
-        blobs: Selection | None = None,
         out: Mapping[str, NDArray[Any]] | None = None,
+        **options: Unpack[FillNetOptions],
     ) -> Iterator[tuple[str, NDArray[Any]]]:
-        """Yield name and array of each learnable blob, in the order of the plan or of `blobs`.
+        """Yield name and array of each learnable blob, in the order of the plan or of the option `blobs`.
 
         Args:
-            net: as in `plan_net`, like the arguments up to `tops`.
-            phase: see `plan_net`.
-            level: see `plan_net`.
-            stages: see `plan_net`.
-            inputs: see `plan_net`.
-            tops: see `plan_net`.
-            seed: 0 to 2**64 - 1.
-            dtype: float32, float64, float16 or bfloat16.
-            blobs: names `<layer>/<index>`, or a mapping from names to regions (None: the whole blob).
+            net: prototxt text, the bytes or path of a file, or a NetParameter.
             out: arrays to receive into, by name; new ones are made for the others.
+            options: those of `FillNetOptions`.
 
         Raises:
             FillerError: one of the tree in `caffe_filler.errors`; what was yielded before is complete.
             OSError: the file cannot be read.
         """
-        plan = _requests.plan_request(net, phase=phase, level=level, stages=stages, inputs=inputs, tops=tops)
-        request = _requests.fill_net_request(plan, seed=seed, dtype=dtype, blobs=blobs)
-        return self._backend.arrays(request, _allocate(out or {}), self._timeout)
+        return self._backend.arrays(_requests.fill_net_request(net, **options), _allocate(out or {}), self._timeout)
 
-    def init_net(
-        self,
-        net: NetLike,
-        *,
-        phase: Phase = "TRAIN",
-        level: int = 0,
-        stages: Sequence[str] = (),
-        inputs: Mapping[str, PartialShape] | None = None,
-        tops: Mapping[str, PartialShape] | None = None,
-        seed: int = 0,
-        dtype: dtypes.DTypeLike = "float32",
-        blobs: Selection | None = None,
-    ) -> dict[str, NDArray[Any]]:
-        """Return all learnable blobs of a net by name; the arguments are those of `fill_net`."""
-        filled = self.fill_net(
-            net,
-            phase=phase,
-            level=level,
-            stages=stages,
-            inputs=inputs,
-            tops=tops,
-            seed=seed,
-            dtype=dtype,
-            blobs=blobs,
-        )
-        return dict(filled)
+    def init_net(self, net: NetLike, **options: Unpack[FillNetOptions]) -> dict[str, NDArray[Any]]:
+        """Return all learnable blobs of a net by name; as `fill_net`."""
+        return dict(self.fill_net(net, **options))
 
     def plan(self, request: filler_pb2.PlanNetRequest) -> filler_pb2.PlanNetResponse:
         """Return the answer to a request for a plan, for a caller that goes on with the same request."""

@@ -5,7 +5,7 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, TypedDict, Unpack
 
 import numpy as np
 from google.protobuf import text_format
@@ -47,6 +47,40 @@ Selection: TypeAlias = Iterable[str] | Mapping[str, RegionLike | None]
 """Names of blobs, or names with the region wanted of each (None: the whole blob)."""
 
 
+class NetOptions(TypedDict, total=False):
+    """What a plan depends on besides the net.
+
+    Attributes:
+        phase: TRAIN (the default) or TEST, as layers include and exclude by it.
+        level: level of the net's state; 0 by default.
+        stages: stages of the net's state, besides its own.
+        inputs: shapes of data tops that the net itself does not know.
+        tops: shapes of tops of layer types that the planner does not know.
+        strict: what would be a warning is an error.
+    """
+
+    phase: Phase
+    level: int
+    stages: Sequence[str]
+    inputs: Mapping[str, PartialShape] | None
+    tops: Mapping[str, PartialShape] | None
+    strict: bool
+
+
+class FillNetOptions(NetOptions, total=False):
+    """What the weights of a net depend on besides the net.
+
+    Attributes:
+        seed: 0 (the default) to 2**64 - 1.
+        dtype: float32 (the default), float64, float16 or bfloat16.
+        blobs: names `<layer>/<index>`, or a mapping from names to regions (None: the whole blob); all by default.
+    """
+
+    seed: int
+    dtype: dtypes.DTypeLike
+    blobs: Selection | None
+
+
 def filler_parameter(filler: FillerLike) -> FillerParameter:
     """Return the message.
 
@@ -85,21 +119,14 @@ def net_bytes(net: NetLike) -> bytes:
     return bytes(net)
 
 
-def plan_request(
-    net: NetLike,
-    *,
-    phase: Phase = "TRAIN",
-    level: int = 0,
-    stages: Sequence[str] = (),
-    inputs: Mapping[str, PartialShape] | None = None,
-    tops: Mapping[str, PartialShape] | None = None,
-) -> filler_pb2.PlanNetRequest:
+def plan_request(net: NetLike, **options: Unpack[NetOptions]) -> filler_pb2.PlanNetRequest:
     """Return the request for a plan.
 
     Raises:
         InvalidArgument: an argument cannot be what it should.
         OSError: the file cannot be read.
     """
+    phase, level, stages = options.get("phase", "TRAIN"), options.get("level", 0), options.get("stages", ())
     if phase not in ("TRAIN", "TEST"):
         raise InvalidArgument(f"a phase is TRAIN or TEST. Received: phase={phase!r}")
     if isinstance(stages, str):
@@ -108,8 +135,8 @@ def plan_request(
         raise InvalidArgument(f"a level is an integer of 32 bits. Received: level={level!r}")
     names = [_check_text(stage, "stage") for stage in stages]
     state = NetState(phase=TRAIN if phase == "TRAIN" else TEST, level=level, stage=names)
-    request = filler_pb2.PlanNetRequest(net=net_bytes(net), state=state)
-    for field, shapes in ((request.inputs, inputs), (request.tops, tops)):
+    request = filler_pb2.PlanNetRequest(net=net_bytes(net), state=state, strict=options.get("strict", False))
+    for field, shapes in ((request.inputs, options.get("inputs")), (request.tops, options.get("tops"))):
         for name, shape in (shapes or {}).items():
             dims = [_integer(-1 if dim is None else dim, -1, _MAX_INT64) for dim in shape]
             if None in dims:
@@ -143,19 +170,16 @@ def fill_request(
     return filler_pb2.FillRequest(blobs=[spec], seed=check_seed(seed), dtype=dtypes.to_wire(dtype))
 
 
-def fill_net_request(
-    plan: filler_pb2.PlanNetRequest,
-    *,
-    seed: int = 0,
-    dtype: dtypes.DTypeLike = "float32",
-    blobs: Selection | None = None,
-) -> filler_pb2.FillNetRequest:
+def fill_net_request(net: NetLike, **options: Unpack[FillNetOptions]) -> filler_pb2.FillNetRequest:
     """Return the request for a net.
 
     Raises:
         InvalidArgument: an argument cannot be what it should.
+        OSError: the file cannot be read.
     """
-    request = filler_pb2.FillNetRequest(net=plan, seed=check_seed(seed), dtype=dtypes.to_wire(dtype))
+    blobs = options.pop("blobs", None)
+    seed, dtype = check_seed(options.pop("seed", 0)), dtypes.to_wire(options.pop("dtype", "float32"))
+    request = filler_pb2.FillNetRequest(net=plan_request(net, **options), seed=seed, dtype=dtype)
     if isinstance(blobs, str):
         raise InvalidArgument(f"blobs are a sequence of names or a mapping. Received: blobs={blobs!r}")
     if blobs is not None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from caffe_filler.errors import ShapeError
+from caffe_filler.errors import NetError, ShapeError
 from caffe_filler.v1 import filler_pb2
 from filler_server.net.plan import NetPlan, Shape
 from filler_server.net.planner import plan_net
@@ -17,9 +17,9 @@ def plan(request: filler_pb2.PlanNetRequest, limits: Limits) -> NetPlan:
         FillerError: the net cannot be read or set up, or is over a limit.
     """
     limits.check("net_bytes", len(request.net))
-    document = read_net(request.net)
+    document = read_net(request.net, strict=request.strict)
     state = request.state
-    return plan_net(
+    planned = plan_net(
         document,
         phase=state.phase if state.HasField("phase") else None,
         level=state.level if state.HasField("level") else None,
@@ -27,6 +27,10 @@ def plan(request: filler_pb2.PlanNetRequest, limits: Limits) -> NetPlan:
         inputs=_shapes(request.inputs),
         tops=_shapes(request.tops),
     )
+    if request.strict and planned.warnings:
+        first = planned.warnings[0]
+        raise NetError(first.message, layer=first.layer, line=first.line)
+    return planned
 
 
 def _shapes(named: Iterable[filler_pb2.NamedShape]) -> dict[str, Shape]:

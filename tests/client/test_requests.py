@@ -182,7 +182,7 @@ def test_what_is_no_seed(seed: Any) -> None:
         fill_request("msra", (3,), seed=seed)
     assert str(caught.value).endswith(f"Received: seed={seed!r}")
     with pytest.raises(InvalidArgument):
-        fill_net_request(filler_pb2.PlanNetRequest(), seed=seed)
+        fill_net_request("", seed=seed)
 
 
 @given(st.integers(0, 2**64 - 1))
@@ -204,7 +204,7 @@ def test_what_is_no_name(name: Any) -> None:
     with pytest.raises(InvalidArgument, match="Received: name="):
         fill_request("msra", (3,), name=name)
     with pytest.raises(InvalidArgument, match="Received: name="):
-        fill_net_request(filler_pb2.PlanNetRequest(), blobs=[name])
+        fill_net_request("", blobs=[name])
 
 
 @pytest.mark.parametrize(
@@ -254,11 +254,12 @@ def test_what_is_no_region(region: Any) -> None:
     assert str(caught.value).endswith(f"Received: region={region!r}")
 
 
-PLAN = filler_pb2.PlanNetRequest(net=b"name: 'a'")
+NET = "name: 'a'"
+PLAN = plan_request(NET)
 
 
 def test_a_net_by_default() -> None:
-    assert fill_net_request(PLAN) == filler_pb2.FillNetRequest(net=PLAN)
+    assert fill_net_request(NET) == filler_pb2.FillNetRequest(net=PLAN)
 
 
 @pytest.mark.parametrize(
@@ -274,12 +275,12 @@ def test_a_net_by_default() -> None:
     ],
 )
 def test_selections(blobs: Any, message: Any) -> None:
-    request = fill_net_request(PLAN, seed=7, dtype="f16", blobs=blobs)
+    request = fill_net_request(NET, seed=7, dtype="f16", blobs=blobs)
     assert request == filler_pb2.FillNetRequest(net=PLAN, seed=7, dtype=filler_pb2.FLOAT16, blobs=message)
 
 
 @pytest.mark.parametrize(("blobs", "received"), [("a/0", "blobs='a/0'"), ([], "blobs=[]"), ({}, "blobs=[]")])
 def test_what_is_no_selection(blobs: Any, received: str) -> None:
     with pytest.raises(InvalidArgument) as caught:
-        fill_net_request(PLAN, blobs=blobs)
+        fill_net_request(NET, blobs=blobs)
     assert str(caught.value).endswith(f"Received: {received}")

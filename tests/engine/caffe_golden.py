@@ -27,18 +27,20 @@ F32, F64 = np.dtype(np.float32), np.dtype(np.float64)
 
 MNIST = {"data": (64, 1, 28, 28), "label": (64,)}
 
-RUNS: dict[str, list[tuple[str, str, dict[str, Any], Any]]] = {
+TRAIN, TEST = caffe_pb2.TRAIN, caffe_pb2.TEST
+
+RUNS: dict[str, list[tuple[str, caffe_pb2.Phase, dict[str, Any], Any]]] = {
     # The nets of a solver, in its order: train net, then test nets, from one engine.
-    "lenet solver": [("lenet_train_test", "TRAIN", MNIST, F32), ("lenet_train_test", "TEST", MNIST, F32)],
-    "sparse": [("mnist_autoencoder", "TRAIN", {"data": (100, 1, 28, 28)}, F32)],
-    "shared": [("shared_three_ways", "TEST", {}, F32)],
-    "siamese": [("siamese_mnist", "TRAIN", {"pair_data": (64, 2, 28, 28)}, F32)],
-    "inline blobs": [("inline_blobs", "TEST", {}, F32)],
-    "rnn": [("char_rnn", "TEST", {}, F32)],
-    "lstm": [("lrcn_caption", "TRAIN", {}, F32)],
-    "static lstm": [("crnn_static_lstm", "TRAIN", {}, F32)],
-    "crop and mirror": [("squeezenet_v1_1_train_val", "TRAIN", {"data": (32, 3, 227, 227)}, F32)],
-    "double": [("cifar10_quick_train_test", "TRAIN", {"data": (100, 3, 32, 32)}, F64)],
+    "lenet solver": [("lenet_train_test", TRAIN, MNIST, F32), ("lenet_train_test", TEST, MNIST, F32)],
+    "sparse": [("mnist_autoencoder", TRAIN, {"data": (100, 1, 28, 28)}, F32)],
+    "shared": [("shared_three_ways", TEST, {}, F32)],
+    "siamese": [("siamese_mnist", TRAIN, {"pair_data": (64, 2, 28, 28)}, F32)],
+    "inline blobs": [("inline_blobs", TEST, {}, F32)],
+    "rnn": [("char_rnn", TEST, {}, F32)],
+    "lstm": [("lrcn_caption", TRAIN, {}, F32)],
+    "static lstm": [("crnn_static_lstm", TRAIN, {}, F32)],
+    "crop and mirror": [("squeezenet_v1_1_train_val", TRAIN, {"data": (32, 3, 227, 227)}, F32)],
+    "double": [("cifar10_quick_train_test", TRAIN, {"data": (100, 3, 32, 32)}, F64)],
 }
 
 
@@ -50,7 +52,7 @@ def run(name: str, seed: int = 1701) -> list[CaffeNet]:
         tops = {top for layer in document.net.layer for top in layer.top}
         plan = plan_net(
             document,
-            phase=caffe_pb2.Phase.Value(phase),
+            phase=phase,
             inputs={top: shape for top, shape in inputs.items() if top in tops},
         )
         start = nets[-1].end_state if nets else EngineState.seeded(seed)

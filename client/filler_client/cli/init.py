@@ -1,9 +1,8 @@
 """`filler init`: all learnable blobs of a net into a file."""
 
 import time
-from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 import click
 
@@ -11,7 +10,7 @@ from filler_client.cli.options import dtype_option, in_file, net_options, seed_o
 
 if TYPE_CHECKING:
     from caffe_filler.v1 import filler_pb2
-    from filler_client import Phase
+    from filler_client import NetOptions
     from filler_server.weights.writer import Tensor
 
 
@@ -36,16 +35,12 @@ if TYPE_CHECKING:
 @server_option
 def init(
     net: Path,
-    phase: "Phase",
-    level: int,
-    stages: Sequence[str],
-    inputs: Sequence[Any],
-    tops: Sequence[Any],
     output: Path,
     seed: int,
     dtype: str,
     names: str,
     server: str | None,
+    **options: Unpack["NetOptions"],
 ) -> None:
     """Fill every learnable blob of a net and write them to a file.
 
@@ -64,13 +59,10 @@ def init(
     from filler_client.cli.terminal import print_warnings, progress
     from filler_server.weights.formats import open_writer
 
-    plan_request = _requests.plan_request(
-        net, phase=phase, level=level, stages=stages, inputs=dict(inputs), tops=dict(tops)
-    )
-    request = _requests.fill_net_request(plan_request, seed=seed, dtype=dtype)
+    request = _requests.fill_net_request(net, seed=seed, dtype=dtype, **options)
     begun = time.perf_counter()
     with connect(server) as client, in_file(net):
-        plan = client.plan(plan_request)
+        plan = client.plan(request.net)
         print_warnings(plan.warnings, net)
         tensors = _tensors(plan, dtypes.parse(dtype), names)
         metadata = {"producer": "caffe-filler", "stream": "philox v1", "seed": str(seed)}

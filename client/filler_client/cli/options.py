@@ -1,13 +1,13 @@
 """Options that several verbs have, and what their values look like."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
-from caffe_filler.errors import PrototxtError
+from caffe_filler.errors import NetError, PrototxtError
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
@@ -73,6 +73,10 @@ class Region(click.ParamType):  # type: ignore[type-arg]
         return int(start or 0), int(stop) if stop else None
 
 
+def _as_mapping(ctx: click.Context, param: click.Parameter, value: Sequence[Any]) -> dict[str, Any]:
+    return dict(value)
+
+
 def net_options(command: _Command) -> _Command:
     """Give a command the options that select and complete a net."""
     for option in reversed(
@@ -92,6 +96,7 @@ def net_options(command: _Command) -> _Command:
                 "inputs",
                 multiple=True,
                 type=NamedShape(),
+                callback=_as_mapping,
                 help="Shape of a data top that the net itself does not know; repeatable.",
             ),
             click.option(
@@ -99,8 +104,10 @@ def net_options(command: _Command) -> _Command:
                 "tops",
                 multiple=True,
                 type=NamedShape(),
+                callback=_as_mapping,
                 help="Shape of a top of a layer type that is not known; repeatable.",
             ),
+            click.option("--strict", is_flag=True, help="Make an error of what would be a warning."),
         )
     ):
         command = option(command)
@@ -127,9 +134,10 @@ dtype_option = click.option(
 
 @contextmanager
 def in_file(path: Path) -> Iterator[None]:
-    """Name the file in which an error of syntax lies."""
+    """Name the file in which an error lies."""
     try:
         yield
-    except PrototxtError as error:
-        error.args = (f"{path}:{error}" if error.line else f"{path}: {error}",)
+    except (PrototxtError, NetError) as error:
+        beside = isinstance(error, PrototxtError) and error.line is not None
+        error.args = (f"{path}:{error}" if beside else f"{path}: {error}",)
         raise

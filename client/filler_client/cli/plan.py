@@ -1,8 +1,7 @@
 """`filler plan`: the layers of a net with every shape and every learnable blob."""
 
-from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 import click
 
@@ -10,7 +9,7 @@ from filler_client.cli.options import in_file, net_options, server_option
 
 if TYPE_CHECKING:
     from caffe_filler.v1 import filler_pb2
-    from filler_client import Phase
+    from filler_client import NetOptions
 
 _NUMBERS = ("fan_in", "fan_out", "std", "count")
 """What a blob's line ends in."""
@@ -20,16 +19,7 @@ _NUMBERS = ("fan_in", "fan_out", "std", "count")
 @net_options
 @click.option("--json", "as_json", is_flag=True, help="Print JSON; unknown dimensions are null.")
 @server_option
-def plan(
-    net: Path,
-    phase: "Phase",
-    level: int,
-    stages: Sequence[str],
-    inputs: Sequence[Any],
-    tops: Sequence[Any],
-    as_json: bool,
-    server: str | None,
-) -> None:
+def plan(net: Path, as_json: bool, server: str | None, **options: Unpack["NetOptions"]) -> None:
     """Show what a net consists of: its layers, their shapes, and what fills each learnable blob.
 
     NET is prototxt, or binary as in a .caffemodel. Nothing is generated.
@@ -43,7 +33,7 @@ def plan(
     from filler_client.cli.connect import connect
 
     with connect(server) as client, in_file(net):
-        answer = client.plan_net(net, phase=phase, level=level, stages=stages, inputs=dict(inputs), tops=dict(tops))
+        answer = client.plan_net(net, **options)
     if as_json:
         import json
 

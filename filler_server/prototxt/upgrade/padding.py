@@ -5,6 +5,9 @@ from filler_server.prototxt.report import Place
 from filler_server.prototxt.tokens import shorten
 from filler_server.prototxt.upgrade.draft import LayerSource, NetDraft, refusal
 
+PADDING = "padding"
+"""Type of the layers that are folded into others."""
+
 _PADDED = ("conv", "pool")
 
 
@@ -21,7 +24,7 @@ def fold_padding_layers(draft: NetDraft) -> None:
     sources: list[LayerSource] = []
     makers: dict[str, caffe_pb2.V1LayerParameter | None] = dict.fromkeys(old.input)
     for connection, source in zip(old.layers, draft.layers, strict=True):
-        if connection.layer.type == "padding":
+        if connection.layer.type == PADDING:
             draft.changed("padding layer is folded into the layers that read it", source.place, connection.layer.name)
         else:
             net.layers.add().CopyFrom(connection)
@@ -31,7 +34,7 @@ def fold_padding_layers(draft: NetDraft) -> None:
                 what = f"layer '{connection.layer.name}': no layer before makes this bottom"
                 raise refusal(f"{what}. Received: bottom={shorten(bottom)!r}", source.place)
             maker = makers[bottom]
-            if maker is not None and maker.layer.type == "padding":
+            if maker is not None and maker.layer.type == PADDING:
                 _check(connection, maker, source.place)
                 net.layers[-1].layer.pad = maker.layer.pad
                 net.layers[-1].bottom[index] = maker.bottom[0]
