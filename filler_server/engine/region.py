@@ -1,6 +1,5 @@
 """Parts of a blob: what a rank of a training cluster holds of it."""
 
-import operator
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
