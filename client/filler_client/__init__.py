@@ -12,8 +12,10 @@ from filler_client._async import AsyncFillerClient
 from filler_client._backend import Piece
 from filler_client._client import FillerClient
 from filler_client._requests import (
+    DataDraws,
     FillerLike,
     FillNetOptions,
+    FillOptions,
     Flat,
     NetLike,
     NetOptions,
@@ -21,12 +23,15 @@ from filler_client._requests import (
     Phase,
     RegionLike,
     Selection,
+    Stream,
 )
 from filler_client._retry import RetryPolicy
 
 __all__ = [
     "AsyncFillerClient",
+    "DataDraws",
     "FillNetOptions",
+    "FillOptions",
     "FillerClient",
     "FillerLike",
     "Flat",
@@ -38,4 +43,5 @@ __all__ = [
     "RegionLike",
     "RetryPolicy",
     "Selection",
+    "Stream",
 ]

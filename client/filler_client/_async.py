@@ -11,14 +11,13 @@ import grpc.aio
 from google.protobuf.message import Message
 from numpy.typing import NDArray
 
-from caffe_filler import dtypes
 from caffe_filler.errors import FillerError
 from caffe_filler.v1 import filler_pb2
 from filler_client import _requests
 from filler_client._backend import Piece, StreamRequest, array_bytes, check_array, new_array
 from filler_client._errors import from_rpc
 from filler_client._remote import CHANNEL_OPTIONS, SERVICE, parse_targets
-from filler_client._requests import FillerLike, FillNetOptions, NetLike, NetOptions, RegionLike
+from filler_client._requests import FillerLike, FillNetOptions, FillOptions, NetLike, NetOptions
 from filler_client._resume import StreamPosition
 from filler_client._retry import Attempts, RetryPolicy
 
@@ -54,21 +53,24 @@ class AsyncFillerClient:
         filler: FillerLike,
         shape: Sequence[int],
         *,
-        seed: int = 0,
-        name: str = "",
-        dtype: dtypes.DTypeLike = "float32",
-        region: RegionLike | None = None,
         out: NDArray[Any] | None = None,
+        **options: Unpack[FillOptions],
     ) -> NDArray[Any]:
         """Return a blob, or a region of one; see `FillerClient.fill`."""
-        request = _requests.fill_request(filler, shape, seed=seed, name=name, dtype=dtype, region=region)
-        ((_, array),) = [entry async for entry in self._arrays(request, {} if out is None else {name: out})]
+        request = _requests.fill_request(filler, shape, **options)
+        given = {} if out is None else {request.blobs[0].name: out}
+        ((_, array),) = [entry async for entry in self._arrays(request, given)]
         return array
 
     async def plan_net(self, net: NetLike, **options: Unpack[NetOptions]) -> filler_pb2.PlanNetResponse:
         """Return the layers of a net with every shape and learnable blob; see `FillerClient.plan_net`."""
         request = _requests.plan_request(net, **options)
         return await self._call("PlanNet", request, filler_pb2.PlanNetResponse.FromString)
+
+    async def upgrade_net(self, file: NetLike, *, strict: bool = False) -> filler_pb2.UpgradeNetResponse:
+        """Return a net or solver in the current format; see `FillerClient.upgrade_net`."""
+        request = _requests.upgrade_request(file, strict=strict)
+        return await self._call("UpgradeNet", request, filler_pb2.UpgradeNetResponse.FromString)
 
     def fill_net(
         self,

@@ -46,6 +46,12 @@ class Backend(Protocol):
         """PlanNet."""
         ...
 
+    def upgrade_net(
+        self, request: filler_pb2.UpgradeNetRequest, timeout: float | None
+    ) -> filler_pb2.UpgradeNetResponse:
+        """UpgradeNet."""
+        ...
+
     def pieces(self, request: StreamRequest, timeout: float | None) -> Iterator[Piece]:
         """Fill or FillNet, piece by piece, complete or an error."""
         ...

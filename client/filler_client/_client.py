@@ -6,13 +6,12 @@ from typing import Any, Unpack
 
 from numpy.typing import NDArray
 
-from caffe_filler import dtypes
 from caffe_filler.v1 import filler_pb2
 from filler_client import _requests
 from filler_client._backend import Allocate, Backend, Piece, check_array, new_array
 from filler_client._embedded import EmbeddedBackend
 from filler_client._remote import RemoteBackend
-from filler_client._requests import FillerLike, FillNetOptions, NetLike, NetOptions, RegionLike
+from filler_client._requests import FillerLike, FillNetOptions, FillOptions, NetLike, NetOptions
 from filler_client._retry import RetryPolicy
 
 
@@ -58,22 +57,16 @@ class FillerClient:
         filler: FillerLike,
         shape: Sequence[int],
         *,
-        seed: int = 0,
-        name: str = "",
-        dtype: dtypes.DTypeLike = "float32",
-        region: RegionLike | None = None,
         out: NDArray[Any] | None = None,
+        **options: Unpack[FillOptions],
     ) -> NDArray[Any]:
         """Return a blob, or a region of one.
 
         Args:
             filler: a FillerParameter, its prototxt, or the name of a type.
             shape: shape of the whole blob.
-            seed: 0 to 2**64 - 1.
-            name: selects the random numbers; in a net it is `<layer>/<blob index>`.
-            dtype: float32, float64, float16 or bfloat16.
-            region: the part that is wanted: `Flat(start, stop)`, or slices as in `np.s_[0:32, :]`.
-            out: a C-contiguous array of the region's shape and this dtype to receive into.
+            out: a C-contiguous array of the region's shape and of the dtype asked for, to receive into.
+            options: those of `FillOptions`: seed, name, dtype, region, stream.
 
         Returns:
             `out`, or a new array of the region's shape.
@@ -81,8 +74,9 @@ class FillerClient:
         Raises:
             FillerError: one of the tree in `caffe_filler.errors`.
         """
-        request = _requests.fill_request(filler, shape, seed=seed, name=name, dtype=dtype, region=region)
-        ((_, array),) = self._backend.arrays(request, _allocate({} if out is None else {name: out}), self._timeout)
+        request = _requests.fill_request(filler, shape, **options)
+        given = {} if out is None else {request.blobs[0].name: out}
+        ((_, array),) = self._backend.arrays(request, _allocate(given), self._timeout)
         return array
 
     def plan_net(self, net: NetLike, **options: Unpack[NetOptions]) -> filler_pb2.PlanNetResponse:
@@ -121,6 +115,19 @@ class FillerClient:
     def init_net(self, net: NetLike, **options: Unpack[FillNetOptions]) -> dict[str, NDArray[Any]]:
         """Return all learnable blobs of a net by name; as `fill_net`."""
         return dict(self.fill_net(net, **options))
+
+    def upgrade_net(self, file: NetLike, *, strict: bool = False) -> filler_pb2.UpgradeNetResponse:
+        """Return a net or solver of any age in the current format, with the list of changes.
+
+        Args:
+            file: text, the bytes or path of a file, or a message; text comes back as text, binary as binary.
+            strict: what would be a warning is an error.
+
+        Raises:
+            FillerError: one of the tree in `caffe_filler.errors`.
+            OSError: the file cannot be read.
+        """
+        return self._backend.upgrade_net(_requests.upgrade_request(file, strict=strict), self._timeout)
 
     def plan(self, request: filler_pb2.PlanNetRequest) -> filler_pb2.PlanNetResponse:
         """Return the answer to a request for a plan, for a caller that goes on with the same request."""

@@ -1,6 +1,7 @@
 """The service without a server: the library in this process, behind the interface of the remote backend."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -27,11 +28,24 @@ class EmbeddedBackend:
         return replies.list_fillers()
 
     def plan_net(self, request: filler_pb2.PlanNetRequest, timeout: float | None) -> filler_pb2.PlanNetResponse:
-        """Answer PlanNet; needs no Numba."""
+        """Answer PlanNet; needs no Numba unless draws are to be counted."""
         from filler_server.service import planning, replies
         from filler_server.service.limits import Limits
 
+        if request.HasField("draws"):
+            with _needs_numba():
+                from filler_server.service import requests
+            return requests.plan_reply(request, Limits())
         return replies.plan_reply(planning.plan(request, Limits()))
+
+    def upgrade_net(
+        self, request: filler_pb2.UpgradeNetRequest, timeout: float | None
+    ) -> filler_pb2.UpgradeNetResponse:
+        """Answer UpgradeNet; needs no Numba."""
+        from filler_server.service import planning, replies
+        from filler_server.service.limits import Limits
+
+        return replies.upgrade_reply(planning.upgrade(request, Limits()))
 
     def pieces(self, request: StreamRequest, timeout: float | None) -> Iterator[Piece]:
         """Compute piece by piece in one buffer."""
@@ -64,16 +78,23 @@ class EmbeddedBackend:
 
 
 def _job(request: StreamRequest) -> "Job":
-    try:
+    with _needs_numba():
         from filler_server.service import requests
+    from filler_server.service.limits import Limits
+
+    if isinstance(request, filler_pb2.FillRequest):
+        return requests.fill_job(request, Limits())
+    return requests.fill_net_job(request, Limits())
+
+
+@contextmanager
+def _needs_numba() -> Iterator[None]:
+    """Say kindly what is missing where the extra `server` is not installed."""
+    try:
+        yield
     except ModuleNotFoundError as error:
         if error.name not in ("numba", "llvmlite"):
             raise
         raise Unavailable(
             "computing weights in this process needs Numba: pip install 'caffe-filler[server]', or name a server"
         ) from None
-    from filler_server.service.limits import Limits
-
-    if isinstance(request, filler_pb2.FillRequest):
-        return requests.fill_job(request, Limits())
-    return requests.fill_net_job(request, Limits())

@@ -64,6 +64,12 @@ class RemoteBackend:
         """Call PlanNet."""
         return self._call("PlanNet", request, filler_pb2.PlanNetResponse.FromString, timeout)
 
+    def upgrade_net(
+        self, request: filler_pb2.UpgradeNetRequest, timeout: float | None
+    ) -> filler_pb2.UpgradeNetResponse:
+        """Call UpgradeNet."""
+        return self._call("UpgradeNet", request, filler_pb2.UpgradeNetResponse.FromString, timeout)
+
     def pieces(self, request: StreamRequest, timeout: float | None) -> Iterator[Piece]:
         """Call Fill or FillNet, as often as it takes to get every byte once."""
         attempts = Attempts(self._policy, timeout)

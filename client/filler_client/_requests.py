@@ -1,11 +1,12 @@
 """What a caller says in Python to messages of the wire."""
 
+import copy
 import operator
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, TypeAlias, TypedDict, Unpack
+from typing import Any, Literal, TypeAlias, TypedDict, Unpack, cast
 
 import numpy as np
 from google.protobuf import text_format
@@ -16,6 +17,9 @@ from caffe_filler.errors import InvalidArgument, PrototxtError, RegionError, Sha
 from caffe_filler.v1 import filler_pb2
 
 Phase: TypeAlias = Literal["TRAIN", "TEST"]
+
+Stream: TypeAlias = Literal["philox", "caffe", "caffe-1.56", "caffe-1.55"]
+DataDraws: TypeAlias = Literal["emulate", "none"]
 
 FillerLike: TypeAlias = FillerParameter | str
 """A FillerParameter, its prototxt (`'type: "msra" variance_norm: FAN_OUT'`), or the name of a type alone."""
@@ -47,6 +51,33 @@ Selection: TypeAlias = Iterable[str] | Mapping[str, RegionLike | None]
 """Names of blobs, or names with the region wanted of each (None: the whole blob)."""
 
 
+class ValueOptions(TypedDict, total=False):
+    """What values depend on besides filler and shape.
+
+    Attributes:
+        seed: 0 (the default) to 2**64 - 1.
+        dtype: float32 (the default), float64, float16 or bfloat16.
+        stream: philox (the default); caffe, for the very numbers that Caffe draws, of whose seed the low 32 bits
+            count; caffe-1.56 or caffe-1.55 for Caffe over Boost 1.56 to 1.63, or up to 1.55.
+    """
+
+    seed: int
+    dtype: dtypes.DTypeLike
+    stream: Stream
+
+
+class FillOptions(ValueOptions, total=False):
+    """What a single blob depends on besides filler and shape.
+
+    Attributes:
+        name: selects the random numbers of philox; in a net it is `<layer>/<blob index>`.
+        region: the part that is wanted: `Flat(start, stop)`, or slices as in `np.s_[0:32, :]`.
+    """
+
+    name: str
+    region: RegionLike | None
+
+
 class NetOptions(TypedDict, total=False):
     """What a plan depends on besides the net.
 
@@ -54,7 +85,7 @@ class NetOptions(TypedDict, total=False):
         phase: TRAIN (the default) or TEST, as layers include and exclude by it.
         level: level of the net's state; 0 by default.
         stages: stages of the net's state, besides its own.
-        inputs: shapes of data tops that the net itself does not know.
+        inputs: shapes of data tops that the net itself does not know; None for a dimension that it does know.
         tops: shapes of tops of layer types that the planner does not know.
         strict: what would be a warning is an error.
     """
@@ -67,17 +98,17 @@ class NetOptions(TypedDict, total=False):
     strict: bool
 
 
-class FillNetOptions(NetOptions, total=False):
+class FillNetOptions(NetOptions, ValueOptions, total=False):
     """What the weights of a net depend on besides the net.
 
     Attributes:
-        seed: 0 (the default) to 2**64 - 1.
-        dtype: float32 (the default), float64, float16 or bfloat16.
+        data_draws: what data layers draw from a Caffe stream: emulate (the default), as in `caffe train`; or none.
+        before: requests for plans of nets that draw from a Caffe stream before this one.
         blobs: names `<layer>/<index>`, or a mapping from names to regions (None: the whole blob); all by default.
     """
 
-    seed: int
-    dtype: dtypes.DTypeLike
+    data_draws: DataDraws
+    before: Sequence[filler_pb2.PlanNetRequest]
     blobs: Selection | None
 
 
@@ -147,27 +178,59 @@ def plan_request(net: NetLike, **options: Unpack[NetOptions]) -> filler_pb2.Plan
     return request
 
 
-def fill_request(
-    filler: FillerLike,
-    shape: Sequence[int],
+def with_draws(
+    plan: filler_pb2.PlanNetRequest,
     *,
-    seed: int = 0,
-    name: str = "",
-    dtype: dtypes.DTypeLike = "float32",
-    region: RegionLike | None = None,
-) -> filler_pb2.FillRequest:
+    seed: int,
+    stream: Stream,
+    data_draws: DataDraws,
+    before: Sequence[filler_pb2.PlanNetRequest] = (),
+) -> filler_pb2.PlanNetRequest:
+    """Return the request with the wish to count what each layer draws from a Caffe stream.
+
+    Raises:
+        InvalidArgument: an argument cannot be what it should.
+    """
+    draws = filler_pb2.Draws(
+        stream=_enum(filler_pb2.RandomStream, "stream", stream),
+        seed=check_seed(seed),
+        data_draws=_enum(filler_pb2.DataDraws, "data_draws", data_draws),
+        before=before,
+    )
+    asked = copy.deepcopy(plan)
+    asked.draws.CopyFrom(draws)
+    return asked
+
+
+def upgrade_request(file: NetLike, *, strict: bool = False) -> filler_pb2.UpgradeNetRequest:
+    """Return the request for a file in the current format.
+
+    Raises:
+        OSError: the file cannot be read.
+    """
+    return filler_pb2.UpgradeNetRequest(file=net_bytes(file), strict=strict)
+
+
+def fill_request(filler: FillerLike, shape: Sequence[int], **options: Unpack[FillOptions]) -> filler_pb2.FillRequest:
     """Return the request for one blob.
 
     Raises:
         InvalidArgument: an argument cannot be what it should.
     """
-    dims = _shape(shape)
     spec = filler_pb2.BlobSpec(
-        filler=filler_parameter(filler), shape=BlobShape(dim=dims), name=_check_text(name, "name")
+        filler=filler_parameter(filler),
+        shape=BlobShape(dim=_shape(shape)),
+        name=_check_text(options.get("name", ""), "name"),
     )
+    region = options.get("region")
     if region is not None:
         spec.region.CopyFrom(region_message(region))
-    return filler_pb2.FillRequest(blobs=[spec], seed=check_seed(seed), dtype=dtypes.to_wire(dtype))
+    return filler_pb2.FillRequest(
+        blobs=[spec],
+        seed=check_seed(options.get("seed", 0)),
+        dtype=dtypes.to_wire(options.get("dtype", "float32")),
+        stream=_enum(filler_pb2.RandomStream, "stream", options.get("stream", "philox")),
+    )
 
 
 def fill_net_request(net: NetLike, **options: Unpack[FillNetOptions]) -> filler_pb2.FillNetRequest:
@@ -179,7 +242,17 @@ def fill_net_request(net: NetLike, **options: Unpack[FillNetOptions]) -> filler_
     """
     blobs = options.pop("blobs", None)
     seed, dtype = check_seed(options.pop("seed", 0)), dtypes.to_wire(options.pop("dtype", "float32"))
-    request = filler_pb2.FillNetRequest(net=plan_request(net, **options), seed=seed, dtype=dtype)
+    stream = _enum(filler_pb2.RandomStream, "stream", options.pop("stream", "philox"))
+    data_draws = _enum(filler_pb2.DataDraws, "data_draws", options.pop("data_draws", "emulate"))
+    before = options.pop("before", ())
+    request = filler_pb2.FillNetRequest(
+        net=plan_request(net, **cast(NetOptions, options)),
+        seed=seed,
+        dtype=dtype,
+        stream=stream,
+        data_draws=data_draws,
+        before=before,
+    )
     if isinstance(blobs, str):
         raise InvalidArgument(f"blobs are a sequence of names or a mapping. Received: blobs={blobs!r}")
     if blobs is not None:
@@ -191,6 +264,14 @@ def fill_net_request(net: NetLike, **options: Unpack[FillNetOptions]) -> filler_
             if region is not None:
                 entry.region.CopyFrom(region_message(region))
     return request
+
+
+def _enum(enum: Any, name: str, value: str) -> Any:
+    """Return the number of an enum's value from its name in Python: caffe-1.56 for CAFFE_1_56."""
+    known = {key.lower().replace("_", "-", 1).replace("_", "."): number for key, number in enum.items()}
+    if value not in known:
+        raise InvalidArgument(f"{name} is one of {', '.join(known)}. Received: {name}={value!r}")
+    return known[value]
 
 
 def region_message(region: RegionLike) -> filler_pb2.Region:

@@ -136,12 +136,17 @@ class CaffeNet:
             return
         step = self._steps[self._open]
         if isinstance(step, _Fill):
-            known_shape(step.blob, self._plan)
+            try:
+                known_shape(step.blob, self._plan)
+            except NetError as error:
+                raise NetError(
+                    f"Caffe's numbers behind blob '{step.blob.name}' cannot be had: {error.message}"
+                ) from error
         elif isinstance(step, _Refills):
             bottom = step.layer.bottoms[0]
             raise NetError(
-                "it draws at each timestep, and how many there are is not known: give the shape of "
-                f"'{bottom}' by --input or --top. Received: timesteps=?",
+                "Caffe's numbers behind this layer cannot be had: it draws at each timestep, and their number is not "
+                f"known: give the shape of '{bottom}' by --input or --top. Received: timesteps=?",
                 layer=step.layer.name,
                 line=step.layer.line,
             )

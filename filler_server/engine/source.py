@@ -17,7 +17,7 @@ _BLOCK = 1 << 20
 """Values computed at once where scratch memory is needed for them."""
 
 _WIDEST_GAUSSIAN = 6.6
-"""No float32 value of the philox stream lies further from the mean, in standard deviations."""
+"""In standard deviations; further from the mean lies no float32 value of philox, and one in 10^10 of Caffe's."""
 
 
 class BlobSource(ABC):
@@ -108,7 +108,8 @@ class FilledBlob(BlobSource):
             else:
                 values = np.empty(block.size, np.float32)
                 self._fill(start + begin, values)
-                block[...] = values
+                with np.errstate(over="ignore"):
+                    block[...] = values
 
     def _fill(self, start: int, out: NDArray[Any]) -> None:
         if out.size:

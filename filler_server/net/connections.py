@@ -5,12 +5,12 @@ decide two things: a layer may work in place only on a top that nobody else read
 read by another layer loses its own loss weights to the Split layer.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from caffe_filler.caffe import caffe_pb2
 from filler_server.net.hints import did_you_mean, nearest
-from filler_server.net.layer import refusal
+from filler_server.net.refusals import refusal
 
 Place = tuple[int, int]
 """A top by the index of its layer and its index there."""
@@ -42,8 +42,18 @@ class Connections:
         return len(layer.loss_weight)
 
 
-def connect(layers: Sequence[caffe_pb2.LayerParameter], lines: Sequence[int | None]) -> Connections:
+def connect(
+    layers: Sequence[caffe_pb2.LayerParameter],
+    lines: Sequence[int | None],
+    *,
+    open_inputs: Collection[str] = (),
+) -> Connections:
     """Return the wiring of the layers of a net, which may read only what layers before them produce.
+
+    Args:
+        layers: the layers.
+        lines: the line on which each starts.
+        open_inputs: names of the net's inputs that have no shape, and so are not made by a layer.
 
     Raises:
         NetError: a bottom that no layer before produces; names the nearest name.
@@ -56,7 +66,11 @@ def connect(layers: Sequence[caffe_pb2.LayerParameter], lines: Sequence[int | No
         for bottom, name in enumerate(layer.bottom):
             place = last.get(name)
             if place is None:
-                hint = did_you_mean(nearest(name, last))
+                hint = (
+                    f" (it is an input of the net without a shape: give --input {name}=D,D,..)"
+                    if name in open_inputs
+                    else did_you_mean(nearest(name, last))
+                )
                 raise refusal(
                     f"Unknown bottom blob '{name}' (layer '{layer.name}', bottom index {bottom}){hint}",
                     layer=layer.name,

@@ -34,7 +34,7 @@ _MOST_ORIGINS = 8
 
 
 class Unknown:
-    """A dimension, or a whole shape with its number of axes, that is not known.
+    """A dimension, or a whole shape with its number of axes, that is not known; taken to be positive.
 
     Comparing needs a known value on both sides: ask `differ`, or test with `isinstance` first.
     """

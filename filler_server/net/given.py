@@ -3,7 +3,8 @@
 from math import prod
 
 from caffe_filler.caffe import caffe_pb2
-from filler_server.net.layer import LearnedBlob, refusal
+from filler_server.net.layer import LearnedBlob
+from filler_server.net.refusals import refusal
 from filler_server.net.shapes import proto_shape, shape_fault
 
 _UNUSED = caffe_pb2.FillerParameter()

@@ -1,12 +1,13 @@
 """What a layer's set-up is given, and what it answers."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NoReturn, TypeAlias
 
 from caffe_filler.caffe import caffe_pb2
-from caffe_filler.errors import NetError
-from filler_server.net.dimensions import Dim, Dims, Unknown, text
+from filler_server.net.dimensions import Dim, Dims, Unknown
+from filler_server.net.fork_fields import ForkFields
+from filler_server.net.refusals import refusal
 from filler_server.net.shapes import MAX_AXES
 
 OpenDims: TypeAlias = tuple[Dim | None, ...] | Unknown | None
@@ -45,6 +46,8 @@ class LayerContext:
         in_place: whether the first top is the first bottom.
         num_loss_weights: number of loss weights that it comes to have.
         given: blobs that the prototxt holds for it.
+        fork: its fields that only forks of Caffe have.
+        reports: what is to be told of it although it can be set up.
     """
 
     parameter: caffe_pb2.LayerParameter
@@ -54,6 +57,8 @@ class LayerContext:
     in_place: bool
     num_loss_weights: int
     given: tuple[LearnedBlob, ...]
+    fork: ForkFields
+    reports: list[str] = field(default_factory=list)
 
     def refuse(self, cause: str, **received: object) -> NoReturn:
         """Raise a NetError that names the layer, the cause and the values received."""
@@ -63,6 +68,10 @@ class LayerContext:
         """Refuse the layer unless a condition holds."""
         if not holds:
             self.refuse(cause, **received)
+
+    def report(self, message: str) -> None:
+        """Have something told of the layer."""
+        self.reports.append(message)
 
     def axis(self, dims: tuple[Dim, ...], axis: int) -> int:
         """Return an axis counted from the front, as Caffe's `CanonicalAxisIndex`."""
@@ -107,19 +116,3 @@ class LayerContext:
         """Refuse an extent of zero where Caffe touches the values at set-up."""
         if dim == 0:
             self.refuse(f"{what} has no values", shape=self.bottoms[0] if self.bottoms else ())
-
-
-def refusal(cause: str, *, layer: str | None, line: int | None, **received: object) -> NetError:
-    """Return the error for a layer that cannot be set up, ending with the values received."""
-    values = ", ".join(f"{name}={_shown(value)}" for name, value in received.items())
-    return NetError(f"{cause.rstrip('.')}. Received: {values}", layer=layer, line=line)
-
-
-def _shown(value: object) -> str:
-    if isinstance(value, Unknown) or (isinstance(value, tuple) and all(isinstance(x, int | Unknown) for x in value)):
-        return _shortened(text(value))
-    return _shortened(repr(value))
-
-
-def _shortened(words: str, most: int = 200) -> str:
-    return words if len(words) <= most else f"{words[:most]}..."

@@ -2,9 +2,11 @@
 
 import operator
 from collections.abc import Collection, Mapping
+from itertools import islice
 
 from caffe_filler.errors import NetError, ShapeError
 from filler_server.net.hints import did_you_mean, nearest
+from filler_server.net.layer import OpenDims
 from filler_server.net.plan import Shape
 from filler_server.net.shapes import shape_fault
 
@@ -22,7 +24,17 @@ def declared_shapes(option: str, shapes: Mapping[str, Shape], known: Collection[
         NetError: a name that is not known.
         ShapeError: a shape that no blob can have.
     """
-    return {name: _declared(option, name, shape, known, kind) for name, shape in shapes.items()}
+    by_name = dict.fromkeys(known)
+    return {name: _declared(option, name, shape, by_name, kind) for name, shape in shapes.items()}
+
+
+def declared_over(declared: Shape, own: OpenDims) -> OpenDims:
+    """Return a declared shape, with what its layer says where the declaration is open."""
+    if declared is None:
+        return own
+    if not isinstance(own, tuple) or len(own) != len(declared):
+        return declared
+    return tuple(mine if dim is None else dim for dim, mine in zip(declared, own, strict=True))
 
 
 def _declared(option: str, name: str, shape: Shape, known: Collection[str], kind: str) -> Shape:
@@ -44,6 +56,5 @@ def _declared(option: str, name: str, shape: Shape, known: Collection[str], kind
 
 
 def _listed(names: Collection[str], most: int = 20) -> str:
-    unique = list(dict.fromkeys(names))
-    rest = f" and {len(unique) - most} more" if len(unique) > most else ""
-    return (", ".join(f"'{name}'" for name in unique[:most]) or "none") + rest
+    rest = f" and {len(names) - most} more" if len(names) > most else ""
+    return (", ".join(f"'{name}'" for name in islice(names, most)) or "none") + rest

@@ -1,24 +1,33 @@
 """NetParameter to plan: the layers of a state, the shapes of their tops, and their learnable blobs (`Net::Init`)."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 
 import filler_server.net.layers  # noqa: F401 - registers the layer types
 from caffe_filler.caffe import caffe_pb2
-from caffe_filler.errors import NetError
+from caffe_filler.errors import NetError, PrototxtError
 from filler_server.net.connections import Connections, connect
-from filler_server.net.dimensions import Dims, Origin, Unknown, origins, text, to_shape
+from filler_server.net.dimensions import Dims, text, to_shape
+from filler_server.net.fork_fields import ForkFields, Unread
 from filler_server.net.given import given_blobs
 from filler_server.net.hints import did_you_mean
 from filler_server.net.layer import LayerContext, LearnedBlob, OpenDims, SetUp
 from filler_server.net.layers.python import unknown_tops
 from filler_server.net.names import unique_names
-from filler_server.net.overrides import declared_shapes
+from filler_server.net.overrides import declared_over, declared_shapes
 from filler_server.net.plan import Blob, Layer, NetPlan, Shape, Top
-from filler_server.net.registry import LayerType, automatic_tops, check_blob_counts, layer_type, nearest_type_name
+from filler_server.net.questions import is_source, options_for, with_origin
+from filler_server.net.registry import (
+    LayerType,
+    automatic_tops,
+    check_blob_counts,
+    nearest_type_name,
+    resolve_layer_type,
+)
 from filler_server.net.shapes import shape_fault
 from filler_server.net.sharing import SharedBlobs
-from filler_server.net.state import included, net_state
+from filler_server.net.source import SourceLayer, source_layers
+from filler_server.net.state import StateRules, net_state
 from filler_server.prototxt.document import NetDocument
 from filler_server.prototxt.report import Problem
 
@@ -34,63 +43,77 @@ def plan_net(
     stages: Iterable[str] = (),
     inputs: Mapping[str, Shape] = _NONE,
     tops: Mapping[str, Shape] = _NONE,
+    strict: bool = False,
 ) -> NetPlan:
     """Return the plan of a net: its layers in one state, with every shape that can be known.
 
     Args:
-        source: the net in the current format, with or without what its reader had to say.
+        source: the net in the current format, with or without what its reader had to say. Fields of forks are known
+            only if the reader kept them.
         phase: TRAIN or TEST; None keeps the file's own, TEST if it has none.
         level: as Caffe's command line it overwrites the file's own; None keeps that.
         stages: names that are on besides the file's own.
         inputs: shapes of tops of layers without bottoms (data layers, Input), by name; they overrule the prototxt.
         tops: shapes of any tops, by name; they overrule what their layers say.
+        strict: whether the first warning is an error.
 
     Returns:
-        The plan. Its warnings are the reader's, then one for each layer of unknown type and one for each blob of
-        unknown shape, with the option that would settle it.
+        The plan. Its warnings are the reader's, but for fields of forks that the layer's type understands; then those
+        of each layer: an unknown type, what a fork's layer leaves open, blobs of unknown shape with the option that
+        would settle it.
 
     Raises:
-        NetError: Caffe would refuse the net, or `inputs` or `tops` name nothing in it.
+        NetError: Caffe would refuse the net, or `inputs` or `tops` name nothing in it, or `strict` and a warning.
+        PrototxtError: `strict`, and the reader had something to say.
         ShapeError: a shape in `inputs` or `tops` that no blob can have.
         InvalidArgument: phase, level or stages are not what a net state can have.
     """
-    net, problems, lines = _unpack(source)
+    document = _document(source)
+    net = document.net
     state = net_state(net.state, phase=phase, level=level, stages=stages)
-    kept = [index for index, layer in enumerate(net.layer) if included(layer, state, line=lines[index])]
-    layers = [net.layer[index] for index in kept]
-    lines = [lines[index] for index in kept]
-    sources = [name for layer in layers if _is_source(layer) for name in layer.top]
-    every_top = [name for layer in layers for name in layer.top]
+    rules = StateRules(state)
+    every_layer, understood = source_layers(document, inputs)
+    layers = [layer for layer in every_layer if rules.includes(layer.parameter, layer.unknown, line=layer.line)]
+    sources = [name for layer in layers if is_source(layer.parameter) for name in layer.parameter.top]
+    every_top = [name for layer in layers for name in layer.parameter.top]
     planner = _Planner(
-        connect(layers, lines),
+        connect(
+            [layer.parameter for layer in layers],
+            [layer.line for layer in layers],
+            open_inputs=frozenset(map(str, document.open_inputs.values)),
+        ),
         inputs=declared_shapes("--input", inputs, sources, "input"),
         tops=declared_shapes("--top", tops, every_top, "top"),
-        problems=problems,
+        problems=[problem for index, problem in enumerate(document.problems) if index not in understood],
+        binary=document.format == "binary",
     )
-    names = unique_names(layer.name for layer in layers)
+    names = unique_names(layer.parameter.name for layer in layers)
     planned = tuple(
-        planner.plan_layer(index, layer, line, name)
-        for index, (layer, line, name) in enumerate(zip(layers, lines, names, strict=True))
+        planner.plan_layer(index, layer, name) for index, (layer, name) in enumerate(zip(layers, names, strict=True))
     )
+    if strict and planner.warnings:
+        raise _as_error(planner.warnings[0])
     return NetPlan(net.name, state, planned, tuple(planner.warnings))
 
 
-def _unpack(
-    source: NetDocument | caffe_pb2.NetParameter,
-) -> tuple[caffe_pb2.NetParameter, Sequence[Problem], Sequence[int | None]]:
+def _document(source: NetDocument | caffe_pb2.NetParameter) -> NetDocument:
     net = source if isinstance(source, caffe_pb2.NetParameter) else source.net
     if net.layers or net.input:
         raise NetError(
             "the net is in an old format and must be upgraded first. "
             f"Received: layers={len(net.layers)}, input={list(net.input)}"
         )
-    if isinstance(source, caffe_pb2.NetParameter):
-        return net, (), [None] * len(net.layer)
-    return net, source.problems, source.layer_lines
+    if isinstance(source, NetDocument):
+        return source
+    number = len(net.layer)
+    return NetDocument(net, (), (None,) * number, "binary", unknown=tuple({} for _ in range(number)))
 
 
-def _is_source(layer: caffe_pb2.LayerParameter) -> bool:
-    return not layer.bottom and layer.type != "Parameter"
+def _as_error(warning: Problem) -> NetError | PrototxtError:
+    message = f"{warning.message}. Received: strict=True"
+    if warning.column is not None:
+        return PrototxtError(message, line=warning.line, column=warning.column)
+    return NetError(message, layer=warning.layer, line=warning.line)
 
 
 class _Planner:
@@ -103,47 +126,62 @@ class _Planner:
         inputs: Mapping[str, Shape],
         tops: Mapping[str, Shape],
         problems: Iterable[Problem],
+        binary: bool,
     ) -> None:
         self.warnings = list(problems)
         self._connections = connections
         self._inputs = inputs
         self._tops = tops
+        self._binary = binary
         self._shapes: dict[str, Dims] = {}
         self._producers: dict[str, str] = {}
         self._shared = SharedBlobs()
 
-    def plan_layer(self, index: int, parameter: caffe_pb2.LayerParameter, line: int | None, unique: str) -> Layer:
+    def plan_layer(self, index: int, source: SourceLayer, unique: str) -> Layer:
         """Set up the next layer; `unique` is the name that its blobs take."""
-        kind = layer_type(parameter.type)
-        layer = self._context(index, parameter, line, kind)
-        if kind is None:
-            set_up = unknown_tops(layer)
-        else:
-            check_blob_counts(layer, kind)
-            set_up = kind.set_up(layer)
+        parameter = source.parameter
+        kind = resolve_layer_type(parameter.type, source.unknown)
+        layer = self._context(index, source, kind)
+        if kind is not None and kind.name != parameter.type:
+            layer.report(f"layer type '{parameter.type}' is taken for '{kind.name}'")
+        set_up, unread = self._set_up(layer, kind)
         tops = self._settle_tops(layer, set_up)
-        if kind is None:
-            self._report_unknown_type(layer, tops)
+        if kind is None or unread is not None:
+            self._report_unknown_type(
+                layer, unread, [dims for top, (_, dims) in enumerate(tops) if self._read(index, top)]
+            )
         else:
             self._check_loss_weights(layer)
+            source.report_inner_fields(kind, layer)
         learned = layer.given if set_up.blobs is None else set_up.blobs
-        if kind is not None and not kind.open_blobs and len(parameter.param) > len(learned):
+        if kind is not None and unread is None and not kind.open_blobs and len(parameter.param) > len(learned):
             layer.refuse(
                 f"Too many params specified for layer {parameter.name}", param=len(parameter.param), blobs=len(learned)
             )
+        for message in layer.reports:
+            self._warn(layer, message)
         return Layer(
             parameter.name,
-            parameter.type,
+            parameter.type if kind is None else kind.name,
             tuple(parameter.bottom),
             tuple(Top(name, to_shape(dims)) for name, dims in tops),
             tuple(self._blob(layer, unique, position, blob) for position, blob in enumerate(learned)),
-            line,
+            source.line,
             parameter,
         )
 
-    def _context(
-        self, index: int, parameter: caffe_pb2.LayerParameter, line: int | None, kind: LayerType | None
-    ) -> LayerContext:
+    def _set_up(self, layer: LayerContext, kind: LayerType | None) -> tuple[SetUp, Unread | None]:
+        """Return the set-up of a layer; of a type that is not known, or if its block cannot be read, unknown tops."""
+        if kind is None:
+            return unknown_tops(layer), None
+        try:
+            check_blob_counts(layer, kind)
+            return kind.set_up(layer), None
+        except Unread as unread:
+            return unknown_tops(layer), unread
+
+    def _context(self, index: int, source: SourceLayer, kind: LayerType | None) -> LayerContext:
+        parameter, line = source.parameter, source.line
         num_loss_weights = self._connections.num_loss_weights(index, parameter)
         layer = LayerContext(
             parameter=parameter,
@@ -153,6 +191,13 @@ class _Planner:
             in_place=bool(parameter.bottom and parameter.top) and parameter.bottom[0] == parameter.top[0],
             num_loss_weights=num_loss_weights or (1 if kind is not None and kind.loss else 0),
             given=given_blobs(parameter, line=line),
+            fork=ForkFields(
+                {path: kept.values for path, kept in source.unknown.items()},
+                declared=frozenset[str]() if kind is None else kind.fork_fields,
+                binary=self._binary,
+                layer=parameter.name,
+                line=line,
+            ),
         )
         layer.require(
             len(parameter.propagate_down) in (0, len(parameter.bottom)),
@@ -162,6 +207,10 @@ class _Planner:
         )
         self._connect_tops(index, layer)
         return layer
+
+    def _read(self, index: int, top: int) -> bool:
+        """Whether a later layer reads a top."""
+        return (index, top) in self._connections.readers
 
     def _connect_tops(self, index: int, layer: LayerContext) -> None:
         bottoms = layer.parameter.bottom
@@ -185,10 +234,10 @@ class _Planner:
         for name, shape in zip(names, set_up.tops, strict=True):
             open_dims: OpenDims = shape
             if name in self._tops:
-                open_dims = self._tops[name]
-            elif name in self._inputs and _is_source(layer.parameter):
-                open_dims = self._inputs[name]
-            dims = _with_origin(name, open_dims, layer.parameter)
+                open_dims = declared_over(self._tops[name], shape)
+            elif name in self._inputs and is_source(layer.parameter):
+                open_dims = declared_over(self._inputs[name], shape)
+            dims = with_origin(name, open_dims, layer.parameter)
             fault = shape_fault(dims)
             if fault is not None:
                 layer.refuse(f"top '{name}': {fault}", shape=dims)
@@ -204,13 +253,20 @@ class _Planner:
             tops=layer.num_tops,
         )
 
-    def _report_unknown_type(self, layer: LayerContext, tops: Iterable[tuple[str, Dims]]) -> None:
-        hint = did_you_mean(nearest_type_name(layer.parameter.type))
-        message = f"unknown layer type '{layer.parameter.type}'{hint}: taken to have no learnable blobs"
-        asked = _options(frozenset[Origin]().union(*(origins(dims) for _, dims in tops)))
+    def _report_unknown_type(self, layer: LayerContext, unread: Unread | None, tops: Iterable[Dims]) -> None:
+        """Report a layer of which little is known, and ask for the shapes of those of its tops that are read."""
+        if unread is None:
+            hint = did_you_mean(nearest_type_name(layer.parameter.type))
+            message = f"unknown layer type '{layer.parameter.type}'{hint}: taken to have no learnable blobs"
+        else:
+            message = (
+                f"the number of {unread} differs from fork to fork, so it is not read from a binary file: "
+                "the layer is taken to have no learnable blobs"
+            )
+        asked = options_for(*tops)
         if asked:
             message += f"; the shape of its tops is unknown, give {asked}"
-        self._warn(layer, message)
+        layer.report(message)
 
     def _blob(self, layer: LayerContext, unique: str, index: int, blob: LearnedBlob) -> Blob:
         name = f"{unique}/{index}"
@@ -220,33 +276,10 @@ class _Planner:
         if fault is not None:
             layer.refuse(f"blob '{name}': {fault}", shape=blob.shape)
         owner, dims = self._shared.share(layer, index, name, blob.shape)
-        asked = _options(origins(dims))
+        asked = options_for(dims)
         if asked:
             self._warn(layer, f"the shape of blob '{name}', {text(dims)}, cannot be known: give {asked}")
         return Blob(name, to_shape(dims), blob.filler, owner, blob.given)
 
     def _warn(self, layer: LayerContext, message: str) -> None:
         self.warnings.append(Problem(message, line=layer.line, layer=layer.parameter.name))
-
-
-def _with_origin(name: str, dims: OpenDims, parameter: caffe_pb2.LayerParameter) -> Dims:
-    """Return the shape of a top with itself as the origin of what its layer leaves open."""
-    if isinstance(dims, Unknown):
-        return dims
-    if dims is None:
-        return Unknown(_origin(name, "D,D,..", parameter))
-    if None not in dims:
-        return tuple(dim for dim in dims if dim is not None)
-    letters = "NCHW" if len(dims) == 4 else "D" * len(dims)
-    example = ",".join(str(dim) if isinstance(dim, int) else letter for dim, letter in zip(dims, letters, strict=True))
-    here = Unknown(_origin(name, example, parameter))
-    return tuple(here if dim is None else dim for dim in dims)
-
-
-def _origin(name: str, example: str, parameter: caffe_pb2.LayerParameter) -> frozenset[Origin]:
-    return frozenset([Origin(name, "--input" if _is_source(parameter) else "--top", example)])
-
-
-def _options(asked: frozenset[Origin], most: int = 8) -> str:
-    options = sorted(map(str, asked))
-    return " ".join(options[:most]) + (f" and {len(options) - most} more" if len(options) > most else "")

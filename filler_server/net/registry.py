@@ -7,11 +7,10 @@ A further type is a function from `LayerContext` to `SetUp` under `register`:
         return SetUp([layer.bottoms[0]])
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from typing import NamedTuple, TypeAlias
 
-from caffe_filler.caffe import caffe_pb2
 from filler_server.net.hints import nearest
 from filler_server.net.layer import LayerContext, SetUp
 
@@ -25,7 +24,7 @@ class BlobCount(NamedTuple):
     most: int | None = None
 
 
-CountRule: TypeAlias = BlobCount | Callable[[caffe_pb2.LayerParameter], BlobCount]
+CountRule: TypeAlias = BlobCount | Callable[[LayerContext], BlobCount]
 """A count, or how it follows from the layer's parameters."""
 
 
@@ -56,6 +55,7 @@ class LayerType:
         one_top_per_bottom: whether there must be as many tops as bottoms.
         loss: whether it is a loss, which weighs 1 unless said otherwise and makes up for tops not named.
         open_blobs: whether it may have learnable blobs that nothing in the prototxt tells.
+        fork_fields: the paths of fields outside of BVLC's schema that its set-up asks for.
     """
 
     name: str
@@ -65,6 +65,7 @@ class LayerType:
     one_top_per_bottom: bool
     loss: bool
     open_blobs: bool
+    fork_fields: frozenset[str]
 
 
 _types: dict[str, LayerType] = {}
@@ -78,6 +79,7 @@ def register(
     one_top_per_bottom: bool = False,
     loss: bool = False,
     open_blobs: bool = False,
+    fork_fields: Iterable[str] = (),
 ) -> Callable[[SetUpFunction], SetUpFunction]:
     """Return a decorator that registers a set-up function under a type name; the attributes are LayerType's.
 
@@ -88,7 +90,9 @@ def register(
     def add(set_up: SetUpFunction) -> SetUpFunction:
         if name in _types:
             raise ValueError(f"layer type already registered. Received: name={name!r}")
-        _types[name] = LayerType(name, set_up, bottoms, tops, one_top_per_bottom, loss, open_blobs)
+        _types[name] = LayerType(
+            name, set_up, bottoms, tops, one_top_per_bottom, loss, open_blobs, frozenset(fork_fields)
+        )
         return set_up
 
     return add
@@ -97,6 +101,38 @@ def register(
 def layer_type(name: str) -> LayerType | None:
     """Return the layer type of this name, which must match exactly, or None."""
     return _types.get(name)
+
+
+def resolve_layer_type(name: str, fields: Collection[str]) -> LayerType | None:
+    """Return the layer type that a name in a file can only mean, or None.
+
+    Args:
+        name: the type as the file has it.
+        fields: paths of what its reader passed over in the layer. With `type` among them the name is that of a V1 type
+            of a fork, such as `ROI_POOLING`, and case and underscores do not count.
+    """
+    for block, kinds in _FORMER_NAMES.items():
+        if block in fields and name in kinds:
+            return _types.get(kinds[name])
+    if name in _types:
+        return _types[name]
+    for prefix in _BACKENDS:
+        if name.startswith(prefix) and name.removeprefix(prefix) in _types:
+            return _types[name.removeprefix(prefix)]
+    if "type" not in fields:
+        return None
+    return next((kind for known, kind in _types.items() if _plain(known) == _plain(name)), None)
+
+
+_FORMER_NAMES = {"lstm_param": {"LSTM": "Lstm"}}
+"""By a block that tells them: types of forks under names that BVLC later gave to others."""
+
+_BACKENDS = ("CuDNN", "MKLDNN", "MKL")
+"""What stands in front of a type's name for an implementation of it that has the same parameters."""
+
+
+def _plain(name: str) -> str:
+    return name.replace("_", "").lower()
 
 
 def layer_type_names() -> tuple[str, ...]:
@@ -119,7 +155,7 @@ def check_blob_counts(layer: LayerContext, kind: LayerType) -> None:
         (kind.bottoms, len(layer.bottoms), "takes", "bottom blob(s) as input"),
         (kind.tops, layer.num_tops, "produces", "top blob(s) as output"),
     ):
-        least, most = rule if isinstance(rule, BlobCount) else rule(parameter)
+        least, most = rule if isinstance(rule, BlobCount) else rule(layer)
         if number < least:
             quantity = str(least) if most == least else f"at least {least}"
             layer.refuse(f"{kind.name} Layer {verb} {quantity} {blobs}", **given)

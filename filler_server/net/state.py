@@ -1,10 +1,14 @@
 """Which layers of a net file stand in the net for a phase, a level and stages (Caffe's `Net::FilterNet`)."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
 
 from caffe_filler.caffe import caffe_pb2
 from caffe_filler.errors import InvalidArgument
-from filler_server.net.layer import refusal
+from filler_server.net.refusals import refusal
+from filler_server.prototxt.unknown import PassedOver
+
+_NOTHING: Mapping[str, PassedOver] = MappingProxyType({})
 
 
 def net_state(
@@ -38,31 +42,59 @@ def net_state(
     return state
 
 
-def meets_rule(state: caffe_pb2.NetState, rule: caffe_pb2.NetStateRule) -> bool:
-    """Whether a state meets everything that a rule asks for; an empty rule is always met."""
-    return (
-        (not rule.HasField("phase") or rule.phase == state.phase)
-        and (not rule.HasField("min_level") or state.level >= rule.min_level)
-        and (not rule.HasField("max_level") or state.level <= rule.max_level)
-        and all(stage in state.stage for stage in rule.stage)
-        and not any(stage in state.stage for stage in rule.not_stage)
-    )
+class StateRules:
+    """The `include` and `exclude` rules of layers in one state."""
 
+    def __init__(self, state: caffe_pb2.NetState) -> None:
+        self._state = state
+        self._stages = frozenset(state.stage)
 
-def included(layer: caffe_pb2.LayerParameter, state: caffe_pb2.NetState, *, line: int | None = None) -> bool:
-    """Whether a layer stands in the net: any `include` is met, or no `exclude` is.
-
-    Raises:
-        NetError: the layer has both `include` and `exclude` rules.
-    """
-    if not layer.include:
-        return not any(meets_rule(state, rule) for rule in layer.exclude)
-    if layer.exclude:
-        raise refusal(
-            "Specify either include rules or exclude rules; not both",
-            layer=layer.name,
-            line=line,
-            include=len(layer.include),
-            exclude=len(layer.exclude),
+    def meets(self, rule: caffe_pb2.NetStateRule) -> bool:
+        """Whether the state meets everything that a rule asks for; an empty rule is always met."""
+        state = self._state
+        return (
+            (not rule.HasField("phase") or rule.phase == state.phase)
+            and (not rule.HasField("min_level") or state.level >= rule.min_level)
+            and (not rule.HasField("max_level") or state.level <= rule.max_level)
+            and all(stage in self._stages for stage in rule.stage)
+            and not any(stage in self._stages for stage in rule.not_stage)
         )
-    return any(meets_rule(state, rule) for rule in layer.include)
+
+    def includes(
+        self,
+        layer: caffe_pb2.LayerParameter,
+        unknown: Mapping[str, PassedOver] = _NOTHING,
+        *,
+        line: int | None = None,
+    ) -> bool:
+        """Whether a layer stands in the net: any `include` is met, or no `exclude` is.
+
+        Args:
+            layer: the layer.
+            unknown: what its reader passed over; a rule for a phase that only a fork has is never met.
+            line: the line on which it starts.
+
+        Raises:
+            NetError: the layer has both `include` and `exclude` rules.
+        """
+        if not layer.include:
+            return not any(map(self.meets, _possible(layer.exclude, unknown.get("exclude.phase"))))
+        if layer.exclude:
+            raise refusal(
+                "Specify either include rules or exclude rules; not both",
+                layer=layer.name,
+                line=line,
+                include=len(layer.include),
+                exclude=len(layer.exclude),
+            )
+        return any(map(self.meets, _possible(layer.include, unknown.get("include.phase"))))
+
+
+def _possible(rules: Sequence[caffe_pb2.NetStateRule], foreign: PassedOver | None) -> Sequence[caffe_pb2.NetStateRule]:
+    """Return the rules without those that have lost a foreign phase: as many, the emptiest of those without any."""
+    if foreign is None:
+        return rules
+    without = [index for index, rule in enumerate(rules) if not rule.HasField("phase")]
+    without.sort(key=lambda index: len(rules[index].ListFields()))
+    impossible = frozenset(without[: len(foreign.values)])
+    return [rule for index, rule in enumerate(rules) if index not in impossible]

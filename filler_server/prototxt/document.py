@@ -1,12 +1,12 @@
 """What a reader hands on: a message and all that is known about where it came from."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
 from caffe_filler.caffe import caffe_pb2
 from filler_server.prototxt.report import Change, Problem
-from filler_server.prototxt.unknown import Value
+from filler_server.prototxt.unknown import PassedOver
 
 Format: TypeAlias = Literal["text", "binary"]
 
@@ -21,8 +21,10 @@ class NetDocument:
         layer_lines: for each `net.layer` the line, from 1, on which it starts in the source; None where it has none.
         format: how the file was written.
         changes: what was brought to the current format.
-        unknown: for each `net.layer` the values of fields and enums that the schema does not have, by their path in
-            the layer, such as `permute_param` or `pooling_param.ceil_mode`; empty for binary input.
+        unknown: for each `net.layer` what the schema does not have, fields and values of enums, by its path in the
+            layer, such as `permute_param` or `pooling_param.ceil_mode`. Of binary input only fields of forks whose
+            number means the same in all of them. `type` is here if it is the name of a V1 type that BVLC lacks.
+        open_inputs: names of inputs of the net that have no shape; they are no blobs of it.
     """
 
     net: caffe_pb2.NetParameter
@@ -30,7 +32,8 @@ class NetDocument:
     layer_lines: tuple[int | None, ...]
     format: Format
     changes: tuple[Change, ...] = ()
-    unknown: tuple[Mapping[str, list[Value]], ...] = ()
+    unknown: tuple[Mapping[str, PassedOver], ...] = ()
+    open_inputs: PassedOver = field(default_factory=lambda: PassedOver([], []))
 
 
 @dataclass(frozen=True, slots=True)

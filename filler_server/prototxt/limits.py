@@ -15,6 +15,7 @@ class ReadLimits:
         nesting: blocks of text within one another, at most 200. The schema itself nests 10 deep.
         fields: fields and unknown values of one file, but for numbers in lists and, in binary files, insides of blobs.
         layers: `layer` and `layers` of one file, those of nets inside a solver included.
+        test_nets: test nets of a solver, which can be made of one net any number of times.
     """
 
     text_bytes: int = 16 << 20
@@ -22,6 +23,7 @@ class ReadLimits:
     nesting: int = 100
     fields: int = 1 << 21
     layers: int = 1 << 16
+    test_nets: int = 1 << 10
 
     def __post_init__(self) -> None:
         if not 1 <= self.nesting <= 200:

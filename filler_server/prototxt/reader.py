@@ -40,6 +40,7 @@ def read_net(data: bytes, *, limits: ReadLimits = DEFAULT_LIMITS, strict: bool =
         format=written,
         changes=tuple(draft.changes),
         unknown=tuple(source.unknown for source in draft.layer),
+        open_inputs=draft.open_inputs,
     )
 
 
@@ -93,7 +94,8 @@ def _read(data: bytes, message: Message, limits: ReadLimits, strict: bool) -> tu
     if may_be_binary(data):
         limits.check("binary_bytes", len(data))
         try:
-            return "binary", ParsedText(parse_binary(data, message, limits=limits, strict=strict))
+            parsed = parse_binary(data, message, limits=limits, strict=strict)
+            return "binary", ParsedText(parsed.problems, unknown=parsed.unknown)
         except PrototxtError:
             if not looks_like_text(data):
                 raise
@@ -107,9 +109,8 @@ def _read_text(data: bytes, message: Message, limits: ReadLimits, strict: bool) 
 
 
 def _sources(parsed: ParsedText, field: str, count: int) -> list[LayerSource]:
-    if field not in parsed.places:
-        return [LayerSource()] * count
-    return [LayerSource(*source) for source in zip(parsed.places[field], parsed.unknown[field], strict=True)]
+    places = parsed.places.get(field, [None] * count)
+    return [LayerSource(*source) for source in zip(places, parsed.unknown.get(field, [{}] * count), strict=True)]
 
 
 def check_bytes(data: bytes) -> None:

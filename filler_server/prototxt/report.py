@@ -52,9 +52,13 @@ class ProblemList:
 
     Args:
         strict: whether the first problem is an error.
+
+    Attributes:
+        last: index of the problem that was added last, or None if it was only counted.
     """
 
     def __init__(self, *, strict: bool = False) -> None:
+        self.last: int | None = None
         self._strict = strict
         self._problems: list[Problem] = []
         self._left_out = 0
@@ -93,7 +97,9 @@ class ProblemList:
             raise PrototxtError(f"{what}. Received: {received}", line=line, column=column)
         if self.full:
             self._left_out += 1
+            self.last = None
         else:
+            self.last = len(self._problems)
             self._problems.append(Problem(f"{what}, {done}", line=line, column=column, layer=layer))
 
     def assign(self, first: int, layer: str) -> None:

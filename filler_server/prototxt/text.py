@@ -15,7 +15,7 @@ from filler_server.prototxt.limits import ReadLimits
 from filler_server.prototxt.report import Place, ProblemList
 from filler_server.prototxt.schema import Field, Schema, did_you_mean, layer_name, schema_of
 from filler_server.prototxt.tokens import Tokens, shorten
-from filler_server.prototxt.unknown import UnknownValues, Value
+from filler_server.prototxt.unknown import PassedOver, UnknownValues, Value
 from filler_server.prototxt.values import UnknownEnumValue, read_value
 
 
@@ -26,13 +26,13 @@ class ParsedText:
     Attributes:
         problems: what was passed over, in the order of the text.
         places: for each field of the outermost message, where its name stands: for blocks each time, else once.
-        unknown: for each field of the outermost message that holds layers, and for each of these, the values that
-            were passed over, by their path in the layer, such as `pooling_param.ceil_mode`.
+        unknown: for each field of the outermost message that holds layers, and for each of these, what was passed
+            over, by its path in the layer, such as `pooling_param.ceil_mode`.
     """
 
     problems: ProblemList
     places: dict[str, list[Place]] = field(default_factory=dict)
-    unknown: dict[str, list[dict[str, list[Value]]]] = field(default_factory=dict)
+    unknown: dict[str, list[dict[str, PassedOver]]] = field(default_factory=dict)
 
 
 def parse_text(source: str, message: Message, *, limits: ReadLimits, strict: bool = False) -> ParsedText:
@@ -64,7 +64,7 @@ class _Parser:
         self._layers = 0
         # Of the layer of the outermost message that the cursor is in: the path of the block, and what is passed over.
         self._path: list[str] = []
-        self._unknown: dict[str, list[Value]] | None = None
+        self._unknown: dict[str, PassedOver] | None = None
 
     def run(self, message: Message) -> ParsedText:
         tokens = self._tokens
@@ -194,9 +194,12 @@ class _Parser:
         self._keep(name, self._values.read())
 
     def _keep(self, name: str, values: list[Value]) -> None:
-        """Keep values that the message has no place for, if they are part of a layer."""
+        """Keep values that the message has no place for and that were just reported, if they are part of a layer."""
         if self._unknown is not None:
-            self._unknown.setdefault(".".join([*self._path, name]), []).extend(values)
+            kept = self._unknown.setdefault(".".join([*self._path, name]), PassedOver([], []))
+            kept.values.extend(values)
+            if self._problems.last is not None:
+                kept.problems.append(self._problems.last)
 
     def _check_required(self, message: Message, schema: Schema, offset: int) -> None:
         missing = message.FindInitializationErrors()  # type: ignore[attr-defined]

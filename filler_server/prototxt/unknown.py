@@ -1,5 +1,6 @@
 """Values of fields that the schema does not have, read by their looks alone; who knows the fork may understand them."""
 
+from dataclasses import dataclass
 from typing import TypeAlias
 
 from filler_server.prototxt.blocks import CLOSING, Blocks
@@ -9,6 +10,19 @@ from filler_server.prototxt.values import REALS
 
 Value: TypeAlias = "str | dict[str, list[Value]]"
 """A scalar as it is written, a string without its quotes; or a block: the values of each field by its name."""
+
+
+@dataclass(frozen=True, slots=True)
+class PassedOver:
+    """What was passed over in a net, so that who knows the fork may make sense of it after all.
+
+    Attributes:
+        values: the values of one field, from all the places where it stands.
+        problems: what is reported of them, as indices of the problems of the file.
+    """
+
+    values: list[Value]
+    problems: list[int]
 
 
 class UnknownValues:

@@ -12,12 +12,14 @@ class Limits:
     Attributes:
         request_bytes: data of one Fill or FillNet, in bytes.
         request_blobs: blobs of one Fill or FillNet.
+        request_nets: nets that draw before the one of a request.
         net_bytes: length of a net's prototxt or binary, in bytes.
         streams: Fill and FillNet calls that run at once, all clients together.
     """
 
     request_bytes: int = 1 << 40
     request_blobs: int = 1 << 16
+    request_nets: int = 64
     net_bytes: int = 64 << 20
     streams: int = 64
 

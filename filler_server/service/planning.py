@@ -1,4 +1,4 @@
-"""A request for a plan to a plan; needs no Numba, so that a light client plans too."""
+"""Requests about nets to what the library knows of them; needs no Numba, so that a light client answers them too."""
 
 from collections.abc import Iterable
 
@@ -7,6 +7,7 @@ from caffe_filler.v1 import filler_pb2
 from filler_server.net.plan import NetPlan, Shape
 from filler_server.net.planner import plan_net
 from filler_server.prototxt.reader import read_net
+from filler_server.prototxt.rewrite import Upgraded, upgrade_text
 from filler_server.service.limits import Limits
 
 
@@ -31,6 +32,16 @@ def plan(request: filler_pb2.PlanNetRequest, limits: Limits) -> NetPlan:
         first = planned.warnings[0]
         raise NetError(first.message, layer=first.layer, line=first.line)
     return planned
+
+
+def upgrade(request: filler_pb2.UpgradeNetRequest, limits: Limits) -> Upgraded:
+    """Return the file of an UpgradeNet in the current format.
+
+    Raises:
+        FillerError: the file cannot be read, or is over a limit.
+    """
+    limits.check("net_bytes", len(request.file))
+    return upgrade_text(request.file, strict=request.strict)
 
 
 def _shapes(named: Iterable[filler_pb2.NamedShape]) -> dict[str, Shape]:

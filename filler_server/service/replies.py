@@ -1,5 +1,7 @@
 """What the library knows to messages of the wire."""
 
+from collections.abc import Sequence
+
 from google.protobuf import text_format
 
 from caffe_filler import dtypes
@@ -10,6 +12,8 @@ from filler_server.engine.region import Region
 from filler_server.engine.source import BlobSource
 from filler_server.fillers import fans, get_filler, registered
 from filler_server.net.plan import Blob, NetPlan, Shape
+from filler_server.prototxt.report import Note
+from filler_server.prototxt.rewrite import Upgraded
 
 
 def list_fillers() -> filler_pb2.ListFillersResponse:
@@ -22,23 +26,38 @@ def list_fillers() -> filler_pb2.ListFillersResponse:
     return response
 
 
-def plan_reply(plan: NetPlan) -> filler_pb2.PlanNetResponse:
-    """Return a plan as its message, with what theory expects of each blob."""
-    response = filler_pb2.PlanNetResponse(name=plan.name, state=plan.state, parameters=plan.parameters)
+def plan_reply(plan: NetPlan, draws: Sequence[int] | None = None) -> filler_pb2.PlanNetResponse:
+    """Return a plan as its message, with what theory expects of each blob.
+
+    `draws` is what each layer draws from a sequential stream, where that is asked for.
+    """
+    response = filler_pb2.PlanNetResponse(
+        name=plan.name, state=plan.state, parameters=plan.parameters, sequential=draws is not None
+    )
     for layer in plan.layers:
         entry = response.layers.add(name=layer.name, type=layer.type, bottoms=layer.bottoms, line=layer.line or 0)
         for top in layer.tops:
             entry.tops.add(name=top.name, shape=_partial_shape(top.shape))
         entry.blobs.extend(_blob_plan(blob) for blob in layer.blobs)
-    for problem in plan.warnings:
-        response.warnings.add(
-            message=problem.message, line=problem.line or 0, column=problem.column or 0, layer=problem.layer or ""
-        )
+    for entry, count in zip(response.layers, draws or (), strict=False):
+        entry.draws = count
+    response.warnings.extend(_problem(problem) for problem in plan.warnings)
     for layer in plan.layers:
         for blob in layer.blobs:
             if (error := _cannot_fill(blob)) is not None:
                 response.warnings.add(message=f"blob '{blob.name}': {error}", line=layer.line or 0, layer=layer.name)
     return response
+
+
+def upgrade_reply(upgraded: Upgraded) -> filler_pb2.UpgradeNetResponse:
+    """Return an upgraded file as its message."""
+    return filler_pb2.UpgradeNetResponse(
+        file=upgraded.data,
+        kind=upgraded.kind,
+        changes=[_problem(change) for change in upgraded.changes],
+        warnings=[_problem(problem) for problem in upgraded.problems],
+        needs_upgrade=upgraded.needs_upgrade,
+    )
 
 
 def blob_header(source: BlobSource) -> filler_pb2.BlobHeader:
@@ -50,6 +69,12 @@ def blob_header(source: BlobSource) -> filler_pb2.BlobHeader:
     if not source.region.is_whole:
         header.region.CopyFrom(_region(source.region))
     return header
+
+
+def _problem(note: Note) -> filler_pb2.Problem:
+    return filler_pb2.Problem(
+        message=note.message, line=note.line or 0, column=note.column or 0, layer=note.layer or ""
+    )
 
 
 def _blob_plan(blob: Blob) -> filler_pb2.BlobPlan:

@@ -3,17 +3,31 @@
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from math import prod
+from typing import Any
+
+import numpy as np
 
 from caffe_filler import dtypes
 from caffe_filler.errors import FieldViolation, FillerError, FillerParameterError, InvalidArgument, UnknownFiller
 from caffe_filler.v1 import filler_pb2
+from filler_server.engine.caffe_net import CaffeNet
 from filler_server.engine.net import net_sources
 from filler_server.engine.region import Region
 from filler_server.engine.source import BlobSource, FilledBlob
 from filler_server.fillers import get_filler
+from filler_server.net.draws import DataDraws
+from filler_server.net.plan import NetPlan
+from filler_server.rng.caffe.boost import Profile
+from filler_server.rng.caffe.mt19937 import EngineState
+from filler_server.rng.caffe.stream import CaffeStream
 from filler_server.rng.philox import PhiloxStream
+from filler_server.rng.stream import RandomStream
+from filler_server.service import replies
 from filler_server.service.limits import Limits
 from filler_server.service.planning import plan
+
+_PROFILES = {"CAFFE": Profile.CAFFE, "CAFFE_1_56": Profile.CAFFE_1_56, "CAFFE_1_55": Profile.CAFFE_1_55}
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +59,7 @@ def fill_job(request: filler_pb2.FillRequest, limits: Limits) -> Job:
         with _field(f"blobs[{index}]"):
             shape = tuple(spec.shape.dim)
             region = _region(spec.region)(shape)
-            random = PhiloxStream(request.seed, spec.name)
+            random = _blob_stream(request, spec)
             sources.append(FilledBlob(spec.name, get_filler(spec.filler), random, region, dtype, shape=shape))
     return _job(sources, request.start, limits)
 
@@ -62,9 +76,74 @@ def fill_net_job(request: filler_pb2.FillNetRequest, limits: Limits) -> Job:
     selection = [
         (blob.name, _region_of_field(f"blobs[{index}]", blob.region)) for index, blob in enumerate(request.blobs)
     ]
-    sources = net_sources(plan(request.net, limits), seed=request.seed, dtype=dtype, selection=selection or None)
+    planned = plan(request.net, limits)
+    if request.stream == filler_pb2.PHILOX:
+        sources = net_sources(planned, seed=request.seed, dtype=dtype, selection=selection or None)
+    else:
+        sources = caffe_net(planned, request, dtype, limits).sources(selection or None)
     limits.check("request_blobs", len(sources))
     return _job(sources, request.start, limits)
+
+
+def plan_reply(request: filler_pb2.PlanNetRequest, limits: Limits) -> filler_pb2.PlanNetResponse:
+    """Return the answer of a PlanNet, with what each layer draws where that is asked for.
+
+    Raises:
+        FillerError: the net cannot be read or set up, or is over a limit.
+    """
+    planned = plan(request, limits)
+    draws = _layer_draws(planned, request.draws, limits) if request.HasField("draws") else None
+    return replies.plan_reply(planned, draws)
+
+
+def _layer_draws(planned: NetPlan, draws: filler_pb2.Draws, limits: Limits) -> list[int]:
+    """Return for each layer of a plan what it draws, by drawing it.
+
+    Raises:
+        FillerError: the request is wrong or over a limit, or of some layer it is not known how much it draws.
+    """
+    dtype = dtypes.from_wire(draws.dtype)
+    limits.check("request_bytes", planned.parameters * dtype.itemsize)
+    return [count for _, count in caffe_net(planned, draws, dtype, limits).layer_draws()]
+
+
+def caffe_net(
+    planned: NetPlan, draws: filler_pb2.FillNetRequest | filler_pb2.Draws, dtype: np.dtype[Any], limits: Limits
+) -> CaffeNet:
+    """Return a net over the Caffe stream that a request describes, behind the nets that draw before it.
+
+    Raises:
+        FillerError: the request is wrong or over a limit.
+    """
+    limits.check("request_nets", len(draws.before))
+    profile, data_draws = _profile(draws.stream), _data_draws(draws.data_draws)
+    start: EngineState | Callable[[], EngineState] = EngineState.seeded(draws.seed)
+    for request in draws.before:
+        start = CaffeNet(plan(request, limits), start, dtype=dtype, profile=profile, data_draws=data_draws).end_state
+    return CaffeNet(planned, start, dtype=dtype, profile=profile, data_draws=data_draws)
+
+
+def _blob_stream(request: filler_pb2.FillRequest, spec: filler_pb2.BlobSpec) -> RandomStream:
+    if request.stream == filler_pb2.PHILOX:
+        return PhiloxStream(request.seed, spec.name)
+    dtype = np.dtype(np.float64 if request.dtype == filler_pb2.FLOAT64 else np.float32)
+    count = prod(spec.shape.dim)
+    return CaffeStream(EngineState.seeded(request.seed), count, dtype, _profile(request.stream))
+
+
+def _profile(stream: int) -> Profile:
+    _check_stream(stream)
+    if stream == filler_pb2.PHILOX:
+        message = "draws are counted of a Caffe stream. Received: stream=PHILOX"
+        raise InvalidArgument(message, violations=[FieldViolation("stream", message)])
+    return _PROFILES[filler_pb2.RandomStream.Name(stream)]
+
+
+def _data_draws(value: int) -> DataDraws:
+    if value not in filler_pb2.DataDraws.values():
+        message = f"there are {', '.join(filler_pb2.DataDraws.keys())}. Received: data_draws={value}"
+        raise InvalidArgument(message, violations=[FieldViolation("data_draws", message)])
+    return DataDraws.EMULATE if value == filler_pb2.EMULATE else DataDraws.NONE
 
 
 def _job(sources: Sequence[BlobSource], start: filler_pb2.Position, limits: Limits) -> Job:

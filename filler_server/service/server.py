@@ -5,6 +5,7 @@ import logging
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -123,8 +124,16 @@ def serve(settings: Settings, *, announce: Callable[[str], None] = print) -> int
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, on_signal)
-    announce(f"compiling kernels, {compiled.threads()} threads ({compiled.threading_layer()})")
-    server.start()
+    announce(f"compiling kernels for {compiled.threads()} threads ({compiled.threading_layer()})")
+    began = time.monotonic()
+
+    def on_compiled(name: str) -> None:
+        nonlocal began
+        seconds, began = time.monotonic() - began, time.monotonic()
+        if seconds > 1:
+            announce(f"compiled {name} ({seconds:.1f} s)")
+
+    server.start(on_compiled)
     for address in server.addresses:
         announce(f"serving on {address}")
     stopping.wait()

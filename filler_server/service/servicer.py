@@ -41,7 +41,13 @@ class FillerServicer:
 
     def plan_net(self, request: filler_pb2.PlanNetRequest, context: grpc.ServicerContext) -> filler_pb2.PlanNetResponse:
         """Answer PlanNet."""
-        return self._answer(context, lambda: replies.plan_reply(planning.plan(request, self._limits)))
+        return self._answer(context, lambda: requests.plan_reply(request, self._limits))
+
+    def upgrade_net(
+        self, request: filler_pb2.UpgradeNetRequest, context: grpc.ServicerContext
+    ) -> filler_pb2.UpgradeNetResponse:
+        """Answer UpgradeNet."""
+        return self._answer(context, lambda: replies.upgrade_reply(planning.upgrade(request, self._limits)))
 
     def fill(self, request: filler_pb2.FillRequest, context: grpc.ServicerContext) -> Iterator[bytes]:
         """Answer Fill with encoded `FillResponse` messages."""
@@ -69,6 +75,11 @@ class FillerServicer:
                     self.plan_net,
                     filler_pb2.PlanNetRequest.FromString,
                     filler_pb2.PlanNetResponse.SerializeToString,
+                ),
+                "UpgradeNet": grpc.unary_unary_rpc_method_handler(
+                    self.upgrade_net,
+                    filler_pb2.UpgradeNetRequest.FromString,
+                    filler_pb2.UpgradeNetResponse.SerializeToString,
                 ),
                 "Fill": grpc.unary_stream_rpc_method_handler(self.fill, filler_pb2.FillRequest.FromString),
                 "FillNet": grpc.unary_stream_rpc_method_handler(self.fill_net, filler_pb2.FillNetRequest.FromString),

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from caffe_filler.errors import FillerError
-from filler_client import AsyncFillerClient, FillerClient, Flat
+from filler_client import AsyncFillerClient, FillerClient, Flat, Stream
 from tests.processes import ServerProcess
 
 T = TypeVar("T")
@@ -92,6 +92,38 @@ def test_eight_shards_in_any_order_are_the_whole(
             parts[rank] = clients.remote.fill(text, shape, seed=seed, name="w", dtype=dtype, region=regions[rank])
         joined = np.concatenate([parts[rank] for rank in range(8)], axis=axis).reshape(shape)
         assert equal(joined, whole), kind
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("filler", ["sparse gaussian", "positive_unitball", "uniform", "msra"])
+@pytest.mark.parametrize("stream", ["caffe", "caffe-1.56", "caffe-1.55"])
+def test_caffe_streams(clients: Clients, stream: Stream, filler: str, dtype: str) -> None:
+    shape, text = (24, 7, 11), FILLERS[filler]
+    whole = clients.embedded.fill(text, shape, seed=1701, dtype=dtype, stream=stream)
+    assert equal(clients.remote.fill(text, shape, seed=1701, dtype=dtype, stream=stream), whole)
+    assert not equal(whole, clients.embedded.fill(text, shape, seed=1701, dtype=dtype))
+    for kind, axis in (("row", 0), ("column", 1), ("flat", 0)):
+        parts = [
+            clients.remote.fill(text, shape, seed=1701, dtype=dtype, stream=stream, region=region)
+            for region in shards(shape, kind, 3)
+        ]
+        assert equal(np.concatenate(parts, axis=axis).reshape(shape), whole), kind
+
+
+def test_a_net_over_the_caffe_stream(clients: Clients, nets: Path) -> None:
+    net, inputs = nets / "siamese_mnist.prototxt", {"pair_data": (64, 2, 28, 28)}
+    whole = clients.embedded.init_net(net, inputs=inputs, seed=1701, stream="caffe")
+    remote = clients.remote.init_net(net, inputs=inputs, seed=1701, stream="caffe")
+    assert all(equal(remote[name], array) for name, array in whole.items())
+    assert equal(whole["conv1_p/0"], whole["conv1/0"])
+    # A selection, out of order, is the same values.
+    some = clients.remote.init_net(
+        net, inputs=inputs, seed=1701, stream="caffe", blobs={"ip2/0": None, "conv1/0": Flat(7, 400)}
+    )
+    assert equal(some["ip2/0"], whole["ip2/0"])
+    assert equal(some["conv1/0"], whole["conv1/0"].reshape(-1)[7:400])
+    undrawn = clients.remote.init_net(net, inputs=inputs, seed=1701, stream="caffe", data_draws="none")
+    assert not equal(undrawn["conv1/0"], whole["conv1/0"])
 
 
 def test_a_large_blob_in_shards(clients: Clients) -> None:

@@ -13,7 +13,7 @@ from caffe_filler.caffe import caffe_pb2
 from caffe_filler.errors import FillerError, NetError
 from filler_server.net.plan import NetPlan
 from filler_server.net.planner import plan_net
-from filler_server.net.state import included, net_state
+from filler_server.net.state import StateRules, net_state
 from filler_server.prototxt import read_net
 
 Golden = dict[str, Any]
@@ -139,8 +139,8 @@ def test_nets_of_caffe_s_own_tests(shared: Path) -> None:
     for case in cases:
         given = options(case["args"])
         document = read_net((folder / case["prototxt"]).read_bytes())
-        state = net_state(document.net.state, **given)
-        kept = [layer for layer in document.net.layer if included(layer, state)]
+        rules = StateRules(net_state(document.net.state, **given))
+        kept = [layer for layer in document.net.layer if rules.includes(layer)]
         filtered = text_format.Parse((folder / case["filtered"]).read_bytes(), caffe_pb2.NetParameter())
         assert kept == list(filtered.layer), case
         if "net_error" in case:

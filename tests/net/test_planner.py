@@ -52,10 +52,10 @@ def test_inputs_settle_it(plan: Plan) -> None:
     assert net.warnings == ()
 
 
-def test_inputs_overrule_an_input_layer_and_may_leave_dimensions_open(plan: Plan) -> None:
+def test_inputs_overrule_an_input_layer_but_for_what_they_leave_open(plan: Plan) -> None:
     text = 'layer { name: "in" type: "Input" top: "data" input_param { shape { dim: 1 dim: 3 dim: 9 dim: 9 } } }'
     net = plan(text + CONV + IP % "conv", inputs={"data": (None, 2, 5, 5)})
-    assert shapes(net)["conv"] == (None, 4, 3, 3)
+    assert shapes(net)["conv"] == (1, 4, 3, 3)
     assert shapes(net)["ip/0"] == (5, 36)
     assert net.warnings == ()
 
@@ -103,14 +103,14 @@ def test_an_unknown_type_is_reported_and_the_rest_is_planned(plan: Plan) -> None
     net = plan(text, inputs={"data": (8, 3, 7, 7)})
     assert messages(net) == [
         "unknown layer type 'Covolution' (did you mean 'Convolution'?): taken to have no learnable blobs; the shape of "
-        "its tops is unknown, give --top x=D,D,.. --top y=D,D,..",
+        "its tops is unknown, give --top x=D,D,..",
         "the shape of blob 'ip/0', [5, ?], cannot be known: give --top x=D,D,..",
     ]
     assert (net.warnings[0].layer, net.warnings[0].line) == ("x", 3)
     assert net.layers[2].blobs == ()
     net = plan(text, inputs={"data": (8, 3, 7, 7)}, tops={"x": (8, 6)})
     assert shapes(net)["ip/0"] == (5, 6)
-    net = plan(text, inputs={"data": (8, 3, 7, 7)}, tops={"x": (8, 6), "y": (1,)})
+    assert shapes(net)["y"] is None
     assert messages(net) == [
         "unknown layer type 'Covolution' (did you mean 'Convolution'?): taken to have no learnable blobs"
     ]

@@ -6,7 +6,7 @@ from google.protobuf import text_format
 from caffe_filler.caffe import caffe_pb2
 from caffe_filler.errors import InvalidArgument, NetError
 from filler_server.net.plan import NetPlan
-from filler_server.net.state import meets_rule, net_state
+from filler_server.net.state import StateRules, net_state
 
 
 @pytest.mark.parametrize(
@@ -31,7 +31,7 @@ from filler_server.net.state import meets_rule, net_state
 )
 def test_rule(rule: str, met: bool) -> None:
     state = caffe_pb2.NetState(phase=caffe_pb2.TRAIN, level=3, stage=["a", "b"])
-    assert meets_rule(state, text_format.Parse(rule, caffe_pb2.NetStateRule())) is met
+    assert StateRules(state).meets(text_format.Parse(rule, caffe_pb2.NetStateRule())) is met
 
 
 def test_phase_and_level_are_overwritten_and_stages_added() -> None:

@@ -21,7 +21,7 @@ def field(number: int, value: int | bytes) -> bytes:
 
 def problems_of(data: bytes) -> tuple[caffe_pb2.NetParameter, list[str]]:
     net = caffe_pb2.NetParameter()
-    return net, [str(problem) for problem in parse_binary(data, net, limits=ReadLimits()).all()]
+    return net, [str(problem) for problem in parse_binary(data, net, limits=ReadLimits()).problems.all()]
 
 
 def test_a_message_of_the_schema_is_read_without_a_word() -> None:
@@ -79,6 +79,61 @@ def test_strings_that_are_not_utf8_are_mended() -> None:
         "layer '\ufffdt\ufffd': LayerParameter.name is not UTF-8, replaced by U+FFFD",
         "layer '\ufffdt\ufffd': LayerParameter.bottom is not UTF-8, replaced by U+FFFD",
     ]
+
+
+def real(number: int, value: float) -> bytes:
+    return field(number, 0)[:-2] + bytes([number << 3 | 5]) + struct.pack("<f", value)
+
+
+def test_fields_of_forks_are_kept_where_the_number_tells_them() -> None:
+    boxes = real(1, 30) + field(1, 60) + real(3, 0.5) + field(4, 0) + field(14, 1)
+    transform = field(208, field(3, 300) + field(2, 1)) + field(211, 7)
+    net = caffe_pb2.NetParameter()
+    parsed = parse_binary(
+        field(100, field(2, b"Permute") + field(202, field(1, 0) + field(1, 2)))
+        + field(100, field(2, b"PriorBox") + field(203, boxes))
+        + field(100, field(2, b"Normalize") + field(206, field(2, field(1, b"msra") + real(2, 20)) + field(3, 0)))
+        + field(100, field(2, b"AnnotatedData") + field(100, transform) + field(200, b""))
+        + field(100, field(2, b"BatchNorm") + field(139, field(7, 1) + field(5, field(8, 1))))
+        + field(100, field(2, b"Pooling") + field(9, field(1, 7))),
+        net,
+        limits=ReadLimits(),
+    )
+    assert [{path: kept.values for path, kept in layer.items()} for layer in parsed.unknown["layer"]] == [
+        {"permute_param": [{"order": ["0", "2"]}]},
+        {"prior_box_param": [{"min_size": ["30.0", "60"], "aspect_ratio": ["0.5"], "flip": ["false"]}]},
+        {"norm_param": [{"scale_filler": [{"type": ["msra"], "value": ["20.0"]}], "channel_shared": ["false"]}]},
+        {
+            "transform_param.resize_param": [{"height": ["300"], "resize_mode": ["1"]}],
+            "transform_param.crop_h": ["7"],
+            "annotated_data_param": [{}],
+        },
+        {"batch_norm_param.scale_bias": ["true"], "batch_norm_param.scale_filler": [{"variance_norm": ["FAN_OUT"]}]},
+        {"exclude.phase": ["7"]},
+    ]
+    problems = [str(problem) for problem in parsed.problems.all()]
+    assert problems[0] == "LayerParameter has no field number 202, in forks permute_param, passed over"
+    assert parsed.unknown["layer"][4]["batch_norm_param.scale_bias"].problems == [6]
+    assert problems[6] == "BatchNormParameter has no field number 7, in forks scale_bias, passed over"
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        # The number of a fork's field, in a layer of another type; of another kind; a broken block; a broken filler.
+        field(2, b"Permute") + field(203, field(1, 0)),
+        field(2, b"Permute") + field(202, 7),
+        field(2, b"Permute") + field(202, field(1, b"x")),
+        field(2, b"Permute") + field(202, b"\x08"),
+        field(2, b"Normalize") + field(206, field(2, b"\xff")),
+        field(2, b"Normalize") + field(206, field(2, 7)),
+        field(2, b"PriorBox") + field(203, field(1, b"")),
+    ],
+)
+def test_fields_of_forks_are_only_reported_where_the_number_may_mean_another(data: bytes) -> None:
+    parsed = parse_binary(field(100, data), caffe_pb2.NetParameter(), limits=ReadLimits())
+    assert parsed.unknown == {"layer": [{}]}
+    assert len(parsed.problems) == 1
 
 
 @pytest.mark.parametrize(

@@ -15,8 +15,9 @@ from caffe_filler.errors import LimitExceeded, PrototxtError
 from filler_server.prototxt.limits import ReadLimits
 from filler_server.prototxt.reader import read_text
 from filler_server.prototxt.report import MAX_PROBLEMS
-from filler_server.prototxt.text import parse_text
+from filler_server.prototxt.text import ParsedText, parse_text
 from filler_server.prototxt.tokens import Tokens
+from filler_server.prototxt.unknown import Value
 
 NET = caffe_pb2.NetParameter
 
@@ -314,7 +315,7 @@ def test_what_is_passed_over_in_layers_is_kept() -> None:
         state { phase: NIGHT }
     """
     parsed = parse_text(text, NET(), limits=ReadLimits())
-    assert parsed.unknown == {
+    assert passed_over(parsed) == {
         "layer": [
             {
                 "permute_param": [{"order": ["0", "2", "-1"], "axis": ["-inf"]}],
@@ -330,6 +331,16 @@ def test_what_is_passed_over_in_layers_is_kept() -> None:
         ],
         "layers": [{"type": ["ROI_POOLING"], "layer.pool": ["-1"]}],
     }
+    problems = parsed.problems.all()
+    assert "no field permute_param," in problems[parsed.unknown["layer"][0]["permute_param"].problems[0]].message
+    assert [problems[index].line for index in parsed.unknown["layer"][2]["param.a"].problems] == [5, 5]
+
+
+def passed_over(parsed: ParsedText) -> dict[str, list[dict[str, list[Value]]]]:
+    return {
+        name: [{path: kept.values for path, kept in layer.items()} for layer in layers]
+        for name, layers in parsed.unknown.items()
+    }
 
 
 def test_lists_where_one_value_belongs_are_passed_over() -> None:
@@ -337,7 +348,7 @@ def test_lists_where_one_value_belongs_are_passed_over() -> None:
     message, problem = problem_of(text)
     assert problem == "1:45: PoolingParameter.kernel_size holds one value, not a list, passed over"
     assert message.layer[0].pooling_param == caffe_pb2.PoolingParameter(pad=1, stride=4)
-    assert parse_text(text, NET(), limits=ReadLimits()).unknown == {
+    assert passed_over(parse_text(text, NET(), limits=ReadLimits())) == {
         "layer": [{"pooling_param.kernel_size": ["2", "3"]}]
     }
 

@@ -2,17 +2,21 @@
 
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from filler_client.cli.options import Region, Shape, dtype_option, seed_option, server_option
+from filler_client.cli.options import Region, Shape, dtype_option, seed_option, server_option, stream_option
+
+if TYPE_CHECKING:
+    from filler_client import Stream
 
 
 @click.command()
 @click.argument("filler")
 @click.option("--shape", required=True, type=Shape(), help="Shape of the whole blob.")
 @seed_option
+@stream_option
 @click.option(
     "--name",
     default="",
@@ -28,7 +32,8 @@ from filler_client.cli.options import Region, Shape, dtype_option, seed_option, 
 def fill(
     filler: str,
     shape: tuple[int, ...],
-    seed: int,
+    seed: int | None,
+    stream: "Stream",
     name: str,
     region: Any,
     dtype: str,
@@ -53,12 +58,14 @@ def fill(
 
     if output == "-" and sys.stdout.isatty():
         raise click.UsageError("-o - writes binary data, and standard output is a terminal")
-    request = _requests.fill_request(filler, shape, seed=seed, name=name, dtype=dtype, region=region)
+    request = _requests.fill_request(
+        filler, shape, seed=seed or 0, name=name, dtype=dtype, region=region, stream=stream
+    )
     with connect(server) as client:
         pieces = client.pieces(request)
         first = next(pieces)
         tensor = Tensor(name or "blob", region_shape(first.header), dtypes.parse(dtype))
-        metadata = {"producer": "caffe-filler", "stream": "philox v1", "seed": str(seed)}
+        metadata = {"producer": "caffe-filler", "stream": stream, "seed": str(seed or 0)}
         writer = open_writer(sys.stdout.buffer if output == "-" else Path(output), [tensor], metadata=metadata)
         with writer, progress(tensor.nbytes) as advance:
             writer.write(first.data)

@@ -11,6 +11,7 @@ from filler_client.cli.fillers import fillers
 from filler_client.cli.init import init
 from filler_client.cli.plan import plan
 from filler_client.cli.serve import serve as serve_command
+from filler_client.cli.upgrade import upgrade
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
@@ -30,7 +31,7 @@ def filler() -> None:
     """
 
 
-for command in (plan, init, fill, fillers, serve_command, completion):
+for command in (plan, init, fill, fillers, upgrade, serve_command, completion):
     filler.add_command(command)
 
 

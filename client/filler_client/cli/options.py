@@ -81,7 +81,12 @@ def net_options(command: _Command) -> _Command:
     """Give a command the options that select and complete a net."""
     for option in reversed(
         (
-            click.argument("net", type=click.Path(exists=True, dir_okay=False, path_type=Path)),
+            click.argument("net", required=False, type=click.Path(exists=True, dir_okay=False, path_type=Path)),
+            click.option(
+                "--solver",
+                type=click.Path(exists=True, dir_okay=False, path_type=Path),
+                help="Take the nets, their states and the seed of a solver, in place of NET.",
+            ),
             click.option(
                 "--phase",
                 type=click.Choice(["TRAIN", "TEST"], case_sensitive=False),
@@ -97,7 +102,7 @@ def net_options(command: _Command) -> _Command:
                 multiple=True,
                 type=NamedShape(),
                 callback=_as_mapping,
-                help="Shape of a data top that the net itself does not know; repeatable.",
+                help="Shape of a data top that the net itself does not know, ? for what it knows; repeatable.",
             ),
             click.option(
                 "--top",
@@ -124,8 +129,25 @@ def server_option(command: _Command) -> _Command:
     )(command)
 
 
+stream_option = click.option(
+    "--stream",
+    type=click.Choice(["philox", "caffe", "caffe-1.56", "caffe-1.55"]),
+    default="philox",
+    show_default=True,
+    help="Random numbers: philox, or the very ones of Caffe over Boost 1.64 and later, 1.56 to 1.63, up to 1.55.",
+)
+data_draws_option = click.option(
+    "--data-draws",
+    type=click.Choice(["emulate", "none"]),
+    default="emulate",
+    show_default=True,
+    help="What data layers draw from a Caffe stream: as in `caffe train`, or nothing.",
+)
 seed_option = click.option(
-    "--seed", type=click.IntRange(0, 2**64 - 1), default=0, show_default=True, metavar="N", help="0 to 2**64 - 1."
+    "--seed",
+    type=click.IntRange(0, 2**64 - 1),
+    metavar="N",
+    help="0 to 2**64 - 1.  [default: the random_seed of the solver, or 0]",
 )
 dtype_option = click.option(
     "--dtype", type=click.Choice(DTYPES), default="f32", show_default=True, help="Data type of the values."

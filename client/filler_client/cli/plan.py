@@ -5,11 +5,11 @@ from typing import TYPE_CHECKING, Any, Unpack
 
 import click
 
-from filler_client.cli.options import in_file, net_options, server_option
+from filler_client.cli.options import data_draws_option, in_file, net_options, seed_option, server_option
 
 if TYPE_CHECKING:
     from caffe_filler.v1 import filler_pb2
-    from filler_client import NetOptions
+    from filler_client import DataDraws, NetOptions, Stream
 
 _NUMBERS = ("fan_in", "fan_out", "std", "count")
 """What a blob's line ends in."""
@@ -18,28 +18,67 @@ _NUMBERS = ("fan_in", "fan_out", "std", "count")
 @click.command()
 @net_options
 @click.option("--json", "as_json", is_flag=True, help="Print JSON; unknown dimensions are null.")
+@click.option("--draws", is_flag=True, help="Also count what each layer draws from a Caffe stream, by drawing it.")
+@seed_option
+@click.option(
+    "--stream",
+    type=click.Choice(["caffe", "caffe-1.56", "caffe-1.55"]),
+    default="caffe",
+    show_default=True,
+    help="With --draws: Caffe over Boost 1.64 and later, 1.56 to 1.63, up to 1.55.",
+)
+@data_draws_option
 @server_option
-def plan(net: Path, as_json: bool, server: str | None, **options: Unpack["NetOptions"]) -> None:
+def plan(
+    net: Path | None,
+    solver: Path | None,
+    as_json: bool,
+    draws: bool,
+    seed: int | None,
+    stream: "Stream",
+    data_draws: "DataDraws",
+    server: str | None,
+    **options: Unpack["NetOptions"],
+) -> None:
     """Show what a net consists of: its layers, their shapes, and what fills each learnable blob.
 
-    NET is prototxt, or binary as in a .caffemodel. Nothing is generated.
+    NET is prototxt, or binary as in a .caffemodel. Nothing is generated, unless --draws asks for it. With --solver it
+    is all nets of the solver, its train net first; --json then prints a list.
 
     \b
     Examples:
       filler plan deploy.prototxt
       filler plan train_val.prototxt --phase TEST --input data=50,3,227,227
       filler plan train_val.prototxt --json | jq .parameters
+      filler plan --solver solver.prototxt --draws
     """
+    from filler_client import _requests
     from filler_client.cli.connect import connect
+    from filler_client.cli.sources import net_sources, settle_seed
 
-    with connect(server) as client, in_file(net):
-        answer = client.plan_net(net, **options)
+    sources = net_sources(net, solver, options)
+    requests = [_requests.plan_request(source.data, **source.options) for source in sources.nets]
+    if draws:
+        seed = settle_seed(sources, seed, solver)
+        requests = [
+            _requests.with_draws(request, seed=seed, stream=stream, data_draws=data_draws, before=requests[:number])
+            for number, request in enumerate(requests)
+        ]
+    answers = []
+    with connect(server) as client:
+        for source, request in zip(sources.nets, requests, strict=True):
+            with in_file(source.label):
+                answers.append(client.plan(request))
     if as_json:
         import json
 
-        click.echo(json.dumps(as_dict(answer), indent=1, ensure_ascii=False))
+        plans = [as_dict(answer) for answer in answers]
+        click.echo(json.dumps(plans if solver else plans[0], indent=1, ensure_ascii=False))
         return
-    _print(answer, net)
+    for number, (source, answer) in enumerate(zip(sources.nets, answers, strict=True)):
+        if number:
+            click.echo()
+        _print(answer, source.label)
 
 
 def as_dict(plan: "filler_pb2.PlanNetResponse") -> dict[str, Any]:
@@ -57,6 +96,7 @@ def as_dict(plan: "filler_pb2.PlanNetResponse") -> dict[str, Any]:
                 "bottoms": list(layer.bottoms),
                 "tops": [{"name": top.name, "shape": dimensions(top.shape)} for top in layer.tops],
                 "blobs": [_blob(blob) for blob in layer.blobs],
+                **({"draws": layer.draws} if layer.HasField("draws") else {}),
             }
             for layer in plan.layers
         ],
@@ -70,6 +110,7 @@ def as_dict(plan: "filler_pb2.PlanNetResponse") -> dict[str, Any]:
             for warning in plan.warnings
         ],
         "parameters": plan.parameters,
+        **({"sequential": True} if plan.sequential else {}),
     }
 
 
@@ -98,7 +139,8 @@ def _print(plan: "filler_pb2.PlanNetResponse", source: Path) -> None:
     rows = []
     for layer in plan.layers:
         tops = ", ".join(f"{top.name} {shape(dimensions(top.shape))}" for top in layer.tops)
-        first = [layer.name, layer.type, tops]
+        drawn = [number(layer.draws) if layer.HasField("draws") else ""] if plan.sequential else []
+        first = [layer.name, layer.type, tops, *drawn]
         for blob in layer.blobs:
             filled = short_filler(blob)
             rows.append(
@@ -110,12 +152,12 @@ def _print(plan: "filler_pb2.PlanNetResponse", source: Path) -> None:
                     *(number(getattr(blob, field)) if blob.HasField(field) else "" for field in _NUMBERS),
                 ]
             )
-            first = ["", "", ""]
+            first = [""] * len(first)
         if not layer.blobs:
             rows.append([*first, "", "", "", *[""] * len(_NUMBERS)])
-    titles = ("layer", "type", "tops", "blob", "shape", "filler")
-    print_table(
-        [*((title, "left") for title in titles), *((name.replace("_", " "), "right") for name in _NUMBERS)], rows
-    )
-    click.echo(f"\n{number(plan.parameters)} parameters, {size(4 * plan.parameters)} as float32")
+    titles = ["layer", "type", "tops", *(["draws"] if plan.sequential else []), "blob", "shape", "filler", *_NUMBERS]
+    justify = dict.fromkeys(("draws", *_NUMBERS), "right")
+    print_table([(title.replace("_", " "), justify.get(title, "left")) for title in titles], rows)
+    drawn_in_all = f", {number(sum(layer.draws for layer in plan.layers))} draws" if plan.sequential else ""
+    click.echo(f"\n{number(plan.parameters)} parameters, {size(4 * plan.parameters)} as float32{drawn_in_all}")
     print_warnings(plan.warnings, source)

@@ -1,9 +1,9 @@
 """What a person sees: tables with aligned numbers, warnings, progress of bytes."""
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Protocol
+from typing import Any, Protocol
 
 from rich.console import Console
 from rich.progress import (
@@ -17,8 +17,6 @@ from rich.progress import (
 )
 from rich.table import Table
 from rich.text import Text
-
-from caffe_filler.v1 import filler_pb2
 
 _UNBOUNDED = 10_000
 """Width of a table that nobody looks at in a terminal: nothing of it is cut off."""
@@ -45,17 +43,23 @@ def print_table(columns: Sequence[tuple[str, str]], rows: Sequence[Sequence[str]
     sys.stdout.writelines(line.rstrip() + "\n" for line in captured.get().splitlines())
 
 
-def print_warnings(warnings: Sequence[filler_pb2.Problem], source: object) -> None:
-    """Print the warnings of a plan to standard error."""
+def print_warnings(warnings: Iterable[Any], source: object) -> None:
+    """Print the warnings about a file to standard error."""
+    _print_notes(warnings, source, ("warning: ", "yellow"))
+
+
+def print_changes(changes: Iterable[Any], source: object) -> None:
+    """Print what was changed of a file to standard error."""
+    _print_notes(changes, source, ("changed: ", "cyan"))
+
+
+def _print_notes(notes: Iterable[Any], source: object, kind: tuple[str, str]) -> None:
+    """Print notes with `message`, `line`, `column` and `layer`: messages of the wire, or the library's own."""
     console = Console(stderr=True, soft_wrap=True, highlight=False)
-    for warning in warnings:
-        place = (
-            f"{source}"
-            + (f":{warning.line}" if warning.line else "")
-            + (f":{warning.column}" if warning.column else "")
-        )
-        layer = f"layer '{warning.layer}': " if warning.layer else ""
-        console.print(Text.assemble(place, ": ", ("warning: ", "yellow"), layer, warning.message))
+    for note in notes:
+        place = ":".join(str(part) for part in (source, note.line, note.column) if part)
+        layer = f"layer '{note.layer}': " if note.layer else ""
+        console.print(Text.assemble(place, ": ", kind, layer, note.message))
 
 
 @contextmanager

@@ -5,6 +5,7 @@ from functools import reduce
 from filler_server.net.dimensions import Dim, Dims, Unknown, count, differ, product, quotient
 from filler_server.net.layer import LayerContext, SetUp
 from filler_server.net.registry import at_least, exactly, register
+from filler_server.net.shapes import MAX_AXES
 
 
 @register("Flatten", bottoms=exactly(1), tops=exactly(1))
@@ -163,6 +164,7 @@ def reshape(layer: LayerContext) -> SetUp:
     _refuse_in_place(layer)
     parameter = layer.parameter.reshape_param
     new = tuple(parameter.shape.dim)
+    layer.require(len(new) <= MAX_AXES, f"a blob has at most {MAX_AXES} axes", axes=len(new))
     layer.require(
         new.count(-1) <= 1,
         "new shape contains multiple -1 dims; at most a single (1) value of -1 may be specified",
@@ -200,6 +202,9 @@ def reshape(layer: LayerContext) -> SetUp:
     explicit = product(dim for dim in new if dim > 0) * product(
         bottom[axis] for axis in (kept if _known(bottom) else repeated)
     )
+    if any(isinstance(bottom[axis], int) and bottom[axis] == 0 for axis in kept):
+        # Nothing cancels against zero: both counts are 0, whatever is not known.
+        have = explicit = 0
     if -1 in new:
         if isinstance(have, int) and isinstance(explicit, int) and (explicit == 0 or have % explicit):
             layer.refuse(
@@ -208,7 +213,7 @@ def reshape(layer: LayerContext) -> SetUp:
                 shape=bottom,
             )
         middle[new.index(-1)] = quotient(have, explicit)
-    elif differ(have, explicit):
+    elif differ(have, explicit) and (_known(bottom) or all(bottom[axis] != 0 for axis in kept)):
         layer.refuse("output count must match input count", dim=list(new), shape=bottom)
     return SetUp([(*bottom[:start], *middle, *bottom[end:])])
 

@@ -11,8 +11,8 @@ from filler_server.net.registry import BlobCount, between, exactly, register
 _Pair: TypeAlias = tuple[Dim, Dim]
 
 
-def _pooling_tops(parameter: caffe_pb2.LayerParameter) -> BlobCount:
-    largest = parameter.pooling_param.pool == caffe_pb2.PoolingParameter.MAX
+def _pooling_tops(layer: LayerContext) -> BlobCount:
+    largest = layer.parameter.pooling_param.pool == caffe_pb2.PoolingParameter.MAX
     return between(1, 2) if largest else exactly(1)
 
 

@@ -13,16 +13,16 @@ from filler_server.net.shapes import shape_fault
 
 
 def _bottoms(hidden: int) -> CountRule:
-    def rule(parameter: caffe_pb2.LayerParameter) -> BlobCount:
-        least = 2 + hidden * parameter.recurrent_param.expose_hidden
+    def rule(layer: LayerContext) -> BlobCount:
+        least = 2 + hidden * layer.parameter.recurrent_param.expose_hidden
         return between(least, least + 1)
 
     return rule
 
 
 def _tops(hidden: int) -> CountRule:
-    def rule(parameter: caffe_pb2.LayerParameter) -> BlobCount:
-        return exactly(1 + hidden * parameter.recurrent_param.expose_hidden)
+    def rule(layer: LayerContext) -> BlobCount:
+        return exactly(1 + hidden * layer.parameter.recurrent_param.expose_hidden)
 
     return rule
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from caffe_filler.caffe import caffe_pb2
 from caffe_filler.errors import PrototxtError
 from filler_server.prototxt.report import Change, Place, ProblemList
-from filler_server.prototxt.unknown import Value
+from filler_server.prototxt.unknown import PassedOver
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,7 +14,7 @@ class LayerSource:
     """Where a layer comes from: its place in a text, and what was passed over in it."""
 
     place: Place | None = None
-    unknown: Mapping[str, list[Value]] = field(default_factory=dict)
+    unknown: Mapping[str, PassedOver] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -28,6 +28,7 @@ class NetDraft:
         layer: source of each `net.layer`.
         layers: source of each `net.layers`.
         changes: what was brought to the current format so far.
+        open_inputs: names of inputs without any shape, which are no blobs of the net.
     """
 
     net: caffe_pb2.NetParameter
@@ -36,6 +37,7 @@ class NetDraft:
     layer: list[LayerSource] = field(default_factory=list)
     layers: list[LayerSource] = field(default_factory=list)
     changes: list[Change] = field(default_factory=list)
+    open_inputs: PassedOver = field(default_factory=lambda: PassedOver([], []))
 
     def place(self, name: str, index: int = 0) -> Place | None:
         """Place of a value of one of the net's fields, if it is known."""

@@ -25,6 +25,9 @@ def upgrade_input_fields(draft: NetDraft) -> None:
     if not given:
         what = f"input {names} has neither input_shape nor input_dim"
         draft.problems.add(what, names, done="so it is no blob of the net", place=place)
+        draft.open_inputs.values.extend(net.input)
+        if draft.problems.last is not None:
+            draft.open_inputs.problems.append(draft.problems.last)
     elif given < needed:
         what = f"{len(net.input)} input need {needed} {kind}"
         raise refusal(f"{what}. Received: {given}", draft.place(kind))

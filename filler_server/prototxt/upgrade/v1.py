@@ -67,7 +67,8 @@ def upgrade_v1(draft: NetDraft, *, from_v0: bool = False) -> None:
     net = caffe_pb2.NetParameter()
     for layer, source in zip(old.layers, draft.layers, strict=True):
         upgraded = net.layer.add()
-        draft.layer.append(_upgrade_layer(layer, upgraded, source))
+        _upgrade_layer(layer, upgraded, source)
+        draft.layer.append(source)
         if not from_v0:
             lists = [name for name in _LISTS if len(getattr(layer, name))]
             more = f"; {', '.join(lists)} become param" if lists else ""
@@ -79,10 +80,8 @@ def upgrade_v1(draft: NetDraft, *, from_v0: bool = False) -> None:
     draft.layers = []
 
 
-def _upgrade_layer(
-    old: caffe_pb2.V1LayerParameter, layer: caffe_pb2.LayerParameter, source: LayerSource
-) -> LayerSource:
-    """Fill a layer from a V1 one (`UpgradeV1LayerParameter`); return its source."""
+def _upgrade_layer(old: caffe_pb2.V1LayerParameter, layer: caffe_pb2.LayerParameter, source: LayerSource) -> None:
+    """Fill a layer from a V1 one (`UpgradeV1LayerParameter`)."""
     for field, value in old.ListFields():
         if field.name in _LISTS:
             while len(layer.param) < len(value):
@@ -97,8 +96,6 @@ def _upgrade_layer(
             getattr(layer, field.name).CopyFrom(value)
         else:
             setattr(layer, field.name, value)
-    unknown = dict(source.unknown)
-    if "type" in unknown:
+    if "type" in source.unknown:
         # A fork's type keeps the name that it has there, so that it can be told what it is.
-        layer.type = str(unknown.pop("type")[-1])
-    return LayerSource(source.place, unknown)
+        layer.type = str(source.unknown["type"].values[-1])

@@ -63,7 +63,13 @@ class EngineState:
         return EngineState(window, self.draws + count)
 
     def outputs(self, count: int) -> NDArray[np.uint32]:
-        """Return the next `count` outputs, uint32 [count]."""
+        """Return the next `count` >= 0 outputs, uint32 [count]; the state stays where it is.
+
+        Raises:
+            InvalidArgument: count < 0.
+        """
+        if count < 0:
+            raise InvalidArgument(f"a number of outputs is at least 0. Received: count={count}")
         values = np.empty(count, np.uint32)
         kernels.draw(self.window.copy(), values)
         return values

@@ -4,6 +4,7 @@ from google.protobuf import text_format
 from caffe_filler.caffe import caffe_pb2
 from caffe_filler.errors import PrototxtError
 from filler_server.prototxt import read_net
+from filler_server.prototxt.unknown import PassedOver
 from filler_server.prototxt.upgrade.v0 import V1_TYPES
 from filler_server.prototxt.upgrade.v1 import TYPES
 
@@ -168,4 +169,4 @@ def test_unknown_types_are_refused() -> None:
 
 def test_fields_of_forks_are_kept_for_those_who_know_them() -> None:
     document = read_net(b'layers { layer { name: "d" type: "data" datum_dims: 3 } }')
-    assert document.unknown == ({"layer.datum_dims": ["3"]},)
+    assert document.unknown == ({"layer.datum_dims": PassedOver(["3"], [0])},)

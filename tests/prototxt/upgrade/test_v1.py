@@ -78,5 +78,9 @@ def test_types_of_forks_keep_their_names() -> None:
         b"layers { name: 's' type: 999 }"
     )
     assert [layer.type for layer in document.net.layer] == ["ROI_POOLING", "999"]
-    assert document.unknown == ({"roi_pooling_param": [{"pooled_w": ["6"], "scale": ["0.0625"]}]}, {})
+    kept = [{path: kept.values for path, kept in layer.items()} for layer in document.unknown]
+    assert kept == [
+        {"type": ["ROI_POOLING"], "roi_pooling_param": [{"pooled_w": ["6"], "scale": ["0.0625"]}]},
+        {"type": ["999"]},
+    ]
     assert len(document.problems) == 3

@@ -58,3 +58,5 @@ def test_a_state_never_moves() -> None:
 def test_an_engine_does_not_go_back() -> None:
     with pytest.raises(InvalidArgument, match="Received: count=-1"):
         EngineState.seeded(9).skip(-1)
+    with pytest.raises(InvalidArgument, match="Received: count=-1"):
+        EngineState.seeded(9).outputs(-1)

@@ -1,0 +1,116 @@
+"""The nets that a command is about: a file, or those that a solver means."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+
+from caffe_filler.caffe.caffe_pb2 import Phase
+from filler_client import NetOptions
+from filler_client.cli.options import in_file
+from filler_client.cli.terminal import print_warnings
+from filler_server.prototxt import read_net, read_solver
+from filler_server.prototxt.solver import NetChoice, solver_nets
+
+
+@dataclass(frozen=True, slots=True)
+class NetSource:
+    """A net and the state in which it is wanted.
+
+    Attributes:
+        label: what to call it in messages: its path, or where in the solver it stands.
+        data: its text or binary.
+        options: what a plan depends on besides.
+    """
+
+    label: Path
+    data: bytes
+    options: NetOptions
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """The nets of a command in the order in which Caffe makes them, and the seed that a solver sets."""
+
+    nets: Sequence[NetSource]
+    seed: int | None = None
+
+
+def net_sources(net: Path | None, solver: Path | None, options: NetOptions) -> Sources:
+    """Return the net of a file, or the nets of a solver: its train net, then its test nets.
+
+    Raises:
+        click.UsageError: not exactly one of the two is given.
+        FillerError: the solver cannot be read, or Caffe would refuse it.
+        OSError: a file cannot be read.
+    """
+    if (net is None) == (solver is None):
+        raise click.UsageError("give a net, or --solver and a solver: exactly one of the two.")
+    if net is not None:
+        return Sources([NetSource(net, net.read_bytes(), options)])
+    assert solver is not None  # noqa: S101 - for the type checker
+    with in_file(solver):
+        document = read_solver(solver.read_bytes(), strict=options.get("strict", False))
+        print_warnings(document.problems, solver)
+        train_state = document.solver.train_state
+        train_state.level = options.get("level", 0)
+        train_state.stage.extend(options.get("stages", ()))
+        nets = solver_nets(document.solver)
+    return Sources([_source(choice, solver, options) for choice in (nets.train, *nets.tests)], nets.seed)
+
+
+def choose(sources: Sources, test_net: int | None) -> tuple[NetSource, Sequence[NetSource]]:
+    """Return the net to fill, the first or that test net, and the nets that Caffe makes before it.
+
+    Raises:
+        click.UsageError: there is no such test net.
+    """
+    index = 0 if test_net is None else test_net + 1
+    if index >= len(sources.nets):
+        raise click.UsageError(f"there are {len(sources.nets) - 1} test nets. Received: --test-net {test_net}")
+    return sources.nets[index], sources.nets[:index]
+
+
+def settle_seed(sources: Sources, seed: int | None, solver: Path | None) -> int:
+    """Return the seed of the command line, else the solver's, else 0."""
+    if seed is not None:
+        return seed
+    if solver is not None and sources.seed is None:
+        click.echo(f"{solver}: no random_seed, so that Caffe would start at random: the seed is 0 here", err=True)
+    return sources.seed or 0
+
+
+def _source(choice: NetChoice, solver: Path, options: NetOptions) -> NetSource:
+    if isinstance(choice.source, str):
+        label = _find(choice.source, solver)
+        data = label.read_bytes()
+        with in_file(label):
+            own = read_net(data).net.state
+    else:
+        label = Path(f"{solver}:{choice.field}")
+        data, own = choice.source.SerializeToString(), choice.source.state
+    state = choice.state(own)
+    settled: NetOptions = {
+        **options,
+        "phase": "TRAIN" if state.phase == Phase.Value("TRAIN") else "TEST",
+        "level": state.level,
+        "stages": list(state.stage),
+    }
+    return NetSource(label, data, settled)
+
+
+def _find(path: str, solver: Path) -> Path:
+    """Where a solver's net lies: from the current directory, as Caffe has it, or else from the solver's own upwards.
+
+    Solvers mostly name their nets from the root of a Caffe checkout, in which nobody may stand.
+    """
+    for folder in _folders(solver):
+        if (folder / path).is_file():
+            return folder / path
+    raise FileNotFoundError(f"no such file from here or from a folder above {solver}: {path}")
+
+
+def _folders(solver: Path) -> Iterator[Path]:
+    yield Path()
+    yield from solver.resolve().parents

@@ -1,0 +1,10 @@
+"""Files of all ages written anew in the current format, with everything else in them left as it stands.
+
+A text is not printed from its message: each change is an edit of the source, so comments, layout and fields of forks
+around it stay byte for byte what they are.
+"""
+
+from filler_server.prototxt.rewrite.file import Upgraded, upgrade_text
+from filler_server.prototxt.rewrite.kind import FileKind
+
+__all__ = ["FileKind", "Upgraded", "upgrade_text"]

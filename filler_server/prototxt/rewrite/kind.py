@@ -1,0 +1,64 @@
+"""Whether a file is a net or a solver, by its outermost fields."""
+
+from collections.abc import Iterable
+from typing import Any, Literal, TypeAlias
+
+from google.protobuf.descriptor import FieldDescriptor
+
+from caffe_filler.caffe import caffe_pb2
+from caffe_filler.errors import PrototxtError
+from filler_server.prototxt.limits import ReadLimits
+from filler_server.prototxt.wire import check_wire, outermost_fields
+
+FileKind: TypeAlias = Literal["net", "solver"]
+
+_NET = caffe_pb2.NetParameter.DESCRIPTOR
+_SOLVER = caffe_pb2.SolverParameter.DESCRIPTOR
+_WIRE_TYPES = {
+    FieldDescriptor.TYPE_DOUBLE: 1,
+    FieldDescriptor.TYPE_STRING: 2,
+    FieldDescriptor.TYPE_BYTES: 2,
+    FieldDescriptor.TYPE_MESSAGE: 2,
+    FieldDescriptor.TYPE_FLOAT: 5,
+}
+"""Wire types of all fields but integers, booleans and enums, whose wire type is 0."""
+
+
+def text_kind(names: Iterable[str]) -> FileKind:
+    """The kind that has more of the fields with these names; a net if it is as many."""
+    net = solver = 0
+    for name in names:
+        net += name in _NET.fields_by_name
+        solver += name in _SOLVER.fields_by_name
+    return "solver" if solver > net else "net"
+
+
+def binary_kind(data: bytes, limits: ReadLimits) -> FileKind:
+    """The kind that has more of the fields with these numbers and wire types.
+
+    If it is as many, as in weights of a V1 net, it is a net if what would be its layers can be messages.
+
+    Raises:
+        PrototxtError: the data is no message, or most of its fields are of neither kind.
+        LimitExceeded: it is over `fields` or `layers`.
+    """
+    of_net, of_solver = _wire_fields(_NET), _wire_fields(_SOLVER)
+    count = net = solver = 0
+    for field in outermost_fields(data, limits):
+        count += 1
+        net += field in of_net
+        solver += field in of_solver
+    if 2 * max(net, solver) < count:
+        known = f"{net} of its {count} outermost fields are a net's, {solver} a solver's"
+        raise PrototxtError(f"a binary message, but neither a net nor a solver: {known}. Received: {len(data)} bytes")
+    if net != solver:
+        return "net" if net > solver else "solver"
+    try:
+        check_wire(data, _NET, limits)
+    except PrototxtError:
+        return "solver"
+    return "net"
+
+
+def _wire_fields(kind: Any) -> frozenset[tuple[int, int]]:
+    return frozenset((field.number, _WIRE_TYPES.get(field.type, 0)) for field in kind.fields)

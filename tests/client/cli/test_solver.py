@@ -1,0 +1,111 @@
+"""Solvers, and Caffe's own stream, on the command line."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.client.cli.command import fail, run, succeed
+from tests.processes import ServerProcess
+
+INPUTS = ("--input", "data=?,1,28,28")
+"""The batch is the one of each net."""
+
+
+@pytest.fixture
+def solver(tmp_path: Path, nets: Path) -> Path:
+    """A solver in the manner of Caffe's examples: its net is named from a folder above."""
+    folder = tmp_path / "examples" / "mnist"
+    folder.mkdir(parents=True)
+    (folder / "lenet.prototxt").write_bytes((nets / "lenet_train_test.prototxt").read_bytes())
+    path = folder / "solver.prototxt"
+    path.write_text('net: "examples/mnist/lenet.prototxt"\ntest_iter: 1\ntest_interval: 5\nrandom_seed: 1701\n')
+    return path
+
+
+def test_plan_of_a_solver_is_its_nets(solver: Path) -> None:
+    plans = json.loads(succeed("plan", "--solver", solver, *INPUTS, "--json", "--draws"))
+    assert [plan["phase"] for plan in plans] == ["TRAIN", "TEST"]
+    assert all(plan["sequential"] for plan in plans)
+    assert [sum(layer["draws"] for layer in plan["layers"]) for plan in plans] == [430_501, 430_501]
+    assert b"(TEST)" in succeed("plan", "--solver", solver, *INPUTS)
+
+
+def test_init_of_a_solver_takes_seed_state_and_net(
+    solver: Path, nets: Path, server: ServerProcess, tmp_path: Path
+) -> None:
+    for stream in ("philox", "caffe", "caffe-1.55"):
+        files = [tmp_path / f"{name}.npz" for name in ("solver", "server", "net")]
+        succeed("init", "--solver", solver, *INPUTS, "--stream", stream, "-o", files[0])
+        succeed("init", "--solver", solver, *INPUTS, "--stream", stream, "-o", files[1], "--server", server.address)
+        net = nets / "lenet_train_test.prototxt"
+        succeed("init", net, *INPUTS, "--stream", stream, "--seed", 1701, "-o", files[2])
+        assert files[0].read_bytes() == files[1].read_bytes() == files[2].read_bytes()
+
+
+def test_a_test_net_draws_behind_the_train_net(solver: Path, tmp_path: Path) -> None:
+    train, test = tmp_path / "train.npz", tmp_path / "test.npz"
+    succeed("init", "--solver", solver, *INPUTS, "--stream", "caffe", "-o", train)
+    succeed("init", "--solver", solver, *INPUTS, "--stream", "caffe", "-o", test, "--test-net", 0)
+    assert not np.array_equal(np.load(train)["conv1/0"], np.load(test)["conv1/0"])
+    assert "there are 1 test nets" in fail(2, "init", "--solver", solver, "--test-net", 1, "-o", test)
+
+
+def test_data_draws_move_the_stream(solver: Path, tmp_path: Path) -> None:
+    emulated, none = tmp_path / "emulate.npz", tmp_path / "none.npz"
+    succeed("init", "--solver", solver, *INPUTS, "--stream", "caffe", "-o", emulated)
+    succeed("init", "--solver", solver, *INPUTS, "--stream", "caffe", "--data-draws", "none", "-o", none)
+    first, second = (np.load(path)["conv1/0"].reshape(-1) for path in (emulated, none))
+    # The data layer draws one output, so that everything behind it moves by one value.
+    np.testing.assert_array_equal(first[:-1], second[1:])
+
+
+def test_an_unseeded_solver_says_so(solver: Path, tmp_path: Path) -> None:
+    solver.write_text(solver.read_text().replace("random_seed: 1701\n", ""))
+    done = run("init", "--solver", solver, *INPUTS, "-o", tmp_path / "w.npz")
+    assert done.returncode == 0
+    assert b"no random_seed" in done.stderr
+
+
+def test_what_is_wrong_with_a_solver_is_said(solver: Path, tmp_path: Path, nets: Path) -> None:
+    out = ("-o", tmp_path / "w.npz")
+    assert "exactly one of the two" in fail(2, "plan")
+    assert "exactly one of the two" in fail(2, "init", nets / "lenet.prototxt", "--solver", solver, *out)
+    solver.write_text('net: "examples/mnist/gone.prototxt"\n')
+    assert "gone.prototxt" in fail(1, "init", "--solver", solver, *out)
+    solver.write_text("base_lr: 0.1\n")
+    assert "train net" in fail(1, "init", "--solver", solver, *out)
+    solver.write_text("base_lr: x\n")
+    assert f"{solver}:1:10:" in fail(1, "init", "--solver", solver, *out)
+    assert not (tmp_path / "w.npz").exists()
+
+
+def test_upgrade(tmp_path: Path, server: ServerProcess) -> None:
+    old, new = tmp_path / "old.prototxt", tmp_path / "new.prototxt"
+    old.write_text(
+        '# kept\nname: "n"\ninput: "data"\ninput_dim: 1\ninput_dim: 3\ninput_dim: 8\ninput_dim: 8\n'
+        'layers { name: "c" type: CONVOLUTION bottom: "data" top: "c"\n'
+        "  convolution_param { num_output: 2 kernel_size: 3 } }\n"
+    )
+    assert fail(1, "upgrade", "--check", old)
+    succeed("upgrade", old, new)
+    assert new.read_text().startswith("# kept\n")
+    assert 'type: "Convolution"' in new.read_text()
+    succeed("upgrade", "--check", new)
+    assert succeed("upgrade", new, "-") == new.read_bytes()
+    assert succeed("upgrade", old, "-", "--server", server.address) == new.read_bytes()
+    assert succeed("plan", old, "--json") == succeed("plan", new, "--json")
+    assert "Missing argument 'OUT'" in fail(2, "upgrade", old)
+    old.write_text("layers {")
+    assert f"{old}:1:" in fail(1, "upgrade", old, new)
+
+
+def test_strict_makes_errors_of_warnings(tmp_path: Path) -> None:
+    net = tmp_path / "net.prototxt"
+    net.write_text('layer { name: "a" type: "Input" top: "a" unknown: 3 input_param { shape { dim: 1 } } }\n')
+    done = run("plan", net)
+    assert done.returncode == 0
+    assert b"warning" in done.stderr
+    assert f"{net}:1:" in fail(1, "plan", net, "--strict")
+    assert f"{net}:1:" in fail(1, "upgrade", net, "-", "--strict")
