@@ -223,6 +223,14 @@ BLOCKS: Mapping[str, ForkBlock] = {
         "base gamma power lambda_min", "LargeMarginInnerProduct", (202, 227), **_MARGIN
     ),
     "randvec_param": _block("batch_size dim lower upper height width"),
+    "st_param": _block(
+        "transform_type sampler_type output_H output_W to_compute_dU theta_1_1 theta_1_2 theta_1_3 theta_2_1 theta_2_2 "
+        "theta_2_3"
+    ),
+    "detectnet_groundtruth_param": _block(
+        "stride scale_cvg gridbox_type max_cvg_len min_cvg_len coverage_type image_size_x image_size_y crop_size_x "
+        "crop_size_y obj_norm crop_bboxes object_class"
+    ),
     "cos_data_param": _block("source batch_size top dataframe_column_select"),
     "image_label_data_param": _block(
         "image_list_path label_list_path batch_size rand_skip shuffle rand_scale scale_prob min_scale scale_min "
@@ -235,7 +243,9 @@ BLOCKS: Mapping[str, ForkBlock] = {
 }
 """Blocks that BVLC's LayerParameter does not have, by name."""
 
-_RESIZE = _block("prob pad_mode pad_value interp_mode height_scale width_scale", integer="resize_mode=2 height=3 width=4")
+_RESIZE = _block(
+    "prob pad_mode pad_value interp_mode height_scale width_scale", integer="resize_mode=2 height=3 width=4"
+)
 _MORE_FIELDS: Mapping[tuple[str, int, int], ForkField] = {
     ("BatchNormParameter", 5, _BYTES): ForkField("scale_filler", "filler"),
     ("BatchNormParameter", 6, _BYTES): ForkField("bias_filler", "filler"),

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -10,8 +11,9 @@ from caffe_filler.caffe.caffe_pb2 import Phase
 from filler_client import NetOptions
 from filler_client.cli.options import in_file
 from filler_client.cli.terminal import print_warnings
-from filler_server.prototxt import read_net, read_solver
-from filler_server.prototxt.solver import NetChoice, solver_nets
+
+if TYPE_CHECKING:
+    from filler_server.prototxt.solver import NetChoice
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +52,9 @@ def net_sources(net: Path | None, solver: Path | None, options: NetOptions) -> S
     if net is not None:
         return Sources([NetSource(net, net.read_bytes(), options)])
     assert solver is not None  # noqa: S101 - for the type checker
+    from filler_server.prototxt import read_solver
+    from filler_server.prototxt.solver import solver_nets
+
     with in_file(solver):
         document = read_solver(solver.read_bytes(), strict=options.get("strict", False))
         print_warnings(document.problems, solver)
@@ -81,10 +86,12 @@ def settle_seed(sources: Sources, seed: int | None, solver: Path | None) -> int:
     return sources.seed or 0
 
 
-def _source(choice: NetChoice, solver: Path, options: NetOptions) -> NetSource:
+def _source(choice: "NetChoice", solver: Path, options: NetOptions) -> NetSource:
     if isinstance(choice.source, str):
         label = _find(choice.source, solver)
         data = label.read_bytes()
+        from filler_server.prototxt import read_net
+
         with in_file(label):
             own = read_net(data).net.state
     else:

@@ -1,10 +1,10 @@
 """What a person sees: tables with aligned numbers, warnings, progress of bytes."""
 
-import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Protocol
 
+import click
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -15,11 +15,7 @@ from rich.progress import (
     TimeRemainingColumn,
     TransferSpeedColumn,
 )
-from rich.table import Table
 from rich.text import Text
-
-_UNBOUNDED = 10_000
-"""Width of a table that nobody looks at in a terminal: nothing of it is cut off."""
 
 
 class Advance(Protocol):
@@ -31,16 +27,21 @@ class Advance(Protocol):
 
 
 def print_table(columns: Sequence[tuple[str, str]], rows: Sequence[Sequence[str]]) -> None:
-    """Print rows under their titles; each column is a title and "left" or "right"."""
-    console = Console(width=None if sys.stdout.isatty() else _UNBOUNDED)
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
-    for title, justify in columns:
-        table.add_column(Text(title), justify="right" if justify == "right" else "left", overflow="fold")
+    """Print rows under their titles; each column is a title and "left" or "right".
+
+    Plain, since the tables of Rich take seconds for a net of thousands of layers.
+    """
+    titles = [title for title, _ in columns]
+    widths = [max(map(len, cells)) for cells in zip(titles, *rows, strict=True)]
+    aligned = [str.rjust if justify == "right" else str.ljust for _, justify in columns]
+
+    def line(cells: Sequence[str]) -> str:
+        padded = (align(cell, width) for align, cell, width in zip(aligned, cells, widths, strict=True))
+        return "  ".join(padded).rstrip()
+
+    click.echo(click.style(line(titles), bold=True))
     for row in rows:
-        table.add_row(*(Text(cell) for cell in row))
-    with console.capture() as captured:
-        console.print(table)
-    sys.stdout.writelines(line.rstrip() + "\n" for line in captured.get().splitlines())
+        click.echo(line(row))
 
 
 def print_warnings(warnings: Iterable[Any], source: object) -> None:

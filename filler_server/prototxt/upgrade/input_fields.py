@@ -28,6 +28,7 @@ def upgrade_input_fields(draft: NetDraft) -> None:
         draft.open_inputs.values.extend(net.input)
         if draft.problems.last is not None:
             draft.open_inputs.problems.append(draft.problems.last)
+        draft.changed(f"input {names} without a shape is left out", place)
     elif given < needed:
         what = f"{len(net.input)} input need {needed} {kind}"
         raise refusal(f"{what}. Received: {given}", draft.place(kind))

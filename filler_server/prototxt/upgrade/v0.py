@@ -139,6 +139,8 @@ def _upgrade_layer(
             raise refusal(f"layer '{v0.name}': no V0 layer has this type. Received: type={shorten(v0.type)!r}", place)
         layer.type = getattr(caffe_pb2.V1LayerParameter, V1_TYPES[v0.type])
         draft.changed(f'V0 layer of type "{v0.type}" becomes one of type "{TYPES[V1_TYPES[v0.type]]}"', place, name)
+    else:
+        draft.changed("V0 layer without a type becomes one of the current format", place, name)
     layer.blobs.extend(v0.blobs)
     layer.blobs_lr.extend(v0.blobs_lr)
     layer.weight_decay.extend(v0.weight_decay)
