@@ -87,11 +87,11 @@ def settle_seed(sources: Sources, seed: int | None, solver: Path | None) -> int:
 
 
 def _source(choice: "NetChoice", solver: Path, options: NetOptions) -> NetSource:
+    from filler_server.prototxt import read_net
+
     if isinstance(choice.source, str):
         label = _find(choice.source, solver)
         data = label.read_bytes()
-        from filler_server.prototxt import read_net
-
         with in_file(label):
             own = read_net(data).net.state
     else:
