@@ -3,6 +3,7 @@
 import logging
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from typing import TypeVar
 
 import grpc
@@ -41,7 +42,10 @@ class FillerServicer:
 
     def plan_net(self, request: filler_pb2.PlanNetRequest, context: grpc.ServicerContext) -> filler_pb2.PlanNetResponse:
         """Answer PlanNet."""
-        return self._answer(context, lambda: requests.plan_reply(request, self._limits))
+        # Counting draws costs what filling costs, and must not take the threads that answer short calls.
+        with _Translated(context), self._slot() if request.HasField("draws") else nullcontext():
+            self._check_ready()
+            return requests.plan_reply(request, self._limits)
 
     def upgrade_net(
         self, request: filler_pb2.UpgradeNetRequest, context: grpc.ServicerContext
@@ -92,21 +96,26 @@ class FillerServicer:
             return call()
 
     def _stream(self, context: grpc.ServicerContext, job: Callable[[], Job]) -> Iterator[bytes]:
-        with _Translated(context):
+        with _Translated(context), self._slot():
             self._check_ready()
-            if not self._streams.acquire(blocking=False):
-                raise LimitExceeded(
-                    f"over the limit streams={self._limits.streams}: that many streams are running",
-                    metadata={"limit": "streams", "value": str(self._limits.streams)},
-                )
-            try:
-                work = job()
-                for message in frames(work.sources, blob=work.blob, offset=work.offset):
-                    if not context.is_active():
-                        return
-                    yield message
-            finally:
-                self._streams.release()
+            work = job()
+            for message in frames(work.sources, blob=work.blob, offset=work.offset):
+                if not context.is_active():
+                    return
+                yield message
+
+    @contextmanager
+    def _slot(self) -> Iterator[None]:
+        """Hold one of the places for calls that run long."""
+        if not self._streams.acquire(blocking=False):
+            raise LimitExceeded(
+                f"over the limit streams={self._limits.streams}: that many streams are running",
+                metadata={"limit": "streams", "value": str(self._limits.streams)},
+            )
+        try:
+            yield
+        finally:
+            self._streams.release()
 
     def _check_ready(self) -> None:
         if not self.ready.is_set():

@@ -179,7 +179,7 @@ layer { name: "ip" type: "InnerProduct" bottom: "data" top: "ip" inner_product_p
 BAD_NETS = {
     "syntax": (b"layer {\n  name: }", "2:9"),
     "unknown bottom": (NET.replace(b'bottom: "data"', b'bottom: "date"'), "date"),
-    "wrong bottom count": (NET.replace(b'bottom: "data"', b'bottom: "data" bottom: "data"'), "layer 'ip'"),
+    "wrong bottom count": (NET + b'layer { name: "r" type: "ReLU" bottom: "ip" bottom: "ip" top: "r" }', "layer 'r'"),
     "not a net": (b"\x00\xff\x00\xff", ""),
 }
 
@@ -279,3 +279,34 @@ def test_limits_are_refused_by_name() -> None:
             info, _ = details(caught.value)
             assert info.metadata["limit"] == limit.partition("=")[0]
     assert process.stop() == 0
+
+
+def test_long_calls_leave_room_for_short_ones() -> None:
+    process = ServerProcess("--max-streams", "1")
+    with grpc.insecure_channel(process.address) as channel:
+        stub = filler_pb2_grpc.FillerServiceStub(channel)
+        stream = stub.Fill(filler_pb2.FillRequest(blobs=[spec(shape=(2**15, 2**18))]))
+        next(stream)
+        draws = filler_pb2.PlanNetRequest(net=NET, draws=filler_pb2.Draws(stream=filler_pb2.CAFFE))
+        for call in (lambda: stub.PlanNet(draws), lambda: next(stub.Fill(filler_pb2.FillRequest(blobs=[spec()])))):
+            with pytest.raises(grpc.RpcError) as caught:
+                call()
+            assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+            assert "streams=1" in caught.value.details()
+        assert stub.PlanNet(filler_pb2.PlanNetRequest(net=NET)).parameters == 16
+        stream.cancel()
+    process.kill()
+
+
+def test_draws_are_counted_where_asked_for(stub: filler_pb2_grpc.FillerServiceStub) -> None:
+    net = NET.replace(b"num_output: 4", b'num_output: 4 weight_filler { type: "xavier" }')
+    draws = filler_pb2.Draws(stream=filler_pb2.CAFFE, seed=1701)
+    answer = stub.PlanNet(filler_pb2.PlanNetRequest(net=net, draws=draws))
+    assert answer.sequential
+    assert [layer.draws for layer in answer.layers] == [0, 12]
+    plain = stub.PlanNet(filler_pb2.PlanNetRequest(net=net))
+    assert not plain.sequential
+    assert not any(layer.HasField("draws") for layer in plain.layers)
+    with pytest.raises(grpc.RpcError) as caught:
+        stub.PlanNet(filler_pb2.PlanNetRequest(net=net, draws=filler_pb2.Draws()))
+    assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
