@@ -59,20 +59,22 @@ def test_after_an_error_the_older_file_is_still_there(make: type[Writer], tmp_pa
     assert {file.name: file.read_bytes() for file in tmp_path.iterdir()} == {"weights": b"older"}
 
 
-@pytest.fixture
+@contextmanager
 def small_files() -> Iterator[None]:
-    """Lets no file of this process grow beyond 10 kB, as a full disk would."""
+    """Let no file of this process grow beyond 10 kB, as a full disk would; the log of the tests may be such a file."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, hard))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 @every_format
 @pytest.mark.parametrize("piece", [100, 9_000, 40_000])
-@pytest.mark.usefixtures("small_files")
 def test_on_a_full_disk_nothing_is_left(make: type[Writer], tmp_path: Path, piece: int) -> None:
     with (
+        small_files(),
         pytest.raises(OSError, match="File too large"),
         make(tmp_path / "weights", [Tensor("a/0", (10_000,), F32)]) as writer,
     ):
@@ -82,9 +84,9 @@ def test_on_a_full_disk_nothing_is_left(make: type[Writer], tmp_path: Path, piec
 
 
 @every_format
-@pytest.mark.usefixtures("small_files")
 def test_on_a_disk_that_is_full_at_the_end_nothing_is_left(make: type[Writer], tmp_path: Path) -> None:
     with (
+        small_files(),
         pytest.raises(OSError, match="File too large"),
         make(tmp_path / "weights", [Tensor("a/0", (2_490,), F32)]) as writer,
     ):
