@@ -34,6 +34,10 @@ class Connections:
         readers.remove(layer)
         return readers
 
+    def is_read(self, layer: int, top: int) -> bool:
+        """Whether a later layer reads a top, or it is a loss."""
+        return (layer, top) in self.readers
+
     def num_loss_weights(self, index: int, layer: caffe_pb2.LayerParameter) -> int:
         """Return how many of a layer's loss weights are left to it."""
         for top, weight in zip(range(len(layer.top)), layer.loss_weight, strict=False):

@@ -7,6 +7,7 @@ from typing import TypeVar
 from google.protobuf.descriptor import FieldDescriptor
 
 from caffe_filler.caffe import caffe_pb2
+from caffe_filler.errors import NetError
 from filler_server.net.refusals import refusal
 from filler_server.prototxt.unknown import Value
 
@@ -49,6 +50,12 @@ class ForkFields:
         self._binary = binary
         self._layer = layer
         self._line = line
+        self._errors: list[NetError] = []
+
+    @property
+    def failed(self) -> bool:
+        """Whether a value was no such value as it was asked for."""
+        return bool(self._errors)
 
     def __contains__(self, path: str) -> bool:
         return bool(self._values(path))
@@ -94,8 +101,9 @@ class ForkFields:
         for depth in range(len(names), 0, -1):
             values = self._by_path.get(".".join(names[:depth]))
             if values is not None:
-                for name in names[depth:]:
-                    values = [inner for value in values for inner in self._block(path, value).get(name, [])]
+                for end, name in enumerate(names[depth:], start=depth):
+                    outer = ".".join(names[:end])
+                    values = [inner for value in values for inner in self._block(outer, value).get(name, [])]
                 return values
         if self._binary and names[0] not in caffe_pb2.LayerParameter.DESCRIPTOR.fields_by_name:
             raise Unread(names[0])
@@ -114,16 +122,18 @@ class ForkFields:
         return convert(values[0]) if values else default
 
     def _inside(self, path: str, value: Value) -> "ForkFields":
-        return ForkFields(self._block(path, value), declared=None, layer=self._layer, line=self._line)
+        inside = ForkFields(self._block(path, value), declared=None, layer=self._layer, line=self._line)
+        inside._errors = self._errors
+        return inside
 
     def _block(self, path: str, value: Value) -> dict[str, list[Value]]:
         if isinstance(value, str):
-            raise self._error(f"{path} belongs into a block", value)
+            raise self._error(f"{path} must be a block", value)
         return value
 
     def _scalar(self, path: str, value: Value) -> str:
         if not isinstance(value, str):
-            raise self._error(f"{path} is no block", value)
+            raise self._error(f"{path} must not be a block", value)
         return value
 
     def _integer(self, path: str, value: Value, least: int, most: int) -> int:
@@ -136,7 +146,7 @@ class ForkFields:
     def _number(self, path: str, value: Value) -> float:
         text = self._scalar(path, value)
         try:
-            number = float(text.removesuffix("f") if text[-2:-1].isdigit() else text)
+            number = float("" if "_" in text else text.removesuffix("f"))
         except ValueError:
             number = math.nan
         if not math.isfinite(number):
@@ -172,15 +182,17 @@ class ForkFields:
             return fields.integer(name, 0, least=-(1 << 31), most=(1 << 31) - 1)
         return fields.number(name, 0)
 
-    def _error(self, cause: str, received: object) -> Exception:
-        return refusal(cause, layer=self._layer, line=self._line, value=received)
+    def _error(self, cause: str, received: object) -> NetError:
+        error = refusal(cause, layer=self._layer, line=self._line, value=received)
+        self._errors.append(error)
+        return error
 
 
 def _parse_integer(text: str) -> int | None:
     """Return a decimal, octal (leading 0) or hexadecimal number as C++ reads it, or None if it is none."""
     digits = text.removeprefix("-")
     base = 16 if digits[:2] in ("0x", "0X") else 8 if digits[:1] == "0" else 10
-    if len(digits) > 32 or not digits.isascii() or not digits.isalnum():
+    if len(digits) > 32 or not digits.isascii() or not digits.isalnum() or digits[1:2] in ("o", "O", "b", "B"):
         return None
     try:
         number = int(digits, base)

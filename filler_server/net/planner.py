@@ -26,7 +26,7 @@ from filler_server.net.registry import (
 )
 from filler_server.net.shapes import shape_fault
 from filler_server.net.sharing import SharedBlobs
-from filler_server.net.source import SourceLayer, source_layers
+from filler_server.net.source import SourceLayer, adopt_bottoms, source_layers
 from filler_server.net.state import StateRules, net_state
 from filler_server.prototxt.document import NetDocument
 from filler_server.prototxt.report import Problem
@@ -73,7 +73,9 @@ def plan_net(
     state = net_state(net.state, phase=phase, level=level, stages=stages)
     rules = StateRules(state)
     every_layer, understood = source_layers(document, inputs)
-    layers = [layer for layer in every_layer if rules.includes(layer.parameter, layer.unknown, line=layer.line)]
+    layers = adopt_bottoms(
+        [layer for layer in every_layer if rules.includes(layer.parameter, layer.unknown, line=layer.line)]
+    )
     sources = [name for layer in layers if is_source(layer.parameter) for name in layer.parameter.top]
     every_top = [name for layer in layers for name in layer.parameter.top]
     planner = _Planner(
@@ -144,20 +146,16 @@ class _Planner:
         layer = self._context(index, source, kind)
         if kind is not None and kind.name != parameter.type:
             layer.report(f"layer type '{parameter.type}' is taken for '{kind.name}'")
-        set_up, unread = self._set_up(layer, kind)
+        set_up, trouble = self._set_up(layer, kind)
         tops = self._settle_tops(layer, set_up)
-        if kind is None or unread is not None:
-            self._report_unknown_type(
-                layer, unread, [dims for top, (_, dims) in enumerate(tops) if self._read(index, top)]
-            )
-        else:
-            self._check_loss_weights(layer)
-            source.report_inner_fields(kind, layer)
         learned = layer.given if set_up.blobs is None else set_up.blobs
-        if kind is not None and unread is None and not kind.open_blobs and len(parameter.param) > len(learned):
-            layer.refuse(
-                f"Too many params specified for layer {parameter.name}", param=len(parameter.param), blobs=len(learned)
-            )
+        if trouble is not None:
+            asked = options_for(*(dims for top, (_, dims) in enumerate(tops) if self._connections.is_read(index, top)))
+            shapes = f"; the shape of its tops is unknown, give {asked}" if asked else ""
+            makes = f" and to make {', '.join(map(repr, source.adopted[:8]))}" if source.adopted else ""
+            layer.report(f"{trouble}: taken to have no learnable blobs{makes}{shapes}")
+        elif kind is not None:
+            source.report_inner_fields(kind, layer)
         for message in layer.reports:
             self._warn(layer, message)
         return Layer(
@@ -170,15 +168,21 @@ class _Planner:
             parameter,
         )
 
-    def _set_up(self, layer: LayerContext, kind: LayerType | None) -> tuple[SetUp, Unread | None]:
-        """Return the set-up of a layer; of a type that is not known, or if its block cannot be read, unknown tops."""
+    def _set_up(self, layer: LayerContext, kind: LayerType | None) -> tuple[SetUp, str | None]:
+        """Return the set-up of a layer and None, or one with unknown tops and what keeps it from being set up."""
         if kind is None:
-            return unknown_tops(layer), None
+            hint = did_you_mean(nearest_type_name(layer.parameter.type))
+            return unknown_tops(layer), f"unknown layer type '{layer.parameter.type}'{hint}"
         try:
-            check_blob_counts(layer, kind)
-            return kind.set_up(layer), None
+            return _set_up(layer, kind), None
         except Unread as unread:
-            return unknown_tops(layer), unread
+            trouble = f"the number of {unread} differs from fork to fork, so it is not read from a binary file"
+        except NetError as error:
+            if not kind.fork or layer.fork.failed:
+                raise
+            where = NetError("", layer=error.layer, line=error.line).message
+            trouble = f"layer type '{kind.name}' is another one here ({error.message.removeprefix(where)})"
+        return unknown_tops(layer), trouble
 
     def _context(self, index: int, source: SourceLayer, kind: LayerType | None) -> LayerContext:
         parameter, line = source.parameter, source.line
@@ -207,10 +211,6 @@ class _Planner:
         )
         self._connect_tops(index, layer)
         return layer
-
-    def _read(self, index: int, top: int) -> bool:
-        """Whether a later layer reads a top."""
-        return (index, top) in self._connections.readers
 
     def _connect_tops(self, index: int, layer: LayerContext) -> None:
         bottoms = layer.parameter.bottom
@@ -245,29 +245,6 @@ class _Planner:
         self._shapes.update(tops)
         return tops
 
-    def _check_loss_weights(self, layer: LayerContext) -> None:
-        layer.require(
-            layer.num_loss_weights in (0, layer.num_tops),
-            "loss_weight must be unspecified or specified once per top blob",
-            loss_weight=list(layer.parameter.loss_weight),
-            tops=layer.num_tops,
-        )
-
-    def _report_unknown_type(self, layer: LayerContext, unread: Unread | None, tops: Iterable[Dims]) -> None:
-        """Report a layer of which little is known, and ask for the shapes of those of its tops that are read."""
-        if unread is None:
-            hint = did_you_mean(nearest_type_name(layer.parameter.type))
-            message = f"unknown layer type '{layer.parameter.type}'{hint}: taken to have no learnable blobs"
-        else:
-            message = (
-                f"the number of {unread} differs from fork to fork, so it is not read from a binary file: "
-                "the layer is taken to have no learnable blobs"
-            )
-        asked = options_for(*tops)
-        if asked:
-            message += f"; the shape of its tops is unknown, give {asked}"
-        layer.report(message)
-
     def _blob(self, layer: LayerContext, unique: str, index: int, blob: LearnedBlob) -> Blob:
         name = f"{unique}/{index}"
         fault = shape_fault(blob.shape)
@@ -283,3 +260,23 @@ class _Planner:
 
     def _warn(self, layer: LayerContext, message: str) -> None:
         self.warnings.append(Problem(message, line=layer.line, layer=layer.parameter.name))
+
+
+def _set_up(layer: LayerContext, kind: LayerType) -> SetUp:
+    """Return the set-up of a layer of a type, with the checks that Caffe makes of every layer (`Layer::SetUp`)."""
+    check_blob_counts(layer, kind)
+    set_up = kind.set_up(layer)
+    layer.require(
+        layer.num_loss_weights in (0, layer.num_tops),
+        "loss_weight must be unspecified or specified once per top blob",
+        loss_weight=list(layer.parameter.loss_weight),
+        tops=layer.num_tops,
+    )
+    specs, blobs = len(layer.parameter.param), len(layer.given if set_up.blobs is None else set_up.blobs)
+    layer.require(
+        kind.open_blobs or specs <= blobs,
+        f"Too many params specified for layer {layer.parameter.name}",
+        param=specs,
+        blobs=blobs,
+    )
+    return set_up

@@ -9,6 +9,7 @@ A further type is a function from `LayerContext` to `SetUp` under `register`:
 
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
+from functools import partial
 from typing import NamedTuple, TypeAlias
 
 from filler_server.net.hints import nearest
@@ -56,6 +57,8 @@ class LayerType:
         loss: whether it is a loss, which weighs 1 unless said otherwise and makes up for tops not named.
         open_blobs: whether it may have learnable blobs that nothing in the prototxt tells.
         fork_fields: the paths of fields outside of BVLC's schema that its set-up asks for.
+        fork: whether only forks have it. Another fork may have another type of that name, so that one which does not
+            fit is not refused but as good as unknown.
     """
 
     name: str
@@ -66,6 +69,7 @@ class LayerType:
     loss: bool
     open_blobs: bool
     fork_fields: frozenset[str]
+    fork: bool
 
 
 _types: dict[str, LayerType] = {}
@@ -80,6 +84,7 @@ def register(
     loss: bool = False,
     open_blobs: bool = False,
     fork_fields: Iterable[str] = (),
+    fork: bool = False,
 ) -> Callable[[SetUpFunction], SetUpFunction]:
     """Return a decorator that registers a set-up function under a type name; the attributes are LayerType's.
 
@@ -91,11 +96,15 @@ def register(
         if name in _types:
             raise ValueError(f"layer type already registered. Received: name={name!r}")
         _types[name] = LayerType(
-            name, set_up, bottoms, tops, one_top_per_bottom, loss, open_blobs, frozenset(fork_fields)
+            name, set_up, bottoms, tops, one_top_per_bottom, loss, open_blobs, frozenset(fork_fields), fork
         )
         return set_up
 
     return add
+
+
+register_fork = partial(register, fork=True)
+"""`register` for a type that only forks have."""
 
 
 def layer_type(name: str) -> LayerType | None:

@@ -28,8 +28,18 @@ def shape_fault(dims: Dims) -> str | None:
     return None
 
 
+def four_axes(dims: Dims) -> Dims:
+    """Return a shape as old files have it, with axes of 1 in front (Caffe's `Blob::LegacyShape` from the end)."""
+    return dims if isinstance(dims, Unknown) else (1,) * (4 - len(dims)) + dims
+
+
+def is_legacy(blob: caffe_pb2.BlobProto) -> bool:
+    """Whether the shape of a BlobProto stands in the four fields of old files."""
+    return any(blob.HasField(field) for field in ("num", "channels", "height", "width"))
+
+
 def proto_shape(blob: caffe_pb2.BlobProto) -> tuple[int, ...]:
     """Return the shape of a BlobProto; any of the four old fields makes it (num, channels, height, width)."""
-    if any(blob.HasField(field) for field in ("num", "channels", "height", "width")):
+    if is_legacy(blob):
         return blob.num, blob.channels, blob.height, blob.width
     return tuple(blob.shape.dim)

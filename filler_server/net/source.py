@@ -1,7 +1,7 @@
 """The layers of a document, each with what its reader passed over, and what of that a layer's type understands."""
 
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from caffe_filler.caffe import caffe_pb2
 from filler_server.net.hints import did_you_mean, nearest
@@ -20,11 +20,13 @@ class SourceLayer:
         parameter: the layer.
         line: the line on which it starts, where it has one.
         unknown: what its reader passed over, by path.
+        adopted: names of tops that the file does not name, see `adopt_bottoms`.
     """
 
     parameter: caffe_pb2.LayerParameter
     line: int | None
     unknown: Mapping[str, PassedOver]
+    adopted: tuple[str, ...] = ()
 
     def report_inner_fields(self, kind: LayerType, layer: LayerContext) -> None:
         """Report fields that no fork has inside a block that the layer's type understands."""
@@ -53,10 +55,39 @@ def source_layers(document: NetDocument, inputs: Collection[str]) -> tuple[list[
         if kind is not None:
             for path in (kind.fork_fields | {"type"}) & layer.unknown.keys():
                 understood.update(layer.unknown[path].problems)
-    declared = [str(name) for name in document.open_inputs.values if name in inputs]
+    made = {name for layer in layers for name in layer.parameter.top}
+    declared = [str(name) for name in document.open_inputs.values if name in inputs and name not in made]
     if declared:
         if len(declared) == len(document.open_inputs.values):
             understood.update(document.open_inputs.problems)
         parameter = caffe_pb2.LayerParameter(name="input", type="Input", top=declared)
         layers.insert(0, SourceLayer(parameter, None, {}))
     return layers, understood
+
+
+def adopt_bottoms(layers: Sequence[SourceLayer]) -> list[SourceLayer]:
+    """Return the layers, with bottoms that no layer makes as tops of the last layer before that may make anything.
+
+    That is a layer of unknown type which names neither bottoms nor tops, such as one that imports another file.
+    """
+    made: set[str] = set()
+    adopted: dict[int, list[str]] = {}
+    last: int | None = None
+    for index, layer in enumerate(layers):
+        parameter = layer.parameter
+        if last is not None:
+            for name in parameter.bottom:
+                if name not in made:
+                    made.add(name)
+                    adopted.setdefault(last, []).append(name)
+        made.update(parameter.top)
+        nameless = not parameter.bottom and not parameter.top
+        if nameless and resolve_layer_type(parameter.type, layer.unknown) is None:
+            last = index
+    result = list(layers)
+    for index, names in adopted.items():
+        parameter = caffe_pb2.LayerParameter()
+        parameter.CopyFrom(layers[index].parameter)
+        parameter.top.extend(names)
+        result[index] = replace(layers[index], parameter=parameter, adopted=tuple(names))
+    return result

@@ -3,11 +3,14 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from caffe_filler.caffe import caffe_pb2
 from filler_server.net.dimensions import Dim, quotient
 from filler_server.net.layer import LayerContext
 
 _FIELDS = ("kernel", "stride", "pad")
+_DEPTH = {"kernel_size": "kernel_depth", "stride": "temporal_stride", "pad": "temporal_pad"}
+
+FORK_FIELDS = tuple(f"convolution_param.{name}" for name in (*_DEPTH.values(), "hole", "hole_h", "hole_w"))
+"""Fields of forks that say more of a window: C3D's over time, and the dilation of DeepLab and PSPNet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +41,11 @@ class Windows:
         )
 
 
-def implied_spatial_axes(parameter: caffe_pb2.ConvolutionParameter) -> int | None:
+def implied_spatial_axes(layer: LayerContext) -> int | None:
     """Return the number of spatial axes that the fields can only mean, or None where they fit any number."""
+    parameter = layer.parameter.convolution_param
+    if "convolution_param.kernel_depth" in layer.fork:
+        return 3
     if any(parameter.HasField(f"{field}_{side}") for field in _FIELDS for side in "hw"):
         return 2
     longest = max(map(len, (parameter.kernel_size, parameter.stride, parameter.pad, parameter.dilation)))
@@ -58,14 +64,32 @@ def read_windows(layer: LayerContext, num_spatial_axes: int) -> Windows:
     stride = _read(layer, num_spatial_axes, "stride", parameter.stride, "stride", 1)
     layer.require(min(stride, default=1) > 0, "Stride dimensions must be nonzero", stride=list(stride))
     pad = _read(layer, num_spatial_axes, "pad", parameter.pad, "pad", 0)
-    dilation = _read(layer, num_spatial_axes, "dilation", parameter.dilation, None, 1)
+    dilation = _read(layer, num_spatial_axes, "dilation", _dilation(layer), None, 1)
     return Windows(kernel, stride, pad, dilation)
+
+
+def _dilation(layer: LayerContext) -> Sequence[int]:
+    """Return the dilations given, by DeepLab's names for them if by no other (xmyqsh/deeplab-v2, caffe.proto)."""
+    given: Sequence[int] = layer.parameter.convolution_param.dilation
+    names = [name for name in ("hole", "hole_h", "hole_w") if f"convolution_param.{name}" in layer.fork]
+    if given or not names:
+        return given
+    one = layer.fork.integer("convolution_param.hole", 1)
+    if names == ["hole"]:
+        return [one]
+    return [layer.fork.integer(f"convolution_param.hole_{side}", one) for side in "hw"]
 
 
 def _read(
     layer: LayerContext, num_spatial_axes: int, name: str, values: Sequence[int], short: str | None, default: int | None
 ) -> tuple[int, ...]:
     parameter = layer.parameter.convolution_param
+    depth = f"convolution_param.{_DEPTH.get(name, name)}"
+    if depth in FORK_FIELDS and (depth in layer.fork or "convolution_param.kernel_depth" in layer.fork):
+        layer.require(num_spatial_axes == 3, "kernel_depth needs 3 spatial axes", num_spatial_axes=num_spatial_axes)
+        layer.require(len(values) <= 1, f"{name} must be specified once beside kernel_depth", **{name: list(values)})
+        space = values[0] if values else 0 if default is None else default
+        return layer.fork.integer(depth, space if default is None else default), space, space
     if short is not None and (parameter.HasField(f"{short}_h") or parameter.HasField(f"{short}_w")):
         pair: tuple[int, int] = getattr(parameter, f"{short}_h"), getattr(parameter, f"{short}_w")
         if num_spatial_axes != 2:

@@ -129,7 +129,7 @@ def test_an_unknown_type_in_place_keeps_the_shape(plan: Plan) -> None:
 
 
 def test_an_unknown_source_is_an_input(plan: Plan) -> None:
-    text = 'layer { name: "data" type: "AnnotatedData" top: "data" }' + CONV
+    text = 'layer { name: "data" type: "TripletData" top: "data" }' + CONV
     assert messages(plan(text))[0].endswith("give --input data=D,D,..")
     assert shapes(plan(text, inputs={"data": (8, 3, 7, 7)}))["conv/0"] == (4, 3, 3, 3)
 

@@ -3,23 +3,23 @@
 from filler_server.net.dimensions import Dim, Dims, Unknown, product, quotient, shapes_differ, text
 from filler_server.net.layer import LayerContext, LearnedBlob, SetUp
 from filler_server.net.registry import at_least, exactly, register
-from filler_server.net.shapes import MAX_COUNT
-from filler_server.net.windows import Windows, implied_spatial_axes, read_windows
+from filler_server.net.shapes import MAX_COUNT, four_axes, is_legacy
+from filler_server.net.windows import FORK_FIELDS, Windows, implied_spatial_axes, read_windows
 
 
-@register("Convolution", bottoms=at_least(1), tops=at_least(1), one_top_per_bottom=True)
+@register("Convolution", bottoms=at_least(1), tops=at_least(1), one_top_per_bottom=True, fork_fields=FORK_FIELDS)
 def convolution(layer: LayerContext) -> SetUp:
     """Weight [num_output, C / group, kernel...], bias [num_output]."""
     return _convolve(layer, transposed=False)
 
 
-@register("Deconvolution", bottoms=at_least(1), tops=at_least(1), one_top_per_bottom=True)
+@register("Deconvolution", bottoms=at_least(1), tops=at_least(1), one_top_per_bottom=True, fork_fields=FORK_FIELDS)
 def deconvolution(layer: LayerContext) -> SetUp:
     """Weight [C, num_output / group, kernel...], bias [num_output]."""
     return _convolve(layer, transposed=True)
 
 
-@register("Im2col", bottoms=exactly(1), tops=exactly(1))
+@register("Im2col", bottoms=exactly(1), tops=exactly(1), fork_fields=FORK_FIELDS)
 def im2col(layer: LayerContext) -> SetUp:
     """Every window laid out along the channel axis."""
     bottom = layer.bottoms[0]
@@ -40,7 +40,7 @@ def _convolve(layer: LayerContext, *, transposed: bool) -> SetUp:
     windows: Windows | None = None
     if isinstance(bottom, Unknown):
         channels = bottom
-        num_spatial_axes = implied_spatial_axes(parameter)
+        num_spatial_axes = implied_spatial_axes(layer)
         if num_spatial_axes is not None:
             windows = read_windows(layer, num_spatial_axes)
     else:
@@ -96,7 +96,15 @@ def _blobs(layer: LayerContext, weight: Dims) -> tuple[LearnedBlob, ...]:
         expected.append(LearnedBlob((parameter.num_output,), parameter.bias_filler))
     if layer.given and len(layer.given) != len(expected):
         layer.refuse("Incorrect number of weight blobs", blobs=len(layer.given), expected=len(expected))
-    for name, blob, given in zip(("weight", "bias"), expected, layer.given, strict=False):
-        if shapes_differ(blob.shape, given.shape):
+    learned = layer.learned(*expected)
+    for index, (name, blob) in enumerate(zip(("weight", "bias"), expected, strict=False)):
+        given = learned[index]
+        if not shapes_differ(blob.shape, given.shape):
+            continue
+        if given.given is None or not is_legacy(given.given) or shapes_differ(four_axes(blob.shape), given.shape):
             layer.refuse(f"Incorrect {name} shape: expected shape {text(blob.shape)}", shape=given.shape)
-    return layer.learned(*expected)
+        layer.report(
+            f"blobs[{index}] has the four axes of old files, {text(given.shape)}: taken for {text(blob.shape)}"
+        )
+        learned = (*learned[:index], LearnedBlob(blob.shape, given.filler, given.given), *learned[index + 1 :])
+    return learned

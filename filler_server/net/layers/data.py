@@ -11,6 +11,11 @@ _Value = TypeVar("_Value")
 
 _ZEROS = caffe_pb2.FillerParameter()
 
+SIZE_FIELDS = tuple(
+    f"transform_param.{name}" for name in ("crop_h", "crop_w", "crop_height", "crop_width", "resize_param")
+)
+"""Fields of forks that give images a size."""
+
 
 @register("Input", bottoms=exactly(0), tops=at_least(1))
 def input_(layer: LayerContext) -> SetUp:
@@ -52,20 +57,19 @@ def dummy_data(layer: LayerContext) -> SetUp:
     return SetUp(shapes)
 
 
-@register("Data", bottoms=exactly(0), tops=between(1, 2))
+@register("Data", bottoms=exactly(0), tops=between(1, 2), fork_fields=SIZE_FIELDS)
 def data(layer: LayerContext) -> SetUp:
     """[batch_size, C, H, W], crop_size for H and W; the label is [batch_size]."""
-    _check_mean(layer)
+    check_mean(layer)
     batch_size = layer.parameter.data_param.batch_size
     layer.require(batch_size > 0, "Positive batch size required", batch_size=batch_size)
-    crop_size = layer.parameter.transform_param.crop_size or None
-    return SetUp([(batch_size, _channels(layer), crop_size, crop_size), (batch_size,)][: layer.num_tops])
+    return SetUp([(batch_size, channels(layer), *image_size(layer)), (batch_size,)][: layer.num_tops])
 
 
 @register("ImageData", bottoms=exactly(0), tops=exactly(2))
 def image_data(layer: LayerContext) -> SetUp:
     """[batch_size, 3 or 1, H, W], crop_size or new_height and new_width for H and W; the label is [batch_size]."""
-    _check_mean(layer)
+    check_mean(layer)
     parameter = layer.parameter.image_data_param
     crop_size = layer.parameter.transform_param.crop_size
     height, width = parameter.new_height, parameter.new_width
@@ -83,26 +87,26 @@ def image_data(layer: LayerContext) -> SetUp:
         new_width=width,
     )
     layer.require(parameter.batch_size > 0, "Positive batch size required", batch_size=parameter.batch_size)
-    channels = 3 if parameter.is_color else 1
-    image = (parameter.batch_size, channels, crop_size or height or None, crop_size or width or None)
+    colors = 3 if parameter.is_color else 1
+    image = (parameter.batch_size, colors, crop_size or height or None, crop_size or width or None)
     return SetUp([image, (parameter.batch_size,)])
 
 
 @register("WindowData", bottoms=exactly(0), tops=exactly(2))
 def window_data(layer: LayerContext) -> SetUp:
     """[batch_size, C, crop_size, crop_size]; the label is [batch_size]."""
-    _check_mean(layer)
+    check_mean(layer)
     batch_size = layer.parameter.window_data_param.batch_size
     crop_size = layer.parameter.transform_param.crop_size
     layer.require(crop_size > 0, "crop_size must be positive", crop_size=crop_size)
     layer.require(batch_size > 0, "Positive batch size required", batch_size=batch_size)
-    return SetUp([(batch_size, _channels(layer), crop_size, crop_size), (batch_size,)])
+    return SetUp([(batch_size, channels(layer), crop_size, crop_size), (batch_size,)])
 
 
 @register("MemoryData", bottoms=exactly(0), tops=exactly(2))
 def memory_data(layer: LayerContext) -> SetUp:
     """[batch_size, channels, height, width]; the label is [batch_size]."""
-    _check_mean(layer)
+    check_mean(layer)
     parameter = layer.parameter.memory_data_param
     shape = (parameter.batch_size, parameter.channels, parameter.height, parameter.width)
     layer.require(
@@ -124,11 +128,12 @@ def hdf5_data(layer: LayerContext) -> SetUp:
     return SetUp([None] * layer.num_tops)
 
 
-@register("Parameter", bottoms=exactly(0), tops=exactly(1))
+@register("Parameter", bottoms=exactly(0), tops=exactly(1), fork_fields=["parameter_param.filler"])
 def parameter_(layer: LayerContext) -> SetUp:
-    """One blob, zero at first, that is its own top."""
+    """One blob that is its own top, zero at first; openvinotoolkit/training_toolbox_caffe has a filler for it."""
     shape = tuple(layer.parameter.parameter_param.shape.dim)
-    return SetUp([shape], layer.learned(LearnedBlob(shape, _ZEROS)))
+    filler = layer.fork.filler("parameter_param.filler", _ZEROS)
+    return SetUp([shape], layer.learned(LearnedBlob(shape, filler)))
 
 
 def _for_each_top(layer: LayerContext, values: Sequence[_Value]) -> list[_Value]:
@@ -143,7 +148,8 @@ def _check_number(layer: LayerContext, name: str, number: int) -> None:
     )
 
 
-def _check_mean(layer: LayerContext) -> None:
+def check_mean(layer: LayerContext) -> None:
+    """Refuse a mean given in two ways (Caffe's `DataTransformer`)."""
     transform = layer.parameter.transform_param
     layer.require(
         not (transform.HasField("mean_file") and transform.mean_value),
@@ -153,7 +159,27 @@ def _check_mean(layer: LayerContext) -> None:
     )
 
 
-def _channels(layer: LayerContext) -> int | None:
+def image_size(layer: LayerContext) -> tuple[int | None, int | None]:
+    """Return height and width of transformed images, as far as the transformation alone tells them.
+
+    A crop of two sizes is crop_h and crop_w (weiliu89/caffe, data_transformer.cpp) or crop_height and crop_width
+    (hszhao/PSPNet); without any the size is that of SSD's resize_param unless it keeps the aspect.
+    """
+    transform, fork = layer.parameter.transform_param, layer.fork
+    if transform.crop_size:
+        return transform.crop_size, transform.crop_size
+    resized: list[int | None] = [None, None]
+    for block in fork.blocks("transform_param.resize_param"):
+        if block.word("resize_mode", "WARP") not in ("FIT_SMALL_SIZE", "2"):
+            resized = [block.integer(side, 0) or None for side in ("height", "width")]
+    height, width = (
+        fork.integer(f"transform_param.crop_{side[0]}", 0) or fork.integer(f"transform_param.crop_{side}", 0) or size
+        for side, size in zip(("height", "width"), resized, strict=True)
+    )
+    return height, width
+
+
+def channels(layer: LayerContext) -> int | None:
     """Return the channels that the means allow: more than one mean_value must be one for each channel."""
     means = len(layer.parameter.transform_param.mean_value)
     return means if means > 1 else None

@@ -2,14 +2,21 @@
 
 from filler_server.net.dimensions import Dim, Dims, Unknown, count
 from filler_server.net.layer import LayerContext, LearnedBlob, SetUp
-from filler_server.net.registry import exactly, register
+from filler_server.net.registry import between, exactly, register
 
 
-@register("InnerProduct", bottoms=exactly(1), tops=exactly(1))
+@register("InnerProduct", bottoms=between(1, 3), tops=exactly(1))
 def inner_product(layer: LayerContext) -> SetUp:
-    """Weight [num_output, K], or [K, num_output] with transpose; bias [num_output]. K: all axes from `axis` on."""
+    """Weight [num_output, K], or [K, num_output] with transpose; bias [num_output]. K: all axes from `axis` on.
+
+    A second bottom is the weight and a third one the bias (happynear/caffe-windows, inner_product_layer.cpp).
+    """
     parameter = layer.parameter.inner_product_param
-    bottom, num_output = layer.bottoms[0], parameter.num_output
+    bottom = layer.bottoms[0]
+    num_output: Dim = parameter.num_output
+    if len(layer.bottoms) > 1:
+        layer.report("further bottoms of InnerProduct are taken for its weight and bias, as in happynear/caffe-windows")
+        num_output = layer.legacy(1)[0]
     inputs: Dim
     top: Dims
     if isinstance(bottom, Unknown):
@@ -21,10 +28,10 @@ def inner_product(layer: LayerContext) -> SetUp:
         top = (*bottom[:axis], num_output)
         if parameter.bias_term:
             layer.require_values(count(bottom, 0, axis), "the batch")
-    layer.require(num_output > 0 or bool(layer.given), "num_output must be positive", num_output=num_output)
+    layer.require(num_output != 0 or bool(layer.given), "num_output must be positive", num_output=num_output)
     weight = (inputs, num_output) if parameter.transpose else (num_output, inputs)
-    blobs = [LearnedBlob(weight, parameter.weight_filler)]
-    if parameter.bias_term:
+    blobs = [LearnedBlob(weight, parameter.weight_filler)] if len(layer.bottoms) == 1 else []
+    if parameter.bias_term and len(layer.bottoms) < 3:
         blobs.append(LearnedBlob((num_output,), parameter.bias_filler))
     return SetUp([top], layer.learned(*blobs))
 

@@ -23,9 +23,11 @@ def hinge_loss(layer: LayerContext) -> SetUp:
     return SetUp([_SCALAR])
 
 
-@register("EuclideanLoss", bottoms=exactly(2), tops=exactly(1), loss=True)
+@register("EuclideanLoss", bottoms=between(2, 3), tops=exactly(1), loss=True)
 def euclidean_loss(layer: LayerContext) -> SetUp:
     """A scalar."""
+    if len(layer.bottoms) == 3:
+        layer.report("a third bottom of EuclideanLoss is taken for weights, as in the fork of Fast R-CNN")
     check_batch(layer)
     if differ(count(layer.bottoms[0], 1), count(layer.bottoms[1], 1)):
         layer.refuse("Inputs must have the same dimension", bottom_0=layer.bottoms[0], bottom_1=layer.bottoms[1])

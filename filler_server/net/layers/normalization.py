@@ -8,12 +8,26 @@ from filler_server.net.registry import exactly, register
 _ZEROS = caffe_pb2.FillerParameter()
 
 
-@register("BatchNorm", bottoms=exactly(1), tops=exactly(1))
+_ONE = caffe_pb2.FillerParameter(type="constant", value=1)
+_SCALES = tuple(f"batch_norm_param.{name}" for name in ("scale_bias", "scale_filler", "bias_filler"))
+
+
+@register("BatchNorm", bottoms=exactly(1), tops=exactly(1), fork_fields=_SCALES)
 def batch_norm(layer: LayerContext) -> SetUp:
-    """Mean [C], variance [C] and their common divisor [1], all zero at first."""
+    """Mean [C], variance [C] and their common divisor [1], all zero at first.
+
+    With scale_bias, or a filler for one of them, a scale [C] and a bias [C] as well, and the divisor is 1 at first
+    (NVIDIA/caffe, batch_norm_layer.cpp).
+    """
     bottom = layer.bottoms[0]
     channels: Dim = bottom if isinstance(bottom, Unknown) else bottom[layer.axis(bottom, 1)]
     layer.require_values(count(bottom), "the input")
+    flag, *fillers = _SCALES
+    if layer.fork.flag(flag, False) or any(filler in layer.fork for filler in fillers):
+        scale = LearnedBlob((channels,), layer.fork.filler(fillers[0], _ONE))
+        bias = LearnedBlob((channels,), layer.fork.filler(fillers[1]))
+        statistics = LearnedBlob((channels,), _ZEROS), LearnedBlob((channels,), _ZEROS), LearnedBlob((1,), _ONE)
+        return SetUp([bottom], layer.learned(*statistics, scale, bias))
     blobs = layer.learned(LearnedBlob((channels,), _ZEROS), LearnedBlob((channels,), _ZEROS), LearnedBlob((1,), _ZEROS))
     for spec in layer.parameter.param[: len(blobs)]:
         layer.require(

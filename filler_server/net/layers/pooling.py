@@ -1,14 +1,21 @@
 """Pooling and SPP (spatial pyramid pooling)."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
 from caffe_filler.caffe import caffe_pb2
-from filler_server.net.dimensions import Dim, Unknown
+from filler_server.net.dimensions import Dim, Unknown, text
 from filler_server.net.layer import LayerContext, SetUp
 from filler_server.net.registry import BlobCount, between, exactly, register
 
 _Pair: TypeAlias = tuple[Dim, Dim]
+
+_WINDOW = ("kernel_size", "stride", "pad")
+_DEPTH = {"kernel_size": "kernel_depth", "stride": "temporal_stride"}
+_FORK_FIELDS = tuple(
+    f"pooling_param.{name}" for name in ("ceil_mode", *_WINDOW, *(f"{name}_3d" for name in _WINDOW), *_DEPTH.values())
+)
 
 
 def _pooling_tops(layer: LayerContext) -> BlobCount:
@@ -16,10 +23,18 @@ def _pooling_tops(layer: LayerContext) -> BlobCount:
     return between(1, 2) if largest else exactly(1)
 
 
-@register("Pooling", bottoms=exactly(1), tops=_pooling_tops)
+@register("Pooling", bottoms=exactly(1), tops=_pooling_tops, fork_fields=_FORK_FIELDS)
 def pooling(layer: LayerContext) -> SetUp:
-    """The second top of a MAX pooling holds where each maximum was."""
-    parameter = layer.parameter.pooling_param
+    """The second top of a MAX pooling holds where each maximum was.
+
+    Forks round down with `ceil_mode: false` (BVLC/caffe pull request 3057), and pool over any number of spatial axes,
+    with a list of sizes (yjxiong/caffe, pooling_layer.cpp), a list under another name (intel/caffe, pooling_layer.cpp)
+    or the size in time apart (facebookarchive/C3D).
+    """
+    parameter, bottom = layer.parameter.pooling_param, layer.bottoms[0]
+    windows = {name: _sizes(layer, name) for name in _WINDOW}
+    if any(windows.values()) or (isinstance(bottom, tuple) and len(bottom) > 4):
+        return _pool_any_axes(layer, windows)
     if parameter.global_pooling:
         layer.require(
             not any(map(parameter.HasField, ("kernel_size", "kernel_h", "kernel_w"))),
@@ -32,20 +47,14 @@ def pooling(layer: LayerContext) -> SetUp:
         kernel = _kernel(layer, parameter)
     pad = _pair(layer, "pad", parameter.pad)
     stride = _pair(layer, "stride", parameter.stride)
+    pool = _Pool(_pads(parameter), kernel, pad, stride, _rounds_up(layer))
     if parameter.global_pooling:
-        layer.require(
-            pad == (0, 0) and stride == (1, 1),
-            "With global_pooling: true only pad = 0 and stride = 1",
-            pad=list(pad),
-            stride=list(stride),
-        )
-    pads = parameter.pool != caffe_pb2.PoolingParameter.STOCHASTIC
-    pool = _Pool(pads, kernel, pad, stride, parameter.round_mode == caffe_pb2.PoolingParameter.CEIL)
+        pool.check_global(layer)
     pool.check(layer)
     num, channels, *spatial = layer.four_axes(0)
     if parameter.global_pooling:
         return SetUp([(num, channels, 1, 1)] * layer.num_tops)
-    return SetUp([(num, channels, *pool.over(layer, (spatial[0], spatial[1])))] * layer.num_tops)
+    return SetUp([(num, channels, *pool.over(layer, spatial))] * layer.num_tops)
 
 
 @register("SPP", bottoms=exactly(1), tops=exactly(1))
@@ -59,7 +68,7 @@ def spatial_pyramid_pooling(layer: LayerContext) -> SetUp:
     if isinstance(height, Unknown) or isinstance(width, Unknown):
         return SetUp([(num, channels, 1, 1) if levels == 1 else (num, channels * height * width)])
     pads = parameter.pool != caffe_pb2.SPPParameter.STOCHASTIC
-    outputs: list[_Pair] = []
+    outputs: list[tuple[Dim, ...]] = []
     for level in range(levels):
         bins = 2**level
         kernel = -(-height // bins), -(-width // bins)
@@ -74,16 +83,18 @@ def spatial_pyramid_pooling(layer: LayerContext) -> SetUp:
 
 @dataclass(frozen=True, slots=True)
 class _Pool:
+    """Windows over some spatial axes, each attribute with one entry for each of them."""
+
     pads: bool
-    kernel: _Pair
-    pad: tuple[int, int]
-    stride: tuple[int, int]
+    kernel: tuple[Dim, ...]
+    pad: tuple[int, ...]
+    stride: tuple[Dim, ...]
     ceil: bool
 
     def check(self, layer: LayerContext) -> None:
         layer.require(0 not in self.kernel, "Filter dimensions cannot be zero", kernel_size=self.kernel)
-        layer.require(0 not in self.stride, "Stride dimensions cannot be zero", stride=list(self.stride))
-        if self.pad == (0, 0):
+        layer.require(0 not in self.stride, "Stride dimensions cannot be zero", stride=self.stride)
+        if not any(self.pad):
             return
         layer.require(
             self.pads,
@@ -94,13 +105,21 @@ class _Pool:
             if isinstance(kernel, int) and pad >= kernel:
                 layer.refuse("pad must be smaller than the kernel", pad=list(self.pad), kernel_size=self.kernel)
 
-    def over(self, layer: LayerContext, extents: _Pair) -> _Pair:
-        """Return how many windows fit on the two axes; with padding, none begins beyond the image and its near pad."""
-        padded = self.pad != (0, 0)
+    def check_global(self, layer: LayerContext) -> None:
+        layer.require(
+            not any(self.pad) and all(stride == 1 for stride in self.stride),
+            "With global_pooling: true only pad = 0 and stride = 1",
+            pad=list(self.pad),
+            stride=self.stride,
+        )
+
+    def over(self, layer: LayerContext, extents: Sequence[Dim]) -> tuple[Dim, ...]:
+        """Return how many windows fit on each axis; with padding, none begins beyond the image and its near pad."""
+        padded = any(self.pad)
         result: list[Dim] = []
         for extent, kernel, pad, stride in zip(extents, self.kernel, self.pad, self.stride, strict=True):
             room = extent + 2 * pad - kernel
-            if isinstance(room, Unknown) or isinstance(extent, Unknown):
+            if isinstance(room, Unknown) or isinstance(extent, Unknown) or isinstance(stride, Unknown):
                 result.append(room + extent)
                 continue
             pooled = (-(-room // stride) if self.ceil else room // stride) + 1
@@ -116,7 +135,62 @@ class _Pool:
                     pad=list(self.pad),
                 )
             result.append(pooled)
-        return result[0], result[1]
+        return tuple(result)
+
+
+def _pads(parameter: caffe_pb2.PoolingParameter) -> bool:
+    return parameter.pool != caffe_pb2.PoolingParameter.STOCHASTIC
+
+
+def _rounds_up(layer: LayerContext) -> bool:
+    bvlc = layer.parameter.pooling_param.round_mode == caffe_pb2.PoolingParameter.CEIL
+    return layer.fork.flag("pooling_param.ceil_mode", bvlc)
+
+
+def _sizes(layer: LayerContext, name: str) -> tuple[int, ...]:
+    """Return the sizes that a fork has for a window, one or one for each axis, or none."""
+    depth = f"pooling_param.{_DEPTH.get(name, name)}"
+    if name in _DEPTH and depth in layer.fork:
+        size = getattr(layer.parameter.pooling_param, name)
+        return layer.fork.integer(depth, 0), size, size
+    return layer.fork.integers(f"pooling_param.{name}") or layer.fork.integers(f"pooling_param.{name}_3d")
+
+
+def _pool_any_axes(layer: LayerContext, windows: dict[str, tuple[int, ...]]) -> SetUp:
+    parameter, bottom = layer.parameter.pooling_param, layer.bottoms[0]
+    if isinstance(bottom, Unknown):
+        return SetUp([bottom] * layer.num_tops)
+    layer.require(len(bottom) >= 3, "Input must have at least one spatial axis", shape=bottom)
+    if not any(windows.values()):
+        layer.report(f"BVLC pools over 4 axes only, not over {text(bottom)}: planned as forks do that can")
+    num, channels, *extents = bottom
+    sides = [f"{name}_{side}" for name in ("kernel", "stride", "pad") for side in "hw"]
+    layer.require(
+        not any(map(parameter.HasField, sides)),
+        "sizes for height and width go with two spatial axes alone",
+        shape=bottom,
+    )
+    if parameter.global_pooling:
+        kernel: tuple[Dim, ...] = tuple(extents)
+    else:
+        kernel = _for_each_axis(layer, "kernel_size", windows["kernel_size"], len(extents))
+    pad = _for_each_axis(layer, "pad", windows["pad"], len(extents))
+    stride = _for_each_axis(layer, "stride", windows["stride"], len(extents))
+    pool = _Pool(_pads(parameter), kernel, pad, stride, _rounds_up(layer))
+    if parameter.global_pooling:
+        pool.check_global(layer)
+    pool.check(layer)
+    return SetUp([(num, channels, *pool.over(layer, extents))] * layer.num_tops)
+
+
+def _for_each_axis(layer: LayerContext, name: str, sizes: tuple[int, ...], axes: int) -> tuple[int, ...]:
+    given = sizes or (getattr(layer.parameter.pooling_param, name),)
+    layer.require(
+        len(given) in (1, axes),
+        f"{name} must be specified once, or once per spatial dimension ({axes})",
+        **{name: list(given), "shape": layer.bottoms[0]},
+    )
+    return given * axes if len(given) == 1 else given
 
 
 def _kernel(layer: LayerContext, parameter: caffe_pb2.PoolingParameter) -> _Pair:

@@ -131,11 +131,6 @@ CASES: list[tuple[str, list[Shape], list[Shape], list[Shape]]] = [
     ('type: "Accuracy"', [(2, 6), (2,)], [()], []),
     ('type: "Accuracy" top: "a" top: "b" accuracy_param { axis: -1 top_k: 10 }', [IMAGE, (2, 6, 8)], [(), (10,)], []),
     # Forks
-    ('type: "SmoothL1Loss"', [(2, 6), (2, 6), (2, 6), (2, 6)], [()], []),
-    ('type: "Axpy"', [(2, 6, 1, 1), IMAGE, IMAGE], [IMAGE], []),
-    ('type: "DepthwiseConvolution" convolution_param { num_output: 6 group: 6 kernel_size: 3 }', [IMAGE], [(2, 6, 6, 8)], [(6, 1, 3, 3), (6,)]),
-    ('type: "DepthwiseConvolution" convolution_param { num_output: 6 kernel_size: 3 }', [IMAGE], [(2, 6, 6, 8)], [(6, 1, 3, 3), (6,)]),
-    ('type: "ConvolutionDepthwise" convolution_param { kernel_size: 3 stride: 2 pad: 1 bias_term: false }', [IMAGE], [(2, 6, 4, 5)], [(6, 1, 3, 3)]),
     # Data
     ('type: "Input" top: "a" top: "b" input_param { shape { dim: 2 dim: 3 } }', [], [(2, 3)] * 2, []),
     ('type: "Input" top: "a" top: "b" input_param { shape { dim: 2 dim: 3 } shape { } }', [], [(2, 3), ()], []),

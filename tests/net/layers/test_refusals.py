@@ -153,12 +153,6 @@ CASES = [
     ('type: "InfogainLoss" loss_param { normalize: true }', [(2, 6), (2,), (6, 6)], "normalize is deprecated"),
     ('type: "Accuracy"', [(2, 6), (4,)], "Number of labels must match number of predictions"),
     ('type: "Accuracy" accuracy_param { top_k: 7 }', [(2, 6), (2,)], "top_k must be less than or equal to the number of classes"),
-    # Forks
-    ('type: "SmoothL1Loss"', [(2, 6), (2, 5)], "bottom[1] must have the channels, height and width of bottom[0]"),
-    ('type: "Axpy"', [(2, 5, 1, 1), IMAGE, IMAGE], "bottom[0] and bottom[1] must agree in axes 0 and 1"),
-    ('type: "Axpy"', [(2, 6, 8, 10), IMAGE, IMAGE], "bottom[0] must have one value for each channel"),
-    ('type: "Axpy"', [(2, 6), IMAGE, (2, 6, 8, 9)], "bottom[1] and bottom[2] must have the same shape"),
-    ('type: "ConvolutionDepthwise" convolution_param { kernel_size: 11 }', [IMAGE], "the kernel does not fit into the padded input"),
     # Data
     ('type: "Input" input_param { shape { dim: 1 } shape { dim: 1 } }', [], "Must specify 'shape' once, once per top blob, or not at all"),
     ('type: "Input" input_param { shape { dim: -1 } }', [], "top 'top': a dimension is negative"),

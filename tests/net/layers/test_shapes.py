@@ -7,11 +7,12 @@ import pytest
 from filler_server.net.plan import Layer, NetPlan, Shape
 from filler_server.net.registry import layer_type_names
 from tests.net.layers.cases import CASES
+from tests.net.layers.fork_cases import FORK_CASES
 
 NO_TOPS = {"Silence": 1, "HDF5Output": 2}
 
 
-@pytest.mark.parametrize(("fields", "bottoms", "tops", "blobs"), CASES)
+@pytest.mark.parametrize(("fields", "bottoms", "tops", "blobs"), [*CASES, *FORK_CASES])
 def test_tops_and_blobs(
     set_up: Callable[..., Layer], fields: str, bottoms: list[Shape], tops: list[Shape], blobs: list[Shape]
 ) -> None:
@@ -22,7 +23,7 @@ def test_tops_and_blobs(
 
 
 def test_every_layer_type_is_covered() -> None:
-    covered = {case[0].split('"')[1] for case in CASES} | set(NO_TOPS)
+    covered = {case[0].split('"')[1] for case in (*CASES, *FORK_CASES)} | set(NO_TOPS)
     assert covered == set(layer_type_names())
 
 

@@ -1,0 +1,99 @@
+"""Layers of forks that arrange values anew."""
+
+from filler_server.net.dimensions import Dim, Dims, Unknown, count, differ, shapes_differ
+from filler_server.net.layer import LayerContext, SetUp
+from filler_server.net.registry import at_least, between, exactly, register_fork
+
+
+@register_fork("Permute", bottoms=exactly(1), tops=exactly(1), fork_fields=["permute_param"])
+def permute(layer: LayerContext) -> SetUp:
+    """The axes in the order given, those not named behind (weiliu89/caffe, permute_layer.cpp)."""
+    order = layer.fork.integers("permute_param.order")
+    layer.require(len(set(order)) == len(order), "there are duplicate orders", order=list(order))
+    bottom = layer.bottoms[0]
+    if isinstance(bottom, Unknown):
+        return SetUp([bottom])
+    layer.require(
+        max(order, default=-1) < len(bottom),
+        "order should be less than the input dimension",
+        order=list(order),
+        shape=bottom,
+    )
+    rest = [axis for axis in range(len(bottom)) if axis not in order]
+    return SetUp([tuple(bottom[axis] for axis in (*order, *rest))])
+
+
+@register_fork("Transpose", bottoms=exactly(1), tops=exactly(1), fork_fields=["transpose_param"])
+def transpose(layer: LayerContext) -> SetUp:
+    """The axes in the order given, each of them named (tianzhi0549/CTPN, transpose_layer.cpp)."""
+    order = layer.fork.integers("transpose_param.dim")
+    bottom = layer.bottoms[0]
+    if isinstance(bottom, Unknown):
+        return SetUp([bottom])
+    layer.require(
+        sorted(order) == list(range(len(bottom))),
+        "dim must name every axis of the bottom once",
+        dim=list(order),
+        shape=bottom,
+    )
+    return SetUp([tuple(bottom[axis] for axis in order)])
+
+
+@register_fork("ShuffleChannel", bottoms=exactly(1), tops=exactly(1), fork_fields=["shuffle_channel_param"])
+def shuffle_channel(layer: LayerContext) -> SetUp:
+    """The shape of the bottom, whose channels are reordered (farmingyard/ShuffleNet, shuffle_channel_layer.cpp)."""
+    group = layer.fork.integer("shuffle_channel_param.group", 1)
+    layer.require(group > 0, "group must be greater than 0", group=group)
+    channels = layer.legacy(0)[1]
+    if isinstance(channels, int):
+        layer.require(
+            channels % group == 0, "Number of channels should be multiples of group", channels=channels, group=group
+        )
+    return SetUp([layer.bottoms[0]])
+
+
+@register_fork("Reverse", bottoms=exactly(1), tops=exactly(1))
+@register_fork("Flip", bottoms=exactly(1), tops=exactly(1))
+def reverse(layer: LayerContext) -> SetUp:
+    """The shape of the bottom (tianzhi0549/CTPN, reverse_layer.cpp; happynear/caffe-windows, flip_layer.cpp)."""
+    return SetUp([layer.bottoms[0]])
+
+
+@register_fork("Gather", bottoms=at_least(1), tops=at_least(1), one_top_per_bottom=True)
+@register_fork("Scatter", bottoms=at_least(1), tops=at_least(1), one_top_per_bottom=True)
+def gather(layer: LayerContext) -> SetUp:
+    """The bottoms: one process has nothing to gather (yjxiong/caffe, gather_layer.cpp, scatter_layer.cpp)."""
+    return SetUp(list(layer.bottoms))
+
+
+@register_fork("Axpy", bottoms=exactly(3), tops=exactly(1))
+def axpy(layer: LayerContext) -> SetUp:
+    """bottom[0] * bottom[1] + bottom[2], one factor for each channel (hujie-frank/SENet, axpy_layer.cpp)."""
+    factors, data, summand = layer.bottoms
+    if isinstance(factors, tuple) and isinstance(data, tuple):
+        for axis in (0, 1):
+            if differ(factors[layer.axis(factors, axis)], data[layer.axis(data, axis)]):
+                layer.refuse("bottom[0] and bottom[1] must agree in axes 0 and 1", bottom_0=factors, bottom_1=data)
+        if len(factors) == 4 and differ(count(factors, 2), 1):
+            layer.refuse("bottom[0] must have one value for each channel", bottom_0=factors)
+    if shapes_differ(data, summand):
+        layer.refuse("bottom[1] and bottom[2] must have the same shape", bottom_1=data, bottom_2=summand)
+    return SetUp([data if isinstance(data, tuple) else summand])
+
+
+@register_fork("SpatialTransformer", bottoms=exactly(2), tops=exactly(1), fork_fields=["st_param"])
+def spatial_transformer(layer: LayerContext) -> SetUp:
+    """The first bottom over another grid, output_H x output_W if given (cvjena/caffe_pp2, st_layer.cpp)."""
+    num, channels, height, width = layer.four_axes(0)
+    sizes: list[Dim] = [
+        layer.fork.integer(f"st_param.output_{side}", 0) if f"st_param.output_{side}" in layer.fork else dim
+        for side, dim in (("H", height), ("W", width))
+    ]
+    return SetUp([(num, channels, *sizes)])
+
+
+@register_fork("LabelSpecificAdd", bottoms=exactly(2), tops=between(1, 2))
+def label_specific_add(layer: LayerContext) -> SetUp:
+    """The shape of the first bottom, and one number (happynear/caffe-windows, label_specific_add.cpp)."""
+    one: Dims = (1,)
+    return SetUp([layer.bottoms[0], one][: layer.num_tops])

@@ -1,0 +1,128 @@
+"""What a file leaves out, and what its reader passed over."""
+
+from collections.abc import Callable
+
+import pytest
+
+from caffe_filler.caffe import caffe_pb2
+from caffe_filler.errors import NetError, PrototxtError
+from filler_server.net.plan import NetPlan
+from filler_server.net.planner import plan_net
+from filler_server.prototxt import read_net
+
+Plan = Callable[..., NetPlan]
+
+OPEN = """
+input: "data"
+input: "label"
+layer { name: "ip" type: "InnerProduct" bottom: "data" top: "ip" inner_product_param { num_output: 5 } }
+"""
+
+
+def test_an_input_without_a_shape_is_none_until_it_is_declared(plan: Plan) -> None:
+    with pytest.raises(NetError) as caught:
+        plan(OPEN)
+    assert "Unknown bottom blob 'data'" in caught.value.message
+    assert "it is an input of the net without a shape: give --input data=D,D,.." in caught.value.message
+    net = plan(OPEN, inputs={"data": (2, 3)})
+    assert [(layer.name, layer.type, layer.line) for layer in net.layers] == [
+        ("input", "Input", None),
+        ("ip", "InnerProduct", 4),
+    ]
+    assert net.layers[1].blobs[0].shape == (5, 3)
+    assert [str(problem) for problem in net.warnings] == [
+        "2:1: input 'data', 'label' has neither input_shape nor input_dim, so it is no blob of the net"
+    ]
+    assert plan(OPEN, inputs={"data": (2, 3), "label": (2,)}).warnings == ()
+
+
+def test_an_input_without_a_shape_that_a_layer_makes_is_that_layer_s(plan: Plan) -> None:
+    net = plan('input: "x" layer { name: "d" type: "Input" top: "x" }', inputs={"x": (1, 2)})
+    assert [layer.name for layer in net.layers] == ["d"]
+    assert net.layers[0].tops[0].shape == (1, 2)
+
+
+IMPORT = """
+layer { name: "d" type: "Input" top: "d" }
+layer { name: "part" type: "Import" }
+layer { name: "ip" type: "InnerProduct" bottom: "part/out" top: "ip" inner_product_param { num_output: 5 } }
+layer { name: "r" type: "ReLU" bottom: "part/out" top: "r" }
+"""
+
+
+def test_a_layer_that_imports_others_may_make_what_no_layer_makes(plan: Plan) -> None:
+    net = plan(IMPORT)
+    assert [top.name for top in net.layers[1].tops] == ["part/out"]
+    assert [problem.message for problem in net.warnings] == [
+        "unknown layer type 'Import': taken to have no learnable blobs and to make 'part/out'; "
+        "the shape of its tops is unknown, give --input part/out=D,D,..",
+        "the shape of blob 'ip/0', [5, ?], cannot be known: give --input part/out=D,D,..",
+    ]
+    assert plan(IMPORT, inputs={"part/out": (1, 9)}).layers[2].blobs[0].shape == (5, 9)
+    with pytest.raises(NetError, match="Unknown bottom blob 'part/out'"):
+        plan(IMPORT.replace('"Import"', '"Import" top: "elsewhere"'))
+
+
+PHASES = """
+layer { name: "a" type: "Input" top: "a" exclude { phase: RUN } }
+layer { name: "b" type: "Input" top: "b" include { phase: RUN } }
+layer { name: "c" type: "Input" top: "c" include { phase: RUN } include { phase: TRAIN } }
+layer { name: "d" type: "Input" top: "d" exclude { phase: RUN stage: "x" } exclude { stage: "y" } }
+layer { name: "e" type: "Input" top: "e" exclude { phase: RUN } exclude { } }
+"""
+
+
+@pytest.mark.parametrize(
+    ("options", "names"),
+    [
+        ({"phase": caffe_pb2.TEST}, ["a", "d"]),
+        ({"phase": caffe_pb2.TRAIN}, ["a", "c", "d"]),
+        ({"phase": caffe_pb2.TEST, "stages": ["y"]}, ["a"]),
+        ({"phase": caffe_pb2.TEST, "stages": ["x"]}, ["a", "d"]),
+    ],
+)
+def test_a_rule_for_the_phase_of_a_fork_is_never_met(plan: Plan, options: dict[str, object], names: list[str]) -> None:
+    net = plan(PHASES, **options)
+    assert [layer.name for layer in net.layers] == names
+    assert len([problem for problem in net.warnings if "Phase has no value RUN" in problem.message]) == 5
+
+
+def test_the_first_report_is_the_error_of_strict_planning() -> None:
+    document = read_net(
+        b'layer { name: "d" type: "Input" top: "d" magic: 1 }\nlayer { name: "x" type: "Magic" bottom: "d" }'
+    )
+    assert len(plan_net(document).warnings) == 2
+    with pytest.raises(
+        PrototxtError, match=r"^1:42: LayerParameter has no field magic, passed over\. Received: strict=True$"
+    ):
+        plan_net(document, strict=True)
+    document = read_net(b'layer { name: "d" type: "Input" top: "d" }\nlayer { name: "x" type: "Magic" bottom: "d" }')
+    with pytest.raises(NetError, match=r"^line 2, layer 'x': unknown layer type 'Magic'.*\. Received: strict=True$"):
+        plan_net(document, strict=True)
+
+
+def test_what_a_layer_type_understands_is_no_error_of_strict_planning() -> None:
+    document = read_net(
+        b'input: "d" input_dim: [1, 2, 3, 4]\n'
+        b'layer { name: "x" type: "Permute" bottom: "d" top: "x" permute_param { order: 3 } }'
+    )
+    assert len(document.problems) == 1
+    assert plan_net(document, strict=True).layers[1].tops[0].shape == (4, 1, 2, 3)
+
+
+def test_blobs_of_old_files_have_four_axes(plan: Plan) -> None:
+    blob = "blobs { num: %d channels: %d height: %d width: %d data: [%s] } "
+    text = (
+        'input: "d" input_dim: [1, 2, 3, 3] layer { name: "c" type: "Convolution" bottom: "d" top: "c" '
+        "convolution_param { num_output: 4 kernel_size: 1 } "
+    )
+    weight = blob % (4, 2, 1, 1, ", ".join("1" * 8))
+    net = plan(text + weight + blob % (1, 1, 1, 4, "1, 2, 3, 4") + "}")
+    assert [blob.shape for blob in net.blobs] == [(4, 2, 1, 1), (4,)]
+    assert all(blob.given is not None for blob in net.blobs)
+    assert [problem.message for problem in net.warnings] == [
+        "blobs[1] has the four axes of old files, [1, 1, 1, 4]: taken for [4]"
+    ]
+    for wrong in (blob % (4, 1, 1, 1, "1, 2, 3, 4"), "blobs { shape { dim: [1, 1, 1, 4] } data: [1, 2, 3, 4] } "):
+        with pytest.raises(NetError, match="Incorrect bias shape"):
+            plan(text + weight + wrong + "}")
