@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from caffe_filler.errors import NetError
-from filler_server.engine.net import RegionOf, blob_sources, known_shape
+from filler_server.engine.net import RegionOf, blob_sources, known_shape, naming
 from filler_server.engine.source import BlobSource
 from filler_server.fillers import Filler, get_filler
 from filler_server.net.draws import DataDraws, LayerDraws, net_draws
@@ -110,10 +110,11 @@ class CaffeNet:
             self._steps.append(_Refills(draws.layer, refills, draws.times))
 
     def _fill(self, blob: Blob) -> "_Fill":
-        filler = get_filler(blob.filler)
         shape = None if blob.count is None else known_shape(blob, self._plan)
-        if shape is not None:
-            filler.check(shape)
+        with naming(blob):
+            filler = get_filler(blob.filler)
+            if shape is not None:
+                filler.check(shape)
         return _Fill(blob, filler, shape, self._blob_dtype, self._profile)
 
     def _stream(self, blob: Blob) -> CaffeStream:

@@ -1,12 +1,13 @@
 """A plan and a seed to the blobs of a net as sources of bytes."""
 
 import difflib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 
-from caffe_filler.errors import NetError, UnknownBlob
+from caffe_filler.errors import FillerError, NetError, UnknownBlob
 from filler_server.engine.region import Region
 from filler_server.engine.source import BlobSource, FilledBlob, GivenBlob, given_values
 from filler_server.fillers import get_filler
@@ -65,17 +66,31 @@ def _source(
         # However often a blob is selected, its values stand in memory once.
         if owner.name not in given:
             given[owner.name] = given_values(owner.given)
-        return GivenBlob(blob.name, given[owner.name], region(shape), dtype, shape=shape, owner=blob.owner)
-    return FilledBlob(
-        blob.name,
-        get_filler(owner.filler),
-        stream_of(owner),
-        region(shape),
-        dtype,
-        shape=shape,
-        filled_shape=filled_shape,
-        owner=blob.owner,
-    )
+        with naming(blob):
+            return GivenBlob(blob.name, given[owner.name], region(shape), dtype, shape=shape, owner=blob.owner)
+    random = stream_of(owner)
+    with naming(blob):
+        return FilledBlob(
+            blob.name,
+            get_filler(owner.filler),
+            random,
+            region(shape),
+            dtype,
+            shape=shape,
+            filled_shape=filled_shape,
+            owner=blob.owner,
+        )
+
+
+@contextmanager
+def naming(blob: Blob) -> Iterator[None]:
+    """Say of which blob of the net an error is."""
+    try:
+        yield
+    except FillerError as error:
+        error.args = (f"blob '{blob.name}': {error}",)
+        error.metadata["blob"] = blob.name
+        raise
 
 
 def _find(blobs: dict[str, Blob], name: str) -> Blob:

@@ -8,12 +8,14 @@ import numpy as np
 import pytest
 
 from caffe_filler.errors import FillerParameterError, InvalidArgument, NetError, RegionError, UnknownBlob
+from filler_server.engine.caffe_net import CaffeNet
 from filler_server.engine.net import RegionOf, net_sources
 from filler_server.engine.region import Region
 from filler_server.engine.source import BlobSource
 from filler_server.net.plan import NetPlan
 from filler_server.net.planner import plan_net
 from filler_server.prototxt.reader import read_net
+from filler_server.rng.caffe.mt19937 import EngineState
 
 F32 = np.dtype(np.float32)
 
@@ -220,3 +222,17 @@ def test_every_blob_of_the_projects_own_nets_can_be_read(nets: Path) -> None:
             out = np.empty(min(source.region.count, 1000), F32)
             source.read(source.region.count - out.size, out)
             assert np.isfinite(out).all()
+
+
+def test_an_error_names_its_blob() -> None:
+    text = b"""
+    layer { name: "data" type: "Input" top: "data" input_param { shape { dim: 2 dim: 3 } } }
+    layer { name: "ip" type: "InnerProduct" bottom: "data" top: "ip"
+            inner_product_param { num_output: 4 weight_filler { type: "gaussian" sparse: 9 } } }
+    """
+    planned = plan_net(read_net(text))
+    with pytest.raises(FillerParameterError, match=r"^blob 'ip/0': sparse of filler type 'gaussian'") as caught:
+        net_sources(planned, seed=1, dtype=np.dtype(np.float32))
+    assert caught.value.metadata == {"field": "sparse", "blob": "ip/0"}
+    with pytest.raises(FillerParameterError, match=r"^blob 'ip/0': "):
+        CaffeNet(planned, EngineState.seeded(1), dtype=np.dtype(np.float32))
