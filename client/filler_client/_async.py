@@ -82,6 +82,10 @@ class AsyncFillerClient:
         """Yield name and array of each learnable blob; see `FillerClient.fill_net`."""
         return self._arrays(_requests.fill_net_request(net, **options), out or {})
 
+    async def init_net(self, net: NetLike, **options: Unpack[FillNetOptions]) -> dict[str, NDArray[Any]]:
+        """Return all learnable blobs of a net by name; as `fill_net`."""
+        return {name: array async for name, array in self.fill_net(net, **options)}
+
     async def pieces(self, request: StreamRequest) -> AsyncIterator[Piece]:
         """Yield the bytes of a stream piece by piece; see `FillerClient.pieces`."""
         attempts = Attempts(self._policy, self._timeout)
