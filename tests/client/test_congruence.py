@@ -159,13 +159,9 @@ def test_nets(clients: Clients, nets: Path, net: str, inputs: Any, blobs: Any, d
     path = nets / net
     embedded = clients.embedded.init_net(path, inputs=inputs, seed=9, dtype=dtype, blobs=blobs)
     remote = clients.remote.init_net(path, inputs=inputs, seed=9, dtype=dtype, blobs=blobs)
-
-    async def collect(client: AsyncFillerClient) -> dict[str, NDArray[Any]]:
-        return {
-            name: array async for name, array in client.fill_net(path, inputs=inputs, seed=9, dtype=dtype, blobs=blobs)
-        }
-
-    awaited = clients.asynchronously(collect)
+    awaited = clients.asynchronously(
+        lambda client: client.init_net(path, inputs=inputs, seed=9, dtype=dtype, blobs=blobs)
+    )
     assert list(embedded) == list(remote) == list(awaited)
     assert embedded
     for name, array in embedded.items():
