@@ -144,6 +144,9 @@ def serve(settings: Settings, *, announce: Callable[[str], None] = print) -> int
         done.join(0.05)
         if at_once.is_set():
             server.stop(0)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        # A signal that comes while the interpreter winds up would make a failure of a graceful end.
+        signal.signal(number, signal.SIG_IGN)
     announce("stopped")
     return 0
 

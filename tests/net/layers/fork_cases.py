@@ -137,7 +137,7 @@ FORK_CASES: list[tuple[str, list[Shape], list[Shape], list[Shape]]] = [
     ('type: "AnnotatedData" data_param { batch_size: 4 } transform_param { crop_h: 20 crop_w: 24 resize_param { height: 30 width: 40 } } annotated_data_param { }', [], [(4, None, 20, 24)], []),
     ('type: "Data" data_param { batch_size: 4 } transform_param { crop_height: 20 crop_width: 24 }', [], [(4, None, 20, 24)], []),
     ('type: "BoxData" top: "a" top: "b" data_param { batch_size: 4 } transform_param { crop_size: 9 }', [], [(4, None, 9, 9), (4, None)], []),
-    ('type: "FloatData" top: "a" top: "b" data_param { batch_size: 4 } transform_param { crop_size: 9 }', [], [(4, None, 9, 9), (4, 1, 1, 1)], []),
+    ('type: "FloatData" top: "a" top: "b" data_param { batch_size: 4 crop_size: 9 }', [], [(4, None, 9, 9), (4, 1, 1, 1)], []),
     ('type: "ImageSegData" top: "a" top: "b" top: "c" image_data_param { batch_size: 2 } transform_param { crop_height: 20 crop_width: 24 }', [], [(2, 3, 20, 24), (2, 1, 20, 24), (2, 1, 1, 2)], []),
     ('type: "DenseImageData" top: "a" top: "b" dense_image_data_param { batch_size: 2 new_height: 20 new_width: 24 is_color: false }', [], [(2, 1, 20, 24), (2, 1, 20, 24)], []),
     ('type: "ImageLabelData" top: "a" top: "b" image_label_data_param { batch_size: 2 } transform_param { crop_size: 9 }', [], [(2, None, 9, 9)] * 2, []),

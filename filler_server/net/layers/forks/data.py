@@ -27,11 +27,12 @@ def box_data(layer: LayerContext) -> SetUp:
     return SetUp([image, *[(batch_size, None)] * (layer.num_tops - 1)])
 
 
-@register_fork("FloatData", bottoms=exactly(0), tops=between(1, 2), fork_fields=SIZE_FIELDS)
+@register_fork("FloatData", bottoms=exactly(0), tops=between(1, 2))
 def float_data(layer: LayerContext) -> SetUp:
     """[batch_size, C, H, W], and labels [batch_size, 1, 1, 1] (stephenyan1231/caffe-public, float_data_layer.cpp)."""
     batch_size = _batch_size(layer)
-    tops: list[OpenDims] = [(batch_size, channels(layer), *image_size(layer)), (batch_size, 1, 1, 1)]
+    crop_size = layer.parameter.data_param.crop_size or None
+    tops: list[OpenDims] = [(batch_size, channels(layer), crop_size, crop_size), (batch_size, 1, 1, 1)]
     return SetUp(tops[: layer.num_tops])
 
 
