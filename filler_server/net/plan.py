@@ -57,7 +57,7 @@ class Layer:
 
     Attributes:
         name: its name in the prototxt; not unique.
-        type: Caffe's type name.
+        type: Caffe's type name; for a V1 type of a fork, such as ROI_POOLING, its name in the current format.
         bottoms: names of its inputs.
         tops: its outputs with their shapes.
         blobs: its learnable blobs in Caffe's order.

@@ -33,6 +33,8 @@ from filler_server.prototxt.report import Problem
 
 _NONE: Mapping[str, Shape] = MappingProxyType({})
 _AUTOMATIC = "(automatic)"
+_MOST_HINTS = 100
+"""So many unknown types are compared with those that are known; more would take minutes."""
 
 
 def plan_net(
@@ -107,8 +109,7 @@ def _document(source: NetDocument | caffe_pb2.NetParameter) -> NetDocument:
         )
     if isinstance(source, NetDocument):
         return source
-    number = len(net.layer)
-    return NetDocument(net, (), (None,) * number, "binary", unknown=tuple({} for _ in range(number)))
+    return NetDocument(net, (), (None,) * len(net.layer), "binary")
 
 
 def _as_error(warning: Problem) -> NetError | PrototxtError:
@@ -137,6 +138,7 @@ class _Planner:
         self._binary = binary
         self._shapes: dict[str, Dims] = {}
         self._producers: dict[str, str] = {}
+        self._hints = _MOST_HINTS
         self._shared = SharedBlobs()
 
     def plan_layer(self, index: int, source: SourceLayer, unique: str) -> Layer:
@@ -171,12 +173,13 @@ class _Planner:
     def _set_up(self, layer: LayerContext, kind: LayerType | None) -> tuple[SetUp, str | None]:
         """Return the set-up of a layer and None, or one with unknown tops and what keeps it from being set up."""
         if kind is None:
-            hint = did_you_mean(nearest_type_name(layer.parameter.type))
+            self._hints -= 1
+            hint = did_you_mean(nearest_type_name(layer.parameter.type)) if self._hints >= 0 else ""
             return unknown_tops(layer), f"unknown layer type '{layer.parameter.type}'{hint}"
         try:
             return _set_up(layer, kind), None
         except Unread as unread:
-            trouble = f"the number of {unread} differs from fork to fork, so it is not read from a binary file"
+            trouble = f"{unread} was not read (in a binary file its number differs from fork to fork)"
         except NetError as error:
             if not kind.fork or layer.fork.failed:
                 raise

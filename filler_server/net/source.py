@@ -11,6 +11,8 @@ from filler_server.prototxt.document import NetDocument
 from filler_server.prototxt.forks import BLOCKS
 from filler_server.prototxt.unknown import PassedOver
 
+_MOST_INNER = 10
+
 
 @dataclass(frozen=True, slots=True)
 class SourceLayer:
@@ -30,14 +32,16 @@ class SourceLayer:
 
     def report_inner_fields(self, kind: LayerType, layer: LayerContext) -> None:
         """Report fields that no fork has inside a block that the layer's type understands."""
-        for path in sorted(kind.fork_fields & self.unknown.keys()):
-            block = BLOCKS.get(path)
-            for value in self.unknown[path].values if block is not None else ():
-                for name in value if isinstance(value, dict) else ():
-                    if block is not None and name not in block.names:
-                        layer.report(
-                            f"{path} has no field {name}{did_you_mean(nearest(name, block.names))}, passed over"
-                        )
+        for path in sorted(kind.fork_fields & self.unknown.keys() & BLOCKS.keys()):
+            known = BLOCKS[path].names
+            inside = dict.fromkeys(
+                name for value in self.unknown[path].values if isinstance(value, dict) for name in value
+            )
+            strange = [name for name in inside if name not in known]
+            for name in strange[:_MOST_INNER]:
+                layer.report(f"{path} has no field {name}{did_you_mean(nearest(name, known))}, passed over")
+            if len(strange) > _MOST_INNER:
+                layer.report(f"{path} has {len(strange) - _MOST_INNER} more such fields")
 
 
 def source_layers(document: NetDocument, inputs: Collection[str]) -> tuple[list[SourceLayer], set[int]]:
@@ -46,9 +50,8 @@ def source_layers(document: NetDocument, inputs: Collection[str]) -> tuple[list[
     Inputs of the net that have no shape, which Caffe refuses when a layer reads them, become an Input layer in front
     as far as they are among `inputs`, the names whose shape the caller declares.
     """
-    layers = [
-        SourceLayer(*layer) for layer in zip(document.net.layer, document.layer_lines, document.unknown, strict=True)
-    ]
+    unknown = document.unknown or ({},) * len(document.net.layer)
+    layers = [SourceLayer(*layer) for layer in zip(document.net.layer, document.layer_lines, unknown, strict=True)]
     understood: set[int] = set()
     for layer in layers:
         kind = resolve_layer_type(layer.parameter.type, layer.unknown)
@@ -81,7 +84,7 @@ def adopt_bottoms(layers: Sequence[SourceLayer]) -> list[SourceLayer]:
                     made.add(name)
                     adopted.setdefault(last, []).append(name)
         made.update(parameter.top)
-        nameless = not parameter.bottom and not parameter.top
+        nameless = parameter.type and not parameter.bottom and not parameter.top
         if nameless and resolve_layer_type(parameter.type, layer.unknown) is None:
             last = index
     result = list(layers)

@@ -158,7 +158,6 @@ BLOCKS: Mapping[str, ForkBlock] = {
         integer="scale=1 scale_h=2 scale_w=3 upsample_h=6 upsample_w=7",
         bool="pad_out_h=4 pad_out_w=5",
     ),
-    "bilinear_interpolation_param": _block("interpolation_factor"),
     "dense_image_data_param": _block(
         "source batch_size rand_skip shuffle new_height new_width is_color mean_file root_folder mirror crop_width "
         "crop_height rotate one_hot_nclasses"

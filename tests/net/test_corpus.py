@@ -23,7 +23,7 @@ from filler_server.net.registry import layer_type
 from filler_server.prototxt import read_net, read_solver
 from filler_server.prototxt.document import NetDocument
 
-TROUBLE = ("unknown layer type", "is another one here", "differs from fork to fork")
+TROUBLE = ("unknown layer type", "is another one here", "was not read")
 
 
 @dataclass(frozen=True)

@@ -32,6 +32,8 @@ HUGE = [
     ("very many layers", data(1, 3, 4, 4) + "".join(f'layer {{ name: "l" type: "ReLU" bottom: "d" top: "t{i}" }}\n' for i in range(MANY))),
     ("a chain that works in place", data(1, 3, 4, 4) + 'layer { name: "l" type: "ReLU" bottom: "d" top: "d" }\n' * MANY),
     ("a chain of unknown layers", data(1, 3) + "".join(f'layer {{ name: "l" type: "Magic" bottom: "{"d" if i == 0 else i - 1}" top: "{i}" }}\n' for i in range(1500))),
+    ("very many unknown types", data(1, 3) + "".join(f'layer {{ name: "l" type: "Magic{i}" bottom: "d" top: "{i}" }}\n' for i in range(MANY))),
+    ("very many fields of a fork", one('type: "Permute" permute_param { ' + "".join(f"order{i}: 1 " for i in range(MANY)) + "}", 1, 1)),
     ("everything joined that is unknown", "".join(f'layer {{ name: "l" type: "Magic" top: "{i}" }}\n' for i in range(1000)) + "".join(f'layer {{ name: "c" type: "Concat" bottom: "{i}" bottom: "{i + 1}" top: "c{i}" }}\n' for i in range(999)) + 'layer { name: "a" type: "Concat" top: "a" ' + " ".join(f'bottom: "c{i}"' for i in range(999)) + "}"),
     ("a bottom of a near name", data(1) + "".join(f'layer {{ name: "l" type: "ReLU" bottom: "d" top: "some_top_{i}" }}\n' for i in range(MANY)) + 'layer { name: "x" type: "ReLU" bottom: "some_tip" top: "x" }'),
     ("very many stages", "state { " + 'stage: "a" ' * MANY + "} " + 'layer { name: "x" type: "Input" top: "x" include { ' + 'stage: "a" ' * MANY + "} }"),

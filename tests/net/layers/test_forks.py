@@ -5,11 +5,13 @@ from collections.abc import Callable
 
 import pytest
 
+from caffe_filler.caffe import caffe_pb2
 from caffe_filler.errors import NetError
 from filler_server.net.plan import Layer, NetPlan
 from filler_server.net.planner import plan_net
-from filler_server.net.registry import layer_type
+from filler_server.net.registry import layer_type, layer_type_names
 from filler_server.prototxt import read_net
+from filler_server.prototxt.forks import BLOCKS
 from tests.net.layers.fork_cases import FORK_CASES
 
 IMAGE = (2, 6, 8, 10)
@@ -225,8 +227,8 @@ def test_a_block_that_is_not_read_from_a_binary_file_makes_its_layer_unknown() -
     assert net.layers[1].blobs == ()
     assert [str(problem) for problem in net.warnings] == [
         "layer 'n': LayerParameter has no field number 4003, passed over",
-        "layer 'n': the number of bn_param differs from fork to fork, so it is not read from a binary file: taken to "
-        "have no learnable blobs",
+        "layer 'n': bn_param was not read (in a binary file its number differs from fork to fork): taken to have no "
+        "learnable blobs",
     ]
 
 
@@ -237,3 +239,18 @@ def test_every_fork_type_says_where_it_was_read() -> None:
         if kind.fork:
             assert kind.set_up.__doc__
             assert any(mark in kind.set_up.__doc__ for mark in ("/", "_layer.cpp")), kind.name
+
+
+def test_every_field_that_a_layer_type_asks_for_is_known() -> None:
+    asked = {path for name in layer_type_names() if (kind := layer_type(name)) for path in kind.fork_fields}
+    for path in asked:
+        block, _, field = path.partition(".")
+        if field:
+            message = caffe_pb2.LayerParameter.DESCRIPTOR.fields_by_name[block].message_type
+            assert message is not None
+            known = message.fields_by_name.get(field)
+            # Pooling's sizes are here as well: lists of them, which BVLC does not read.
+            assert known is None or not known.is_repeated, path
+        else:
+            assert block in BLOCKS, path
+    assert {path for path in asked if "." not in path} == set(BLOCKS)

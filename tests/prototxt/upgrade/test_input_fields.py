@@ -4,6 +4,7 @@ from google.protobuf import text_format
 from caffe_filler.caffe import caffe_pb2
 from caffe_filler.errors import PrototxtError
 from filler_server.prototxt import read_net
+from filler_server.prototxt.unknown import PassedOver
 
 BODY = 'layer {\n name: "r" bottom: "a" }\n'
 
@@ -44,6 +45,7 @@ def test_inputs_without_a_shape_vanish() -> None:
     assert [str(problem) for problem in document.problems] == [
         "3:1: input 'a', 'b' has neither input_shape nor input_dim, so it is no blob of the net"
     ]
+    assert document.open_inputs == PassedOver(["a", "b"], [0])
 
 
 @pytest.mark.parametrize(
