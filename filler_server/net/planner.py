@@ -17,6 +17,7 @@ from filler_server.net.names import unique_names
 from filler_server.net.overrides import declared_over, declared_shapes
 from filler_server.net.plan import Blob, Layer, NetPlan, Shape, Top
 from filler_server.net.questions import is_source, options_for, with_origin
+from filler_server.net.refusals import shortened
 from filler_server.net.registry import (
     LayerType,
     automatic_tops,
@@ -262,7 +263,8 @@ class _Planner:
         return Blob(name, to_shape(dims), blob.filler, owner, blob.given)
 
     def _warn(self, layer: LayerContext, message: str) -> None:
-        self.warnings.append(Problem(message, line=layer.line, layer=layer.parameter.name))
+        name = shortened(layer.parameter.name)
+        self.warnings.append(Problem(shortened(message, 2000), line=layer.line, layer=name))
 
 
 def _set_up(layer: LayerContext, kind: LayerType) -> SetUp:

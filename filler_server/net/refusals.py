@@ -5,16 +5,18 @@ from filler_server.net.dimensions import Unknown, text
 
 
 def refusal(cause: str, *, layer: str | None, line: int | None, **received: object) -> NetError:
-    """Return the error for a layer that cannot be set up, ending with the values received."""
+    """Return the error for a layer that cannot be set up, ending with the values received; too long names are cut."""
     values = ", ".join(f"{name}={_shown(value)}" for name, value in received.items())
-    return NetError(f"{cause.rstrip('.')}. Received: {values}", layer=layer, line=line)
+    name = None if layer is None else shortened(layer)
+    return NetError(f"{shortened(cause.rstrip('.'), 1000)}. Received: {shortened(values, 2000)}", layer=name, line=line)
 
 
 def _shown(value: object) -> str:
     if isinstance(value, Unknown) or (isinstance(value, tuple) and all(isinstance(x, int | Unknown) for x in value)):
-        return _shortened(text(value))
-    return _shortened(repr(value))
+        return shortened(text(value))
+    return shortened(repr(value))
 
 
-def _shortened(words: str, most: int = 200) -> str:
+def shortened(words: str, most: int = 200) -> str:
+    """Return words, but no more than so many characters of them."""
     return words if len(words) <= most else f"{words[:most]}..."

@@ -43,6 +43,8 @@ class Change(Note):
     """Something in a file that was brought to the current format."""
 
 
+_LONGEST_NAME = 200
+
 MAX_PROBLEMS = 1000
 """Problems kept of one file; one more then tells how many are left out."""
 
@@ -103,8 +105,9 @@ class ProblemList:
             self._problems.append(Problem(f"{what}, {done}", line=line, column=column, layer=layer))
 
     def assign(self, first: int, layer: str) -> None:
-        """Say that the problems from index `first` on belong to a layer."""
-        self._problems[first:] = [replace(problem, layer=layer) for problem in self._problems[first:]]
+        """Say that the problems from index `first` on belong to a layer, whose name is cut if it is too long."""
+        name = layer[:_LONGEST_NAME]
+        self._problems[first:] = [replace(problem, layer=name) for problem in self._problems[first:]]
 
     def all(self) -> tuple[Problem, ...]:
         """Return the problems, with the number of those left out as the last one."""
