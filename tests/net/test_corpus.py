@@ -34,6 +34,7 @@ class Outcome:
     cause: str = ""
     sized: bool = False
     sized_with_inputs: bool = False
+    unknown_types: frozenset[str] = frozenset()
 
 
 def states(document: NetDocument) -> Iterator[tuple[caffe_pb2.Phase, tuple[str, ...]]]:
@@ -120,7 +121,8 @@ def outcome(data: bytes) -> Outcome:
             unknown = [blob for blob in plan.blobs if not is_known(blob.shape)]
             kind = "open" if unknown else "reports" if plan.warnings else "planned"
             first = plan.warnings[0] if plan.warnings else ""
-            this = Outcome(kind, str(first), whole, complete)
+            strange = frozenset(layer.type for layer in plan.layers if layer_type(layer.type) is None)
+            this = Outcome(kind, str(first), whole, complete, strange)
         rank = ("refused", "open", "reports", "planned").index
         if best is None or (this.sized, this.sized_with_inputs, rank(this.kind)) > (
             best.sized,
@@ -149,6 +151,8 @@ def test_every_net_of_the_corpus(corpus: list[tuple[dict[str, str], bytes]]) -> 
     print(f"\n{len(nets)} nets: {counts['planned']} planned fully, {counts['reports']} with reports,")
     print(f"{counts['open']} with unknown dimensions, {counts['refused'] + counts['unread']} refused.")
     print(f"Every blob before the first unknown layer type sized: {alone} alone, {given} with the inputs asked for.")
+    strange = Counter(name for _, result in nets for name in result.unknown_types)
+    print("Types that stay unknown: " + ", ".join(f"{name} {number}" for name, number in strange.most_common()))
     for row, result in nets:
         if not result.sized_with_inputs or result.kind in ("refused", "unread"):
             print(f"  {result.kind:8} {row['file']}\n           {result.cause[:200]}")

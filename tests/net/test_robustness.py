@@ -3,9 +3,9 @@
 import re
 import time
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 
-import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -17,8 +17,6 @@ from filler_server.net.registry import layer_type_names
 from filler_server.prototxt import read_net
 from tests.net.layers.fork_cases import FORK_CASES
 
-OWN = Path(__file__).resolve().parents[1] / "nets"
-CORPUS = OWN.parents[2] / "shared" / "corpus"
 MOST_BYTES = 60_000
 SECONDS = 5
 
@@ -65,6 +63,7 @@ FIELDS = [
 ]  # fmt: skip
 
 
+@cache
 def files(folder: Path) -> list[Path]:
     return sorted(path for path in folder.rglob("*") if path.is_file() and 100 < path.stat().st_size < MOST_BYTES)
 
@@ -122,14 +121,13 @@ def check(source: bytes, phase: caffe_pb2.Phase) -> None:
 
 @settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 @given(data=st.data(), phase=st.sampled_from([caffe_pb2.TRAIN, caffe_pb2.TEST]))
-def test_mutated_nets_of_ours(data: st.DataObject, phase: caffe_pb2.Phase) -> None:
-    source = data.draw(st.sampled_from(files(OWN)))
+def test_mutated_nets_of_ours(nets: Path, data: st.DataObject, phase: caffe_pb2.Phase) -> None:
+    source = data.draw(st.sampled_from(files(nets)))
     check(mutate(data, source.read_bytes()), phase)
 
 
-@pytest.mark.skipif(not CORPUS.is_dir(), reason="the real files are not here")
 @settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 @given(data=st.data(), phase=st.sampled_from([caffe_pb2.TRAIN, caffe_pb2.TEST]))
-def test_mutated_real_files(data: st.DataObject, phase: caffe_pb2.Phase) -> None:
-    source = data.draw(st.sampled_from(files(CORPUS)))
+def test_mutated_real_files(shared: Path, data: st.DataObject, phase: caffe_pb2.Phase) -> None:
+    source = data.draw(st.sampled_from(files(shared / "corpus")))
     check(mutate(data, source.read_bytes()), phase)

@@ -66,9 +66,12 @@ def data(layer: LayerContext) -> SetUp:
     return SetUp([(batch_size, channels(layer), *image_size(layer)), (batch_size,)][: layer.num_tops])
 
 
-@register("ImageData", bottoms=exactly(0), tops=exactly(2))
+@register("ImageData", bottoms=exactly(0), tops=exactly(2), fork_fields=["image_data_param.channels"])
 def image_data(layer: LayerContext) -> SetUp:
-    """[batch_size, 3 or 1, H, W], crop_size or new_height and new_width for H and W; the label is [batch_size]."""
+    """[batch_size, 3 or 1, H, W], crop_size or new_height and new_width for H and W; the label is [batch_size].
+
+    pl8787/exp_caffe has a field for the number of channels.
+    """
     check_mean(layer)
     parameter = layer.parameter.image_data_param
     crop_size = layer.parameter.transform_param.crop_size
@@ -87,7 +90,7 @@ def image_data(layer: LayerContext) -> SetUp:
         new_width=width,
     )
     layer.require(parameter.batch_size > 0, "Positive batch size required", batch_size=parameter.batch_size)
-    colors = 3 if parameter.is_color else 1
+    colors = layer.fork.integer("image_data_param.channels", 3 if parameter.is_color else 1)
     image = (parameter.batch_size, colors, crop_size or height or None, crop_size or width or None)
     return SetUp([image, (parameter.batch_size,)])
 

@@ -136,6 +136,7 @@ FORK_CASES: list[tuple[str, list[Shape], list[Shape], list[Shape]]] = [
     ('type: "AnnotatedData" top: "a" top: "b" data_param { batch_size: 1 } transform_param { resize_param { resize_mode: FIT_SMALL_SIZE height: 30 width: 40 } } annotated_data_param { }', [], [(1, None, None, None), None], []),
     ('type: "AnnotatedData" data_param { batch_size: 4 } transform_param { crop_h: 20 crop_w: 24 resize_param { height: 30 width: 40 } } annotated_data_param { }', [], [(4, None, 20, 24)], []),
     ('type: "Data" data_param { batch_size: 4 } transform_param { crop_height: 20 crop_width: 24 }', [], [(4, None, 20, 24)], []),
+    ('type: "ImageData" top: "a" top: "b" image_data_param { batch_size: 4 channels: 1 new_height: 8 new_width: 9 }', [], [(4, 1, 8, 9), (4,)], []),
     ('type: "BoxData" top: "a" top: "b" data_param { batch_size: 4 } transform_param { crop_size: 9 }', [], [(4, None, 9, 9), (4, None)], []),
     ('type: "FloatData" top: "a" top: "b" data_param { batch_size: 4 crop_size: 9 }', [], [(4, None, 9, 9), (4, 1, 1, 1)], []),
     ('type: "ImageSegData" top: "a" top: "b" top: "c" image_data_param { batch_size: 2 } transform_param { crop_height: 20 crop_width: 24 }', [], [(2, 3, 20, 24), (2, 1, 20, 24), (2, 1, 1, 2)], []),
