@@ -23,12 +23,14 @@ Kernel = TypeVar("Kernel", bound=Callable[..., Any])
 TASK = 1 << 15
 """About so many values are one thread's work at a time."""
 
-_SERIAL = 1 << 17
+_SERIAL = 1 << 16
 """Fewer values than this are computed by the calling thread alone: sharing them costs more than it saves."""
 
 _LAYERS = ("tbb", "omp")
 """The threading layers of Numba that bear launches from many threads at once. The third, workqueue, aborts the
 process."""
+
+_OPTIONS = {"nogil": True, "error_model": "numpy", "fastmath": False}
 
 _numba: Any = numba
 _lock = threading.Lock()
@@ -47,6 +49,18 @@ def parallel(function: Kernel) -> Kernel:
     Call `is_serial` or `threads` before each launch.
     """
     return _compile(function, parallel=True)
+
+
+def inlined(function: Kernel) -> Kernel:
+    """Compile `function` into each kernel that calls it."""
+    kernel: Kernel = _numba.njit(forceinline=True, **_OPTIONS)(function)
+    return kernel
+
+
+def has_long_vectors() -> bool:
+    """Return whether kernels are compiled for 32 registers of 64 bytes each (AVX-512)."""
+    _, _, features = _numba.core.registry.cpu_target.target_context.codegen().magic_tuple()
+    return "+avx512f" in features.split(",")
 
 
 def set_threads(count: int | None) -> None:
@@ -161,10 +175,9 @@ def _load_tbb() -> None:
 
 
 def _compile(function: Kernel, *, parallel: bool) -> Kernel:
-    options = {"nogil": True, "error_model": "numpy", "fastmath": False, "parallel": parallel}
     try:
-        kernel: Kernel = _numba.njit(cache=True, **options)(function)
+        kernel: Kernel = _numba.njit(cache=True, parallel=parallel, **_OPTIONS)(function)
     except RuntimeError:
         # No directory for the cache can be written.
-        kernel = _numba.njit(**options)(function)
+        kernel = _numba.njit(parallel=parallel, **_OPTIONS)(function)
     return kernel

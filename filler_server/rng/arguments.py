@@ -11,6 +11,7 @@ from caffe_filler.errors import FieldViolation, InvalidArgument, RegionError
 from filler_server.rng.stream import Runs
 
 _LAST_INDEX = 2**63 - 1
+_INT64 = np.dtype(np.int64)
 
 
 def check_out(out: NDArray[Any], runs: Runs, *dtypes: type[np.generic]) -> None:
@@ -20,28 +21,29 @@ def check_out(out: NDArray[Any], runs: Runs, *dtypes: type[np.generic]) -> None:
         InvalidArgument: `out` is of none of `dtypes`, or not one-dimensional, contiguous, aligned and writable.
         RegionError: `runs` are not runs, or `out` has another length than they.
     """
-    if out.dtype.type not in dtypes or not out.dtype.isnative:
+    dtype = out.dtype
+    if dtype.type not in dtypes or not dtype.isnative:
         names = " or ".join(dtype.__name__ for dtype in dtypes)
         raise InvalidArgument(f"out must be of dtype {names}. Received: dtype={out.dtype}")
-    if out.ndim != 1 or not (out.flags.c_contiguous and out.flags.aligned and out.flags.writeable):
+    if out.ndim != 1 or not out.flags.carray:
         raise InvalidArgument(
             "out must be one-dimensional, contiguous, aligned and writable. "
             f"Received: shape={out.shape}, strides={out.strides}, aligned={out.flags.aligned}, "
             f"writable={out.flags.writeable}"
         )
     starts, bounds = runs.starts, runs.bounds
-    if starts.ndim != 1 or bounds.shape != (starts.size + 1,) or starts.dtype != np.int64 or bounds.dtype != np.int64:
+    if starts.ndim != 1 or bounds.shape != (starts.size + 1,) or starts.dtype != _INT64 or bounds.dtype != _INT64:
         raise RegionError(
             "runs are int64 starts [n] and bounds [n + 1]. "
             f"Received: starts {starts.dtype} {starts.shape}, bounds {bounds.dtype} {bounds.shape}"
         )
-    if bounds[0] != 0 or bounds[-1] != out.size:
+    first, last, size = int(bounds[0]), int(bounds[-1]), out.size
+    if first != 0 or last != size:
         raise RegionError(
-            "the bounds of runs go from 0 to the length of out. "
-            f"Received: bounds={bounds[0]}..{bounds[-1]}, out.size={out.size}"
+            f"the bounds of runs go from 0 to the length of out. Received: bounds={first}..{last}, out.size={size}"
         )
     if starts.size == 1:
-        inside = 0 <= int(starts[0]) <= _LAST_INDEX - out.size
+        inside = 0 <= int(starts[0]) <= _LAST_INDEX - size
     else:
         lengths = np.diff(bounds)
         inside = bool((lengths >= 0).all() and (starts >= 0).all() and (starts <= _LAST_INDEX - lengths).all())

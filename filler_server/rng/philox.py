@@ -6,8 +6,9 @@ Contract, version 1
 Every value is a pure function of the seed, the stream's name, the purpose and the value's flat index i. What follows
 defines it to the last bit; tests hold it against a plain reference and against frozen values. Every operation on
 floats is one IEEE 754 operation in T, the dtype of the values, rounded to nearest even, in the order written, with
-brackets first and products left to right; none is contracted. So the bytes are the same on every CPU and for every
-number of threads, and any part of a blob costs only its own length.
+brackets first and products left to right. fma(a, b, c) is a b + c rounded once (IEEE 754 fusedMultiplyAdd); nothing
+else is contracted. So the bytes are the same on every CPU and for every number of threads, and any part of a blob costs
+only its own length. (A CPU without an instruction for fma gives the same bytes, many times slower.)
 
 **Words.** The generator is Philox4x32-10 (Salmon, Moraes, Dror, Shaw: "Parallel random numbers: as easy as 1, 2, 3",
 2011), which makes four 32-bit words out of a 64-bit key and a 128-bit counter. The key is the seed: key word 0 its low
@@ -22,7 +23,7 @@ word w of an index, "low" the word v, "mask" the word m.
 W = w * 2^32 + v read as a signed 64-bit integer and n = 63: the same number with 32 more bits, so that float64 values
 refine the float32 ones. T(W) rounds.
 
-**Uniform values** over [low, high], both first rounded to T: middle + step * T(W), where
+**Uniform values** over [low, high], both first rounded to T: fma(T(W), step, middle), where
 
     middle = low * 0.5 + high * 0.5, then moved into [low, high]
     half   = the smaller of high - middle and middle - low; if middle + half > high or middle - half < low, the next
@@ -36,14 +37,14 @@ place, and for subnormal numbers.)
 W of an even index, B that of the next.
 
     a = T((A without its sign bit) | 1) = 2^e * m        sqrt(1/2) <= m < sqrt(2); "without" sets the bit to 0
-    r = sqrt(T(n - e) * (2 ln 2) + L)                    L = -2 ln(m), so that r = sqrt(-2 ln(a * 2^-n))
+    r = sqrt(fma(T(e - n), -2 ln 2, L))                  L = -2 ln(m), so that r = sqrt(-2 ln(a * 2^-n))
     t = T(B) * 2^-n
     z(even index) = r * c, c = cos(t pi/2), negated if A has the sign bit
     z(odd index)  = r * s, s = sin(t pi/2)
 
-and the value is z * std + mean, with both first rounded to T. In float32 |z| <= sqrt(62 ln 2) < 6.56, in float64
-|z| <= sqrt(126 ln 2) < 9.35. The functions are polynomials by Horner's rule, p(x) = ((pk * x + ...) * x + p1) * x + p0,
-with the constants of `filler_server.rng.philox_kernels`:
+and the value is fma(z, std, mean), with both first rounded to T. In float32 |z| <= sqrt(62 ln 2) < 6.56, in float64
+|z| <= sqrt(126 ln 2) < 9.35. The functions are polynomials by Horner's rule,
+p(x) = fma(fma(... fma(pk, x, pk-1) ..., x, p1), x, p0), with the constants of `filler_server.rng.philox_kernels`:
 
     float32: x = m - 1; L = pL(x) * x
     float64: y = m - 1, x = y / (y + 2); L = pL(x * x) * x
@@ -56,7 +57,10 @@ always true, p = 0 never.
 """
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import lru_cache
+from math import copysign
 from typing import Any
 
 import numpy as np
@@ -85,7 +89,8 @@ class PhiloxStream:
 
     seed: int
     name: str
-    _ids: NDArray[np.uint32] = field(init=False, repr=False, compare=False)
+    _value_ids: NDArray[np.uint32] = field(init=False, repr=False, compare=False)
+    _mask_ids: NDArray[np.uint32] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         seed = check_seed(self.seed)
@@ -98,7 +103,8 @@ class PhiloxStream:
             hashlib.blake2b(name, digest_size=8, person=purpose.encode()).digest() for purpose in _PURPOSES
         )
         ids = np.frombuffer(seed.to_bytes(8, "little") + digests, "<u4").astype(np.uint32).reshape(4, 2)
-        object.__setattr__(self, "_ids", ids)
+        object.__setattr__(self, "_value_ids", ids[:3])
+        object.__setattr__(self, "_mask_ids", ids[[0, 3, 3]])
 
     def uniform(self, out: Values, runs: Runs, low: float, high: float) -> None:
         """Fill `out`, float32 or float64, with uniform values of [low, high].
@@ -108,8 +114,8 @@ class PhiloxStream:
             RegionError: `runs` do not fit `out`.
         """
         check_out(out, runs, np.float32, np.float64)
-        law = _uniform_law(out.dtype.type(low), out.dtype.type(high))
-        self._fill(out, runs, law)
+        law = _uniform_law(out.dtype, low, high, copysign(1, low), copysign(1, high))
+        _fill(out, runs, self._value_ids, law, kernels.fill_uniform)
 
     def gaussian(self, out: Values, runs: Runs, mean: float, std: float) -> None:
         """Fill `out`, float32 or float64, with normal values.
@@ -119,9 +125,8 @@ class PhiloxStream:
             RegionError: `runs` do not fit `out`.
         """
         check_out(out, runs, np.float32, np.float64)
-        law = kernels.Gaussian(out.dtype.type(mean), out.dtype.type(std))
-        check_gaussian(float(law.mean), float(law.std))
-        self._fill(out, runs, law)
+        law = _gaussian_law(out.dtype, mean, std, copysign(1, mean))
+        _fill(out, runs, self._value_ids, law, kernels.fill_gaussian)
 
     def bernoulli(self, out: NDArray[np.bool_], runs: Runs, probability: float) -> None:
         """Fill `out` with True of the given probability.
@@ -132,20 +137,37 @@ class PhiloxStream:
         """
         check_out(out, runs, np.bool_)
         check_probability(probability)
-        self._fill(out, runs, kernels.Bernoulli(np.uint64(round(float(probability) * 2**32))))
-
-    def _fill(self, out: NDArray[Any], runs: Runs, law: kernels.Law) -> None:
-        if compiled.is_serial(out.size):
-            kernels.fill(out, runs.starts, runs.bounds, 0, runs.starts.size, self._ids, law)
-            return
-        pieces = runs.split(compiled.TASK)
-        cuts = compiled.tasks(pieces.bounds)
-        kernels.fill_parallel(out, pieces.starts, pieces.bounds, cuts, self._ids, law)
+        if threshold := round(float(probability) * 2**32):
+            _fill(out, runs, self._mask_ids, kernels.Bernoulli(np.uint64(threshold)), kernels.fill_bernoulli)
+        else:
+            out[:] = False
 
 
-def _uniform_law(low: Any, high: Any) -> kernels.Uniform:
+def _fill(
+    out: NDArray[Any], runs: Runs, ids: NDArray[np.uint32], law: kernels.Law, serial: Callable[..., None]
+) -> None:
+    if compiled.is_serial(out.size):
+        serial(out, runs.starts, runs.bounds, ids, *law)
+        return
+    pieces = runs.split(compiled.TASK)
+    kernels.fill_parallel(out, pieces.starts, pieces.bounds, compiled.tasks(pieces.bounds), ids, law)
+
+
+# The signs are arguments because a cache takes 0 and -0 for the same.
+@lru_cache
+def _gaussian_law(dtype: np.dtype[Any], mean: float, std: float, sign: float) -> kernels.Gaussian:
+    law = kernels.Gaussian(dtype.type(mean), dtype.type(std))
+    check_gaussian(float(law.mean), float(law.std))
+    return law
+
+
+@lru_cache
+def _uniform_law(
+    dtype: np.dtype[Any], lowest: float, highest: float, low_sign: float, high_sign: float
+) -> kernels.Uniform:
+    number = dtype.type
+    low, high = number(lowest), number(highest)
     check_uniform(float(low), float(high))
-    number = type(low)
     middle = min(max(low * number(0.5) + high * number(0.5), low), high)
     half = min(high - middle, middle - low)
     if middle + half > high or middle - half < low:

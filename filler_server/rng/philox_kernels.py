@@ -1,8 +1,8 @@
 """The kernels of the philox stream: Philox4x32-10, and the laws that turn its words into values.
 
-The contract that they keep stands in `filler_server.rng.philox`. A kernel works in blocks of counters: the words of a
-block first, then its values, each in plain loops over arrays that LLVM turns into vector code. Blocks never change
-the values. Everything that is compiled stands in this one file, because Numba's cache does not see changes elsewhere.
+The contract that they keep stands in `filler_server.rng.philox`. A kernel works in groups of counters, each vector
+holding one number for every counter of the group; how many there are never changes the values. Everything that is
+compiled, the vectors aside, stands in this one file, because Numba's cache does not see changes elsewhere.
 """
 
 from typing import Any, NamedTuple
@@ -12,6 +12,7 @@ from numba import prange, types
 from numba.extending import overload
 
 from filler_server import compiled
+from filler_server.rng.vectors import at_most, bitcast, constant, fused, load, root, rounded, shuffle, spread, store
 
 
 class Uniform(NamedTuple):
@@ -29,19 +30,22 @@ class Gaussian(NamedTuple):
 
 
 class Bernoulli(NamedTuple):
-    """`word < threshold`; a threshold of 2^32 is above every word."""
+    """`word < threshold`, 0 < threshold; 2^32 is above every word."""
 
     threshold: np.uint64
 
 
 Law = Uniform | Gaussian | Bernoulli
 
-_BLOCK = 256
-"""Counters computed together, four values each."""
+COUNTERS = 8 * (4 if compiled.has_long_vectors() else 1)
+"""Counters of a group. Eight fill the registers of a CPU; where these are long there are twice as many of them, and
+four times the work hides the latency of its operations."""
 
-_LANES = 16
-"""Blocks are a multiple of so many counters, because a vector of them costs what one costs."""
+VALUES = 4 * COUNTERS
+"""Values of a group, four of each counter."""
 
+_TABLE = 18
+_HIGH = 32
 _SHIFT_32 = np.uint64(32)
 _LOW_32 = np.uint64(0xFFFFFFFF)
 _MULTIPLIER_0 = np.uint64(0xD2511F53)
@@ -49,14 +53,28 @@ _MULTIPLIER_1 = np.uint64(0xCD9E8D57)
 _WEYL_0 = np.uint64(0x9E3779B9)
 _WEYL_1 = np.uint64(0xBB67AE85)
 
+# In this order of the counters, values are put into theirs by one unpacking within each 16 bytes.
+_ORDER = [8 * eight + lane for eight in range(COUNTERS // 8) for lane in (0, 4, 1, 5, 2, 6, 3, 7)]
+_PLACES = np.argsort(_ORDER).tolist()
+_lanes = constant(_ORDER)
+_in_lanes = shuffle(_ORDER)
+_even_halves = shuffle([lane + (lane % 2) * (2 * COUNTERS - 1) for lane in range(2 * COUNTERS)])
+_odd_halves = shuffle([lane + 1 + (lane % 2) * (2 * COUNTERS - 1) for lane in range(2 * COUNTERS)])
+_by_pairs = shuffle([2 * lane + word // 2 + word % 2 * 2 * COUNTERS for lane in _PLACES for word in range(4)])
+_joined = shuffle(range(2 * COUNTERS))
+_by_fours = shuffle([lane + word * COUNTERS for lane in _PLACES for word in range(4)])
+
 # The coefficients are minimax polynomials (Remez), lowest power first.
 
-_2_LN_2 = np.float32(float.fromhex("0x1.62e43p+0"))
+# -2 ln 2 of an exponent where it stands in a float.
+_EXPONENT = np.float32(float.fromhex("-0x1.62e43p+0") * 2.0**-23)
+_EXPONENT_BITS = np.int32(-(1 << 23))
 _SQRT_HALF_BITS = np.int32(0x3F3504F3)
-_MANTISSA_BITS = np.int32(0x007FFFFF)
+_2_POW_31_BITS = np.int32(31 << 23)
 _2_POW_MINUS_31 = np.float32(2.0**-31)
-_SIGN_BIT = np.uint32(0x80000000)
-_ODD = np.uint32(1)
+_SIGN = np.int32(-(1 << 31))
+_ODD = np.int32(1)
+_ONE = np.float32(1)
 
 # -2 ln(1 + x) / x for 1 + x in [sqrt(1/2), sqrt(2)], relative error 2^-22.5, which the square root halves.
 _L0, _L1, _L2, _L3, _L4, _L5, _L6, _L7 = (
@@ -83,12 +101,13 @@ _C0, _C1, _C2, _C3, _C4 = (
     for text in ("0x1.fffffep-1", "-0x1.3bd3a6p+0", "0x1.03bd06p-2", "-0x1.54f61ap-6", "0x1.c1f066p-11")
 )
 
-_2_LN_2_DOUBLE = float.fromhex("0x1.62e42fefa39efp+0")
+_EXPONENT_DOUBLE = float.fromhex("-0x1.62e42fefa39efp+0") * 2.0**-52
+_EXPONENT_BITS_DOUBLE = np.int64(-(1 << 52))
 _SQRT_HALF_BITS_DOUBLE = np.int64(0x3FE6A09E667F3BCD)
-_MANTISSA_BITS_DOUBLE = np.int64(0x000FFFFFFFFFFFFF)
+_2_POW_63_BITS = np.int64(63 << 52)
 _2_POW_MINUS_63 = 2.0**-63
-_SIGN_BIT_DOUBLE = np.uint64(0x8000000000000000)
-_ODD_DOUBLE = np.uint64(1)
+_SIGN_DOUBLE = np.int64(-(1 << 63))
+_ODD_DOUBLE = np.int64(1)
 
 # -4 atanh(x) / x by x^2 for |x| <= (sqrt(2) - 1) / (sqrt(2) + 1), relative error 2^-59.6.
 _DL0, _DL1, _DL2, _DL3, _DL4, _DL5, _DL6, _DL7 = (
@@ -136,144 +155,193 @@ _DC0, _DC1, _DC2, _DC3, _DC4, _DC5, _DC6, _DC7, _DC8 = (
 
 
 @compiled.serial
-def philox(words: Any, counters: Any, count: Any, key: Any, stream: Any) -> None:
-    """Philox4x32-10 of counters of a stream.
+def schedule(table: Any, high: Any, key: Any, stream: Any) -> None:
+    """Compute what is the same for all counters of one high word.
 
     Args:
-        words: uint32 [4, >= count], `words[i, j]` is set to word i of counter j.
-        counters: int64 [>= count], words 0 and 1 of each counter.
-        count: number of counters.
+        table: uint64 [18] to write to: what the rounds add, one pair each from the third on but for the last, whose
+            pair stands in one number, and before them what of the first two does not depend on the low word.
+        high: word 1 of the counters, uint64.
         key: uint32 [2].
         stream: uint32 [2], words 2 and 3 of every counter.
     """
-    # All in uint64 with an empty upper half: what is multiplied needs no widening, which would halve the speed.
     key_0, key_1 = np.uint64(key[0]), np.uint64(key[1])
-    stream_0, stream_1 = np.uint64(stream[0]), np.uint64(stream[1])
-    words_0, words_1, words_2, words_3 = words[0], words[1], words[2], words[3]
-    for j in range(count):
-        counter = np.uint64(counters[j])
-        c0, c1, c2, c3 = counter & _LOW_32, counter >> _SHIFT_32, stream_0, stream_1
-        k0, k1 = key_0, key_1
-        for _ in range(10):
-            product_0 = _MULTIPLIER_0 * c0
-            product_1 = _MULTIPLIER_1 * c2
-            c0 = (product_1 >> _SHIFT_32) ^ c1 ^ k0
-            c1 = product_1 & _LOW_32
-            c2 = (product_0 >> _SHIFT_32) ^ c3 ^ k1
-            c3 = product_0 & _LOW_32
-            k0 = (k0 + _WEYL_0) & _LOW_32
-            k1 = (k1 + _WEYL_1) & _LOW_32
-        words_0[j], words_1[j], words_2[j], words_3[j] = c0, c1, c2, c3
+    product_1 = _MULTIPLIER_1 * np.uint64(stream[0])
+    c0 = (product_1 >> _SHIFT_32) ^ high ^ key_0
+    table[0] = np.uint64(stream[1]) ^ key_1
+    key_0, key_1 = (key_0 + _WEYL_0) & _LOW_32, (key_1 + _WEYL_1) & _LOW_32
+    product_0 = _MULTIPLIER_0 * c0
+    table[1] = (product_1 & _LOW_32) ^ key_0
+    table[2] = (product_0 >> _SHIFT_32) ^ key_1
+    for number in range(2, 9):
+        key_0, key_1 = (key_0 + _WEYL_0) & _LOW_32, (key_1 + _WEYL_1) & _LOW_32
+        table[2 * number - 1], table[2 * number] = key_0, key_1
+    table[4] ^= product_0 & _LOW_32
+    table[17] = ((key_0 + _WEYL_0) & _LOW_32) | ((key_1 + _WEYL_1) << _SHIFT_32)
 
 
-@compiled.serial
+@compiled.inlined
+def philox(low: Any, table: Any) -> Any:
+    """Philox4x32-10 of a group of counters, given their low words, uint64, and the table of the rest.
+
+    Returns words 0 and 2 of each counter next to each other, and its words 1 and 3, as two vectors of int32.
+    """
+    # Only the low half of each number counts. The upper one is never cleared: LLVM makes one multiplication of the
+    # masking and the product.
+    product_0 = low * _MULTIPLIER_0
+    c2 = (product_0 >> _SHIFT_32) ^ table[0]
+    product_1 = (c2 & _LOW_32) * _MULTIPLIER_1
+    c0, c1, c2 = (product_1 >> _SHIFT_32) ^ table[1], product_1, product_0 ^ table[2]
+    product_0, product_1 = (c0 & _LOW_32) * _MULTIPLIER_0, (c2 & _LOW_32) * _MULTIPLIER_1
+    c0, c1, c2, c3 = (product_1 >> _SHIFT_32) ^ c1 ^ table[3], product_1, (product_0 >> _SHIFT_32) ^ table[4], product_0
+    for number in range(3, 9):
+        product_0, product_1 = (c0 & _LOW_32) * _MULTIPLIER_0, (c2 & _LOW_32) * _MULTIPLIER_1
+        c0, c1 = (product_1 >> _SHIFT_32) ^ c1 ^ table[2 * number - 1], product_1
+        c2, c3 = (product_0 >> _SHIFT_32) ^ c3 ^ table[2 * number], product_0
+    product_0 = bitcast((c0 & _LOW_32) * _MULTIPLIER_0, types.int32)
+    product_1 = bitcast((c2 & _LOW_32) * _MULTIPLIER_1, types.int32)
+    added = _even_halves(bitcast(c1, types.int32), bitcast(c3, types.int32)) ^ bitcast(
+        spread(table[17], COUNTERS), types.int32
+    )
+    return _odd_halves(product_1, product_0) ^ added, _even_halves(product_1, product_0)
+
+
+@compiled.inlined
+def philox_wide(low: Any, tables: Any) -> Any:
+    """The numbers of two streams as the upper and the lower halves of one: words 0, 1, 2 and 3, vectors of int64."""
+    upper_02, upper_13 = philox(low, tables[0])
+    lower_02, lower_13 = philox(low, tables[1])
+    high_02, high_13 = bitcast(upper_02, types.uint64), bitcast(upper_13, types.uint64)
+    low_02, low_13 = bitcast(lower_02, types.uint64), bitcast(lower_13, types.uint64)
+    return (
+        bitcast((high_02 << _SHIFT_32) | (low_02 & _LOW_32), types.int64),
+        bitcast((high_13 << _SHIFT_32) | (low_13 & _LOW_32), types.int64),
+        bitcast((high_02 & ~_LOW_32) | (low_02 >> _SHIFT_32), types.int64),
+        bitcast((high_13 & ~_LOW_32) | (low_13 >> _SHIFT_32), types.int64),
+    )
+
+
+@compiled.inlined
 def normals(a: Any, b: Any) -> Any:
-    """Two standard normal float32 of two uint32, by Box and Muller (1958)."""
-    odd = np.float32(np.int32((a & ~_SIGN_BIT) | _ODD))
-    bits = np.int32(odd.view(np.int32) - _SQRT_HALF_BITS)
-    exponent = np.float32(np.int32(31 - (bits >> 23)))
-    x = np.int32((bits & _MANTISSA_BITS) + _SQRT_HALF_BITS).view(np.float32) - np.float32(1)
-    log = ((((((_L7 * x + _L6) * x + _L5) * x + _L4) * x + _L3) * x + _L2) * x + _L1) * x + _L0
-    radius = np.sqrt(exponent * _2_LN_2 + log * x)
-    angle = np.float32(np.int32(b)) * _2_POW_MINUS_31
+    """Two vectors of standard normal float32 of two of int32, by Box and Muller (1958)."""
+    bits = bitcast(rounded((a & ~_SIGN) | _ODD, types.float32), types.int32)
+    exponent = (bits - (_SQRT_HALF_BITS + _2_POW_31_BITS)) & _EXPONENT_BITS
+    x = bitcast(bits - _2_POW_31_BITS - exponent, types.float32) - _ONE
+    log = fused(fused(fused(fused(fused(x, _L7, _L6), x, _L5), x, _L4), x, _L3), x, _L2)
+    log = fused(fused(log, x, _L1), x, _L0) * x
+    radius = root(fused(rounded(exponent, types.float32), _EXPONENT, log))
+    angle = rounded(b, types.float32) * _2_POW_MINUS_31
     square = angle * angle
-    sine = ((((_S4 * square + _S3) * square + _S2) * square + _S1) * square + _S0) * angle
-    cosine = np.float32((((_C4 * square + _C3) * square + _C2) * square + _C1) * square + _C0)
+    sine = fused(fused(fused(fused(square, _S4, _S3), square, _S2), square, _S1), square, _S0) * angle
+    cosine = fused(fused(fused(fused(square, _C4, _C3), square, _C2), square, _C1), square, _C0)
     # The angle covers half of the circle; the sign that a has left covers the other.
-    cosine = np.uint32(cosine.view(np.uint32) ^ (a & _SIGN_BIT)).view(np.float32)
+    cosine = bitcast(bitcast(cosine, types.int32) ^ (a & _SIGN), types.float32)
     return radius * cosine, radius * sine
 
 
-@compiled.serial
+@compiled.inlined
 def normals_double(a: Any, b: Any) -> Any:
-    """Two standard normal float64 of two uint64, by Box and Muller (1958)."""
-    odd = np.float64(np.int64((a & ~_SIGN_BIT_DOUBLE) | _ODD_DOUBLE))
-    bits = np.int64(odd.view(np.int64) - _SQRT_HALF_BITS_DOUBLE)
-    exponent = np.float64(63 - (bits >> 52))
-    x = np.int64((bits & _MANTISSA_BITS_DOUBLE) + _SQRT_HALF_BITS_DOUBLE).view(np.float64) - 1.0
+    """Two vectors of standard normal float64 of two of int64, by Box and Muller (1958)."""
+    bits = bitcast(rounded((a & ~_SIGN_DOUBLE) | _ODD_DOUBLE, types.float64), types.int64)
+    exponent = (bits - (_SQRT_HALF_BITS_DOUBLE + _2_POW_63_BITS)) & _EXPONENT_BITS_DOUBLE
+    x = bitcast(bits - _2_POW_63_BITS - exponent, types.float64) - 1.0
     s = x / (x + 2.0)
     z = s * s
-    log = ((((((_DL7 * z + _DL6) * z + _DL5) * z + _DL4) * z + _DL3) * z + _DL2) * z + _DL1) * z + _DL0
-    radius = np.sqrt(exponent * _2_LN_2_DOUBLE + log * s)
-    angle = np.float64(np.int64(b)) * _2_POW_MINUS_63
+    log = fused(fused(fused(fused(fused(z, _DL7, _DL6), z, _DL5), z, _DL4), z, _DL3), z, _DL2)
+    log = fused(fused(log, z, _DL1), z, _DL0) * s
+    radius = root(fused(rounded(exponent, types.float64), _EXPONENT_DOUBLE, log))
+    angle = rounded(b, types.float64) * _2_POW_MINUS_63
     square = angle * angle
-    sine = (((_DS8 * square + _DS7) * square + _DS6) * square + _DS5) * square + _DS4
-    sine = ((((sine * square + _DS3) * square + _DS2) * square + _DS1) * square + _DS0) * angle
-    cosine = (((_DC8 * square + _DC7) * square + _DC6) * square + _DC5) * square + _DC4
-    cosine = np.float64((((cosine * square + _DC3) * square + _DC2) * square + _DC1) * square + _DC0)
-    cosine = np.uint64(cosine.view(np.uint64) ^ (a & _SIGN_BIT_DOUBLE)).view(np.float64)
+    sine = fused(fused(fused(fused(square, _DS8, _DS7), square, _DS6), square, _DS5), square, _DS4)
+    sine = fused(fused(fused(fused(sine, square, _DS3), square, _DS2), square, _DS1), square, _DS0) * angle
+    cosine = fused(fused(fused(fused(square, _DC8, _DC7), square, _DC6), square, _DC5), square, _DC4)
+    cosine = fused(fused(fused(fused(cosine, square, _DC3), square, _DC2), square, _DC1), square, _DC0)
+    cosine = bitcast(bitcast(cosine, types.int64) ^ (a & _SIGN_DOUBLE), types.float64)
     return radius * cosine, radius * sine
 
 
-@compiled.serial
-def joined(high: Any, low: Any) -> Any:
-    """A uint64 of its two halves."""
-    return (np.uint64(high) << _SHIFT_32) | np.uint64(low)
+def _words(low: Any, tables: Any, law: Any) -> Any:
+    return philox(low, tables[0])
 
 
-def _uniform(values: Any, words: Any, low: Any, counters: Any, count: Any, ids: Any, law: Any) -> None:
-    philox(words, counters, count, ids[0], ids[1])
+def _words_double(low: Any, tables: Any, law: Any) -> Any:
+    return philox_wide(low, tables)
+
+
+def _uniform(words: Any, law: Any) -> Any:
     middle, step = law
-    for j in range(count):
-        for i in range(4):
-            values[4 * j + i] = middle + step * np.float32(np.int32(words[i, j]))
+    a, b = words
+    return _by_pairs(fused(rounded(a, types.float32), step, middle), fused(rounded(b, types.float32), step, middle))
 
 
-def _uniform_double(values: Any, words: Any, low: Any, counters: Any, count: Any, ids: Any, law: Any) -> None:
-    philox(words, counters, count, ids[0], ids[1])
-    philox(low, counters, count, ids[0], ids[2])
+def _uniform_double(words: Any, law: Any) -> Any:
     middle, step = law
-    for j in range(count):
-        for i in range(4):
-            values[4 * j + i] = middle + step * np.float64(np.int64(joined(words[i, j], low[i, j])))
+    a, b, c, d = words
+    return _by_fours(
+        _joined(fused(rounded(a, types.float64), step, middle), fused(rounded(b, types.float64), step, middle)),
+        _joined(fused(rounded(c, types.float64), step, middle), fused(rounded(d, types.float64), step, middle)),
+    )
 
 
-def _gaussian(values: Any, words: Any, low: Any, counters: Any, count: Any, ids: Any, law: Any) -> None:
-    philox(words, counters, count, ids[0], ids[1])
+def _gaussian(words: Any, law: Any) -> Any:
     mean, std = law
-    for j in range(count):
-        for i in range(0, 4, 2):
-            one, other = normals(words[i, j], words[i + 1, j])
-            values[4 * j + i] = one * std + mean
-            values[4 * j + i + 1] = other * std + mean
+    a, b = normals(words[0], words[1])
+    return _by_pairs(fused(a, std, mean), fused(b, std, mean))
 
 
-def _gaussian_double(values: Any, words: Any, low: Any, counters: Any, count: Any, ids: Any, law: Any) -> None:
-    philox(words, counters, count, ids[0], ids[1])
-    philox(low, counters, count, ids[0], ids[2])
+def _gaussian_double(words: Any, law: Any) -> Any:
     mean, std = law
-    for j in range(count):
-        for i in range(0, 4, 2):
-            one, other = normals_double(joined(words[i, j], low[i, j]), joined(words[i + 1, j], low[i + 1, j]))
-            values[4 * j + i] = one * std + mean
-            values[4 * j + i + 1] = other * std + mean
+    a, b = normals_double(words[0], words[1])
+    c, d = normals_double(words[2], words[3])
+    return _by_fours(
+        _joined(fused(a, std, mean), fused(b, std, mean)), _joined(fused(c, std, mean), fused(d, std, mean))
+    )
 
 
-def _bernoulli(values: Any, words: Any, low: Any, counters: Any, count: Any, ids: Any, law: Any) -> None:
-    philox(words, counters, count, ids[0], ids[3])
-    threshold = law.threshold
-    for j in range(count):
-        for i in range(4):
-            values[4 * j + i] = np.uint64(words[i, j]) < threshold
+def _bernoulli(words: Any, law: Any) -> Any:
+    highest = np.uint32(law.threshold - np.uint64(1))
+    return at_most(bitcast(_by_pairs(words[0], words[1]), types.uint32), highest)
 
 
-_BLOCKS = {
-    (Uniform, types.float32): _uniform,
-    (Uniform, types.float64): _uniform_double,
-    (Gaussian, types.float32): _gaussian,
-    (Gaussian, types.float64): _gaussian_double,
-    (Bernoulli, types.uint64): _bernoulli,
+_LAWS = {
+    (Uniform, types.float32): (_words, _uniform),
+    (Uniform, types.float64): (_words_double, _uniform_double),
+    (Gaussian, types.float32): (_words, _gaussian),
+    (Gaussian, types.float64): (_words_double, _gaussian_double),
+    (Bernoulli, types.uint64): (_words, _bernoulli),
 }
 
 
-def _block(values: Any, words: Any, low: Any, counters: Any, count: Any, ids: Any, law: Any) -> None:
-    """Set `values[: 4 * count]` to the values of the first `count` counters; `words` and `low` are scratch."""
+def draw(low: Any, tables: Any, law: Any) -> Any:
+    """Return the words of a group of counters as the law takes them. Compiled only."""
     raise NotImplementedError
 
 
-@overload(_block)
-def _block_of_law(values: Any, words: Any, low: Any, counters: Any, count: Any, ids: Any, law: Any) -> Any:
-    return _BLOCKS[law.instance_class, law.dtype]
+def made(words: Any, law: Any) -> Any:
+    """Return the values of a group, in their order. Compiled only."""
+    raise NotImplementedError
+
+
+@overload(draw, jit_options={"forceinline": True})
+def _draw_by_law(low: Any, tables: Any, law: Any) -> Any:
+    return _LAWS[law.instance_class, law.dtype][0]
+
+
+@overload(made, jit_options={"forceinline": True})
+def _made_by_law(words: Any, law: Any) -> Any:
+    return _LAWS[law.instance_class, law.dtype][1]
+
+
+@compiled.serial
+def fill_groups(out: Any, place: Any, counter: Any, groups: Any, tables: Any, law: Any) -> None:
+    """Write the values of consecutive counters, which have one high word, to `out` from `place` on."""
+    low = _lanes() + (np.uint64(counter) & _LOW_32)
+    words = draw(low, tables, law)
+    for group in range(groups):
+        # While the values of one group are made, the words of the next are: that keeps more of the CPU at work.
+        ahead = draw(low + np.uint64((group + 1) * COUNTERS), tables, law)
+        store(out, place + group * VALUES, made(words, law))
+        words = ahead
 
 
 @compiled.serial
@@ -286,27 +354,45 @@ def fill(out: Any, starts: Any, bounds: Any, begin: Any, end: Any, ids: Any, law
         bounds: as in `Runs`.
         begin: number of the first run.
         end: number of the run behind the last.
-        ids: uint32 [4, 2], the key and the stream ids of "values", "low" and "mask".
+        ids: uint32 [3, 2], the key and the ids of two streams; the second gives what float64 has beyond float32.
         law: what to make of the words.
     """
-    words = np.empty((4, _BLOCK), np.uint32)
-    low = np.empty((4, _BLOCK), np.uint32)
-    tile = np.empty(4 * _BLOCK, out.dtype)
-    counters = np.zeros(_BLOCK, np.int64)
-    offsets, lengths = np.empty(_BLOCK, np.int64), np.empty(_BLOCK, np.int64)
+    # One allocation, as five would take as long as a small blob.
+    scratch = np.empty(2 * _TABLE + 3 * COUNTERS, np.uint64)
+    tables = scratch[: 2 * _TABLE].reshape(2, _TABLE)
+    counters = scratch[2 * _TABLE : 2 * _TABLE + COUNTERS]
+    offsets, lengths = scratch[2 * _TABLE + COUNTERS :].view(np.int64).reshape(2, COUNTERS)
+    high, is_prepared = 0, False
+    tile = np.empty(VALUES, out.dtype)
     run, written, place = begin, 0, bounds[begin]
     while run < end:
-        # Short runs share a block; a long one goes on in the next.
+        index, left = starts[run] + written, bounds[run + 1] - bounds[run] - written
+        counter = index >> 2
+        if not is_prepared or counter >> _HIGH != high:
+            high, is_prepared = counter >> _HIGH, True
+            for number in range(2):
+                schedule(tables[number], np.uint64(high), ids[0], ids[1 + number])
+        groups = min(left // VALUES, (((high + 1) << _HIGH) - counter) // COUNTERS)
+        if groups > 0 and index & 3 == 0:
+            fill_groups(out, place, counter, groups, tables, law)
+            place += groups * VALUES
+            written += groups * VALUES
+            if left == groups * VALUES:
+                run += 1
+                written = 0
+            continue
+        # Short runs and the ends of long ones share a group.
         count, pieces = 0, 0
-        while run < end and count < _BLOCK:
+        while run < end and count < COUNTERS:
             index, left = starts[run] + written, bounds[run + 1] - bounds[run] - written
-            skipped = index & 3
-            more = min((skipped + left + 3) >> 2, _BLOCK - count)
+            counter, skipped = index >> 2, index & 3
+            if left > 0 and counter >> _HIGH != high:
+                break
+            more = min((skipped + left + 3) >> 2, COUNTERS - count, ((high + 1) << _HIGH) - counter)
             length = min(4 * more - skipped, left)
             if left > 0:
-                these, first = counters[count : count + more], index >> 2
                 for j in range(more):
-                    these[j] = first + j
+                    counters[count + j] = np.uint64(counter + j) & _LOW_32
                 offsets[pieces], lengths[pieces] = 4 * count + skipped, length
                 count += more
                 pieces += 1
@@ -314,15 +400,33 @@ def fill(out: Any, starts: Any, bounds: Any, begin: Any, end: Any, ids: Any, law
             if length == left:
                 run += 1
                 written = 0
-        if pieces == 1 and lengths[0] == 4 * _BLOCK:
-            _block(out[place : place + 4 * _BLOCK], words, low, counters, _BLOCK, ids, law)
-            place += 4 * _BLOCK
-            continue
-        _block(tile, words, low, counters, (count + _LANES - 1) & -_LANES, ids, law)
+        low = load(counters, 0, COUNTERS)
+        store(tile, 0, made(draw(_in_lanes(low, low), tables, law), law))
         for piece in range(pieces):
             for i in range(lengths[piece]):
                 out[place + i] = tile[offsets[piece] + i]
             place += lengths[piece]
+
+
+# A named tuple costs a caller from Python more than all other arguments together, which small blobs feel.
+
+
+@compiled.serial
+def fill_uniform(out: Any, starts: Any, bounds: Any, ids: Any, middle: Any, step: Any) -> None:
+    """Write the uniform values of all runs; the arguments as in `fill` and `Uniform`."""
+    fill(out, starts, bounds, 0, starts.size, ids, Uniform(middle, step))
+
+
+@compiled.serial
+def fill_gaussian(out: Any, starts: Any, bounds: Any, ids: Any, mean: Any, std: Any) -> None:
+    """Write the normal values of all runs; the arguments as in `fill` and `Gaussian`."""
+    fill(out, starts, bounds, 0, starts.size, ids, Gaussian(mean, std))
+
+
+@compiled.serial
+def fill_bernoulli(out: Any, starts: Any, bounds: Any, ids: Any, threshold: Any) -> None:
+    """Write the Bernoulli values of all runs; the arguments as in `fill` and `Bernoulli`."""
+    fill(out, starts, bounds, 0, starts.size, ids, Bernoulli(threshold))
 
 
 @compiled.parallel

@@ -95,14 +95,53 @@ def uniform_law(low: float, high: float, dtype: Any) -> tuple[Any, Any]:
 
 def uniform(seed: int, name: str, index: NDArray[Any], low: float, high: float, dtype: Any) -> NDArray[Any]:
     middle, step = uniform_law(low, high, dtype)
-    return middle + step * signed_words(seed, name, index, dtype).astype(dtype)
+    return fma(signed_words(seed, name, index, dtype).astype(dtype), step, middle)
+
+
+def odd_sum(x: NDArray[Any], y: NDArray[Any]) -> NDArray[Any]:
+    """x + y in float64, rounded to the neighbour with an odd last bit unless it is exact (Boldo, Melquiond, 2008)."""
+    total, error = two_sum(x, y)
+    even = total.view(np.int64) % 2 == 0
+    return np.where((error != 0) & even, np.nextafter(total, np.copysign(np.inf, error)), total)
+
+
+def two_sum(x: NDArray[Any], y: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
+    """x + y, and what rounding took off (Knuth)."""
+    total = x + y
+    of_y = total - x
+    return total, (x - (total - of_y)) + (y - of_y)
+
+
+def two_product(x: NDArray[Any], y: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
+    """x * y, and what rounding took off (Dekker)."""
+
+    def halves(number: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
+        scaled = number * 134217729.0
+        upper = scaled - (scaled - number)
+        return upper, number - upper
+
+    product, (a, b), (c, d) = x * y, halves(x), halves(y)
+    return product, ((a * c - product) + a * d + b * c) + b * d
+
+
+def fma(x: Any, y: Any, z: Any) -> NDArray[Any]:
+    """x * y + z rounded once, of float32 or float64, whose products do not leave the range of float64."""
+    x, y, z = np.broadcast_arrays(x, y, z)
+    if x.dtype == np.float32:
+        wide = x.astype(np.float64) * y.astype(np.float64)
+        return odd_sum(wide, z.astype(np.float64)).astype(np.float32)
+    product, error = two_product(x, y)
+    first, second = two_sum(z, error)
+    high, low = two_sum(product, first)
+    # Where the product is exact its sum with z is, too, and keeps the sign of a zero.
+    return np.where(error == 0, product + z, high + odd_sum(second, low))
 
 
 def horner(coefficients: list[float], x: NDArray[Any]) -> NDArray[Any]:
     number = x.dtype.type
     value = np.full_like(x, number(coefficients[-1]))
     for coefficient in coefficients[-2::-1]:
-        value = value * x + number(coefficient)
+        value = fma(value, x, number(coefficient))
     return value
 
 
@@ -121,7 +160,7 @@ def normals(a: NDArray[Any], b: NDArray[Any], dtype: Any) -> tuple[NDArray[Any],
     if number is np.float64:
         x = x / (x + number(2))
     log = horner(table["log"], x if number is np.float32 else x * x) * x
-    r = np.sqrt((n - exponent).astype(dtype) * number(2 * np.log(2)) + log)
+    r = np.sqrt(fma((exponent - n).astype(dtype), number(-2 * np.log(2)), log))
     t = b.astype(dtype) * number(2.0**-n)
     s = horner(table["sin"], t * t) * t
     c = horner(table["cos"], t * t)
@@ -134,7 +173,7 @@ def gaussian(seed: int, name: str, index: NDArray[Any], mean: float, std: float,
     of_even, of_odd = normals(
         signed_words(seed, name, even, dtype), signed_words(seed, name, even + index.dtype.type(1), dtype), dtype
     )
-    return np.where(index % 2 == 0, of_even, of_odd) * number(std) + number(mean)
+    return fma(np.where(index % 2 == 0, of_even, of_odd), number(std), number(mean))
 
 
 def bernoulli(seed: int, name: str, index: NDArray[Any], probability: float) -> NDArray[np.bool_]:

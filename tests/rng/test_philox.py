@@ -10,8 +10,11 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from caffe_filler.errors import InvalidArgument, RegionError
+from filler_server import compiled
 from filler_server.rng import philox_kernels as kernels
+from filler_server.rng import vectors
 from filler_server.rng.philox import PhiloxStream
+from filler_server.rng.philox_kernels import COUNTERS
 from filler_server.rng.stream import Runs
 from tests.rng import philox_reference as reference
 
@@ -40,6 +43,46 @@ def same_bytes(got: Any, want: Any) -> bool:
     return bool(got.tobytes() == want.tobytes())
 
 
+@compiled.serial
+def draw_words(out: Any, low: Any, table: Any) -> None:
+    a, b = kernels.philox(vectors.load(low, 0, COUNTERS), table)
+    vectors.store(out, 0, a)
+    vectors.store(out, 2 * COUNTERS, b)
+
+
+def words_of(low: int, high: int, key: tuple[int, int], stream: tuple[int, int]) -> Any:
+    """The words of a group of counters from `low` on, uint32 [counters, 4]."""
+    table, out = np.zeros(18, np.uint64), np.zeros((2, COUNTERS, 2), np.int32)
+    kernels.schedule(table, np.uint64(high), np.array(key, np.uint32), np.array(stream, np.uint32))
+    draw_words(out.reshape(-1), (low + np.arange(COUNTERS).astype(np.uint64)) & np.uint64(0xFFFFFFFF), table)
+    return out.view(np.uint32).transpose(1, 2, 0).reshape(-1, 4)
+
+
+@compiled.serial
+def make_normals(out: Any, a: Any, b: Any) -> None:
+    for i in range(0, a.size, 8):
+        first, second = kernels.normals(vectors.load(a, i, 8), vectors.load(b, i, 8))
+        vectors.store(out, i, first)
+        vectors.store(out, a.size + i, second)
+
+
+@compiled.serial
+def make_normals_double(out: Any, a: Any, b: Any) -> None:
+    for i in range(0, a.size, 8):
+        first, second = kernels.normals_double(vectors.load(a, i, 8), vectors.load(b, i, 8))
+        vectors.store(out, i, first)
+        vectors.store(out, a.size + i, second)
+
+
+def normals_of(a: Any, b: Any) -> Any:
+    """Two normal values of each pair of words, [pairs, 2]."""
+    padding = -a.size % 8
+    make, dtype = (make_normals, np.float32) if a.dtype == np.int32 else (make_normals_double, np.float64)
+    out = np.empty((2, a.size + padding), dtype)
+    make(out.reshape(-1), np.pad(a, (0, padding)), np.pad(b, (0, padding)))
+    return out[:, : a.size].T.copy()
+
+
 @pytest.mark.parametrize(
     ("counter", "key", "want"),
     [
@@ -50,21 +93,14 @@ def same_bytes(got: Any, want: Any) -> bool:
 )
 def test_known_answers_of_random123(counter: str, key: str, want: str) -> None:
     c, k, w = ([int(word, 16) for word in text.split()] for text in (counter, key, want))
-    words = np.zeros((4, 3), np.uint32)
-    counters = np.array([c[0] | c[1] << 32], np.uint64).view(np.int64)
-    kernels.philox(words, counters, 1, np.array(k, np.uint32), np.array(c[2:], np.uint32))
-    assert words[:, 0].tolist() == w
-    assert not words[:, 1:].any()
+    assert words_of(c[0], c[1], (k[0], k[1]), (c[2], c[3]))[0].tolist() == w
     assert [int(word[0]) for word in reference.philox([np.array([x], np.uint64) for x in c], (k[0], k[1]))] == w
 
 
 def test_many_counters_at_once() -> None:
-    counters = np.arange(2**32 - 20, 2**32 + 20)
-    words = np.empty((4, counters.size), np.uint32)
-    kernels.philox(words, counters, counters.size, np.array([1, 2], np.uint32), np.array([3, 4], np.uint32))
-    wide = counters.astype(np.uint64)
-    want = reference.philox([wide % 2**32, wide >> np.uint64(32), wide * 0 + 3, wide * 0 + 4], (1, 2))
-    assert (words == np.array(want)).all()
+    low = np.arange(2**32 - COUNTERS, 2**32, dtype=np.uint64)
+    want = reference.philox([low, low * 0 + 5, low * 0 + 3, low * 0 + 4], (1, 2))
+    assert (words_of(int(low[0]), 5, (1, 2), (3, 4)) == np.array(want).T).all()
 
 
 @settings(max_examples=60, deadline=None)
@@ -102,14 +138,14 @@ EXTREME_WORDS = [word | sign for word in EXTREMES for sign in (0, 0x80000000)]
 @pytest.mark.parametrize("low", [0, 1, 0xFFFFFFFF])
 def test_extreme_words_give_the_values_of_the_reference(low: int) -> None:
     pairs = np.array([(a, b) for a in EXTREME_WORDS for b in EXTREME_WORDS], np.uint32)
-    got = np.array([kernels.normals(a, b) for a, b in pairs])
-    want = np.stack(reference.normals(pairs[:, 0].view(np.int32), pairs[:, 1].view(np.int32), np.float32), axis=1)
-    assert got.astype(np.float32).tobytes() == want.tobytes()
+    a, b = pairs.T.copy().view(np.int32)
+    got, want = normals_of(a, b), np.stack(reference.normals(a, b, np.float32), axis=1)
+    assert got.tobytes() == want.tobytes()
     assert np.abs(want).max() <= math.sqrt(62 * math.log(2)) * (1 + 2e-7)
 
     wide = (pairs.astype(np.uint64) << np.uint64(32)) | np.uint64(low)
-    got = np.array([kernels.normals_double(a, b) for a, b in wide])
-    want = np.stack(reference.normals(wide[:, 0].view(np.int64), wide[:, 1].view(np.int64), np.float64), axis=1)
+    a, b = wide.T.copy().view(np.int64)
+    got, want = normals_of(a, b), np.stack(reference.normals(a, b, np.float64), axis=1)
     assert got.tobytes() == want.tobytes()
     assert np.isfinite(want).all()
     assert np.abs(want).max() <= math.sqrt(126 * math.log(2)) * (1 + 1e-15)
@@ -173,7 +209,7 @@ def test_uniform_values_stay_inside(dtype: Any, data: st.DataObject | None) -> N
     assert ((values >= dtype(low)) & (values <= dtype(high))).all()
     middle, step = reference.uniform_law(low, high, dtype)
     ends = np.array([-1, 1], dtype) * dtype(2.0 ** (31 if dtype is np.float32 else 63))
-    first, last = middle + step * ends
+    first, last = reference.fma(ends, step, middle)
     assert dtype(low) <= first <= last <= dtype(high)
 
 

@@ -33,6 +33,9 @@ def test_values_are_the_frozen_ones(frozen: list[dict[str, Any]]) -> None:
         {"NUMBA_NUM_THREADS": "8"},
         {"NUMBA_NUM_THREADS": "8", "NUMBA_THREADING_LAYER": "omp"},
         {"NUMBA_CPU_NAME": "generic"},
+        {"NUMBA_CPU_FEATURES": "-avx512f"},
+        {"NUMBA_CPU_FEATURES": "-avx512f,-avx2"},
+        {"NUMBA_CPU_FEATURES": "-avx512f,-avx2,-fma"},
     ],
     ids=lambda environment: ",".join(f"{name}={value}" for name, value in environment.items()),
 )

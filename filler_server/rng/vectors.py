@@ -1,0 +1,241 @@
+"""Short vectors as values of Numba kernels: every operation is one operation on all lanes.
+
+LLVM turns them into the vector registers that the CPU has, several for one vector where they are shorter, and unlike
+the vectorizing of loops that does not depend on what it can prove. Imports Numba.
+
+Numba's cache does not see a change of this file: remove `__pycache__` of the kernels that use it after one.
+"""
+
+import operator
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.core.datamodel.models import PrimitiveModel
+from numba.core.errors import RequireLiteralValue
+from numba.core.imputils import lower_builtin
+from numba.core.typing.templates import AbstractTemplate, infer_global, signature
+from numba.extending import intrinsic, register_model
+
+_LLVM = {
+    types.float32: ir.FloatType(),
+    types.float64: ir.DoubleType(),
+    **{getattr(types, f"{sign}int{bits}"): ir.IntType(bits) for bits in (8, 16, 32, 64) for sign in ("", "u")},
+}
+
+
+class Vector(types.Type):
+    """The Numba type of `lanes` numbers of the type `element`."""
+
+    def __init__(self, element: types.Type, lanes: int) -> None:
+        self.element = element
+        self.lanes = lanes
+        super().__init__(name=f"Vector({element}, {lanes})")
+
+    @property
+    def llvm(self) -> ir.VectorType:
+        """The type in LLVM."""
+        return ir.VectorType(_LLVM[self.element], self.lanes)
+
+    @property
+    def is_float(self) -> bool:
+        """Whether the numbers are floats."""
+        return isinstance(self.element, types.Float)
+
+    @property
+    def is_signed(self) -> bool:
+        """Whether the numbers are signed integers."""
+        return isinstance(self.element, types.Integer) and bool(self.element.signed)
+
+
+@register_model(Vector)
+class _VectorModel(PrimitiveModel):
+    def __init__(self, dmm: Any, fe_type: Vector) -> None:
+        super().__init__(dmm, fe_type, fe_type.llvm)
+
+
+def _operator(
+    function: Callable[..., Any], emit: Callable[[ir.IRBuilder, Vector, ir.Value, ir.Value], ir.Value]
+) -> None:
+    """Let `function` take two vectors of one type, or a vector and a number, which stands in every lane."""
+
+    @infer_global(function)
+    class _Typing(AbstractTemplate):
+        def generic(self, args: Sequence[types.Type], kws: Any) -> Any:
+            vectors = {arg for arg in args if isinstance(arg, Vector)}
+            if len(args) == 2 and len(vectors) == 1:
+                (vector,) = vectors
+                return signature(vector, *(arg if arg is vector else vector.element for arg in args))
+            return None
+
+    def lower(context: Any, builder: ir.IRBuilder, sig: Any, args: Sequence[ir.Value]) -> ir.Value:
+        vector = sig.return_type
+        pair = (_spread(builder, vector, kind, value) for kind, value in zip(sig.args, args, strict=True))
+        return emit(builder, vector, *pair)
+
+    for left, right in ((Vector, Vector), (Vector, types.Number), (types.Number, Vector)):
+        lower_builtin(function, left, right)(lower)
+
+
+def _spread(builder: ir.IRBuilder, vector: Vector, kind: types.Type, value: ir.Value) -> ir.Value:
+    if isinstance(kind, Vector):
+        return value
+    single = builder.insert_element(ir.Constant(vector.llvm, ir.Undefined), value, ir.IntType(32)(0))
+    return builder.shuffle_vector(single, single, ir.Constant(ir.VectorType(ir.IntType(32), vector.lanes), None))
+
+
+def _either(of_floats: str, of_integers: str) -> Callable[[ir.IRBuilder, Vector, ir.Value, ir.Value], ir.Value]:
+    return lambda builder, vector, a, b: getattr(builder, of_floats if vector.is_float else of_integers)(a, b)
+
+
+_operator(operator.add, _either("fadd", "add"))
+_operator(operator.sub, _either("fsub", "sub"))
+_operator(operator.mul, _either("fmul", "mul"))
+_operator(operator.truediv, lambda builder, vector, a, b: builder.fdiv(a, b))
+_operator(operator.and_, lambda builder, vector, a, b: builder.and_(a, b))
+_operator(operator.or_, lambda builder, vector, a, b: builder.or_(a, b))
+_operator(operator.xor, lambda builder, vector, a, b: builder.xor(a, b))
+_operator(operator.lshift, lambda builder, vector, a, b: builder.shl(a, b))
+_operator(
+    operator.rshift,
+    lambda builder, vector, a, b: (builder.ashr if vector.is_signed else builder.lshr)(a, b),
+)
+
+
+def _literal(number: types.Type) -> int:
+    if not isinstance(number, types.IntegerLiteral):
+        raise RequireLiteralValue(number)
+    return int(number.literal_value)
+
+
+@intrinsic(prefer_literal=True)
+def spread(typingctx: Any, number: Any, lanes: Any) -> Any:
+    """Return a vector with `number` in each of so many lanes, which are a literal."""
+    vector = Vector(number, _literal(lanes))
+
+    def codegen(context: Any, builder: ir.IRBuilder, sig: Any, args: Sequence[ir.Value]) -> ir.Value:
+        return _spread(builder, vector, number, args[0])
+
+    return vector(number, lanes), codegen
+
+
+def constant(numbers: Sequence[int]) -> Any:
+    """Return a kernel function without arguments that gives the vector of these numbers, as uint64."""
+    vector = Vector(types.uint64, len(numbers))
+
+    def typing(typingctx: Any) -> Any:
+        def codegen(context: Any, builder: ir.IRBuilder, sig: Any, args: Sequence[ir.Value]) -> ir.Value:
+            return ir.Constant(vector.llvm, list(numbers))
+
+        return vector(), codegen
+
+    return intrinsic(typing)
+
+
+@intrinsic
+def bitcast(typingctx: Any, vector: Any, element: Any) -> Any:
+    """Return the same bits as numbers of another type; their number changes with their size."""
+    bits = vector.lanes * vector.element.bitwidth
+    target = Vector(element.dtype, bits // element.dtype.bitwidth)
+
+    def codegen(context: Any, builder: ir.IRBuilder, sig: Any, args: Sequence[ir.Value]) -> ir.Value:
+        return builder.bitcast(args[0], target.llvm)
+
+    return target(vector, element), codegen
+
+
+@intrinsic
+def rounded(typingctx: Any, vector: Any, element: Any) -> Any:
+    """Return integers as floats of a type, rounded to nearest even."""
+    target = Vector(element.dtype, vector.lanes)
+
+    def codegen(context: Any, builder: ir.IRBuilder, sig: Any, args: Sequence[ir.Value]) -> ir.Value:
+        return (builder.sitofp if vector.is_signed else builder.uitofp)(args[0], target.llvm)
+
+    return target(vector, element), codegen
+
+
+def _call(builder: ir.IRBuilder, name: str, vector: Vector, args: Sequence[ir.Value]) -> ir.Value:
+    """Call the operation that LLVM has under this name for vectors of floats."""
+    kind = ir.FunctionType(vector.llvm, [vector.llvm] * len(args))
+    suffix = f"v{vector.lanes}f{vector.element.bitwidth}"
+    return builder.call(cgutils.get_or_insert_function(builder.module, kind, f"llvm.{name}.{suffix}"), args)
+
+
+@intrinsic
+def at_most(typingctx: Any, x: Any, y: Any) -> Any:
+    """Return 1 where x <= y, else 0, as uint8; `y` may be a number."""
+    target = Vector(types.uint8, x.lanes)
+
+    def codegen(context: Any, builder: ir.IRBuilder, sig: Any, args: Sequence[ir.Value]) -> ir.Value:
+        compare = builder.icmp_signed if x.is_signed else builder.icmp_unsigned
+        left, right = (_spread(builder, x, *pair) for pair in zip(sig.args, args, strict=True))
+        return builder.zext(compare("<=", left, right), target.llvm)
+
+    return target(x, y if isinstance(y, Vector) else x.element), codegen
+
+
+@intrinsic
+def fused(typingctx: Any, x: Any, y: Any, z: Any) -> Any:
+    """Return x * y + z, rounded once (IEEE 754 fusedMultiplyAdd); `y` and `z` may be numbers."""
+
+    def codegen(context: Any, builder: ir.IRBuilder, sig: Any, args: Sequence[ir.Value]) -> ir.Value:
+        return _call(builder, "fma", x, [_spread(builder, x, *pair) for pair in zip(sig.args, args, strict=True)])
+
+    return x(x, *(kind if isinstance(kind, Vector) else x.element for kind in (y, z))), codegen
+
+
+@intrinsic
+def root(typingctx: Any, x: Any) -> Any:
+    """Return the square root, correctly rounded."""
+
+    def codegen(context: Any, builder: ir.IRBuilder, sig: Any, args: Sequence[ir.Value]) -> ir.Value:
+        return _call(builder, "sqrt", x, args)
+
+    return x(x), codegen
+
+
+def shuffle(lanes: Sequence[int]) -> Any:
+    """Return a kernel function of two vectors that gives these lanes of the two, one after the other."""
+
+    def typing(typingctx: Any, x: Any, y: Any) -> Any:
+        target = Vector(x.element, len(lanes))
+
+        def codegen(context: Any, builder: ir.IRBuilder, sig: Any, args: Sequence[ir.Value]) -> ir.Value:
+            mask = ir.Constant(ir.VectorType(ir.IntType(32), len(lanes)), list(lanes))
+            return builder.shuffle_vector(args[0], args[1], mask)
+
+        return target(x, y), codegen
+
+    return intrinsic(typing)
+
+
+@intrinsic
+def store(typingctx: Any, array: Any, index: Any, vector: Any) -> Any:
+    """Write a vector to consecutive elements of a contiguous array, from `index` on; no bounds are checked."""
+
+    def codegen(context: Any, builder: ir.IRBuilder, sig: Any, args: Sequence[ir.Value]) -> ir.Value:
+        pointer = _element(context, builder, array, args[0], args[1])
+        builder.store(args[2], builder.bitcast(pointer, vector.llvm.as_pointer()), align=vector.element.bitwidth // 8)
+        return context.get_dummy_value()
+
+    return types.void(array, types.intp, vector), codegen
+
+
+@intrinsic(prefer_literal=True)
+def load(typingctx: Any, array: Any, index: Any, lanes: Any) -> Any:
+    """Read so many consecutive elements, a literal number, of a contiguous array; no bounds are checked."""
+    vector = Vector(array.dtype, _literal(lanes))
+
+    def codegen(context: Any, builder: ir.IRBuilder, sig: Any, args: Sequence[ir.Value]) -> ir.Value:
+        pointer = builder.bitcast(_element(context, builder, array, args[0], args[1]), vector.llvm.as_pointer())
+        return builder.load(pointer, align=array.dtype.bitwidth // 8)
+
+    return vector(array, types.intp, lanes), codegen
+
+
+def _element(context: Any, builder: ir.IRBuilder, kind: Any, array: ir.Value, index: ir.Value) -> ir.Value:
+    data = context.make_array(kind)(context, builder, array).data
+    return cgutils.gep(builder, data, index)
