@@ -8,7 +8,8 @@ import ctypes
 import importlib.metadata
 import threading
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import numba
@@ -34,6 +35,7 @@ _OPTIONS = {"nogil": True, "error_model": "numpy", "fastmath": False}
 
 _numba: Any = numba
 _lock = threading.Lock()
+_local = threading.local()
 _layer: str | None = None
 _threads: int | None = None
 
@@ -96,13 +98,24 @@ def threads() -> int:
     return count
 
 
+@contextmanager
+def alone() -> Iterator[None]:
+    """Let the calling thread compute everything alone within the block, however much it is."""
+    before = getattr(_local, "is_alone", False)
+    _local.is_alone = True
+    try:
+        yield
+    finally:
+        _local.is_alone = before
+
+
 def is_serial(count: int) -> bool:
     """Return whether the calling thread should compute `count` values alone; if not, it is set to launch.
 
     Raises:
         Unavailable: no threading layer that bears concurrent launches can be loaded.
     """
-    return count < _SERIAL or threads() == 1
+    return count < _SERIAL or getattr(_local, "is_alone", False) or threads() == 1
 
 
 def tasks(bounds: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import crc32c
 
 from caffe_filler.v1 import filler_pb2
+from filler_server import compiled
 from filler_server.engine.source import BlobSource
 from filler_server.service.replies import blob_header
 
@@ -121,7 +122,9 @@ def _build(prefix: bytes, pieces: Sequence[_Piece], size: int) -> bytes:
     view[: len(prefix)] = prefix
     for piece in pieces:
         data = view[piece.data_at : piece.data_at + piece.length]
-        piece.source.read_bytes(piece.offset, data)
+        # The cores that other threads could use are those that send.
+        with compiled.alone():
+            piece.source.read_bytes(piece.offset, data)
         view[piece.data_at - len(piece.framing) : piece.data_at] = piece.framing
         struct.pack_into("<I", view, piece.crc_at, crc32c.crc32c(data))
     return message
