@@ -5,8 +5,11 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/ready
 RUN := build/run
+BENCH := build/bench-venv
+BENCH_READY := $(BENCH)/ready
+PEERS := tests/benchmarks/requirements.txt
 
-.PHONY: help run test lint types protos wheel clean
+.PHONY: help run test lint types bench protos wheel clean
 .DEFAULT_GOAL := help
 
 help:  ## Show these commands.
@@ -35,6 +38,18 @@ lint: $(READY)  ## Check style and formatting.
 
 types: $(READY)  ## Check types, strictly.
 	$(BIN)/mypy
+
+$(BENCH_READY): pyproject.toml .ci/constraints.txt $(PEERS)
+	test -x $(BENCH)/bin/python || $(PYTHON) -m venv $(BENCH)
+	$(BENCH)/bin/python -m pip install --quiet --disable-pip-version-check --constraint .ci/constraints.txt --upgrade pip
+	$(BENCH)/bin/python -m pip install --quiet --constraint .ci/constraints.txt --editable '.[all]'
+	grep -v '^#' $(PEERS) | while read -r peer; do \
+		$(BENCH)/bin/python -m pip install --quiet --constraint .ci/constraints.txt "$$peer" || echo "not available: $$peer"; \
+	done
+	@touch $@
+
+bench: $(BENCH_READY)  ## Measure against peers: all, less (QUICK=1), or some (ONLY="generation nets").
+	$(BENCH)/bin/python -m tests.benchmarks $(if $(QUICK),--quick) $(if $(ONLY),--only $(ONLY))
 
 protos: $(READY)  ## Generate the message classes anew.
 	$(BIN)/python protos/build_hook.py
