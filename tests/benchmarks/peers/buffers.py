@@ -7,17 +7,21 @@ from queue import SimpleQueue
 import numpy as np
 from numpy.typing import NDArray
 
+PAGE = 4096
+
 _kept: dict[str, NDArray[np.float32]] = {}
 
 
 def buffer(nbytes: int, name: str = "out") -> NDArray[np.float32]:
     """Return an array of float32 with every page in memory; all works of one size and name share it.
 
-    NumPy asks for huge pages for large arrays, and so every peer has the same kind of memory.
+    NumPy asks for huge pages for large arrays, and the array begins on a page: every peer has the same kind of memory.
     """
     if name not in _kept or _kept[name].nbytes != nbytes:
         _kept.pop(name, None)
-        _kept[name] = np.empty(nbytes // 4, np.float32)
+        memory = np.empty(nbytes + PAGE, np.uint8)
+        first = -memory.ctypes.data % PAGE
+        _kept[name] = memory[first : first + nbytes].view(np.float32)
         _kept[name].fill(1)
     return _kept[name]
 
