@@ -20,6 +20,7 @@ from filler_client._remote import CHANNEL_OPTIONS, SERVICE, parse_targets
 from filler_client._requests import FillerLike, FillNetOptions, FillOptions, NetLike, NetOptions
 from filler_client._resume import StreamPosition
 from filler_client._retry import Attempts, RetryPolicy
+from filler_client._security import Security, SecurityOptions
 
 _Response = TypeVar("_Response", bound=Message)
 
@@ -34,9 +35,16 @@ class AsyncFillerClient:
     """
 
     def __init__(
-        self, target: str | Sequence[str], *, timeout: float | None = None, retry: RetryPolicy | None = None
+        self,
+        target: str | Sequence[str],
+        *,
+        timeout: float | None = None,
+        retry: RetryPolicy | None = None,
+        **security: Unpack[SecurityOptions],
     ) -> None:
         self._targets = parse_targets(target)
+        self._security = Security(**security)
+        self._security.check(self._targets)
         self._timeout = timeout
         self._policy = retry or RetryPolicy()
         self._channels: dict[str, grpc.aio.Channel] = {}
@@ -96,7 +104,7 @@ class AsyncFillerClient:
             position.set_start(sent)
             target, channel = self._channel()
             call = channel.unary_stream(f"/{SERVICE}/{method}", type(sent).SerializeToString)(
-                sent, timeout=attempts.remaining
+                sent, timeout=attempts.remaining, metadata=self._security.metadata()
             )
             try:
                 async for message in call:
@@ -148,7 +156,9 @@ class AsyncFillerClient:
             target, channel = self._channel()
             call = channel.unary_unary(f"/{SERVICE}/{method}", type(request).SerializeToString, parse)
             try:
-                response: _Response = await call(request, timeout=attempts.remaining)
+                response: _Response = await call(
+                    request, timeout=attempts.remaining, metadata=self._security.metadata()
+                )
             except grpc.RpcError as error:
                 await self._wait(attempts, from_rpc(error, target))
             else:
@@ -161,5 +171,5 @@ class AsyncFillerClient:
     def _channel(self) -> tuple[str, grpc.aio.Channel]:
         target = self._targets[self._current % len(self._targets)]
         if target not in self._channels:
-            self._channels[target] = grpc.aio.insecure_channel(target, options=CHANNEL_OPTIONS)
+            self._channels[target] = self._security.aio_channel(target, CHANNEL_OPTIONS)
         return target, self._channels[target]

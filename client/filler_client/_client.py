@@ -13,6 +13,7 @@ from filler_client._embedded import EmbeddedBackend
 from filler_client._remote import RemoteBackend
 from filler_client._requests import FillerLike, FillNetOptions, FillOptions, NetLike, NetOptions
 from filler_client._retry import RetryPolicy
+from filler_client._security import Security, SecurityOptions
 
 
 class FillerClient:
@@ -26,6 +27,10 @@ class FillerClient:
             commas between them.
         timeout: seconds that any one call may take in all, retries included; None: no limit.
         retry: how long to try when no server answers.
+        security: those of `SecurityOptions`: credentials, token, token_file, insecure.
+
+    Raises:
+        InvalidArgument: there is no address, a file of `security` cannot be used, or a token would travel readable.
 
     Example:
         >>> with FillerClient.embedded() as client:
@@ -35,9 +40,14 @@ class FillerClient:
     """
 
     def __init__(
-        self, target: str | Sequence[str], *, timeout: float | None = None, retry: RetryPolicy | None = None
+        self,
+        target: str | Sequence[str],
+        *,
+        timeout: float | None = None,
+        retry: RetryPolicy | None = None,
+        **security: Unpack[SecurityOptions],
     ) -> None:
-        self._backend: Backend = RemoteBackend(target, retry or RetryPolicy())
+        self._backend: Backend = RemoteBackend(target, retry or RetryPolicy(), Security(**security))
         self._timeout = timeout
 
     @classmethod

@@ -16,6 +16,7 @@ _BY_STATUS: dict[str, type[FillerError]] = {
     for kind in (
         errors.InvalidArgument,
         errors.NotFound,
+        errors.Unauthenticated,
         errors.LimitExceeded,
         errors.Unavailable,
         errors.DeadlineExceeded,

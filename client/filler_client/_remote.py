@@ -16,6 +16,7 @@ from filler_client._backend import Allocate, Piece, StreamRequest, array_bytes
 from filler_client._errors import from_rpc
 from filler_client._resume import StreamPosition
 from filler_client._retry import Attempts, RetryPolicy
+from filler_client._security import Security
 
 SERVICE = "caffe_filler.v1.FillerService"
 
@@ -48,8 +49,10 @@ def parse_targets(target: str | Sequence[str]) -> list[str]:
 class RemoteBackend:
     """One channel for each target, opened when it is first needed."""
 
-    def __init__(self, target: str | Sequence[str], policy: RetryPolicy) -> None:
+    def __init__(self, target: str | Sequence[str], policy: RetryPolicy, security: Security) -> None:
         self._targets = parse_targets(target)
+        security.check(self._targets)
+        self._security = security
         self._policy = policy
         self._channels: dict[str, grpc.Channel] = {}
         self._current = 0
@@ -78,7 +81,7 @@ class RemoteBackend:
         while True:
             position.set_start(sent)
             target, channel = self._channel()
-            call = _stream(channel, sent)(sent, timeout=attempts.remaining)
+            call = _stream(channel, sent)(sent, timeout=attempts.remaining, metadata=self._security.metadata())
             try:
                 for message in call:
                     for piece in position.pieces(message):
@@ -123,7 +126,7 @@ class RemoteBackend:
             target, channel = self._channel()
             call = channel.unary_unary(f"/{SERVICE}/{method}", type(request).SerializeToString, parse)
             try:
-                response: _Response = call(request, timeout=attempts.remaining)
+                response: _Response = call(request, timeout=attempts.remaining, metadata=self._security.metadata())
             except grpc.RpcError as error:
                 self._wait(attempts, from_rpc(error, target))
             else:
@@ -137,7 +140,7 @@ class RemoteBackend:
         target = self._targets[self._current % len(self._targets)]
         if target not in self._channels:
             options = [*CHANNEL_OPTIONS, (grpc.experimental.ChannelOptions.SingleThreadedUnaryStream, 1)]
-            self._channels[target] = grpc.insecure_channel(target, options=options)
+            self._channels[target] = self._security.channel(target, options)
         return target, self._channels[target]
 
 

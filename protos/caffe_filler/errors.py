@@ -10,6 +10,7 @@
     ├── NotFound               a name that does not exist (also a LookupError)
     │   ├── UnknownFiller
     │   └── UnknownBlob
+    ├── Unauthenticated        the server wants a token that it knows (also a PermissionError)
     ├── LimitExceeded          over a limit of the server or the reader
     ├── Unavailable            no server answers, or it is not ready (also a ConnectionError)
     ├── DeadlineExceeded       the time given is over (also a TimeoutError)
@@ -146,6 +147,12 @@ class UnknownFiller(NotFound):
 
 class UnknownBlob(NotFound):
     """The net has no blob of this name."""
+
+
+class Unauthenticated(FillerError, PermissionError):
+    """The server wants a token, and none came or one that it does not know."""
+
+    status = "UNAUTHENTICATED"
 
 
 class LimitExceeded(FillerError):

@@ -27,6 +27,7 @@ TREE: list[FillerError] = [
     errors.NotFound("nothing"),
     errors.UnknownFiller("no such filler", violations=[FieldViolation("type", "no such filler")]),
     errors.UnknownBlob("no such blob"),
+    errors.Unauthenticated("no token"),
     errors.LimitExceeded("over", metadata={"limit": "streams", "value": "64"}),
     errors.Unavailable("compiling"),
     errors.DeadlineExceeded("over"),
@@ -192,7 +193,7 @@ def test_a_status_without_details(trailing: Any, code: str, kind: type[FillerErr
     assert (str(error), error.metadata, error.violations) == ("text", {}, ())
 
 
-@pytest.mark.parametrize("code", ["UNIMPLEMENTED", "PERMISSION_DENIED", "UNAUTHENTICATED", "ABORTED", "OUT_OF_RANGE"])
+@pytest.mark.parametrize("code", ["UNIMPLEMENTED", "PERMISSION_DENIED", "ABORTED", "OUT_OF_RANGE"])
 def test_other_statuses(code: str) -> None:
     error = from_rpc(Failed(grpc.StatusCode[code]), "host:1")
     assert isinstance(error, errors.ServiceError)
