@@ -4,67 +4,52 @@ import threading
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
-from caffe_filler.errors import InvalidArgument, LimitExceeded
+from caffe_filler.errors import LimitExceeded
+from filler_server.service.setting import check_fields, setting
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Limits of a server.
-
-    Attributes:
-        request_bytes: data of one Fill or FillNet, in bytes.
-        request_elements: values of one Fill or FillNet.
-        request_blobs: blobs of one Fill or FillNet.
-        request_nets: nets that draw before the one of a request.
-        net_bytes: length of a net's prototxt or binary, in bytes.
-        layers: layers of a net.
-        fields: fields of a net, and of the message of a request.
-        held_bytes: messages of the requests that are answered at once, all clients together, in bytes.
-        metadata_bytes: metadata of a call, in bytes.
-        connections: connections at once.
-        calls: calls of any kind that run or wait at once.
-        streams: Fill and FillNet calls that run at once, all clients together.
-        peer_streams: the same of one client's address.
-        sequential_streams: of these, those of a Caffe stream.
-        idle_streams: streams of health and reflection that are open at once.
-        plans: large nets that are read and planned, or wait for that, at once.
-        ping_seconds: time between two keepalive pings of a client; after the third that comes sooner it is cut off.
-        request_seconds: time that a call may take to send its request.
-        stall_seconds: time that the reader of a stream may take for one message.
-        call_seconds: time that a call may take in all.
+    """Limits of a server; flags, environment variables and keys of a file are made from these fields.
 
     Raises:
-        InvalidArgument: a limit is not positive.
+        InvalidArgument: a limit is not a number that it can be.
     """
 
-    request_bytes: int = 1 << 40
-    request_elements: int = 1 << 38
-    request_blobs: int = 1 << 16
-    request_nets: int = 64
-    net_bytes: int = 64 << 20
-    layers: int = 1 << 16
-    fields: int = 1 << 21
-    held_bytes: int = 256 << 20
-    metadata_bytes: int = 16 << 10
-    connections: int = 4096
-    calls: int = 1024
-    streams: int = 64
-    peer_streams: int = 32
-    sequential_streams: int = 8
-    idle_streams: int = 64
-    plans: int = 8
-    ping_seconds: float = 10.0
-    request_seconds: float = 30.0
-    stall_seconds: float = 120.0
-    call_seconds: float = 21600.0
+    request_bytes: int = setting(1 << 40, "Data of one Fill or FillNet.", unit="BYTES", minimum=1)
+    request_elements: int = setting(1 << 38, "Values of one Fill or FillNet.", minimum=1)
+    request_blobs: int = setting(1 << 16, "Blobs of one Fill or FillNet.", minimum=1)
+    request_nets: int = setting(64, "Nets that draw before the one of a request.", minimum=1)
+    net_bytes: int = setting(64 << 20, "Length of a net's prototxt or binary.", unit="BYTES", minimum=1)
+    layers: int = setting(1 << 16, "Layers of a net.", minimum=1)
+    fields: int = setting(1 << 21, "Fields of a net, and of the message of a request.", minimum=1)
+    held_bytes: int = setting(
+        256 << 20, "Messages of the requests that are answered at once, all clients together.", unit="BYTES", minimum=1
+    )
+    metadata_bytes: int = setting(16 << 10, "Metadata of a call.", unit="BYTES", minimum=1)
+    connections: int = setting(4096, "Connections at once.", minimum=1)
+    calls: int = setting(1024, "Calls of any kind that run or wait at once.", minimum=1)
+    streams: int = setting(64, "Fill and FillNet calls that run at once, all clients together.", minimum=1)
+    peer_streams: int = setting(32, "The same of one client's address.", minimum=1)
+    sequential_streams: int = setting(8, "Of the streams, those of Caffe's random numbers.", minimum=1)
+    idle_streams: int = setting(64, "Streams of health and reflection that are open at once.", minimum=1)
+    plans: int = setting(8, "Large nets that are read and planned, or wait for that, at once.", minimum=1)
+    ping_seconds: float = setting(
+        10.0,
+        "Time between two keepalive pings of a client; after the third that comes sooner it is cut off.",
+        unit="SECONDS",
+        above=0,
+    )
+    request_seconds: float = setting(30.0, "Time that a call may take to send its request.", unit="SECONDS", above=0)
+    stall_seconds: float = setting(
+        120.0, "Time that the reader of a stream may take for one message.", unit="SECONDS", above=0
+    )
+    call_seconds: float = setting(21600.0, "Time that a call may take in all.", unit="SECONDS", above=0)
 
     def __post_init__(self) -> None:
-        for field in fields(self):
-            value = getattr(self, field.name)
-            if not value > 0:
-                raise InvalidArgument(f"a limit is more than 0. Received: {field.name}={value}")
+        check_fields(self)
 
     def check(self, name: str, received: int) -> None:
         """Compare a value with the limit of that name.

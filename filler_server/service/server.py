@@ -1,15 +1,7 @@
-"""The server process: ports, health, reflection, and a graceful end."""
+"""A server: its addresses, its services, health and reflection, its start and its end."""
 
-import ctypes
-import logging
-import signal
-import sys
-import threading
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
-from types import FrameType
 
 import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
@@ -20,6 +12,7 @@ from filler_server import compiled
 from filler_server.service.guard import RequestGuard
 from filler_server.service.limits import Limits
 from filler_server.service.servicer import SERVICE, FillerServicer
+from filler_server.service.settings import Settings
 from filler_server.service.warmup import warm_up
 from filler_server.service.watch import CallWatch
 
@@ -29,28 +22,12 @@ _SHORT_CALLS = 16
 _REQUEST_ROOM = 1 << 20
 """Bytes of a request beyond the net that it carries."""
 
+_INT32_MAX = 2**31 - 1
+"""The most that an option of gRPC can be."""
+
 _KEEPALIVE_MS = 60_000
 _KEEPALIVE_TIMEOUT_MS = 20_000
 """A client that vanished without a word holds its connection and its stream no longer than both of these."""
-
-_log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """How a server runs.
-
-    Attributes:
-        listen: addresses, `host:port` (port 0: any free one) or `unix:path`.
-        threads: threads of the kernels; None: one for each CPU that the process may use.
-        grace: seconds that running calls get when the server stops.
-        limits: what requests may ask for.
-    """
-
-    listen: Sequence[str] = ("localhost:50051",)
-    threads: int | None = None
-    grace: float = 30.0
-    limits: Limits = field(default_factory=Limits)
 
 
 class FillerServer:
@@ -70,8 +47,6 @@ class FillerServer:
         Raises:
             InvalidArgument: an address cannot be bound, or a setting is out of range.
         """
-        if not settings.listen:
-            raise InvalidArgument("a server needs an address to listen on. Received: listen=[]")
         compiled.set_threads(settings.threads)
         limits = settings.limits
         self._settings = settings
@@ -122,68 +97,15 @@ class FillerServer:
 
 
 def _channel_options(limits: Limits) -> list[tuple[str, int]]:
-    return [
-        ("grpc.so_reuseport", 0),
-        ("grpc.max_receive_message_length", limits.net_bytes + _REQUEST_ROOM),
-        ("grpc.max_metadata_size", limits.metadata_bytes),
-        ("grpc.absolute_max_metadata_size", limits.metadata_bytes),
-        ("grpc.max_allowed_incoming_connections", limits.connections),
-        ("grpc.keepalive_time_ms", _KEEPALIVE_MS),
-        ("grpc.keepalive_timeout_ms", _KEEPALIVE_TIMEOUT_MS),
-        ("grpc.keepalive_permit_without_calls", 1),
-        ("grpc.http2.min_ping_interval_without_data_ms", int(limits.ping_seconds * 1000)),
-    ]
-
-
-def serve(settings: Settings, *, announce: Callable[[str], None] = print) -> int:
-    """Run a server until SIGTERM or SIGINT; a second signal ends it at once. Returns the exit status."""
-    keep_freed_memory()
-    server = FillerServer(settings)
-    stopping = threading.Event()
-    at_once = threading.Event()
-
-    def on_signal(number: int, _: FrameType | None) -> None:
-        (at_once if stopping.is_set() else stopping).set()
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, on_signal)
-    announce(f"compiling kernels for {compiled.threads()} threads ({compiled.threading_layer()})")
-    began = time.monotonic()
-
-    def on_compiled(name: str) -> None:
-        nonlocal began
-        seconds, began = time.monotonic() - began, time.monotonic()
-        if seconds > 1:
-            announce(f"compiled {name} ({seconds:.1f} s)")
-
-    server.start(on_compiled)
-    for address in server.addresses:
-        announce(f"serving on {address}")
-    stopping.wait()
-    announce(f"stopping: running calls have {settings.grace:g} s")
-    done = threading.Thread(target=server.stop)
-    done.start()
-    while done.is_alive():
-        done.join(0.05)
-        if at_once.is_set():
-            server.stop(0)
-    for number in (signal.SIGTERM, signal.SIGINT):
-        # A signal that comes while the interpreter winds up would make a failure of a graceful end.
-        signal.signal(number, signal.SIG_IGN)
-    announce("stopped")
-    return 0
-
-
-def keep_freed_memory() -> None:
-    """Tell glibc to keep the memory of freed messages instead of returning it to the kernel.
-
-    Every message is a fresh buffer of a megabyte; page faults for these took half of the time of a stream. Elsewhere
-    than on glibc nothing happens.
-    """
-    if sys.platform != "linux":
-        return
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
-    if mallopt is not None:
-        m_trim_threshold, m_mmap_threshold = -1, -3
-        mallopt(m_trim_threshold, 256 << 20)
-        mallopt(m_mmap_threshold, 32 << 20)
+    options = {
+        "grpc.so_reuseport": 0,
+        "grpc.max_receive_message_length": limits.net_bytes + _REQUEST_ROOM,
+        "grpc.max_metadata_size": limits.metadata_bytes,
+        "grpc.absolute_max_metadata_size": limits.metadata_bytes,
+        "grpc.max_allowed_incoming_connections": limits.connections,
+        "grpc.keepalive_time_ms": _KEEPALIVE_MS,
+        "grpc.keepalive_timeout_ms": _KEEPALIVE_TIMEOUT_MS,
+        "grpc.keepalive_permit_without_calls": 1,
+        "grpc.http2.min_ping_interval_without_data_ms": int(limits.ping_seconds * 1000),
+    }
+    return [(name, min(value, _INT32_MAX)) for name, value in options.items()]
