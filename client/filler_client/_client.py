@@ -24,9 +24,10 @@ class FillerClient:
 
     Args:
         target: address of a server (`host:port`, `unix:path`, `dns:///name:port`), or several, as a sequence or with
-            commas between them.
+            commas between them. Of a name that stands for several servers, and of `ipv4:a:1,b:2`, all are used in turn.
         timeout: seconds that any one call may take in all, retries included; None: no limit.
         retry: how long to try when no server answers.
+        request_id: what the servers' logs call the calls of this client; each call has an id of its own by default.
         security: those of `SecurityOptions`: credentials, token, token_file, insecure.
 
     Raises:
@@ -45,9 +46,10 @@ class FillerClient:
         *,
         timeout: float | None = None,
         retry: RetryPolicy | None = None,
+        request_id: str | None = None,
         **security: Unpack[SecurityOptions],
     ) -> None:
-        self._backend: Backend = RemoteBackend(target, retry or RetryPolicy(), Security(**security))
+        self._backend: Backend = RemoteBackend(target, retry or RetryPolicy(), Security(**security), request_id)
         self._timeout = timeout
 
     @classmethod

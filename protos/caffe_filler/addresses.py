@@ -21,6 +21,8 @@ def is_local(address: str) -> bool:
                 # dns://authority/name asks a server of names of its own.
                 return False
             address = name if separator else authority
+            if scheme != "dns:" and "," in address:
+                return all(is_local(part) for part in address.split(","))
             break
     host = address.removeprefix("[").partition("]")[0] if address.startswith("[") else address.rpartition(":")[0]
     host = host or address

@@ -155,10 +155,24 @@ class Unauthenticated(FillerError, PermissionError):
     status = "UNAUTHENTICATED"
 
 
+_BUSY = frozenset({"streams", "peer_streams", "sequential_streams", "idle_streams", "plans", "held_bytes", "calls"})
+_CUT_OFF = frozenset({"stall_seconds", "call_seconds"})
+
+
 class LimitExceeded(FillerError):
     """Over a limit of the server or the reader; the message names the limit, its value and what was asked."""
 
     status = "RESOURCE_EXHAUSTED"
+
+    @property
+    def is_busy(self) -> bool:
+        """Others hold what the request needs; the same request may be answered later."""
+        return self.metadata.get("limit") in _BUSY
+
+    @property
+    def is_cut_off(self) -> bool:
+        """The call took too long; a stream can go on where it stood."""
+        return self.metadata.get("limit") in _CUT_OFF
 
 
 class Unavailable(FillerError, ConnectionError):
