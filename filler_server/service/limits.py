@@ -20,6 +20,12 @@ class Limits:
 
     request_bytes: int = setting(1 << 40, "Data of one Fill or FillNet.", unit="BYTES", minimum=1)
     request_elements: int = setting(1 << 38, "Values of one Fill or FillNet.", minimum=1)
+    sequential_elements: int = setting(
+        1 << 33,
+        "Values that must be computed one after the other, wanted or not: those of Caffe's random numbers and, of a "
+        "Fill, of positive_unitball.",
+        minimum=1,
+    )
     request_blobs: int = setting(1 << 16, "Blobs of one Fill or FillNet.", minimum=1)
     request_nets: int = setting(64, "Nets that draw before the one of a request.", minimum=1)
     net_bytes: int = setting(64 << 20, "Length of a net's prototxt or binary.", unit="BYTES", minimum=1)
@@ -30,7 +36,7 @@ class Limits:
     )
     metadata_bytes: int = setting(16 << 10, "Metadata of a call.", unit="BYTES", minimum=1)
     connections: int = setting(4096, "Connections at once.", minimum=1)
-    calls: int = setting(1024, "Calls of any kind that run or wait at once.", minimum=1)
+    calls: int = setting(512, "Calls of any kind that run or wait at once.", minimum=1)
     streams: int = setting(64, "Fill and FillNet calls that run at once, all clients together.", minimum=1)
     peer_streams: int = setting(32, "The same of one client's address.", minimum=1)
     sequential_streams: int = setting(8, "Of the streams, those of Caffe's random numbers.", minimum=1)
@@ -60,12 +66,12 @@ class Limits:
         if received > getattr(self, name):
             raise self.exceeded(name, received)
 
-    def exceeded(self, name: str, received: float) -> LimitExceeded:
-        """Return the refusal of a value that is over the limit of that name."""
-        limit: float = getattr(self, name)
+    def exceeded(self, name: str, received: float, *, limit: float | None = None) -> LimitExceeded:
+        """Return the refusal of a value that is over the limit of that name, or over what it is for the moment."""
+        value: float = getattr(self, name) if limit is None else limit
         return LimitExceeded(
-            f"over the limit {name}={limit}. Received: {received}",
-            metadata={"limit": name, "value": str(limit), "received": str(received)},
+            f"over the limit {name}={value}. Received: {received}",
+            metadata={"limit": name, "value": str(value), "received": str(received)},
         )
 
 

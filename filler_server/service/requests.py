@@ -16,7 +16,7 @@ from filler_server.engine.net import net_sources
 from filler_server.engine.region import Region
 from filler_server.engine.source import BlobSource, FilledBlob
 from filler_server.fillers import get_filler
-from filler_server.net.draws import DataDraws
+from filler_server.net.draws import DataDraws, net_draws
 from filler_server.net.plan import NetPlan
 from filler_server.rng.caffe.boost import Profile
 from filler_server.rng.caffe.mt19937 import EngineState
@@ -29,6 +29,9 @@ from filler_server.service.planning import plan
 
 Plan: TypeAlias = Callable[[filler_pb2.PlanNetRequest, Limits], NetPlan]
 """Plans a net: `planning.plan`, or something that lets it wait for its turn."""
+
+_SUMS_ROWS = frozenset({"positive_unitball"})
+"""Fillers of which a value costs its whole row, whatever the stream. Blobs of nets are not that large."""
 
 _PROFILES = {"CAFFE": Profile.CAFFE, "CAFFE_1_56": Profile.CAFFE_1_56, "CAFFE_1_55": Profile.CAFFE_1_55}
 
@@ -58,12 +61,16 @@ def fill_job(request: filler_pb2.FillRequest, limits: Limits) -> Job:
     dtype = dtypes.from_wire(request.dtype)
     _check_stream(request.stream)
     sources: list[BlobSource] = []
+    sequential = 0
     for index, spec in enumerate(request.blobs):
         with _field(f"blobs[{index}]"):
             shape = tuple(spec.shape.dim)
             region = _region(spec.region)(shape)
             random = _blob_stream(request, spec)
             sources.append(FilledBlob(spec.name, get_filler(spec.filler), random, region, dtype, shape=shape))
+        if request.stream != filler_pb2.PHILOX or spec.filler.type in _SUMS_ROWS:
+            sequential += prod(shape)
+    limits.check("sequential_elements", sequential)
     return _job(sources, request.start, limits)
 
 
@@ -126,10 +133,24 @@ def caffe_net(
     """
     limits.check("request_nets", len(draws.before))
     profile, data_draws = _profile(draws.stream), _data_draws(draws.data_draws)
+    elements = _drawn(planned, data_draws)
+    limits.check("sequential_elements", elements)
     start: EngineState | Callable[[], EngineState] = EngineState.seeded(draws.seed)
     for request in draws.before:
-        start = CaffeNet(plan(request, limits), start, dtype=dtype, profile=profile, data_draws=data_draws).end_state
+        earlier = plan(request, limits)
+        elements += _drawn(earlier, data_draws)
+        limits.check("sequential_elements", elements)
+        start = CaffeNet(earlier, start, dtype=dtype, profile=profile, data_draws=data_draws).end_state
     return CaffeNet(planned, start, dtype=dtype, profile=profile, data_draws=data_draws)
+
+
+def _drawn(planned: NetPlan, data_draws: DataDraws) -> int:
+    """Values that the set-up of a net fills, those of every timestep included."""
+    return sum(
+        sum(blob.count or 0 for blob in layer.fills)
+        + (layer.times or 0) * sum(blob.count or 0 for blob in layer.refills)
+        for layer in net_draws(planned, data_draws)
+    )
 
 
 def _blob_stream(request: filler_pb2.FillRequest, spec: filler_pb2.BlobSpec) -> RandomStream:

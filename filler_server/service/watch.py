@@ -10,6 +10,10 @@ import grpc
 from filler_server.service import status
 from filler_server.service.limits import Limits
 
+_CROWD = 32
+_CROWDED_SECONDS = 1.0
+"""More calls than that which wait for their request get no more than this: their threads are missing elsewhere."""
+
 
 class WatchedCall:
     """A call under watch.
@@ -33,12 +37,20 @@ class WatchedCall:
         finally:
             self._waits = None
 
-    def end_if_over(self, limits: Limits, now: float) -> None:
-        """End the call when it is over a limit."""
+    @property
+    def lacks_request(self) -> bool:
+        """Whether the client has not sent its request yet."""
+        return self._waits is not None and self._waits[0] == "request_seconds"
+
+    def end_if_over(self, limits: Limits, now: float, *, crowded: bool) -> None:
+        """End the call when it is over a limit; `crowded` when too many wait for their request."""
         for name, since in (self._waits or ("call_seconds", self._began), ("call_seconds", self._began)):
-            if not self.ended and now - since > getattr(limits, name):
+            limit = getattr(limits, name)
+            if crowded and name == "request_seconds":
+                limit = min(limit, _CROWDED_SECONDS)
+            if not self.ended and now - since > limit:
                 self.ended = name
-                status.end(self.context, limits.exceeded(name, round(now - since, 1)))
+                status.end(self.context, limits.exceeded(name, round(now - since, 1), limit=limit))
 
 
 class CallWatch:
@@ -79,5 +91,6 @@ class CallWatch:
             with self._lock:
                 calls = list(self._calls)
             now = time.monotonic()
+            crowded = sum(call.lacks_request for call in calls) > _CROWD
             for call in calls:
-                call.end_if_over(self._limits, now)
+                call.end_if_over(self._limits, now, crowded=crowded)
