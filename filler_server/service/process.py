@@ -1,45 +1,55 @@
 """The server as a process: signals, memory, and a graceful end."""
 
 import ctypes
+import logging
 import signal
 import sys
 import threading
 import time
-from collections.abc import Callable
 from types import FrameType
 
 from filler_server import compiled
+from filler_server.service import logs
 from filler_server.service.server import FillerServer
 from filler_server.service.settings import Settings
 
+_log = logging.getLogger(__name__)
 
-def serve(settings: Settings, *, announce: Callable[[str], None] = print) -> int:
-    """Run a server until SIGTERM or SIGINT; a second signal ends it at once. Returns the exit status."""
+
+class _Stopped(BaseException):
+    """The process was told to stop before it served; no `except Exception` on the way may keep it."""
+
+
+def serve(settings: Settings) -> int:
+    """Run a server until SIGTERM or SIGINT; a second signal ends it at once. Returns the exit status.
+
+    Raises:
+        FillerError: the settings cannot be used.
+    """
+    logs.configure(settings.log)
     keep_freed_memory()
     server = FillerServer(settings)
-    stopping = threading.Event()
-    at_once = threading.Event()
+    stopping, at_once, started = threading.Event(), threading.Event(), threading.Event()
 
     def on_signal(number: int, _: FrameType | None) -> None:
         (at_once if stopping.is_set() else stopping).set()
+        if not started.is_set():
+            raise _Stopped
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, on_signal)
-    announce(f"compiling kernels for {compiled.threads()} threads ({compiled.threading_layer()})")
-    began = time.monotonic()
-
-    def on_compiled(name: str) -> None:
-        nonlocal began
-        seconds, began = time.monotonic() - began, time.monotonic()
-        if seconds > 1:
-            announce(f"compiled {name} ({seconds:.1f} s)")
-
-    server.start(on_compiled)
-    for address in server.addresses:
-        announce(f"serving on {address}")
-    stopping.wait()
-    announce(f"stopping: running calls have {settings.grace:g} s")
-    done = threading.Thread(target=server.stop)
+    try:
+        _start(server, stopping)
+        started.set()
+        _tell_addresses(server)
+        stopping.wait()
+        _log.info("stopping: running calls have %g s", settings.grace)
+        done = threading.Thread(target=server.stop)
+    except _Stopped:
+        # Nothing runs that could be finished.
+        started.set()
+        _log.info("stopping before all kernels were compiled")
+        done = threading.Thread(target=server.stop, args=(0,))
     done.start()
     while done.is_alive():
         done.join(0.05)
@@ -48,8 +58,33 @@ def serve(settings: Settings, *, announce: Callable[[str], None] = print) -> int
     for number in (signal.SIGTERM, signal.SIGINT):
         # A signal that comes while the interpreter winds up would make a failure of a graceful end.
         signal.signal(number, signal.SIG_IGN)
-    announce("stopped")
+    _log.info("stopped")
     return 0
+
+
+def _start(server: FillerServer, stopping: threading.Event) -> None:
+    _log.info("compiling kernels for %d threads (%s)", compiled.threads(), compiled.threading_layer())
+    began = time.monotonic()
+
+    def on_compiled(name: str) -> None:
+        nonlocal began
+        if stopping.is_set():
+            raise _Stopped
+        seconds, began = time.monotonic() - began, time.monotonic()
+        if seconds > 1:
+            _log.info("compiled %s (%.1f s)", name, seconds)
+
+    server.start(on_compiled)
+
+
+def _tell_addresses(server: FillerServer) -> None:
+    if server.metrics_address is not None:
+        _log.info("metrics on http://%s/metrics", server.metrics_address)
+    if server.health_address is not None:
+        _log.info("health checks alone on %s", server.health_address)
+    for address in server.addresses:
+        is_tls = server.speaks_tls and not address.startswith("unix")
+        _log.info("serving on %s", address, extra={"address": address, "tls": is_tls})
 
 
 def keep_freed_memory() -> None:

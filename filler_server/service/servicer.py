@@ -11,6 +11,7 @@ from google.protobuf.message import Message
 from caffe_filler.errors import Unavailable
 from caffe_filler.v1 import filler_pb2
 from filler_server.service import planning, replies, requests
+from filler_server.service.calls import current_call
 from filler_server.service.frames import frames
 from filler_server.service.limits import Limits, Places
 from filler_server.service.peers import peer_address
@@ -104,6 +105,9 @@ class FillerServicer:
         with Translated(context), self._slot(context, stream):
             self._check_ready()
             work = job()
+            call = current_call()
+            if call is not None:
+                call.blobs = len(work.sources)
             for message in frames(work.sources, blob=work.blob, offset=work.offset):
                 if not context.is_active():
                     return

@@ -1,6 +1,7 @@
 """Errors of the library to statuses of gRPC."""
 
 import logging
+from weakref import WeakKeyDictionary
 
 import grpc
 from google.protobuf import any_pb2
@@ -23,6 +24,7 @@ _MAX_VALUE = 256
 _ELLIPSIS = "..."
 
 _log = logging.getLogger(__name__)
+_errors: WeakKeyDictionary[grpc.ServicerContext, FillerError] = WeakKeyDictionary()
 
 
 class Ended(Exception):
@@ -52,6 +54,7 @@ def abort(context: grpc.ServicerContext, error: FillerError) -> None:
     Raises:
         Ended: always.
     """
+    _errors[context] = error
     code = grpc.StatusCode[error.status]
     message = _shorten(str(error), _MAX_BYTES)
     status = status_pb2.Status(code=code.value[0], message=message)
@@ -84,11 +87,17 @@ def end(context: grpc.ServicerContext, error: FillerError) -> None:
     gRPC lets only that thread give a status, and has nothing public but a cancellation without one for all others.
     The error's details cannot go along.
     """
+    _errors[context] = error
     call = getattr(getattr(context, "_rpc_event", None), "call", None)
     if call is None:
         context.cancel()
     else:
         call.cancel(grpc.StatusCode[error.status].value[0], _shorten(str(error), _MAX_BYTES))
+
+
+def error_of(context: grpc.ServicerContext) -> FillerError | None:
+    """Return the error by which a call was ended, None where it was not by one."""
+    return _errors.get(context)
 
 
 def _shorten(text: str, room: int) -> str:

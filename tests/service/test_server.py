@@ -243,7 +243,7 @@ def test_a_second_signal_stops_at_once() -> None:
         )
         next(stream)
         process.process.send_signal(signal.SIGINT)
-        process._wait_for("(stopping)")
+        process.wait_for("stopping")
         process.process.send_signal(signal.SIGINT)
         assert process.process.wait(timeout=20) == 0
         with pytest.raises(grpc.RpcError):

@@ -95,4 +95,4 @@ def serve(print_config: bool, **values: Any) -> None:
         if error.name is None or error.name.partition(".")[0] in ("filler_server", "filler_client", "caffe_filler"):
             raise
         raise click.ClickException(f"the server needs {error.name}: pip install 'caffe-filler[server]'") from None
-    sys.exit(run(settings, announce=lambda text: click.echo(text, err=True)))
+    sys.exit(run(settings))
