@@ -12,10 +12,16 @@ class ServerProcess:
 
     Attributes:
         process: the process.
-        address: where it serves; its first address where there are several.
+        address: where it serves, its first address where there are several; what `until` finds where that is given.
     """
 
-    def __init__(self, *options: str, listen: str = "127.0.0.1:0", env: dict[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        *options: str,
+        listen: str = "127.0.0.1:0",
+        env: dict[str, str] | None = None,
+        until: str = r"serving on ([^\s\"]+)",
+    ) -> None:
         self.command = [sys.executable, "-m", "filler_client.cli", "serve", "--listen", listen, *options]
         self.process = subprocess.Popen(
             self.command, stderr=subprocess.PIPE, text=True, env={**os.environ, **(env or {})}
@@ -25,7 +31,7 @@ class ServerProcess:
         self._written = threading.Condition()
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
-        self.address = self.wait_for(r"serving on ([^\s\"]+)")
+        self.address = self.wait_for(until)
 
     @property
     def log(self) -> str:

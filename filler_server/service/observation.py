@@ -8,6 +8,7 @@ from typing import Any
 
 import grpc
 
+from caffe_filler.errors import Cancelled
 from filler_server.service import status
 from filler_server.service.calls import REQUEST_ID, Call, CallObserver, request_id
 
@@ -135,7 +136,8 @@ def _behaviour(handler: grpc.RpcMethodHandler) -> str:
 def _outcome(context: grpc.ServicerContext) -> tuple[str, str, str]:
     """Status, message and limit by which a call has ended."""
     error = status.error_of(context)
-    if error is not None:
+    # Work that finds its call over ends with Cancelled, whatever ended the call.
+    if error is not None and not isinstance(error, Cancelled):
         return error.status, str(error), error.metadata.get("limit", "")
     code = context.code()
     if isinstance(code, grpc.StatusCode):

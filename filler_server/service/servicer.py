@@ -10,6 +10,7 @@ from google.protobuf.message import Message
 
 from caffe_filler.errors import Unavailable
 from caffe_filler.v1 import filler_pb2
+from filler_server.cancellation import cancel_when, checkpoint
 from filler_server.service import planning, replies, requests
 from filler_server.service.calls import current_call
 from filler_server.service.frames import frames
@@ -49,7 +50,7 @@ class FillerServicer:
         # Counting draws costs what filling costs, and must not take the threads that answer short calls.
         counts = request.HasField("draws")
         with Translated(context), self._slot(context, request.draws.stream) if counts else nullcontext():
-            self._check_ready()
+            self._begin(context)
             return requests.plan_reply(request, self._limits, plan=self._plan(context))
 
     def upgrade_net(
@@ -98,19 +99,18 @@ class FillerServicer:
 
     def _answer(self, context: grpc.ServicerContext, call: Callable[[], _Response]) -> _Response:
         with Translated(context):
-            self._check_ready()
+            self._begin(context)
             return call()
 
     def _stream(self, context: grpc.ServicerContext, stream: int, job: Callable[[], Job]) -> Iterator[bytes]:
         with Translated(context), self._slot(context, stream):
-            self._check_ready()
+            self._begin(context)
             work = job()
             call = current_call()
             if call is not None:
                 call.blobs = len(work.sources)
             for message in frames(work.sources, blob=work.blob, offset=work.offset):
-                if not context.is_active():
-                    return
+                checkpoint()
                 yield message
 
     @contextmanager
@@ -123,6 +123,15 @@ class FillerServicer:
     def _plan(self, context: grpc.ServicerContext) -> requests.Plan:
         return lambda request, _: self._planner.plan(request, context.is_active)
 
-    def _check_ready(self) -> None:
+    def _begin(self, context: grpc.ServicerContext) -> None:
+        """Make sure that the server is ready, and let the work of the call end when the call does.
+
+        The client may have cancelled it or vanished, its deadline be over or the server's grace. gRPC gives each call
+        a context of its own (of `contextvars`), which ends with it.
+        """
         if not self.ready.is_set():
             raise Unavailable("the server is still compiling its kernels")
+        ended = threading.Event()
+        if not context.add_callback(ended.set):
+            ended.set()
+        cancel_when(ended.is_set)
