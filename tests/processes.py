@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 import threading
+from collections.abc import Sequence
 
 
 class ServerProcess:
@@ -21,11 +22,10 @@ class ServerProcess:
         listen: str = "127.0.0.1:0",
         env: dict[str, str] | None = None,
         until: str = r"serving on ([^\s\"]+)",
+        command: Sequence[str] = (),
     ) -> None:
-        self.command = [sys.executable, "-m", "filler_client.cli", "serve", "--listen", listen, *options]
-        self.process = subprocess.Popen(
-            self.command, stderr=subprocess.PIPE, text=True, env={**os.environ, **(env or {})}
-        )
+        command = command or [sys.executable, "-m", "filler_client.cli", "serve", "--listen", listen, *options]
+        self.process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env={**os.environ, **(env or {})})
         self._lines: list[str] = []
         self._ended = False
         self._written = threading.Condition()

@@ -2,6 +2,7 @@
 
 import ctypes
 import logging
+import os
 import signal
 import sys
 import threading
@@ -10,8 +11,11 @@ from types import FrameType
 
 from filler_server import compiled
 from filler_server.service import logs
-from filler_server.service.server import FillerServer
+from filler_server.service.server import CALL_THREADS, FillerServer
 from filler_server.service.settings import Settings
+
+_LAST_SECONDS = 1.0
+"""What the threads of calls get to notice that their calls have ended."""
 
 _log = logging.getLogger(__name__)
 
@@ -59,6 +63,10 @@ def serve(settings: Settings) -> int:
         # A signal that comes while the interpreter winds up would make a failure of a graceful end.
         signal.signal(number, signal.SIG_IGN)
     _log.info("stopped")
+    if not _threads_end():
+        # A call is in a computation that cannot be interrupted, and the interpreter would wait for it.
+        logging.shutdown()
+        os._exit(0)
     return 0
 
 
@@ -85,6 +93,17 @@ def _tell_addresses(server: FillerServer) -> None:
     for address in server.addresses:
         is_tls = server.speaks_tls and not address.startswith("unix")
         _log.info("serving on %s", address, extra={"address": address, "tls": is_tls})
+
+
+def _threads_end() -> bool:
+    """Whether the threads that answered calls end soon, now that all calls have ended."""
+    deadline = time.monotonic() + _LAST_SECONDS
+    for thread in threading.enumerate():
+        if thread.name.startswith(CALL_THREADS):
+            thread.join(max(0.0, deadline - time.monotonic()))
+            if thread.is_alive():
+                return False
+    return True
 
 
 def keep_freed_memory() -> None:

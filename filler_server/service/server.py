@@ -27,6 +27,9 @@ from filler_server.service.tokens import TokenFile, TokenInterceptor
 from filler_server.service.warmup import warm_up
 from filler_server.service.watch import CallWatch
 
+CALL_THREADS = "call"
+"""What the names of the threads that answer calls begin with."""
+
 _SHORT_CALLS = 16
 """Threads beyond those that streams may hold, so that plans and health checks are always answered."""
 
@@ -76,7 +79,9 @@ class FillerServer:
             services.append(_channelz().DESCRIPTOR)
         self._observation = Observation(observers, _methods(services), SERVICE)
         guard = RequestGuard(limits, self._watch, SERVICE)
-        self._pool = ThreadPoolExecutor(limits.streams + limits.idle_streams + _SHORT_CALLS, thread_name_prefix="call")
+        self._pool = ThreadPoolExecutor(
+            limits.streams + limits.idle_streams + _SHORT_CALLS, thread_name_prefix=CALL_THREADS
+        )
         self._server = grpc.server(
             self._pool,
             interceptors=[

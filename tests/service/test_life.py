@@ -93,6 +93,30 @@ def test_what_does_not_finish_in_the_grace_time_is_ended() -> None:
     assert "Traceback" not in process.log
 
 
+def test_a_computation_that_cannot_be_interrupted_does_not_keep_the_process(tmp_path: Path) -> None:
+    program = tmp_path / "serve.py"
+    program.write_text(
+        "import sys, time\n"
+        "from filler_server.fillers.constant import ConstantFiller\n"
+        "from filler_server.service.process import serve\n"
+        "from filler_server.service.settings import Settings\n"
+        "filled = ConstantFiller.fill\n"
+        "def fill(self, out, runs, shape, random):\n"
+        "    filled(self, out, runs, shape, random)\n"
+        "    time.sleep(3600 if shape == (7,) else 0)\n"
+        "ConstantFiller.fill = fill\n"
+        "sys.exit(serve(Settings(listen=['127.0.0.1:0'], grace=0.5, metrics_listen='127.0.0.1:0')))\n"
+    )
+    process = ServerProcess(command=[sys.executable, str(program)])
+    with grpc.insecure_channel(process.address) as channel:
+        blob = filler_pb2.BlobSpec(filler=FillerParameter(type="constant"), shape=BlobShape(dim=[7]))
+        stream = filler_pb2_grpc.FillerServiceStub(channel).Fill(filler_pb2.FillRequest(blobs=[blob]))
+        wait_until_running(process)
+        assert process.stop() == 0
+        stream.cancel()
+    assert process.log.rstrip().endswith("stopped")
+
+
 @pytest.fixture(scope="module")
 def one_stream() -> Iterator[ServerProcess]:
     """A server with one place for streams, so that a place that is not freed is seen."""
