@@ -21,6 +21,9 @@ from filler_server.service.watch import CallWatch, WatchedCall
 _LOOKED_THROUGH = 64 << 10
 """Bytes of a request from which on its fields are counted before it is parsed: two of them can make a message."""
 
+_FIELD = 32
+"""What HTTP/2 counts for a field of a header besides its text."""
+
 _Parse = Callable[[bytes], Message]
 
 
@@ -67,6 +70,7 @@ class RequestGuard(grpc.ServerInterceptor):
         self, handler: grpc.RpcMethodHandler, requests: Iterator[bytes], context: grpc.ServicerContext
     ) -> Message:
         with status.Translated(context), self._watch.watch(context) as call:
+            self._check_metadata(context)
             data = _receive(call, requests)
             with self._held.hold(len(data)):
                 request = self._parse(data, handler.request_deserializer)
@@ -79,6 +83,7 @@ class RequestGuard(grpc.ServerInterceptor):
     ) -> Iterator[Any]:
         idle: AbstractContextManager[None] = self._idle.hold() if idles else nullcontext()
         with status.Translated(context), idle, self._watch.watch(context) as call:
+            self._check_metadata(context)
             if handler.request_streaming:
                 yield from _sent(call, handler.stream_stream(self._requests(call, requests, handler), context))
                 return
@@ -87,6 +92,11 @@ class RequestGuard(grpc.ServerInterceptor):
                 request = self._parse(data, handler.request_deserializer)
                 del data
                 yield from _sent(call, handler.unary_stream(request, context))
+
+    def _check_metadata(self, context: grpc.ServicerContext) -> None:
+        self._limits.check(
+            "metadata_bytes", sum(len(key) + len(value) + _FIELD for key, value in context.invocation_metadata())
+        )
 
     def _requests(
         self, call: WatchedCall, requests: Iterator[bytes], handler: grpc.RpcMethodHandler

@@ -42,6 +42,7 @@ _REQUEST_ROOM = 1 << 20
 _INT32_MAX = 2**31 - 1
 """The most that an option of gRPC can be."""
 
+_SETTINGS_TIMEOUT_MS = 10_000
 _KEEPALIVE_MS = 60_000
 _KEEPALIVE_TIMEOUT_MS = 20_000
 """A client that vanished without a word holds its connection and its stream no longer than both of these."""
@@ -220,8 +221,11 @@ def _channel_options(limits: Limits) -> list[tuple[str, int]]:
     options = {
         "grpc.so_reuseport": 0,
         "grpc.max_receive_message_length": limits.net_bytes + _REQUEST_ROOM,
-        "grpc.max_metadata_size": limits.metadata_bytes,
-        "grpc.absolute_max_metadata_size": limits.metadata_bytes,
+        # More than that is not even kept; the guard refuses what is over the limit, and says so.
+        "grpc.max_metadata_size": 2 * limits.metadata_bytes,
+        "grpc.absolute_max_metadata_size": 2 * limits.metadata_bytes,
+        # They hold when the client has acknowledged them.
+        "grpc.http2.settings_timeout": _SETTINGS_TIMEOUT_MS,
         "grpc.max_allowed_incoming_connections": limits.connections,
         "grpc.keepalive_time_ms": _KEEPALIVE_MS,
         "grpc.keepalive_timeout_ms": _KEEPALIVE_TIMEOUT_MS,

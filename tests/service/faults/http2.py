@@ -85,8 +85,10 @@ class Connection:
             frames.append(received)
         return frames
 
-    def next_frame(self, seconds: float) -> tuple[int, int, int, bytes] | None:
+    def next_frame(self, seconds: float, *, acknowledge: bool = True) -> tuple[int, int, int, bytes] | None:
         """Kind, flags, stream and payload of the next frame, None when the other side has closed.
+
+        Settings are acknowledged, which gRPC waits for before it holds a client to them.
 
         Raises:
             TimeoutError: nothing comes within the time.
@@ -97,6 +99,8 @@ class Connection:
         payload = self._read(int.from_bytes(head[:3], "big"), seconds)
         if payload is None:
             return None
+        if acknowledge and head[3] == SETTINGS and not head[4] & ACK:
+            self.send(frame(SETTINGS, ACK))
         return head[3], head[4], int.from_bytes(head[5:9], "big") & 0x7FFFFFFF, payload
 
     def close(self) -> None:
