@@ -26,6 +26,8 @@ def channel_options(policy: RetryPolicy) -> list[tuple[str, int | str]]:
         ("grpc.dns_min_time_between_resolutions_ms", 5000),
         ("grpc.keepalive_time_ms", int(policy.keepalive * 1000)),
         ("grpc.keepalive_timeout_ms", int(policy.keepalive_timeout * 1000)),
+        # Without it gRPC waits a minute for the answer to a ping while there are calls.
+        ("grpc.http2.ping_timeout_ms", int(policy.keepalive_timeout * 1000)),
         # A stream that is being computed, or that nobody reads, is silent for longer than two pings.
         ("grpc.http2.max_pings_without_data", 0),
         # A name may stand for several servers.

@@ -229,6 +229,7 @@ def _channel_options(limits: Limits) -> list[tuple[str, int]]:
         "grpc.max_allowed_incoming_connections": limits.connections,
         "grpc.keepalive_time_ms": _KEEPALIVE_MS,
         "grpc.keepalive_timeout_ms": _KEEPALIVE_TIMEOUT_MS,
+        "grpc.http2.ping_timeout_ms": _KEEPALIVE_TIMEOUT_MS,
         "grpc.keepalive_permit_without_calls": 1,
         "grpc.http2.min_ping_interval_without_data_ms": int(limits.ping_seconds * 1000),
     }
