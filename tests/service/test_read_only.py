@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.read_only import read_only, require_read_only
+
 PROGRAM = """
 import numpy as np
 from numba.core.dispatcher import Dispatcher
@@ -27,11 +29,9 @@ else:
 
 def run(writable: Path, **env: str) -> tuple[int, int]:
     """Run the program where `writable` alone can be written; return how many kernels the cache had, and had not."""
-    script = 'mount --bind "$1" "$1" && mount -o remount,bind,ro / && shift && exec "$@"'
-    command = ["unshare", "--map-root-user", "--mount", "sh", "-c", script, "sh", str(writable)]
     environment = {key: value for key, value in os.environ.items() if not key.startswith("NUMBA_")}
     done = subprocess.run(
-        [*command, sys.executable, "-B", "-c", PROGRAM],
+        read_only([sys.executable, "-B", "-c", PROGRAM], writable),
         capture_output=True,
         text=True,
         env={**environment, **env},
@@ -45,16 +45,9 @@ def run(writable: Path, **env: str) -> tuple[int, int]:
 
 @pytest.fixture
 def volume(tmp_path: Path) -> Path:
-    script = 'mount --bind "$1" "$1" && mount -o remount,bind,ro / && ! touch "$1/../other" && touch "$1/file"'
-    command = ["unshare", "--map-root-user", "--mount", "sh", "-c", script, "sh"]
     folder = tmp_path / "volume"
     folder.mkdir()
-    try:
-        done = subprocess.run([*command, str(folder)], capture_output=True, text=True, timeout=60, check=False)
-    except OSError as error:
-        pytest.skip(f"no file system can be made read-only here: {error}")
-    if done.returncode:
-        pytest.skip(f"no file system can be made read-only here: {done.stderr}")
+    require_read_only(folder)
     return folder
 
 
