@@ -111,8 +111,9 @@ class Observation(grpc.ServerInterceptor):
         for observer in self._observers:
             observer.began(call)
         try:
-            context.send_initial_metadata(((REQUEST_ID, call.request_id),))
-            yield call
+            with status.Translated(context):
+                context.send_initial_metadata(((REQUEST_ID, call.request_id),))
+                yield call
         finally:
             call.seconds = time.perf_counter() - call.began
             call.status, call.error, call.limit = _outcome(context)
