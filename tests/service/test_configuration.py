@@ -1,5 +1,7 @@
 """Settings from flags, environment and file: what stands above what, and what is refused."""
 
+import subprocess
+import sys
 import tomllib
 from dataclasses import fields, replace
 from pathlib import Path
@@ -141,3 +143,22 @@ def test_any_settings_survive_a_file(tmp_path_factory: pytest.TempPathFactory, g
     file.write_text(to_toml(settings), encoding="utf-8")
     assert build(read_file(file)) == settings
     assert replace(settings) == settings
+
+
+@pytest.mark.parametrize("missing", ["structlog", "prometheus_client", "grpc_health", "numba"])
+def test_without_the_extra_it_says_what_to_install(missing: str) -> None:
+    program = (
+        f"import sys; sys.modules[{missing!r}] = None\n"
+        "from filler_client.cli.main import serve; sys.argv = ['filler-server', '--listen', 'localhost:0']; serve()"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 1
+    assert done.stderr == f"Error: the server needs {missing}: pip install 'caffe-filler[server]'\n"
+
+
+def test_opentelemetry_is_optional() -> None:
+    program = (
+        "import sys; sys.modules['opentelemetry'] = None\n"
+        "from filler_server.service import tracing; assert tracing.start()[0] is None"
+    )
+    subprocess.run([sys.executable, "-c", program], timeout=120, check=True)

@@ -92,7 +92,8 @@ def serve(print_config: bool, **values: Any) -> None:
             return
         from filler_server.service.process import serve as run
     except ModuleNotFoundError as error:
-        if error.name is None or error.name.partition(".")[0] in ("filler_server", "filler_client", "caffe_filler"):
+        missing = (error.name or "").partition(".")[0]
+        if missing in ("", "filler_server", "filler_client", "caffe_filler"):
             raise
-        raise click.ClickException(f"the server needs {error.name}: pip install 'caffe-filler[server]'") from None
+        raise click.ClickException(f"the server needs {missing}: pip install 'caffe-filler[server]'") from None
     sys.exit(run(settings))
