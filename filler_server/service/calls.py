@@ -23,6 +23,7 @@ class Call:
         method: `service/method`, as the client wrote it.
         label: the same, or "unknown" where the server has no such method, so that there are few of them.
         peer: address of the client, as gRPC writes it.
+        client: common name in the certificate that the client showed, empty where it showed none.
         request_id: name of the call, given by the client or made here.
         metadata: what the client sent along.
         status: name of the status by which it ended, empty before that.
@@ -39,7 +40,8 @@ class Call:
     label: str
     peer: str
     request_id: str
-    metadata: tuple[tuple[str, str | bytes], ...] = ()
+    metadata: tuple[tuple[str, str | bytes], ...] = field(default=(), repr=False)
+    client: str = ""
     status: str = ""
     error: str = ""
     limit: str = ""

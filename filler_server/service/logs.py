@@ -82,6 +82,8 @@ class CallLog(CallObserver):
             "fill_seconds": round(call.fill_seconds, 6),
             "send_seconds": round(call.send_seconds, 6),
         }
+        if call.client:
+            fields["client"] = call.client
         if call.blobs is not None:
             fields["blobs"] = call.blobs
         if call.limit:

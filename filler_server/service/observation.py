@@ -13,6 +13,7 @@ from filler_server.service import status
 from filler_server.service.calls import REQUEST_ID, Call, CallObserver, request_id
 
 _LONGEST_METHOD = 128
+_LONGEST_NAME = 128
 
 
 class Observation(grpc.ServerInterceptor):
@@ -103,6 +104,7 @@ class Observation(grpc.ServerInterceptor):
             peer=context.peer(),
             request_id=request_id(metadata),
             metadata=metadata,
+            client=_common_name(context),
         )
         call.make_current()
         counted = details.method.startswith(self._service)
@@ -132,6 +134,11 @@ class Observation(grpc.ServerInterceptor):
 def _behaviour(handler: grpc.RpcMethodHandler) -> str:
     request = "stream" if handler.request_streaming else "unary"
     return f"{request}_{'stream' if handler.response_streaming else 'unary'}"
+
+
+def _common_name(context: grpc.ServicerContext) -> str:
+    names: Sequence[bytes] = context.auth_context().get("x509_common_name", ())
+    return names[0].decode(errors="replace")[:_LONGEST_NAME] if names else ""
 
 
 def _outcome(context: grpc.ServicerContext) -> tuple[str, str, str]:

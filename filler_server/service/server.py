@@ -1,5 +1,6 @@
 """A server: its addresses, its services, what stands around them, its start and its end."""
 
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -104,6 +105,8 @@ class FillerServer:
             from grpc_channelz.v1.channelz import add_channelz_servicer
 
             add_channelz_servicer(self._server)
+        self._closing = threading.Lock()
+        self._closed = False
         self._credentials = server_credentials(settings.tls) if settings.tls.certificate is not None else None
         self.addresses = [self._bind(self._server, address, self._credentials) for address in settings.listen]
         """The addresses with the ports that were given for 0."""
@@ -147,6 +150,13 @@ class FillerServer:
             self._observation.wait_idle(grace)
             self._server.stop(0)
         stopped.wait()
+        with self._closing:
+            if not self._closed:
+                self._closed = True
+                self._close()
+
+    def _close(self) -> None:
+        """Free what belongs to the server, now that nothing is called any more."""
         if self._probes is not None:
             self._probes.stop(0).wait()
         self._pool.shutdown(wait=False, cancel_futures=True)

@@ -216,6 +216,7 @@ def test_clients_show_certificates_where_the_server_wants_them(
     own = Tls(ca=authority.ca, certificate=client_pem.certificate, key=client_pem.key)
     with FillerClient(process.address, credentials=own) as client:
         assert client.fill("constant", (3,)).tolist() == [0, 0, 0]
+    process.wait_for("client='rank3'")
     for other in (Tls(ca=authority.ca), Tls(ca=authority.ca, certificate=stranger.certificate, key=stranger.key)):
         with FillerClient(process.address, credentials=other, retry=ONCE) as client, pytest.raises(Unavailable):
             client.list_fillers()

@@ -236,7 +236,7 @@ def test_unix_socket_and_graceful_stop(tmp_path: Path) -> None:
 
 
 def test_a_second_signal_stops_at_once() -> None:
-    process = ServerProcess("--grace", "60")
+    process = ServerProcess("--grace", "60", "--metrics-listen", "127.0.0.1:0")
     with grpc.insecure_channel(process.address) as channel:
         stream = filler_pb2_grpc.FillerServiceStub(channel).Fill(
             filler_pb2.FillRequest(blobs=[spec(shape=(2**15, 2**18))])
