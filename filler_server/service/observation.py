@@ -159,6 +159,9 @@ def _outcome(context: grpc.ServicerContext) -> tuple[str, str, str]:
 
 def _no_such_method(method: str) -> grpc.RpcMethodHandler:
     def refuse(requests: object, context: grpc.ServicerContext) -> None:
-        context.abort(grpc.StatusCode.UNIMPLEMENTED, "Method not found!")
+        try:
+            context.abort(grpc.StatusCode.UNIMPLEMENTED, "Method not found!")
+        except Exception:
+            raise status.Ended from None
 
     return grpc.stream_stream_rpc_method_handler(refuse)
