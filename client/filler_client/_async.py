@@ -20,7 +20,7 @@ from filler_client._errors import from_rpc
 from filler_client._requests import FillerLike, FillNetOptions, FillOptions, NetLike, NetOptions
 from filler_client._resume import StreamPosition
 from filler_client._retry import Attempts, RetryPolicy
-from filler_client._security import Security, SecurityOptions
+from filler_client._security import Security, SecurityOptions, Version
 
 _Response = TypeVar("_Response", bound=Message)
 
@@ -49,7 +49,7 @@ class AsyncFillerClient:
         self._security.check(self._targets)
         self._timeout = timeout
         self._policy = retry or RetryPolicy()
-        self._channels: dict[str, grpc.aio.Channel] = {}
+        self._channels: dict[tuple[str, Version], grpc.aio.Channel] = {}
         self._current = 0
 
     async def list_fillers(self) -> filler_pb2.ListFillersResponse:
@@ -177,6 +177,7 @@ class AsyncFillerClient:
 
     def _channel(self) -> tuple[str, grpc.aio.Channel]:
         target = self._targets[self._current % len(self._targets)]
-        if target not in self._channels:
-            self._channels[target] = self._security.aio_channel(target, channel_options(self._policy))
-        return target, self._channels[target]
+        key = target, self._security.version()
+        if key not in self._channels:
+            self._channels[key] = self._security.aio_channel(target, channel_options(self._policy))
+        return target, self._channels[key]

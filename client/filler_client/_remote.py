@@ -17,7 +17,7 @@ from filler_client._connection import SERVICE, RequestId, channel_options, parse
 from filler_client._errors import from_rpc
 from filler_client._resume import StreamPosition
 from filler_client._retry import Attempts, RetryPolicy
-from filler_client._security import Security
+from filler_client._security import Security, Version
 
 _Response = TypeVar("_Response", bound=Message)
 
@@ -33,7 +33,7 @@ class RemoteBackend:
         security.check(self._targets)
         self._security = security
         self._policy = policy
-        self._channels: dict[str, grpc.Channel] = {}
+        self._channels: dict[tuple[str, Version], grpc.Channel] = {}
         self._current = 0
 
     def list_fillers(self, timeout: float | None) -> filler_pb2.ListFillersResponse:
@@ -122,10 +122,11 @@ class RemoteBackend:
 
     def _channel(self) -> tuple[str, grpc.Channel]:
         target = self._targets[self._current % len(self._targets)]
-        if target not in self._channels:
+        key = target, self._security.version()
+        if key not in self._channels:
             options = [*channel_options(self._policy), (grpc.experimental.ChannelOptions.SingleThreadedUnaryStream, 1)]
-            self._channels[target] = self._security.channel(target, options)
-        return target, self._channels[target]
+            self._channels[key] = self._security.channel(target, options)
+        return target, self._channels[key]
 
 
 def _stream(channel: grpc.Channel, request: StreamRequest) -> grpc.UnaryStreamMultiCallable:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import Any, TypeAlias, TypedDict
 
 import grpc
 import grpc.aio
@@ -13,13 +13,16 @@ import grpc.aio
 from caffe_filler.addresses import is_local
 from caffe_filler.errors import InvalidArgument
 
+Version: TypeAlias = tuple[tuple[int, ...] | None, ...]
+"""What the file system says of the files of TLS."""
+
 _TOKEN = re.compile(r"[A-Za-z0-9._~+/-]+=*")
 """What RFC 6750 lets a bearer token be."""
 
 
 @dataclass(frozen=True, slots=True)
 class Tls:
-    """The files of TLS, all in PEM. They are read when a connection to a server is first needed.
+    """The files of TLS, all in PEM. They are read when a connection is first needed, and anew when they have changed.
 
     Attributes:
         ca: certificates of the authorities to trust; None: those that gRPC brings along.
@@ -113,6 +116,13 @@ class Security:
             token = _checked(text.partition("\n")[0].strip(), f"token_file={self._token_file}")
         return None if token is None else (("authorization", f"Bearer {token}"),)
 
+    def version(self) -> Version:
+        """Return what changes when the files of TLS do: calls then need a new channel."""
+        if not isinstance(self._credentials, Tls):
+            return ()
+        files = (self._credentials.ca, self._credentials.certificate, self._credentials.key)
+        return tuple(_identity(path) for path in files if path is not None)
+
     def channel(self, target: str, options: Sequence[tuple[str, Any]]) -> grpc.Channel:
         """Open a channel.
 
@@ -154,6 +164,14 @@ def _checked(token: str, source: str) -> str:
             f"Received: {source} with {len(token)} characters"
         )
     return token
+
+
+def _identity(path: str | PathLike[str]) -> tuple[int, ...] | None:
+    try:
+        found = Path(path).stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
 
 
 def _read(path: str | PathLike[str] | None) -> Any:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 REQUEST_ID = "x-request-id"
 """Key of the metadata by which a client names its call, and the server tells the name of it."""
 
-_REQUEST_ID = re.compile(r"[A-Za-z0-9._:/+=@-]{1,128}")
+_REQUEST_ID = re.compile(r"[!-~]{1,128}")
 
 _current: ContextVar["Call | None"] = ContextVar("call", default=None)
 

@@ -1,9 +1,7 @@
 """What the server writes: lines for people, or JSON."""
 
-import json
 import logging
 import sys
-from collections.abc import Callable, MutableMapping
 from typing import Any
 
 import structlog
@@ -28,10 +26,7 @@ def configure(log: Log) -> None:
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
     after: list[Any] = (
-        [
-            structlog.processors.format_exc_info,
-            structlog.processors.JSONRenderer(serializer=_dumps),
-        ]
+        [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
         if is_json
         else [
             # Values that clients chose are quoted, so that no line is anybody's but the server's.
@@ -56,10 +51,6 @@ def configure(log: Log) -> None:
     # What libraries say of their own workings is nobody's business here.
     for name in ("numba", "asyncio"):
         logging.getLogger(name).setLevel(logging.WARNING)
-
-
-def _dumps(event: MutableMapping[str, Any], default: Callable[[Any], Any]) -> str:
-    return json.dumps(event, default=default, ensure_ascii=True)
 
 
 class CallLog(CallObserver):

@@ -15,6 +15,9 @@ from filler_server.service.calls import REQUEST_ID, Call, CallObserver, request_
 _LONGEST_METHOD = 128
 _LONGEST_NAME = 128
 
+_EARLY = 0.1
+"""Seconds. A client gives up by its own clock, which began before the server's."""
+
 
 class Observation(grpc.ServerInterceptor):
     """Tells observers of every call, from its begin to the end of its stream. The outermost interceptor.
@@ -154,7 +157,7 @@ def _outcome(context: grpc.ServicerContext) -> tuple[str, str, str]:
     if context.is_active():
         return "OK", "", ""
     remaining = context.time_remaining()
-    return ("DEADLINE_EXCEEDED" if remaining is not None and remaining <= 0 else "CANCELLED"), "", ""
+    return ("DEADLINE_EXCEEDED" if remaining is not None and remaining <= _EARLY else "CANCELLED"), "", ""
 
 
 def _no_such_method(method: str) -> grpc.RpcMethodHandler:

@@ -20,6 +20,9 @@ _TOKEN = re.compile(r"[A-Za-z0-9._~+/-]+=*")
 _LARGEST = 1 << 20
 """Bytes of a file of tokens at most."""
 
+_MOST = 1024
+"""Tokens at most: each call is compared with every one of them."""
+
 _HEALTH = "/grpc.health.v1.Health/"
 """What probes ask needs no token: it tells no more than whether there is a server."""
 
@@ -33,7 +36,7 @@ class TokenFile:
     stay and the log says so; a file without tokens lets nobody in. Only hashes of the tokens are kept.
 
     Raises:
-        InvalidArgument: the file cannot be read, has a line that is no token, or has no token to begin with.
+        InvalidArgument: the file cannot be read, has a line that is no token, has too many, or none to begin with.
     """
 
     def __init__(self, path: Path) -> None:
@@ -116,6 +119,8 @@ def _read(path: Path) -> tuple[bytes, ...]:
                 f"Received: {len(token)} characters"
             )
         digests.append(_digest(token))
+    if len(digests) > _MOST:
+        raise InvalidArgument(f"{path}: a file of tokens has at most {_MOST} of them. Received: {len(digests)}")
     return tuple(digests)
 
 

@@ -223,6 +223,35 @@ def test_clients_show_certificates_where_the_server_wants_them(
     assert process.stop() == 0
 
 
+def test_a_client_reads_its_own_files_anew_when_they_change(tmp_path: Path) -> None:
+    first, second = Authority(tmp_path, "first"), Authority(tmp_path, "second")
+    current = tmp_path / "ca.pem"
+    server = first.sign("server", "127.0.0.1")
+    own = first.sign("client", "rank3.example.com")
+
+    def trust(authority: Authority) -> None:
+        (tmp_path / "new.pem").write_bytes(authority.ca.read_bytes())
+        (tmp_path / "new.pem").replace(current)
+
+    trust(first)
+    process = ServerProcess(*server.server_options, "--tls-client-ca", str(current))
+    credentials = Tls(ca=current, certificate=own.certificate, key=own.key)
+
+    async def both() -> None:
+        async with AsyncFillerClient(process.address, credentials=credentials, retry=ONCE) as asynchronous:
+            with FillerClient(process.address, credentials=credentials, retry=ONCE) as client:
+                for authority in (first, second):
+                    authority.sign("client", "rank3.example.com")
+                    authority.sign("server", "127.0.0.1")
+                    trust(authority)
+                    assert client.list_fillers().fillers
+                    assert (await asynchronous.list_fillers()).fillers
+
+    asyncio.run(both())
+    process.wait_for("read the certificate anew")
+    assert process.stop() == 0
+
+
 def test_certificates_and_tokens_are_read_anew_when_they_change(authority: Authority, tmp_path: Path) -> None:
     pem = authority.sign("changing", "localhost", "127.0.0.1")
     tokens = tmp_path / "tokens"
@@ -302,6 +331,7 @@ def test_files_that_cannot_be_used_are_refused(authority: Authority, tokens: Pat
         f"client_ca={broken}": lambda: server_credentials(TlsFiles(one.certificate, one.key, broken)),
         "cannot read absent: No such file": lambda: TokenFile(Path("absent")),
         f"{broken}:2: a bearer token": lambda: TokenFile(_written(broken, "fine\nnot fine\n")),
+        "at most 1024 of them. Received: 1025": lambda: TokenFile(_written(broken, "token\n" * 1025)),
         "at least one": lambda: TokenFile(_written(broken, "# none\n")),
     }
     for text, make in cases.items():
