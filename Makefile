@@ -9,7 +9,7 @@ BENCH := build/bench-venv
 BENCH_READY := $(BENCH)/ready
 PEERS := tests/benchmarks/requirements.txt
 
-.PHONY: help run test lint types bench protos wheel clean
+.PHONY: help run test soak lint types bench protos wheel clean
 .DEFAULT_GOAL := help
 
 help:  ## Show these commands.
@@ -31,6 +31,10 @@ run: $(READY)  ## Serve on a local socket and stream CaffeNet (61 M parameters) 
 
 test: $(READY)  ## Run the tests.
 	$(BIN)/python -m pytest
+
+soak: SECONDS ?= 300
+soak: $(READY)  ## Serve mixed load under faults for 5 minutes (SECONDS=30: for less), and report.
+	SOAK_SECONDS=$(SECONDS) $(BIN)/python -m pytest -s tests/service/faults/test_soak.py
 
 lint: $(READY)  ## Check style and formatting.
 	$(BIN)/ruff check .

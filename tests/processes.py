@@ -4,36 +4,74 @@ import os
 import re
 import subprocess
 import sys
-from typing import IO
+import threading
+from collections.abc import Sequence
 
 
 class ServerProcess:
-    """A `filler serve` in a process of its own, on a port of its own."""
+    """A `filler serve` in a process of its own, on a port of its own.
 
-    def __init__(self, *options: str, listen: str = "127.0.0.1:0", env: dict[str, str] | None = None) -> None:
-        command = [sys.executable, "-m", "filler_client.cli", "serve", "--listen", listen, *options]
+    Attributes:
+        process: the process.
+        address: where it serves, its first address where there are several; what `until` finds where that is given.
+    """
+
+    def __init__(
+        self,
+        *options: str,
+        listen: str = "127.0.0.1:0",
+        env: dict[str, str] | None = None,
+        until: str = r"serving on ([^\s\"]+)",
+        command: Sequence[str] = (),
+    ) -> None:
+        command = command or [sys.executable, "-m", "filler_client.cli", "serve", "--listen", listen, *options]
         self.process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env={**os.environ, **(env or {})})
-        self.log = ""
-        self.address = self._wait_for(r"serving on (\S+)")
+        self._lines: list[str] = []
+        self._ended = False
+        self._written = threading.Condition()
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+        self.address = self.wait_for(until)
 
-    def _wait_for(self, pattern: str) -> str:
-        stderr: IO[str] | None = self.process.stderr
-        assert stderr is not None
-        while line := stderr.readline():
-            self.log += line
-            if found := re.search(pattern, line):
-                return found[1]
-        stderr.close()
+    @property
+    def log(self) -> str:
+        """What it has written so far."""
+        return "".join(self._lines)
+
+    def wait_for(self, pattern: str, seconds: float = 240) -> str:
+        """Wait until the log has the pattern; return its first group."""
+        with self._written:
+            self._written.wait_for(lambda: self._ended or re.search(pattern, self.log), seconds)
+            found = re.search(pattern, self.log)
+        if found:
+            return found[1] if found.groups() else found[0]
+        if not self._ended:
+            raise AssertionError(f"{pattern} does not come:\n{self.log}")
         raise AssertionError(f"the server ended with {self.process.wait()}:\n{self.log}")
 
     def stop(self) -> int:
         """SIGTERM; returns the exit status."""
         self.process.terminate()
-        _, rest = self.process.communicate(timeout=60)
-        self.log += rest
-        return self.process.returncode
+        return self.wait()
 
     def kill(self) -> None:
         """SIGKILL."""
         self.process.kill()
-        self.process.communicate(timeout=60)
+        self.wait()
+
+    def wait(self) -> int:
+        """Wait for its end; returns the exit status."""
+        status = self.process.wait(timeout=60)
+        self._reader.join(timeout=60)
+        return status
+
+    def _read(self) -> None:
+        assert self.process.stderr is not None
+        with self.process.stderr as stderr:
+            for line in stderr:
+                with self._written:
+                    self._lines.append(line)
+                    self._written.notify_all()
+        with self._written:
+            self._ended = True
+            self._written.notify_all()

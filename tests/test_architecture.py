@@ -24,6 +24,7 @@ TOP = ["filler_server.service", "filler_server.diagnostics", "filler_client"]
 FORBIDDEN = {
     "caffe_filler": [*NETWORK, *COMPILED, "filler_server", "filler_client"],
     "filler_server.compiled": [*NETWORK, "filler_server", "filler_client"],
+    "filler_server.cancellation": [*NETWORK, *COMPILED, "filler_server", "filler_client"],
     "filler_server.rng": [
         *NETWORK,
         *TOP,

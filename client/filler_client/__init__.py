@@ -26,6 +26,7 @@ from filler_client._requests import (
     Stream,
 )
 from filler_client._retry import RetryPolicy
+from filler_client._security import SecurityOptions, Tls
 
 __all__ = [
     "AsyncFillerClient",
@@ -42,6 +43,8 @@ __all__ = [
     "Piece",
     "RegionLike",
     "RetryPolicy",
+    "SecurityOptions",
     "Selection",
     "Stream",
+    "Tls",
 ]

@@ -15,11 +15,12 @@ from caffe_filler.errors import FillerError
 from caffe_filler.v1 import filler_pb2
 from filler_client import _requests
 from filler_client._backend import Piece, StreamRequest, array_bytes, check_array, new_array
+from filler_client._connection import SERVICE, RequestId, channel_options, parse_targets
 from filler_client._errors import from_rpc
-from filler_client._remote import CHANNEL_OPTIONS, SERVICE, parse_targets
 from filler_client._requests import FillerLike, FillNetOptions, FillOptions, NetLike, NetOptions
 from filler_client._resume import StreamPosition
 from filler_client._retry import Attempts, RetryPolicy
+from filler_client._security import Security, SecurityOptions, Version
 
 _Response = TypeVar("_Response", bound=Message)
 
@@ -34,12 +35,21 @@ class AsyncFillerClient:
     """
 
     def __init__(
-        self, target: str | Sequence[str], *, timeout: float | None = None, retry: RetryPolicy | None = None
+        self,
+        target: str | Sequence[str],
+        *,
+        timeout: float | None = None,
+        retry: RetryPolicy | None = None,
+        request_id: str | None = None,
+        **security: Unpack[SecurityOptions],
     ) -> None:
         self._targets = parse_targets(target)
+        self._request_id = RequestId(request_id)
+        self._security = Security(**security)
+        self._security.check(self._targets)
         self._timeout = timeout
         self._policy = retry or RetryPolicy()
-        self._channels: dict[str, grpc.aio.Channel] = {}
+        self._channels: dict[tuple[str, Version], grpc.aio.Channel] = {}
         self._current = 0
 
     async def list_fillers(self) -> filler_pb2.ListFillersResponse:
@@ -91,12 +101,13 @@ class AsyncFillerClient:
         attempts = Attempts(self._policy, self._timeout)
         position = StreamPosition(request.start)
         sent = copy.deepcopy(request)
+        request_id = self._request_id.of_call()
         method = "Fill" if isinstance(request, filler_pb2.FillRequest) else "FillNet"
         while True:
             position.set_start(sent)
             target, channel = self._channel()
             call = channel.unary_stream(f"/{SERVICE}/{method}", type(sent).SerializeToString)(
-                sent, timeout=attempts.remaining
+                sent, timeout=attempts.remaining, metadata=self._metadata(request_id)
             )
             try:
                 async for message in call:
@@ -144,11 +155,14 @@ class AsyncFillerClient:
 
     async def _call(self, method: str, request: Message, parse: Callable[[bytes], _Response]) -> _Response:
         attempts = Attempts(self._policy, self._timeout)
+        request_id = self._request_id.of_call()
         while True:
             target, channel = self._channel()
             call = channel.unary_unary(f"/{SERVICE}/{method}", type(request).SerializeToString, parse)
             try:
-                response: _Response = await call(request, timeout=attempts.remaining)
+                response: _Response = await call(
+                    request, timeout=attempts.remaining, metadata=self._metadata(request_id)
+                )
             except grpc.RpcError as error:
                 await self._wait(attempts, from_rpc(error, target))
             else:
@@ -158,8 +172,12 @@ class AsyncFillerClient:
         await asyncio.sleep(attempts.failed(error))
         self._current += 1
 
+    def _metadata(self, request_id: tuple[str, str]) -> list[tuple[str, str]]:
+        return [*(self._security.metadata() or ()), request_id]
+
     def _channel(self) -> tuple[str, grpc.aio.Channel]:
         target = self._targets[self._current % len(self._targets)]
-        if target not in self._channels:
-            self._channels[target] = grpc.aio.insecure_channel(target, options=CHANNEL_OPTIONS)
-        return target, self._channels[target]
+        key = target, self._security.version()
+        if key not in self._channels:
+            self._channels[key] = self._security.aio_channel(target, channel_options(self._policy))
+        return target, self._channels[key]

@@ -13,6 +13,7 @@ from filler_client._embedded import EmbeddedBackend
 from filler_client._remote import RemoteBackend
 from filler_client._requests import FillerLike, FillNetOptions, FillOptions, NetLike, NetOptions
 from filler_client._retry import RetryPolicy
+from filler_client._security import Security, SecurityOptions
 
 
 class FillerClient:
@@ -23,9 +24,14 @@ class FillerClient:
 
     Args:
         target: address of a server (`host:port`, `unix:path`, `dns:///name:port`), or several, as a sequence or with
-            commas between them.
+            commas between them. Of a name that stands for several servers, and of `ipv4:a:1,b:2`, all are used in turn.
         timeout: seconds that any one call may take in all, retries included; None: no limit.
         retry: how long to try when no server answers.
+        request_id: what the servers' logs call the calls of this client; each call has an id of its own by default.
+        security: those of `SecurityOptions`: credentials, token, token_file, insecure.
+
+    Raises:
+        InvalidArgument: there is no address, a file of `security` cannot be used, or a token would travel readable.
 
     Example:
         >>> with FillerClient.embedded() as client:
@@ -35,9 +41,15 @@ class FillerClient:
     """
 
     def __init__(
-        self, target: str | Sequence[str], *, timeout: float | None = None, retry: RetryPolicy | None = None
+        self,
+        target: str | Sequence[str],
+        *,
+        timeout: float | None = None,
+        retry: RetryPolicy | None = None,
+        request_id: str | None = None,
+        **security: Unpack[SecurityOptions],
     ) -> None:
-        self._backend: Backend = RemoteBackend(target, retry or RetryPolicy())
+        self._backend: Backend = RemoteBackend(target, retry or RetryPolicy(), Security(**security), request_id)
         self._timeout = timeout
 
     @classmethod

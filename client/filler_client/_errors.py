@@ -1,6 +1,7 @@
 """Statuses of gRPC to the errors that the library itself raises."""
 
 import contextlib
+import re
 from typing import Any
 
 import grpc
@@ -16,6 +17,7 @@ _BY_STATUS: dict[str, type[FillerError]] = {
     for kind in (
         errors.InvalidArgument,
         errors.NotFound,
+        errors.Unauthenticated,
         errors.LimitExceeded,
         errors.Unavailable,
         errors.DeadlineExceeded,
@@ -23,6 +25,8 @@ _BY_STATUS: dict[str, type[FillerError]] = {
         errors.DataLoss,
     )
 }
+_LIMIT = re.compile(r"over the limit (\w+)=(\S+)\. Received: (\S+)")
+_CALLS = "Concurrent RPC limit exceeded!"
 _TRANSPORT = frozenset({"UNAVAILABLE", "CANCELLED", "INTERNAL", "UNKNOWN"})
 """What gRPC itself answers, depending on the moment, when a connection breaks or a server is killed."""
 
@@ -45,8 +49,17 @@ def from_rpc(error: Any, target: str) -> FillerError:
         return errors.ServiceError(f"{target}: {code.name}: {text}", code=code.name)
     # The classes have constructors of their own, which word their message; here it is worded already.
     restored = kind.__new__(kind, text)
-    FillerError.__init__(restored, text, violations=violations, metadata=dict(info.metadata) if info else {})
+    metadata = dict(info.metadata) if info is not None else _limit(text) if kind is errors.LimitExceeded else {}
+    FillerError.__init__(restored, text, violations=violations, metadata=metadata)
     return restored
+
+
+def _limit(text: str) -> dict[str, str]:
+    """What the details of a refusal would say, from its words: some a server can give without details only."""
+    if text == _CALLS:
+        return {"limit": "calls"}
+    found = _LIMIT.fullmatch(text)
+    return {} if found is None else dict(zip(("limit", "value", "received"), found.groups(), strict=True))
 
 
 def _details(metadata: Any) -> tuple[error_details_pb2.ErrorInfo | None, list[FieldViolation]]:

@@ -10,48 +10,30 @@ import grpc.experimental
 from google.protobuf.message import Message
 from numpy.typing import NDArray
 
-from caffe_filler.errors import FillerError, InvalidArgument
+from caffe_filler.errors import FillerError
 from caffe_filler.v1 import filler_pb2
 from filler_client._backend import Allocate, Piece, StreamRequest, array_bytes
+from filler_client._connection import SERVICE, RequestId, channel_options, parse_targets
 from filler_client._errors import from_rpc
 from filler_client._resume import StreamPosition
 from filler_client._retry import Attempts, RetryPolicy
-
-SERVICE = "caffe_filler.v1.FillerService"
-
-CHANNEL_OPTIONS = (
-    ("grpc.max_receive_message_length", 64 << 20),
-    ("grpc.max_send_message_length", -1),
-    # gRPC's own pauses between connections are far longer than those of a client with other replicas to ask.
-    ("grpc.initial_reconnect_backoff_ms", 100),
-    ("grpc.max_reconnect_backoff_ms", 2000),
-    ("grpc.keepalive_time_ms", 60_000),
-    ("grpc.keepalive_timeout_ms", 20_000),
-)
+from filler_client._security import Security, Version
 
 _Response = TypeVar("_Response", bound=Message)
-
-
-def parse_targets(target: str | Sequence[str]) -> list[str]:
-    """Return the addresses of a target: one, several, or several with commas between them.
-
-    Raises:
-        InvalidArgument: there is none.
-    """
-    parts = target.split(",") if isinstance(target, str) else list(target)
-    targets = [part.strip() for part in parts if part.strip()]
-    if not targets:
-        raise InvalidArgument(f"a client needs the address of a server. Received: target={target!r}")
-    return targets
 
 
 class RemoteBackend:
     """One channel for each target, opened when it is first needed."""
 
-    def __init__(self, target: str | Sequence[str], policy: RetryPolicy) -> None:
+    def __init__(
+        self, target: str | Sequence[str], policy: RetryPolicy, security: Security, request_id: str | None = None
+    ) -> None:
+        self._request_id = RequestId(request_id)
         self._targets = parse_targets(target)
+        security.check(self._targets)
+        self._security = security
         self._policy = policy
-        self._channels: dict[str, grpc.Channel] = {}
+        self._channels: dict[tuple[str, Version], grpc.Channel] = {}
         self._current = 0
 
     def list_fillers(self, timeout: float | None) -> filler_pb2.ListFillersResponse:
@@ -75,10 +57,11 @@ class RemoteBackend:
         attempts = Attempts(self._policy, timeout)
         position = StreamPosition(request.start)
         sent = copy.deepcopy(request)
+        request_id = self._request_id.of_call()
         while True:
             position.set_start(sent)
             target, channel = self._channel()
-            call = _stream(channel, sent)(sent, timeout=attempts.remaining)
+            call = _stream(channel, sent)(sent, timeout=attempts.remaining, metadata=self._metadata(request_id))
             try:
                 for message in call:
                     for piece in position.pieces(message):
@@ -119,11 +102,12 @@ class RemoteBackend:
         self, method: str, request: Message, parse: Callable[[bytes], _Response], timeout: float | None
     ) -> _Response:
         attempts = Attempts(self._policy, timeout)
+        request_id = self._request_id.of_call()
         while True:
             target, channel = self._channel()
             call = channel.unary_unary(f"/{SERVICE}/{method}", type(request).SerializeToString, parse)
             try:
-                response: _Response = call(request, timeout=attempts.remaining)
+                response: _Response = call(request, timeout=attempts.remaining, metadata=self._metadata(request_id))
             except grpc.RpcError as error:
                 self._wait(attempts, from_rpc(error, target))
             else:
@@ -133,12 +117,16 @@ class RemoteBackend:
         time.sleep(attempts.failed(error))
         self._current += 1
 
+    def _metadata(self, request_id: tuple[str, str]) -> list[tuple[str, str]]:
+        return [*(self._security.metadata() or ()), request_id]
+
     def _channel(self) -> tuple[str, grpc.Channel]:
         target = self._targets[self._current % len(self._targets)]
-        if target not in self._channels:
-            options = [*CHANNEL_OPTIONS, (grpc.experimental.ChannelOptions.SingleThreadedUnaryStream, 1)]
-            self._channels[target] = grpc.insecure_channel(target, options=options)
-        return target, self._channels[target]
+        key = target, self._security.version()
+        if key not in self._channels:
+            options = [*channel_options(self._policy), (grpc.experimental.ChannelOptions.SingleThreadedUnaryStream, 1)]
+            self._channels[key] = self._security.channel(target, options)
+        return target, self._channels[key]
 
 
 def _stream(channel: grpc.Channel, request: StreamRequest) -> grpc.UnaryStreamMultiCallable:

@@ -16,20 +16,34 @@ class RetryPolicy:
         first_delay: seconds at most before the second attempt; doubled each time. Up to half of a delay is taken off
             at random, so that many clients do not come back at once.
         longest_delay: seconds at most between attempts.
+        patience: seconds for which it asks servers again that are alive but have no place for it. These refusals are
+            no failures.
+        keepalive: seconds of silence after which a server that owes an answer is asked for a sign of life; servers
+            allow no less than 10.
+        keepalive_timeout: seconds without that sign after which the connection counts as broken.
 
     Raises:
-        InvalidArgument: less than one attempt, or a negative delay.
+        InvalidArgument: less than one attempt, or a negative time.
     """
 
     attempts: int = 8
     first_delay: float = 0.05
     longest_delay: float = 2.0
+    patience: float = 300.0
+    keepalive: float = 30.0
+    keepalive_timeout: float = 10.0
 
     def __post_init__(self) -> None:
-        if not (self.attempts >= 1 and self.first_delay >= 0 and self.longest_delay >= 0):
+        if not (self.attempts >= 1 and self.first_delay >= 0 and self.longest_delay >= 0 and self.patience >= 0):
             raise InvalidArgument(
                 "a client tries at least once, with delays of 0 or more. Received: "
-                f"attempts={self.attempts}, first_delay={self.first_delay}, longest_delay={self.longest_delay}"
+                f"attempts={self.attempts}, first_delay={self.first_delay}, longest_delay={self.longest_delay}, "
+                f"patience={self.patience}"
+            )
+        if not (self.keepalive > 0 and self.keepalive_timeout > 0):
+            raise InvalidArgument(
+                "the times of a keepalive are more than 0. Received: "
+                f"keepalive={self.keepalive}, keepalive_timeout={self.keepalive_timeout}"
             )
 
 
@@ -45,6 +59,9 @@ class Attempts:
         self._timeout = timeout
         self._deadline = None if timeout is None else time.monotonic() + timeout
         self._failures = 0
+        self._delays = 0
+        self._busy_since: float | None = None
+        self._moved = False
 
     @property
     def remaining(self) -> float | None:
@@ -53,7 +70,9 @@ class Attempts:
 
     def progressed(self) -> None:
         """Note that bytes arrived: the next failure is a first one."""
-        self._failures = 0
+        self._failures = self._delays = 0
+        self._busy_since = None
+        self._moved = True
 
     def failed(self, error: FillerError) -> float:
         """Note a failure and return how many seconds to wait before the next attempt.
@@ -62,16 +81,29 @@ class Attempts:
             FillerError: `error` itself, when another attempt would not help or the attempts are used up.
             DeadlineExceeded: no time is left.
         """
-        busy = isinstance(error, LimitExceeded) and error.metadata.get("limit") == "streams"
-        if not (busy or isinstance(error, (Unavailable, DataLoss))):
+        if isinstance(error, LimitExceeded) and error.is_busy:
+            self._check_patience(error)
+        elif isinstance(error, (Unavailable, DataLoss)) or (
+            isinstance(error, LimitExceeded) and error.is_cut_off and self._moved
+        ):
+            self._failures += 1
+            if self._failures >= self._policy.attempts:
+                raise error
+        else:
             raise error
-        self._failures += 1
-        if self._failures >= self._policy.attempts:
-            raise error
-        doubled = self._policy.first_delay * 2 ** min(self._failures - 1, _DOUBLINGS)
+        self._moved = False
+        doubled = self._policy.first_delay * 2 ** min(self._delays, _DOUBLINGS)
+        self._delays += 1
         longest: float = min(self._policy.longest_delay, doubled)
         delay: float = random.uniform(0.5, 1.0) * longest  # noqa: S311
         remaining = self.remaining
         if remaining is not None and delay >= remaining:
             raise DeadlineExceeded(f"not done in {self._timeout} s; the last failure: {error}") from error
         return delay
+
+    def _check_patience(self, error: LimitExceeded) -> None:
+        now = time.monotonic()
+        if self._busy_since is None:
+            self._busy_since = now
+        if now - self._busy_since >= self._policy.patience:
+            raise error

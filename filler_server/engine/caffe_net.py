@@ -9,6 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from caffe_filler.errors import NetError
+from filler_server.cancellation import checkpoint
 from filler_server.engine.net import RegionOf, blob_sources, known_shape, naming
 from filler_server.engine.source import BlobSource
 from filler_server.fillers import Filler, get_filler
@@ -128,6 +129,7 @@ class CaffeNet:
         if not self._states:
             self._states.append(self._start if isinstance(self._start, EngineState) else self._start())
         while len(self._states) <= number:
+            checkpoint()
             self._states.append(self._steps[len(self._states) - 1].run(self._states[-1]))
         return self._states[number]
 
@@ -230,6 +232,7 @@ class _Refills:
 
     def run(self, state: EngineState) -> EngineState:
         for _ in range(self.times or 0):
+            checkpoint()
             for fill in self.fills:
                 state = fill.run(state)
         return state

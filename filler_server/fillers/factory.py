@@ -67,7 +67,10 @@ def registered() -> Mapping[str, type[Filler]]:
     return MappingProxyType(_fillers)
 
 
-def _unknown(name: str) -> UnknownFiller:
+def _unknown(name: str | bytes) -> UnknownFiller:
+    if isinstance(name, bytes):
+        # What protobuf makes of a text that is not UTF-8.
+        name = name.decode(errors="replace")
     by_folded = {known.casefold(): known for known in _fillers}
     nearest = difflib.get_close_matches(name.casefold(), by_folded, n=1)
     hint = f" Did you mean '{by_folded[nearest[0]]}'?" if nearest else ""

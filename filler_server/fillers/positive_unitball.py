@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from caffe_filler.caffe.caffe_pb2 import FillerParameter
+from filler_server.cancellation import checkpoint
 from filler_server.fillers.base import Filler, Moments
 from filler_server.fillers.parameters import refuse_sparse
 from filler_server.fillers.shape import check_axis, check_shape
@@ -99,6 +100,7 @@ class PositiveUnitballFiller(Filler):
         for first in range(int(known), rows.size, batch):
             some = rows[first : first + batch]
             for begin in range(0, length, width):
+                checkpoint()
                 count = min(width, length - begin)
                 block = values[: some.size * count]
                 bounds = np.arange(some.size + 1, dtype=np.int64) * count

@@ -6,6 +6,7 @@ from types import MappingProxyType
 import filler_server.net.layers  # noqa: F401 - registers the layer types
 from caffe_filler.caffe import caffe_pb2
 from caffe_filler.errors import NetError, PrototxtError
+from filler_server.cancellation import checkpoint
 from filler_server.net.connections import Connections, connect
 from filler_server.net.dimensions import Dims, text, to_shape
 from filler_server.net.fork_fields import ForkFields, Unread
@@ -144,6 +145,7 @@ class _Planner:
 
     def plan_layer(self, index: int, source: SourceLayer, unique: str) -> Layer:
         """Set up the next layer; `unique` is the name that its blobs take."""
+        checkpoint()
         parameter = source.parameter
         kind = resolve_layer_type(parameter.type, source.unknown)
         layer = self._context(index, source, kind)

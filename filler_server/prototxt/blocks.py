@@ -1,5 +1,6 @@
 """Brackets of the text format: what they have to do with each other, and how many there may be."""
 
+from filler_server.cancellation import checkpoint
 from filler_server.prototxt.limits import ReadLimits
 from filler_server.prototxt.tokens import Tokens
 
@@ -46,6 +47,7 @@ class Blocks:
         Raises:
             PrototxtError: the file ends here, or the bracket belongs to another kind of block.
         """
+        checkpoint()
         tokens = self._tokens
         if tokens.kind == "end":
             raise tokens.error(f"{what} is never closed. Received: {opened[0]}", opened[1])

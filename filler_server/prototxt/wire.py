@@ -5,6 +5,7 @@ from functools import cache
 from typing import Any
 
 from caffe_filler.errors import PrototxtError
+from filler_server.cancellation import checkpoint
 from filler_server.prototxt.limits import ReadLimits
 from filler_server.prototxt.schema import schema_of
 
@@ -21,6 +22,7 @@ def check_wire(data: bytes, descriptor: Any, limits: ReadLimits) -> None:
     fields = layers = 0
     regions: list[tuple[int, int, Any]] = [(0, len(data), descriptor)]
     while regions:
+        checkpoint()
         position, end, message = regions.pop()
         growing = _growing(message)
         while position < end:

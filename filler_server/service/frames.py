@@ -26,6 +26,7 @@ _PAYLOAD_AT = bytes.__basicsize__ - 1
 _TAG_PIECES = b"\x0a"
 _TAG_STREAM_HEADER = b"\x12"
 _TAG_BLOB = b"\x08"
+_ANY_BLOB = b"\x08\x00"
 _TAG_BLOB_HEADER = b"\x12"
 _TAG_OFFSET = b"\x18"
 _TAG_CRC = b"\x25"
@@ -93,7 +94,8 @@ def _lay_out(
 ) -> _Piece:
     """Encode all of a piece but checksum and payload, such that the payload is aligned.
 
-    The alignment comes from varints longer than they need be, which every protobuf parser reads.
+    The alignment comes from the number of the blob, which is said again and again: the last one counts. Varints longer
+    than they need be would do for most parsers, but protobuf.js reads none of 6 to 9 bytes where 32 bits are wanted.
     """
     header = blob_header(source).SerializeToString() if with_header else b""
     if header:
@@ -102,15 +104,13 @@ def _lay_out(
     number, position = _varint(blob), _varint(offset)
     fixed = len(_TAG_BLOB) + len(header) + len(_TAG_OFFSET) + len(_TAG_CRC) + 4 + len(tail)
     # The length of the piece's length must not change with the padding.
-    body = fixed + 2 * _LONGEST_VARINT + length
+    body = fixed + 2 * _LONGEST_VARINT + _ALIGNMENT + length
     size_bytes = len(_varint(body))
     start = at + len(_TAG_PIECES) + size_bytes
     end = start + fixed + len(number) + len(position)
     padding = -(_PAYLOAD_AT + end) % _ALIGNMENT
-    for_number = min(padding, _LONGEST_VARINT - len(number))
-    number = _pad(number, for_number)
-    position = _pad(position, padding - for_number)
-    middle = _TAG_BLOB + number + header + _TAG_OFFSET + position + _TAG_CRC
+    number = _ANY_BLOB * (padding // len(_ANY_BLOB)) + _TAG_BLOB + _pad(number, padding % len(_ANY_BLOB))
+    middle = number + header + _TAG_OFFSET + position + _TAG_CRC
     body = len(middle) + 4 + len(tail) + length
     length_prefix = _varint(body)
     framing = _TAG_PIECES + _pad(length_prefix, size_bytes - len(length_prefix)) + middle + b"\0\0\0\0" + tail

@@ -1,27 +1,61 @@
-"""What one request may ask for; each limit is checked before anything is allocated."""
+"""What a server gives to its callers; each limit is checked before anything is allocated."""
 
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from caffe_filler.errors import LimitExceeded
+from filler_server.service.setting import check_fields, setting
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Limits of a server.
+    """Limits of a server; flags, environment variables and keys of a file are made from these fields.
 
-    Attributes:
-        request_bytes: data of one Fill or FillNet, in bytes.
-        request_blobs: blobs of one Fill or FillNet.
-        request_nets: nets that draw before the one of a request.
-        net_bytes: length of a net's prototxt or binary, in bytes.
-        streams: Fill and FillNet calls that run at once, all clients together.
+    Raises:
+        InvalidArgument: a limit is not a number that it can be.
     """
 
-    request_bytes: int = 1 << 40
-    request_blobs: int = 1 << 16
-    request_nets: int = 64
-    net_bytes: int = 64 << 20
-    streams: int = 64
+    request_bytes: int = setting(1 << 40, "Data of one Fill or FillNet.", unit="BYTES", minimum=1)
+    request_elements: int = setting(1 << 38, "Values of one Fill or FillNet.", minimum=1)
+    sequential_elements: int = setting(
+        1 << 33,
+        "Values that must be computed one after the other, wanted or not: those of Caffe's random numbers and, of a "
+        "Fill, of positive_unitball.",
+        minimum=1,
+    )
+    request_blobs: int = setting(1 << 16, "Blobs of one Fill or FillNet.", minimum=1)
+    request_nets: int = setting(64, "Nets that draw before the one of a request.", minimum=1)
+    net_bytes: int = setting(64 << 20, "Length of a net's prototxt or binary.", unit="BYTES", minimum=1)
+    layers: int = setting(1 << 16, "Layers of a net.", minimum=1)
+    fields: int = setting(1 << 21, "Fields of a net, and of the message of a request.", minimum=1)
+    held_bytes: int = setting(
+        256 << 20, "Messages of the requests that are answered at once, all clients together.", unit="BYTES", minimum=1
+    )
+    metadata_bytes: int = setting(16 << 10, "Metadata of a call.", unit="BYTES", minimum=1)
+    connections: int = setting(4096, "Connections at once.", minimum=1)
+    calls: int = setting(512, "Calls of any kind that run or wait at once.", minimum=1)
+    streams: int = setting(64, "Fill and FillNet calls that run at once, all clients together.", minimum=1)
+    peer_streams: int = setting(32, "The same of one client's address.", minimum=1)
+    sequential_streams: int = setting(8, "Of the streams, those of Caffe's random numbers.", minimum=1)
+    idle_streams: int = setting(64, "Streams of health and reflection that are open at once.", minimum=1)
+    plans: int = setting(8, "Large nets that are read and planned, or wait for that, at once.", minimum=1)
+    ping_seconds: float = setting(
+        10.0,
+        "Time between two keepalive pings of a client; after the third that comes sooner it is cut off.",
+        unit="SECONDS",
+        above=0,
+    )
+    request_seconds: float = setting(30.0, "Time that a call may take to send its request.", unit="SECONDS", above=0)
+    stall_seconds: float = setting(
+        120.0, "Time that the reader of a stream may take for one message.", unit="SECONDS", above=0
+    )
+    call_seconds: float = setting(21600.0, "Time that a call may take in all.", unit="SECONDS", above=0)
+
+    def __post_init__(self) -> None:
+        check_fields(self)
 
     def check(self, name: str, received: int) -> None:
         """Compare a value with the limit of that name.
@@ -29,9 +63,41 @@ class Limits:
         Raises:
             LimitExceeded: it is over.
         """
-        limit: int = getattr(self, name)
-        if received > limit:
-            raise LimitExceeded(
-                f"over the limit {name}={limit}. Received: {received}",
-                metadata={"limit": name, "value": str(limit), "received": str(received)},
-            )
+        if received > getattr(self, name):
+            raise self.exceeded(name, received)
+
+    def exceeded(self, name: str, received: float, *, limit: float | None = None) -> LimitExceeded:
+        """Return the refusal of a value that is over the limit of that name, or over what it is for the moment."""
+        value: float = getattr(self, name) if limit is None else limit
+        return LimitExceeded(
+            f"over the limit {name}={value}. Received: {received}",
+            metadata={"limit": name, "value": str(value), "received": str(received)},
+        )
+
+
+class Places:
+    """What calls hold while they run, of which there is as much as the limit of that name says."""
+
+    def __init__(self, limits: Limits, name: str) -> None:
+        self._limits = limits
+        self._name = name
+        self._lock = threading.Lock()
+        self._held: Counter[str] = Counter()
+
+    @contextmanager
+    def hold(self, amount: int = 1, *, of: str = "") -> Iterator[None]:
+        """Hold that much; of each `of` there is as much as the limit says.
+
+        Raises:
+            LimitExceeded: so much is not left.
+        """
+        with self._lock:
+            self._limits.check(self._name, self._held[of] + amount)
+            self._held[of] += amount
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._held[of] -= amount
+                if not self._held[of]:
+                    del self._held[of]

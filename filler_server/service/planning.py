@@ -1,14 +1,23 @@
 """Requests about nets to what the library knows of them; needs no Numba, so that a light client answers them too."""
 
-from collections.abc import Iterable
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 
-from caffe_filler.errors import NetError, ShapeError
+from caffe_filler.errors import Cancelled, NetError, ShapeError
 from caffe_filler.v1 import filler_pb2
 from filler_server.net.plan import NetPlan, Shape
 from filler_server.net.planner import plan_net
+from filler_server.prototxt.limits import ReadLimits
 from filler_server.prototxt.reader import read_net
 from filler_server.prototxt.rewrite import Upgraded, upgrade_text
-from filler_server.service.limits import Limits
+from filler_server.service.limits import Limits, Places
+
+_LARGE = 32 << 10
+"""Bytes of a net from which on it takes its turn: a megabyte keeps the interpreter busy for most of a second."""
+
+_AT_ONCE = 2
+_LOOK_SECONDS = 0.5
 
 
 def plan(request: filler_pb2.PlanNetRequest, limits: Limits) -> NetPlan:
@@ -18,7 +27,7 @@ def plan(request: filler_pb2.PlanNetRequest, limits: Limits) -> NetPlan:
         FillerError: the net cannot be read or set up, or is over a limit.
     """
     limits.check("net_bytes", len(request.net))
-    document = read_net(request.net, strict=request.strict)
+    document = read_net(request.net, limits=_read_limits(limits), strict=request.strict)
     state = request.state
     planned = plan_net(
         document,
@@ -41,7 +50,53 @@ def upgrade(request: filler_pb2.UpgradeNetRequest, limits: Limits) -> Upgraded:
         FillerError: the file cannot be read, or is over a limit.
     """
     limits.check("net_bytes", len(request.file))
-    return upgrade_text(request.file, strict=request.strict)
+    return upgrade_text(request.file, limits=_read_limits(limits), strict=request.strict)
+
+
+class Planner:
+    """Plans for many callers at once.
+
+    Planning is the interpreter's work, of which there is one for all calls: of large nets a few are worked on at a
+    time, and some more wait, so that calls that need little of it get it soon.
+    """
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self._places = Places(limits, "plans")
+        self._turns = threading.BoundedSemaphore(_AT_ONCE)
+
+    def plan(self, request: filler_pb2.PlanNetRequest, is_active: Callable[[], bool]) -> NetPlan:
+        """Return the plan that a PlanNet asks for; errors are those of `plan`.
+
+        Raises:
+            LimitExceeded: too many large nets are being planned.
+            Cancelled: `is_active`, whether the caller still wants it, became false before its turn.
+        """
+        with self._turn(len(request.net), is_active):
+            return plan(request, self._limits)
+
+    def upgrade(self, request: filler_pb2.UpgradeNetRequest, is_active: Callable[[], bool]) -> Upgraded:
+        """Return the file of an UpgradeNet in the current format; errors are those of `upgrade` and of `plan`."""
+        with self._turn(len(request.file), is_active):
+            return upgrade(request, self._limits)
+
+    @contextmanager
+    def _turn(self, nbytes: int, is_active: Callable[[], bool]) -> Iterator[None]:
+        if nbytes < _LARGE:
+            yield
+            return
+        with self._places.hold():
+            while not self._turns.acquire(timeout=_LOOK_SECONDS):
+                if not is_active():
+                    raise Cancelled("the caller gave up before its net was planned")
+            try:
+                yield
+            finally:
+                self._turns.release()
+
+
+def _read_limits(limits: Limits) -> ReadLimits:
+    return ReadLimits(fields=limits.fields, layers=limits.layers)
 
 
 def _shapes(named: Iterable[filler_pb2.NamedShape]) -> dict[str, Shape]:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from math import prod
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -16,7 +16,7 @@ from filler_server.engine.net import net_sources
 from filler_server.engine.region import Region
 from filler_server.engine.source import BlobSource, FilledBlob
 from filler_server.fillers import get_filler
-from filler_server.net.draws import DataDraws
+from filler_server.net.draws import DataDraws, net_draws
 from filler_server.net.plan import NetPlan
 from filler_server.rng.caffe.boost import Profile
 from filler_server.rng.caffe.mt19937 import EngineState
@@ -26,6 +26,12 @@ from filler_server.rng.stream import RandomStream
 from filler_server.service import replies
 from filler_server.service.limits import Limits
 from filler_server.service.planning import plan
+
+Plan: TypeAlias = Callable[[filler_pb2.PlanNetRequest, Limits], NetPlan]
+"""Plans a net: `planning.plan`, or something that lets it wait for its turn."""
+
+_SUMS_ROWS = frozenset({"positive_unitball"})
+"""Fillers of which a value costs its whole row, whatever the stream. Blobs of nets are not that large."""
 
 _PROFILES = {"CAFFE": Profile.CAFFE, "CAFFE_1_56": Profile.CAFFE_1_56, "CAFFE_1_55": Profile.CAFFE_1_55}
 
@@ -55,16 +61,20 @@ def fill_job(request: filler_pb2.FillRequest, limits: Limits) -> Job:
     dtype = dtypes.from_wire(request.dtype)
     _check_stream(request.stream)
     sources: list[BlobSource] = []
+    sequential = 0
     for index, spec in enumerate(request.blobs):
         with _field(f"blobs[{index}]"):
             shape = tuple(spec.shape.dim)
             region = _region(spec.region)(shape)
             random = _blob_stream(request, spec)
             sources.append(FilledBlob(spec.name, get_filler(spec.filler), random, region, dtype, shape=shape))
+        if request.stream != filler_pb2.PHILOX or spec.filler.type in _SUMS_ROWS:
+            sequential += prod(shape)
+    limits.check("sequential_elements", sequential)
     return _job(sources, request.start, limits)
 
 
-def fill_net_job(request: filler_pb2.FillNetRequest, limits: Limits) -> Job:
+def fill_net_job(request: filler_pb2.FillNetRequest, limits: Limits, *, plan: Plan = plan) -> Job:
     """Return the job of a FillNet.
 
     Raises:
@@ -80,23 +90,23 @@ def fill_net_job(request: filler_pb2.FillNetRequest, limits: Limits) -> Job:
     if request.stream == filler_pb2.PHILOX:
         sources = net_sources(planned, seed=request.seed, dtype=dtype, selection=selection or None)
     else:
-        sources = caffe_net(planned, request, dtype, limits).sources(selection or None)
+        sources = caffe_net(planned, request, dtype, limits, plan=plan).sources(selection or None)
     limits.check("request_blobs", len(sources))
     return _job(sources, request.start, limits)
 
 
-def plan_reply(request: filler_pb2.PlanNetRequest, limits: Limits) -> filler_pb2.PlanNetResponse:
+def plan_reply(request: filler_pb2.PlanNetRequest, limits: Limits, *, plan: Plan = plan) -> filler_pb2.PlanNetResponse:
     """Return the answer of a PlanNet, with what each layer draws where that is asked for.
 
     Raises:
         FillerError: the net cannot be read or set up, or is over a limit.
     """
     planned = plan(request, limits)
-    draws = _layer_draws(planned, request.draws, limits) if request.HasField("draws") else None
+    draws = _layer_draws(planned, request.draws, limits, plan) if request.HasField("draws") else None
     return replies.plan_reply(planned, draws)
 
 
-def _layer_draws(planned: NetPlan, draws: filler_pb2.Draws, limits: Limits) -> list[int]:
+def _layer_draws(planned: NetPlan, draws: filler_pb2.Draws, limits: Limits, plan: Plan) -> list[int]:
     """Return for each layer of a plan what it draws, by drawing it.
 
     Raises:
@@ -104,11 +114,17 @@ def _layer_draws(planned: NetPlan, draws: filler_pb2.Draws, limits: Limits) -> l
     """
     dtype = dtypes.from_wire(draws.dtype)
     limits.check("request_bytes", planned.parameters * dtype.itemsize)
-    return [count for _, count in caffe_net(planned, draws, dtype, limits).layer_draws()]
+    limits.check("request_elements", planned.parameters)
+    return [count for _, count in caffe_net(planned, draws, dtype, limits, plan=plan).layer_draws()]
 
 
 def caffe_net(
-    planned: NetPlan, draws: filler_pb2.FillNetRequest | filler_pb2.Draws, dtype: np.dtype[Any], limits: Limits
+    planned: NetPlan,
+    draws: filler_pb2.FillNetRequest | filler_pb2.Draws,
+    dtype: np.dtype[Any],
+    limits: Limits,
+    *,
+    plan: Plan = plan,
 ) -> CaffeNet:
     """Return a net over the Caffe stream that a request describes, behind the nets that draw before it.
 
@@ -117,10 +133,24 @@ def caffe_net(
     """
     limits.check("request_nets", len(draws.before))
     profile, data_draws = _profile(draws.stream), _data_draws(draws.data_draws)
+    elements = _drawn(planned, data_draws)
+    limits.check("sequential_elements", elements)
     start: EngineState | Callable[[], EngineState] = EngineState.seeded(draws.seed)
     for request in draws.before:
-        start = CaffeNet(plan(request, limits), start, dtype=dtype, profile=profile, data_draws=data_draws).end_state
+        earlier = plan(request, limits)
+        elements += _drawn(earlier, data_draws)
+        limits.check("sequential_elements", elements)
+        start = CaffeNet(earlier, start, dtype=dtype, profile=profile, data_draws=data_draws).end_state
     return CaffeNet(planned, start, dtype=dtype, profile=profile, data_draws=data_draws)
+
+
+def _drawn(planned: NetPlan, data_draws: DataDraws) -> int:
+    """Values that the set-up of a net fills, those of every timestep included."""
+    return sum(
+        sum(blob.count or 0 for blob in layer.fills)
+        + (layer.times or 0) * sum(blob.count or 0 for blob in layer.refills)
+        for layer in net_draws(planned, data_draws)
+    )
 
 
 def _blob_stream(request: filler_pb2.FillRequest, spec: filler_pb2.BlobSpec) -> RandomStream:
@@ -148,6 +178,7 @@ def _data_draws(value: int) -> DataDraws:
 
 def _job(sources: Sequence[BlobSource], start: filler_pb2.Position, limits: Limits) -> Job:
     limits.check("request_bytes", sum(source.nbytes for source in sources))
+    limits.check("request_elements", sum(source.region.count for source in sources))
     length = sources[start.blob].nbytes if start.blob < len(sources) else 0
     if start.blob > len(sources) or start.offset > length:
         message = (

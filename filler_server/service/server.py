@@ -1,50 +1,52 @@
-"""The server process: ports, health, reflection, and a graceful end."""
+"""A server: its addresses, its services, what stands around them, its start and its end."""
 
-import ctypes
-import logging
-import signal
-import sys
 import threading
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
-from types import FrameType
+from typing import Any
 
 import grpc
+from google.protobuf.descriptor import FileDescriptor
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
-from grpc_reflection.v1alpha import reflection
+from grpc_reflection.v1alpha import reflection, reflection_pb2
 
+from caffe_filler.addresses import is_local
 from caffe_filler.errors import InvalidArgument
+from caffe_filler.v1 import filler_pb2
 from filler_server import compiled
+from filler_server.service import tracing
+from filler_server.service.calls import CallObserver
+from filler_server.service.guard import RequestGuard
 from filler_server.service.limits import Limits
+from filler_server.service.logs import CallLog
+from filler_server.service.metrics import Metrics
+from filler_server.service.observation import Observation
 from filler_server.service.servicer import SERVICE, FillerServicer
+from filler_server.service.settings import Settings
+from filler_server.service.tls import server_credentials
+from filler_server.service.tokens import TokenFile, TokenInterceptor
 from filler_server.service.warmup import warm_up
+from filler_server.service.watch import CallWatch
+
+CALL_THREADS = "call"
+"""What the names of the threads that answer calls begin with."""
 
 _SHORT_CALLS = 16
 """Threads beyond those that streams may hold, so that plans and health checks are always answered."""
 
+_PROBES = 8
+"""Threads of the port for health checks alone."""
+
 _REQUEST_ROOM = 1 << 20
 """Bytes of a request beyond the net that it carries."""
 
-_log = logging.getLogger(__name__)
+_INT32_MAX = 2**31 - 1
+"""The most that an option of gRPC can be."""
 
-
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """How a server runs.
-
-    Attributes:
-        listen: addresses, `host:port` (port 0: any free one) or `unix:path`.
-        threads: threads of the kernels; None: one for each CPU that the process may use.
-        grace: seconds that running calls get when the server stops.
-        limits: what requests may ask for.
-    """
-
-    listen: Sequence[str] = ("localhost:50051",)
-    threads: int | None = None
-    grace: float = 30.0
-    limits: Limits = field(default_factory=Limits)
+_SETTINGS_TIMEOUT_MS = 10_000
+_KEEPALIVE_MS = 60_000
+_KEEPALIVE_TIMEOUT_MS = 20_000
+"""A client that vanished without a word holds its connection and its stream no longer than both of these."""
 
 
 class FillerServer:
@@ -62,105 +64,183 @@ class FillerServer:
         """Bind the addresses; calls are answered from `start` on.
 
         Raises:
-            InvalidArgument: an address cannot be bound, or a setting is out of range.
+            InvalidArgument: an address cannot be bound, would carry plaintext to where others can read it, a file of
+                the settings cannot be used, or a setting is out of range.
         """
-        if not settings.listen:
-            raise InvalidArgument("a server needs an address to listen on. Received: listen=[]")
+        _check_plaintext(settings)
         compiled.set_threads(settings.threads)
         limits = settings.limits
         self._settings = settings
         self._servicer = FillerServicer(limits)
-        self._pool = ThreadPoolExecutor(limits.streams + _SHORT_CALLS, thread_name_prefix="call")
+        self._watch = CallWatch(limits)
+        self._metrics = Metrics(threads=compiled.threads())
+        spans, self._flush_spans = tracing.start()
+        observers: list[CallObserver] = [self._metrics, CallLog(), *([spans] if spans is not None else [])]
+        services = [filler_pb2.DESCRIPTOR, health_pb2.DESCRIPTOR, reflection_pb2.DESCRIPTOR]
+        if settings.channelz:
+            services.append(_channelz().DESCRIPTOR)
+        self._observation = Observation(observers, _methods(services), SERVICE)
+        guard = RequestGuard(limits, self._watch, SERVICE)
+        self._pool = ThreadPoolExecutor(
+            limits.streams + limits.idle_streams + _SHORT_CALLS, thread_name_prefix=CALL_THREADS
+        )
         self._server = grpc.server(
             self._pool,
-            options=[
-                ("grpc.so_reuseport", 0),
-                ("grpc.max_receive_message_length", limits.net_bytes + _REQUEST_ROOM),
+            interceptors=[
+                self._observation,
+                *([TokenInterceptor(TokenFile(settings.token_file))] if settings.token_file is not None else []),
+                guard,
             ],
+            options=_channel_options(limits),
+            maximum_concurrent_rpcs=limits.calls,
         )
-        self._health = health.HealthServicer(experimental_non_blocking=True, experimental_thread_pool=self._pool)
+        # The other kind of Watch sends under the lock of all health checks, to clients that may not read.
+        self._health = health.HealthServicer(experimental_non_blocking=False)
         self._set_health(health_pb2.HealthCheckResponse.NOT_SERVING)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         self._server.add_generic_rpc_handlers((self._servicer.handlers(),))
-        reflection.enable_server_reflection((SERVICE, health.SERVICE_NAME, reflection.SERVICE_NAME), self._server)
-        self.addresses = [self._bind(address) for address in settings.listen]
+        names = (service.full_name for file in services for service in file.services_by_name.values())
+        reflection.enable_server_reflection(names, self._server)
+        if settings.channelz:
+            from grpc_channelz.v1.channelz import add_channelz_servicer
+
+            add_channelz_servicer(self._server)
+        self._closing = threading.Lock()
+        self._closed = False
+        self._credentials = server_credentials(settings.tls) if settings.tls.certificate is not None else None
+        self.addresses = [self._bind(self._server, address, self._credentials) for address in settings.listen]
         """The addresses with the ports that were given for 0."""
+        self._probes: grpc.Server | None = None
+        self.health_address = self._listen_for_probes(guard)
+        """The address for health checks alone, None when there is none."""
+        self._close_metrics: Callable[[], None] = lambda: None
+        self.metrics_address: str | None = None
+        if settings.metrics_listen is not None:
+            self.metrics_address, self._close_metrics = self._metrics.listen(settings.metrics_listen)
+        """The address of the metrics, None when there is none."""
+
+    @property
+    def speaks_tls(self) -> bool:
+        """Whether its addresses, Unix sockets aside, speak TLS."""
+        return self._credentials is not None
 
     def start(self, on_compiled: Callable[[str], None] = lambda kind: None) -> None:
         """Accept connections, compile the kernels, then report SERVING and answer calls."""
+        self._watch.start()
         self._server.start()
+        if self._probes is not None:
+            self._probes.start()
         for kind in warm_up():
             on_compiled(kind)
         self._servicer.ready.set()
         self._set_health(health_pb2.HealthCheckResponse.SERVING)
+        self._metrics.serving.set(1)
 
     def stop(self, grace: float | None = None) -> None:
-        """Report NOT_SERVING, let running calls finish for `grace` seconds (None: as set), then end them."""
-        self._health.enter_graceful_shutdown()
-        self._server.stop(self._settings.grace if grace is None else grace).wait()
-        self._pool.shutdown(wait=False, cancel_futures=True)
+        """Report NOT_SERVING, let running calls finish for `grace` seconds (None: as set), then end them.
 
-    def _bind(self, address: str) -> str:
+        New calls are refused from the beginning. Streams of health and reflection, which have no end of their own, are
+        not waited for.
+        """
+        grace = self._settings.grace if grace is None else grace
+        self._metrics.serving.set(0)
+        self._health.enter_graceful_shutdown()
+        stopped = self._server.stop(grace)
+        if grace > 0:
+            self._observation.wait_idle(grace)
+            self._server.stop(0)
+        stopped.wait()
+        with self._closing:
+            if not self._closed:
+                self._closed = True
+                self._close()
+
+    def _close(self) -> None:
+        """Free what belongs to the server, now that nothing is called any more."""
+        if self._probes is not None:
+            self._probes.stop(0).wait()
+        self._pool.shutdown(wait=False, cancel_futures=True)
+        self._watch.close()
+        self._close_metrics()
+        self._flush_spans()
+
+    def _listen_for_probes(self, guard: RequestGuard) -> str | None:
+        """Bind the port for probes that can show neither a certificate nor a token: it answers Check alone."""
+        address = self._settings.health_listen
+        if address is None:
+            return None
+        check = grpc.unary_unary_rpc_method_handler(
+            self._health.Check,
+            health_pb2.HealthCheckRequest.FromString,
+            health_pb2.HealthCheckResponse.SerializeToString,
+        )
+        self._probes = grpc.server(
+            ThreadPoolExecutor(_PROBES, thread_name_prefix="probe"),
+            handlers=[grpc.method_handlers_generic_handler(health.SERVICE_NAME, {"Check": check})],
+            interceptors=[guard],
+            options=[*_channel_options(self._settings.limits), ("grpc.max_receive_message_length", 4096)],
+            maximum_concurrent_rpcs=4 * _PROBES,
+        )
+        return self._bind(self._probes, address, None)
+
+    @staticmethod
+    def _bind(server: grpc.Server, address: str, credentials: grpc.ServerCredentials | None) -> str:
+        is_socket = address.startswith(("unix:", "unix-abstract:"))
         try:
-            port = self._server.add_insecure_port(address)
+            if credentials is None or is_socket:
+                port = server.add_insecure_port(address)
+            else:
+                port = server.add_secure_port(address, credentials)
         except RuntimeError as error:
             raise InvalidArgument(f"cannot listen there: {error}. Received: listen={address}") from None
-        return f"{address.rpartition(':')[0]}:{port}" if not address.startswith("unix:") else address
+        return address if is_socket else f"{address.rpartition(':')[0]}:{port}"
 
     def _set_health(self, status: health_pb2.HealthCheckResponse.ServingStatus) -> None:
         for service in ("", SERVICE):
             self._health.set(service, status)
 
 
-def serve(settings: Settings, *, announce: Callable[[str], None] = print) -> int:
-    """Run a server until SIGTERM or SIGINT; a second signal ends it at once. Returns the exit status."""
-    keep_freed_memory()
-    server = FillerServer(settings)
-    stopping = threading.Event()
-    at_once = threading.Event()
-
-    def on_signal(number: int, _: FrameType | None) -> None:
-        (at_once if stopping.is_set() else stopping).set()
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, on_signal)
-    announce(f"compiling kernels for {compiled.threads()} threads ({compiled.threading_layer()})")
-    began = time.monotonic()
-
-    def on_compiled(name: str) -> None:
-        nonlocal began
-        seconds, began = time.monotonic() - began, time.monotonic()
-        if seconds > 1:
-            announce(f"compiled {name} ({seconds:.1f} s)")
-
-    server.start(on_compiled)
-    for address in server.addresses:
-        announce(f"serving on {address}")
-    stopping.wait()
-    announce(f"stopping: running calls have {settings.grace:g} s")
-    done = threading.Thread(target=server.stop)
-    done.start()
-    while done.is_alive():
-        done.join(0.05)
-        if at_once.is_set():
-            server.stop(0)
-    for number in (signal.SIGTERM, signal.SIGINT):
-        # A signal that comes while the interpreter winds up would make a failure of a graceful end.
-        signal.signal(number, signal.SIG_IGN)
-    announce("stopped")
-    return 0
-
-
-def keep_freed_memory() -> None:
-    """Tell glibc to keep the memory of freed messages instead of returning it to the kernel.
-
-    Every message is a fresh buffer of a megabyte; page faults for these took half of the time of a stream. Elsewhere
-    than on glibc nothing happens.
-    """
-    if sys.platform != "linux":
+def _check_plaintext(settings: Settings) -> None:
+    """Make sure that nobody else can read what passes, unless the operator says so."""
+    if settings.insecure or settings.tls.certificate is not None:
         return
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
-    if mallopt is not None:
-        m_trim_threshold, m_mmap_threshold = -1, -3
-        mallopt(m_trim_threshold, 256 << 20)
-        mallopt(m_mmap_threshold, 32 << 20)
+    for address in settings.listen:
+        if not is_local(address):
+            raise InvalidArgument(
+                "others can reach this address, and plaintext there: give --tls-certificate and --tls-key, or say "
+                f"--insecure. Received: listen={address}"
+            )
+
+
+def _channelz() -> Any:
+    from grpc_channelz.v1 import channelz_pb2
+
+    return channelz_pb2
+
+
+def _methods(services: list[FileDescriptor]) -> list[str]:
+    return [
+        f"/{service.full_name}/{method.name}"
+        for file in services
+        for service in file.services_by_name.values()
+        for method in service.methods
+    ]
+
+
+def _channel_options(limits: Limits) -> list[tuple[str, int]]:
+    options = {
+        "grpc.so_reuseport": 0,
+        "grpc.max_receive_message_length": limits.net_bytes + _REQUEST_ROOM,
+        # More than that is not even kept; the guard refuses what is over the limit, and says so.
+        "grpc.max_metadata_size": 2 * limits.metadata_bytes,
+        "grpc.absolute_max_metadata_size": 2 * limits.metadata_bytes,
+        # They hold when the client has acknowledged them.
+        "grpc.http2.settings_timeout": _SETTINGS_TIMEOUT_MS,
+        "grpc.max_allowed_incoming_connections": limits.connections,
+        "grpc.keepalive_time_ms": _KEEPALIVE_MS,
+        "grpc.keepalive_timeout_ms": _KEEPALIVE_TIMEOUT_MS,
+        "grpc.http2.ping_timeout_ms": _KEEPALIVE_TIMEOUT_MS,
+        "grpc.keepalive_permit_without_calls": 1,
+        "grpc.http2.min_ping_interval_without_data_ms": int(limits.ping_seconds * 1000),
+    }
+    return [(name, min(value, _INT32_MAX)) for name, value in options.items()]

@@ -1,6 +1,5 @@
 """The servicer: it only translates."""
 
-import logging
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
@@ -9,17 +8,20 @@ from typing import TypeVar
 import grpc
 from google.protobuf.message import Message
 
-from caffe_filler.errors import FillerError, LimitExceeded, ServiceError, Unavailable
+from caffe_filler.errors import Unavailable
 from caffe_filler.v1 import filler_pb2
-from filler_server.service import planning, replies, requests, status
+from filler_server.cancellation import cancel_when, checkpoint
+from filler_server.service import planning, replies, requests
+from filler_server.service.calls import current_call
 from filler_server.service.frames import frames
-from filler_server.service.limits import Limits
+from filler_server.service.limits import Limits, Places
+from filler_server.service.peers import peer_address
 from filler_server.service.requests import Job
+from filler_server.service.status import Translated
 
 SERVICE = "caffe_filler.v1.FillerService"
 
 _Response = TypeVar("_Response", bound=Message)
-_log = logging.getLogger(__name__)
 
 
 class FillerServicer:
@@ -32,7 +34,10 @@ class FillerServicer:
     def __init__(self, limits: Limits) -> None:
         self.ready = threading.Event()
         self._limits = limits
-        self._streams = threading.BoundedSemaphore(limits.streams)
+        self._streams = Places(limits, "streams")
+        self._peers = Places(limits, "peer_streams")
+        self._sequential = Places(limits, "sequential_streams")
+        self._planner = planning.Planner(limits)
 
     def list_fillers(
         self, request: filler_pb2.ListFillersRequest, context: grpc.ServicerContext
@@ -43,23 +48,25 @@ class FillerServicer:
     def plan_net(self, request: filler_pb2.PlanNetRequest, context: grpc.ServicerContext) -> filler_pb2.PlanNetResponse:
         """Answer PlanNet."""
         # Counting draws costs what filling costs, and must not take the threads that answer short calls.
-        with _Translated(context), self._slot() if request.HasField("draws") else nullcontext():
-            self._check_ready()
-            return requests.plan_reply(request, self._limits)
+        counts = request.HasField("draws")
+        with Translated(context), self._slot(context, request.draws.stream) if counts else nullcontext():
+            self._begin(context)
+            return requests.plan_reply(request, self._limits, plan=self._plan(context))
 
     def upgrade_net(
         self, request: filler_pb2.UpgradeNetRequest, context: grpc.ServicerContext
     ) -> filler_pb2.UpgradeNetResponse:
         """Answer UpgradeNet."""
-        return self._answer(context, lambda: replies.upgrade_reply(planning.upgrade(request, self._limits)))
+        return self._answer(context, lambda: replies.upgrade_reply(self._planner.upgrade(request, context.is_active)))
 
     def fill(self, request: filler_pb2.FillRequest, context: grpc.ServicerContext) -> Iterator[bytes]:
         """Answer Fill with encoded `FillResponse` messages."""
-        return self._stream(context, lambda: requests.fill_job(request, self._limits))
+        return self._stream(context, request.stream, lambda: requests.fill_job(request, self._limits))
 
     def fill_net(self, request: filler_pb2.FillNetRequest, context: grpc.ServicerContext) -> Iterator[bytes]:
         """Answer FillNet with encoded `FillResponse` messages."""
-        return self._stream(context, lambda: requests.fill_net_job(request, self._limits))
+        plan = self._plan(context)
+        return self._stream(context, request.stream, lambda: requests.fill_net_job(request, self._limits, plan=plan))
 
     def handlers(self) -> grpc.GenericRpcHandler:
         """Return the handlers to register with a server.
@@ -91,49 +98,40 @@ class FillerServicer:
         )
 
     def _answer(self, context: grpc.ServicerContext, call: Callable[[], _Response]) -> _Response:
-        with _Translated(context):
-            self._check_ready()
+        with Translated(context):
+            self._begin(context)
             return call()
 
-    def _stream(self, context: grpc.ServicerContext, job: Callable[[], Job]) -> Iterator[bytes]:
-        with _Translated(context), self._slot():
-            self._check_ready()
+    def _stream(self, context: grpc.ServicerContext, stream: int, job: Callable[[], Job]) -> Iterator[bytes]:
+        with Translated(context), self._slot(context, stream):
+            self._begin(context)
             work = job()
+            call = current_call()
+            if call is not None:
+                call.blobs = len(work.sources)
             for message in frames(work.sources, blob=work.blob, offset=work.offset):
-                if not context.is_active():
-                    return
+                checkpoint()
                 yield message
 
     @contextmanager
-    def _slot(self) -> Iterator[None]:
-        """Hold one of the places for calls that run long."""
-        if not self._streams.acquire(blocking=False):
-            raise LimitExceeded(
-                f"over the limit streams={self._limits.streams}: that many streams are running",
-                metadata={"limit": "streams", "value": str(self._limits.streams)},
-            )
-        try:
+    def _slot(self, context: grpc.ServicerContext, stream: int) -> Iterator[None]:
+        """Hold the places of a call that runs long."""
+        sequential = nullcontext() if stream == filler_pb2.PHILOX else self._sequential.hold()
+        with self._streams.hold(), self._peers.hold(of=peer_address(context.peer())), sequential:
             yield
-        finally:
-            self._streams.release()
 
-    def _check_ready(self) -> None:
+    def _plan(self, context: grpc.ServicerContext) -> requests.Plan:
+        return lambda request, _: self._planner.plan(request, context.is_active)
+
+    def _begin(self, context: grpc.ServicerContext) -> None:
+        """Make sure that the server is ready, and let the work of the call end when the call does.
+
+        The client may have cancelled it or vanished, its deadline be over or the server's grace. gRPC gives each call
+        a context of its own (of `contextvars`), which ends with it.
+        """
         if not self.ready.is_set():
             raise Unavailable("the server is still compiling its kernels")
-
-
-class _Translated:
-    """Ends a call with the status of the error that leaves its block; nothing of the host reaches the client."""
-
-    def __init__(self, context: grpc.ServicerContext) -> None:
-        self._context = context
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: object) -> None:
-        if isinstance(error, FillerError):
-            status.abort(self._context, error)
-        elif isinstance(error, Exception) and self._context.is_active():
-            _log.error("a call failed", exc_info=error)
-            status.abort(self._context, ServiceError("the server failed; its log says how"))
+        ended = threading.Event()
+        if not context.add_callback(ended.set):
+            ended.set()
+        cancel_when(ended.is_set)

@@ -1,10 +1,13 @@
 """Errors of the library to statuses of gRPC."""
 
+import logging
+from weakref import WeakKeyDictionary
+
 import grpc
 from google.protobuf import any_pb2
 from google.rpc import error_details_pb2, status_pb2
 
-from caffe_filler.errors import FillerError
+from caffe_filler.errors import FillerError, ServiceError
 
 DOMAIN = "caffe_filler"
 """The domain of the `google.rpc.ErrorInfo` in every status."""
@@ -20,9 +23,38 @@ _MAX_METADATA = 4
 _MAX_VALUE = 256
 _ELLIPSIS = "..."
 
+_log = logging.getLogger(__name__)
+_errors: WeakKeyDictionary[grpc.ServicerContext, FillerError] = WeakKeyDictionary()
+
+
+class Ended(Exception):
+    """Leaves the code of a call that has its status."""
+
+
+class Translated:
+    """Ends a call with the status of the error that leaves its block; nothing of the host reaches the client."""
+
+    def __init__(self, context: grpc.ServicerContext) -> None:
+        self._context = context
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: object) -> None:
+        if isinstance(error, FillerError):
+            abort(self._context, error)
+        elif isinstance(error, Exception) and not isinstance(error, Ended) and self._context.is_active():
+            _log.error("a call failed", exc_info=error)
+            abort(self._context, ServiceError("the server failed; its log says how"))
+
 
 def abort(context: grpc.ServicerContext, error: FillerError) -> None:
-    """End the call with the status that stands for `error`, its message, its fields and its place."""
+    """End the call with the status that stands for `error`, its message, its fields and its place.
+
+    Raises:
+        Ended: always.
+    """
+    _errors[context] = error
     code = grpc.StatusCode[error.status]
     message = _shorten(str(error), _MAX_BYTES)
     status = status_pb2.Status(code=code.value[0], message=message)
@@ -43,7 +75,29 @@ def abort(context: grpc.ServicerContext, error: FillerError) -> None:
             request.field_violations.add(field=field, description=description)
         status.details.append(_pack(request))
     context.set_trailing_metadata(((_DETAILS_KEY, status.SerializeToString()),))
-    context.abort(code, message)
+    try:
+        context.abort(code, message)
+    except Exception:
+        raise Ended from None
+
+
+def end(context: grpc.ServicerContext, error: FillerError) -> None:
+    """End a call from outside of its thread, which waits for the client.
+
+    gRPC lets only that thread give a status, and has nothing public but a cancellation without one for all others.
+    The error's details cannot go along.
+    """
+    _errors[context] = error
+    call = getattr(getattr(context, "_rpc_event", None), "call", None)
+    if call is None:
+        context.cancel()
+    else:
+        call.cancel(grpc.StatusCode[error.status].value[0], _shorten(str(error), _MAX_BYTES))
+
+
+def error_of(context: grpc.ServicerContext) -> FillerError | None:
+    """Return the error by which a call was ended, None where it was not by one."""
+    return _errors.get(context)
 
 
 def _shorten(text: str, room: int) -> str:

@@ -10,6 +10,7 @@
     ├── NotFound               a name that does not exist (also a LookupError)
     │   ├── UnknownFiller
     │   └── UnknownBlob
+    ├── Unauthenticated        the server wants a token that it knows (also a PermissionError)
     ├── LimitExceeded          over a limit of the server or the reader
     ├── Unavailable            no server answers, or it is not ready (also a ConnectionError)
     ├── DeadlineExceeded       the time given is over (also a TimeoutError)
@@ -148,10 +149,30 @@ class UnknownBlob(NotFound):
     """The net has no blob of this name."""
 
 
+class Unauthenticated(FillerError, PermissionError):
+    """The server wants a token, and none came or one that it does not know."""
+
+    status = "UNAUTHENTICATED"
+
+
+_BUSY = frozenset({"streams", "peer_streams", "sequential_streams", "idle_streams", "plans", "held_bytes", "calls"})
+_CUT_OFF = frozenset({"stall_seconds", "call_seconds"})
+
+
 class LimitExceeded(FillerError):
     """Over a limit of the server or the reader; the message names the limit, its value and what was asked."""
 
     status = "RESOURCE_EXHAUSTED"
+
+    @property
+    def is_busy(self) -> bool:
+        """Others hold what the request needs; the same request may be answered later."""
+        return self.metadata.get("limit") in _BUSY
+
+    @property
+    def is_cut_off(self) -> bool:
+        """The call took too long; a stream can go on where it stood."""
+        return self.metadata.get("limit") in _CUT_OFF
 
 
 class Unavailable(FillerError, ConnectionError):

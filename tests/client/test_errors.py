@@ -27,6 +27,7 @@ TREE: list[FillerError] = [
     errors.NotFound("nothing"),
     errors.UnknownFiller("no such filler", violations=[FieldViolation("type", "no such filler")]),
     errors.UnknownBlob("no such blob"),
+    errors.Unauthenticated("no token"),
     errors.LimitExceeded("over", metadata={"limit": "streams", "value": "64"}),
     errors.Unavailable("compiling"),
     errors.DeadlineExceeded("over"),
@@ -192,7 +193,27 @@ def test_a_status_without_details(trailing: Any, code: str, kind: type[FillerErr
     assert (str(error), error.metadata, error.violations) == ("text", {}, ())
 
 
-@pytest.mark.parametrize("code", ["UNIMPLEMENTED", "PERMISSION_DENIED", "UNAUTHENTICATED", "ABORTED", "OUT_OF_RANGE"])
+@pytest.mark.parametrize(
+    ("text", "metadata", "busy", "cut_off"),
+    [
+        ("Concurrent RPC limit exceeded!", {"limit": "calls"}, True, False),
+        (
+            "over the limit stall_seconds=120.0. Received: 120.5",
+            {"limit": "stall_seconds", "value": "120.0", "received": "120.5"},
+            False,
+            True,
+        ),
+        ("over the limit streams=1. Received: 2", {"limit": "streams", "value": "1", "received": "2"}, True, False),
+        ("CLIENT: Received message larger than max", {}, False, False),
+    ],
+)
+def test_a_limit_without_details(text: str, metadata: dict[str, str], busy: bool, cut_off: bool) -> None:
+    error = from_rpc(Failed(grpc.StatusCode.RESOURCE_EXHAUSTED, text), "host:1")
+    assert isinstance(error, errors.LimitExceeded)
+    assert (str(error), error.metadata, error.is_busy, error.is_cut_off) == (text, metadata, busy, cut_off)
+
+
+@pytest.mark.parametrize("code", ["UNIMPLEMENTED", "PERMISSION_DENIED", "ABORTED", "OUT_OF_RANGE"])
 def test_other_statuses(code: str) -> None:
     error = from_rpc(Failed(grpc.StatusCode[code]), "host:1")
     assert isinstance(error, errors.ServiceError)

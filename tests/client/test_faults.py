@@ -1,7 +1,6 @@
 """Servers that die and connections that corrupt: the caller gets the right bytes, or an error, and no surprise."""
 
 import asyncio
-import contextlib
 import socket
 import threading
 import time
@@ -11,58 +10,12 @@ import numpy as np
 import pytest
 
 from caffe_filler.errors import DataLoss, DeadlineExceeded, Unavailable
-from filler_client import AsyncFillerClient, FillerClient, RetryPolicy
+from filler_client import AsyncFillerClient, FillerClient, RetryPolicy, _requests
 from tests.processes import ServerProcess
+from tests.proxy import Damage, Proxy, flip
 
 SHAPE = (2**10, 2**16)
 """256 MiB of float32: more than the buffers between a server and its client hold."""
-
-Damage = Callable[[bytes, int], bytes | None]
-"""Gets bytes on their way to the client and how many went before; gives those to pass on, or None to cut."""
-
-
-class Proxy:
-    """A connection between a client and a server that does harm."""
-
-    def __init__(self, address: str, damage: Damage) -> None:
-        host, _, port = address.rpartition(":")
-        self._server = (host, int(port))
-        self._damage = damage
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.address = f"127.0.0.1:{self._listener.getsockname()[1]}"
-        self.connections = 0
-        threading.Thread(target=self._accept, daemon=True).start()
-
-    def close(self) -> None:
-        self._listener.close()
-
-    def _accept(self) -> None:
-        while True:
-            try:
-                client, _ = self._listener.accept()
-            except OSError:
-                return
-            self.connections += 1
-            server = socket.create_connection(self._server)
-            threading.Thread(target=self._pass, args=(client, server, None), daemon=True).start()
-            threading.Thread(target=self._pass, args=(server, client, self._damage), daemon=True).start()
-
-    @staticmethod
-    def _pass(source: socket.socket, target: socket.socket, damage: Damage | None) -> None:
-        passed = 0
-        try:
-            while data := source.recv(1 << 16):
-                kept = data if damage is None else damage(data, passed)
-                if kept is None:
-                    break
-                target.sendall(kept)
-                passed += len(data)
-        except OSError:
-            pass
-        for end in (source, target):
-            with contextlib.suppress(OSError):
-                end.shutdown(socket.SHUT_RDWR)
-            end.close()
 
 
 @pytest.fixture(scope="module")
@@ -89,8 +42,6 @@ def test_a_server_killed_in_mid_stream(server: ServerProcess, expected: np.ndarr
     received = 0
     parts: list[bytes] = []
     with FillerClient([victim.address, server.address]) as client:
-        from filler_client import _requests
-
         for piece in client.pieces(_requests.fill_request("xavier", SHAPE, seed=4)):
             assert piece.offset == received
             received += len(piece.data)
@@ -126,7 +77,7 @@ def test_a_flipped_byte_is_noticed_and_mended(proxy: Callable[[Damage], Proxy], 
     def flip_once(data: bytes, passed: int) -> bytes:
         if passed > 20_000_000 and not flipped.is_set() and len(data) > 40_000:
             flipped.set()
-            return data[:30_000] + bytes([data[30_000] ^ 1]) + data[30_001:]
+            return flip(data, 30_000)
         return data
 
     with FillerClient(proxy(flip_once).address) as client:
@@ -136,7 +87,7 @@ def test_a_flipped_byte_is_noticed_and_mended(proxy: Callable[[Damage], Proxy], 
 
 def test_a_connection_that_always_corrupts_is_an_error(proxy: Callable[[Damage], Proxy]) -> None:
     def flip_always(data: bytes, passed: int) -> bytes:
-        return data[:-100] + bytes([data[-100] ^ 64]) + data[-99:] if len(data) > 10_000 else data
+        return flip(data, -100) if len(data) > 10_000 else data
 
     policy = RetryPolicy(attempts=3, first_delay=0.01)
     with FillerClient(proxy(flip_always).address, retry=policy) as client, pytest.raises((DataLoss, Unavailable)):
@@ -167,8 +118,6 @@ def test_a_server_that_starts_later(expected: np.ndarray) -> None:
 
 
 def test_a_caller_who_stops_early_frees_the_stream(server: ServerProcess) -> None:
-    from filler_client import _requests
-
     process = ServerProcess("--max-streams", "1")
     with FillerClient(process.address, retry=RetryPolicy(attempts=20)) as client:
         for _ in range(3):

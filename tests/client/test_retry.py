@@ -38,7 +38,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 BUSY = LimitExceeded("busy", metadata={"limit": "streams"})
 
 
-@pytest.mark.parametrize("error", [Unavailable("gone"), DataLoss("bits"), BUSY])
+@pytest.mark.parametrize("error", [Unavailable("gone"), DataLoss("bits")])
 def test_what_may_pass_is_tried_again(error: FillerError) -> None:
     attempts = Attempts(RetryPolicy(attempts=4), None)
     for _ in range(3):
@@ -56,6 +56,7 @@ def test_what_may_pass_is_tried_again(error: FillerError) -> None:
         UnknownBlob("x"),
         LimitExceeded("x", metadata={"limit": "request_bytes"}),
         LimitExceeded("x"),
+        LimitExceeded("x", metadata={"limit": "stall_seconds"}),
         DeadlineExceeded("x"),
         Cancelled("x"),
         ServiceError("x"),
@@ -64,6 +65,48 @@ def test_what_may_pass_is_tried_again(error: FillerError) -> None:
 def test_what_would_fail_again_is_not(error: FillerError) -> None:
     with pytest.raises(type(error)) as caught:
         Attempts(RetryPolicy(), None).failed(error)
+    assert caught.value is error
+
+
+@pytest.mark.parametrize("limit", ["streams", "peer_streams", "sequential_streams", "plans", "held_bytes", "calls"])
+def test_a_server_without_a_place_is_asked_for_as_long_as_patience_lasts(clock: Clock, limit: str) -> None:
+    attempts = Attempts(RetryPolicy(attempts=2, patience=60.0), None)
+    busy = LimitExceeded("busy", metadata={"limit": limit})
+    for _ in range(60):
+        assert attempts.failed(busy) <= 2.0
+        clock.now += 1
+    with pytest.raises(LimitExceeded) as caught:
+        attempts.failed(busy)
+    assert caught.value is busy
+
+
+def test_patience_begins_anew_when_bytes_arrive(clock: Clock) -> None:
+    attempts = Attempts(RetryPolicy(patience=10.0), None)
+    for _ in range(5):
+        attempts.failed(BUSY)
+        clock.now += 9
+        attempts.progressed()
+
+
+def test_refusals_of_a_place_are_no_failures() -> None:
+    attempts = Attempts(RetryPolicy(attempts=2), None)
+    for _ in range(10):
+        attempts.failed(BUSY)
+    attempts.failed(Unavailable("gone"))
+    attempts.failed(BUSY)
+    with pytest.raises(Unavailable):
+        attempts.failed(Unavailable("gone"))
+
+
+@pytest.mark.parametrize("limit", ["stall_seconds", "call_seconds"])
+def test_a_stream_that_was_cut_off_goes_on_if_it_moved(limit: str) -> None:
+    attempts = Attempts(RetryPolicy(), None)
+    error = LimitExceeded("cut off", metadata={"limit": limit})
+    for _ in range(20):
+        attempts.progressed()
+        assert attempts.failed(error) <= 0.05
+    with pytest.raises(LimitExceeded) as caught:
+        attempts.failed(error)
     assert caught.value is error
 
 
@@ -132,6 +175,9 @@ def test_an_attempt_is_made_while_there_is_time(clock: Clock) -> None:
         ({"first_delay": -1.0}, "first_delay=-1.0"),
         ({"longest_delay": -0.5}, "longest_delay=-0.5"),
         ({"first_delay": math.nan}, "first_delay=nan"),
+        ({"patience": -1.0}, "patience=-1.0"),
+        ({"keepalive": 0.0}, "keepalive=0.0"),
+        ({"keepalive_timeout": math.nan}, "keepalive_timeout=nan"),
     ],
 )
 def test_a_policy_that_makes_no_sense_is_refused(arguments: dict[str, float], received: str) -> None:

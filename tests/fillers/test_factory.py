@@ -136,3 +136,8 @@ def test_factory_and_moments_need_no_numba() -> None:
         "assert not any(name.startswith(('grpc', 'filler_server.net')) for name in sys.modules)\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_a_type_that_is_no_text() -> None:
+    with pytest.raises(UnknownFiller, match="Received: type='\ufffdmsra'"):
+        get_filler(FillerParameter.FromString(b"\x0a\x05\xffmsra"))

@@ -48,7 +48,11 @@ def test_what_no_blob_can_have(dtype: Any) -> None:
         dtypes.to_wire(dtype)
 
 
-@given(st.text(max_size=6))
+KNOWN = {"f32", "float32", "f64", "float64", "f16", "float16", "bf16", "bfloat16"}
+
+
+# Hypothesis also tries the names that it finds in the sources.
+@given(st.text(max_size=6).filter(lambda text: text not in KNOWN))
 def test_no_other_text_is_a_dtype(text: str) -> None:
     with pytest.raises(InvalidArgument, match="Received: dtype="):
         dtypes.parse(text)

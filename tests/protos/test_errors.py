@@ -23,6 +23,7 @@ def test_every_error_names_a_status_of_grpc_and_stands_in_the_tree(kind: type[Fi
         (errors.UnknownFiller, LookupError),
         (errors.Unavailable, ConnectionError),
         (errors.DeadlineExceeded, TimeoutError),
+        (errors.Unauthenticated, PermissionError),
     ],
 )
 def test_errors_are_pythons_own_too(kind: type[FillerError], builtin: type[Exception]) -> None:

@@ -199,6 +199,19 @@ def test_numbers_of_any_length_keep_payloads_aligned(dtype: Any) -> None:
                 assert piece.data_at == at + len(piece.framing)
 
 
+def test_no_varint_is_longer_than_parsers_of_32_bits_read() -> None:
+    huge = flat_index_blob((2**40,))
+    for blob in (0, 127, 2**14, 2**21):
+        for at in range(8):
+            piece = frames_module._lay_out(huge, blob, 0, 64, at, with_header=False, last=False)
+            position, lengths = 1, []
+            while position < len(piece.framing):
+                _, after = varint(piece.framing, position)
+                lengths.append(after - position)
+                position = after + (4 if piece.framing[position] == 0x25 and lengths[-1] == 1 else 0)
+            assert max(lengths) <= 5
+
+
 def test_values_are_computed_in_the_message_itself(monkeypatch: pytest.MonkeyPatch) -> None:
     sources = [flat_index_blob((1000,)), flat_index_blob((50,), dtype=np.float64)]
     computed: list[tuple[int, int]] = []

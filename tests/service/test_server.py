@@ -236,14 +236,14 @@ def test_unix_socket_and_graceful_stop(tmp_path: Path) -> None:
 
 
 def test_a_second_signal_stops_at_once() -> None:
-    process = ServerProcess("--grace", "60")
+    process = ServerProcess("--grace", "60", "--metrics-listen", "127.0.0.1:0")
     with grpc.insecure_channel(process.address) as channel:
         stream = filler_pb2_grpc.FillerServiceStub(channel).Fill(
             filler_pb2.FillRequest(blobs=[spec(shape=(2**15, 2**18))])
         )
         next(stream)
         process.process.send_signal(signal.SIGINT)
-        process._wait_for("(stopping)")
+        process.wait_for("stopping")
         process.process.send_signal(signal.SIGINT)
         assert process.process.wait(timeout=20) == 0
         with pytest.raises(grpc.RpcError):

@@ -1,8 +1,33 @@
 """The client that a command talks through."""
 
-from filler_client import FillerClient
+import os
+from typing import TYPE_CHECKING
+
+from filler_client import FillerClient, SecurityOptions, Tls
+from filler_client.cli.options import Server
+
+if TYPE_CHECKING:
+    from filler_client._security import Security
 
 
-def connect(server: str | None) -> FillerClient:
+def connect(server: Server) -> FillerClient:
     """Return a client of the server, or one that computes in this process."""
-    return FillerClient.embedded() if server is None else FillerClient(server)
+    return FillerClient.embedded() if server.address is None else FillerClient(server.address, **_options(server))
+
+
+def security(server: Server) -> "Security":
+    """Return what opens channels to the server, for calls that the client does not have."""
+    from filler_client._security import Security
+
+    return Security(**_options(server))
+
+
+def _options(server: Server) -> SecurityOptions:
+    is_tls = server.tls or any((server.ca, server.certificate, server.key, server.server_name))
+    return {
+        "credentials": Tls(server.ca, server.certificate, server.key, server.server_name) if is_tls else None,
+        # In the environment it is out of sight; on a command line every user of the machine could read it.
+        "token": os.environ.get("FILLER_TOKEN") if server.token_file is None else None,
+        "token_file": server.token_file,
+        "insecure": server.insecure,
+    }

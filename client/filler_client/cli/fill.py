@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from filler_client.cli.options import Region, Shape, dtype_option, seed_option, server_option, stream_option
+from filler_client.cli.options import Region, Server, Shape, dtype_option, seed_option, server_option, stream_option
 
 if TYPE_CHECKING:
     from filler_client import Stream
@@ -38,7 +38,7 @@ def fill(
     region: Any,
     dtype: str,
     output: str,
-    server: str | None,
+    server: Server,
 ) -> None:
     """Fill one blob by FILLER, a FillerParameter in prototxt or the name of a type.
 

@@ -2,13 +2,13 @@
 
 import click
 
-from filler_client.cli.options import server_option
+from filler_client.cli.options import Server, server_option
 
 
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @server_option
-def fillers(as_json: bool, server: str | None) -> None:
+def fillers(as_json: bool, server: Server) -> None:
     """List the fillers with the fields that each reads and their defaults.
 
     \b

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 import click
 
 from filler_client.cli.options import (
+    Server,
     data_draws_option,
     dtype_option,
     in_file,
@@ -59,7 +60,7 @@ def init(
     dtype: str,
     names: str,
     test_net: int | None,
-    server: str | None,
+    server: Server,
     **options: Unpack["NetOptions"],
 ) -> None:
     """Fill every learnable blob of a net and write them to a file.

@@ -8,6 +8,7 @@ from caffe_filler.errors import FillerError
 from filler_client.cli.completion import completion
 from filler_client.cli.fill import fill
 from filler_client.cli.fillers import fillers
+from filler_client.cli.health import health
 from filler_client.cli.init import init
 from filler_client.cli.plan import plan
 from filler_client.cli.serve import serve as serve_command
@@ -31,7 +32,7 @@ def filler() -> None:
     """
 
 
-for command in (plan, init, fill, fillers, upgrade, serve_command, completion):
+for command in (plan, init, fill, fillers, upgrade, serve_command, health, completion):
     filler.add_command(command)
 
 

@@ -2,8 +2,10 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, fields
+from functools import wraps
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import click
 
@@ -119,14 +121,70 @@ def net_options(command: _Command) -> _Command:
     return command
 
 
+@dataclass(frozen=True, slots=True)
+class Server:
+    """A server, or several, and how to speak to them.
+
+    Attributes:
+        address: where they are; None: this process computes.
+        tls: speak TLS, whether or not there are files for it.
+        ca, certificate, key, server_name: those of `filler_client.Tls`.
+        token_file: file with the token to show.
+        insecure: show it in plaintext, too.
+    """
+
+    address: str | None
+    tls: bool
+    ca: Path | None
+    certificate: Path | None
+    key: Path | None
+    server_name: str | None
+    token_file: Path | None
+    insecure: bool
+
+
 def server_option(command: _Command) -> _Command:
-    """Give a command the option --server."""
-    return click.option(
-        "--server",
-        metavar="ADDR",
-        envvar="FILLER_SERVER",
-        help="Address of a server, or several with commas between them; without it this process computes.",
-    )(command)
+    """Give a command the option --server and those of its security, which it receives as one `Server`."""
+
+    @wraps(command)
+    def with_server(*args: Any, **values: Any) -> Any:
+        parts = {field.name: values.pop(_SERVER_OPTIONS[field.name][0]) for field in fields(Server)}
+        return command(*args, server=Server(**parts), **values)
+
+    for parameter, option in reversed(_SERVER_OPTIONS.values()):
+        with_server = click.option(f"--{parameter.replace('_', '-')}", envvar=f"FILLER_{parameter.upper()}", **option)(
+            with_server
+        )
+    return cast(_Command, with_server)
+
+
+_FILE: Any = click.Path(dir_okay=False, path_type=Path)
+_SERVER_OPTIONS: dict[str, tuple[str, dict[str, Any]]] = {
+    "address": (
+        "server",
+        {
+            "metavar": "ADDR",
+            "help": "Address of a server, or several with commas between them; without it this process computes.",
+        },
+    ),
+    "tls": ("tls", {"is_flag": True, "help": "Speak TLS with the server; any other option of TLS says so, too."}),
+    "ca": ("tls_ca", {"type": _FILE, "metavar": "FILE", "help": "Authorities to trust, in PEM, instead of gRPC's."}),
+    "certificate": ("tls_certificate", {"type": _FILE, "metavar": "FILE", "help": "Certificate to show, in PEM."}),
+    "key": ("tls_key", {"type": _FILE, "metavar": "FILE", "help": "Private key of that certificate, in PEM."}),
+    "server_name": (
+        "tls_server_name",
+        {"metavar": "NAME", "help": "Name in the server's certificate, where it is not that of its address."},
+    ),
+    "token_file": (
+        "token_file",
+        {
+            "type": _FILE,
+            "metavar": "FILE",
+            "help": "File with the bearer token to show.  [or: FILLER_TOKEN, the token]",
+        },
+    ),
+    "insecure": ("insecure", {"is_flag": True, "help": "Show the token in plaintext, too."}),
+}
 
 
 stream_option = click.option(

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 
 import click
 
-from filler_client.cli.options import data_draws_option, in_file, net_options, seed_option, server_option
+from filler_client.cli.options import Server, data_draws_option, in_file, net_options, seed_option, server_option
 
 if TYPE_CHECKING:
     from caffe_filler.v1 import filler_pb2
@@ -37,7 +37,7 @@ def plan(
     seed: int | None,
     stream: "Stream",
     data_draws: "DataDraws",
-    server: str | None,
+    server: Server,
     **options: Unpack["NetOptions"],
 ) -> None:
     """Show what a net consists of: its layers, their shapes, and what fills each learnable blob.

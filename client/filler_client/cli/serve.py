@@ -1,90 +1,99 @@
 """`filler serve`: the server."""
 
 import sys
-from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
+if TYPE_CHECKING:
+    from filler_server.service.setting import Setting
 
-@click.command()
+_CONFIG = "FILLER_SERVE_CONFIG"
+_PRINT_CONFIG = "FILLER_SERVE_PRINT_CONFIG"
+
+
+class _Serve(click.Command):
+    """A command whose options are the settings of the server, which are looked up when they are needed."""
+
+    def get_params(self, ctx: click.Context) -> list[click.Parameter]:
+        """Return the options of the command itself and one for each setting."""
+        from filler_server.service.configuration import ALL
+
+        own, given = self.params, super().get_params(ctx)
+        return [*own, *(_option(entry) for entry in ALL), *given[len(own) :]]
+
+
+def _option(entry: "Setting") -> click.Option:
+    kind: Any = click.Path(path_type=Path) if entry.kind is Path else entry.kind
+    if entry.choices:
+        kind = click.Choice(entry.choices)
+    elif entry.kind in (int, float):
+        least = entry.minimum if entry.above is None else entry.above
+        limited = click.IntRange if entry.kind is int else click.FloatRange
+        kind = limited(least, min_open=entry.above is not None)
+    is_flag = entry.kind is bool
+    return click.Option(
+        [f"{entry.flag}/--no-{entry.flag.removeprefix('--')}" if is_flag else entry.flag],
+        envvar=entry.variable,
+        default=entry.default,
+        show_default=entry.default is not None and not is_flag,
+        multiple=entry.many,
+        type=None if is_flag else kind,
+        metavar=None if is_flag or entry.choices else entry.unit,
+        help=entry.text,
+    )
+
+
+def _read_config(ctx: click.Context, _: click.Parameter, path: Path | None) -> None:
+    """Let the values of a file stand where neither flags nor the environment say anything."""
+    if path is not None:
+        from filler_server.service.configuration import read_file
+
+        ctx.default_map = {**(ctx.default_map or {}), **read_file(path)}
+
+
+@click.command(cls=_Serve)
 @click.option(
-    "--listen",
-    multiple=True,
-    default=["localhost:50051"],
-    show_default=True,
-    metavar="ADDR",
-    help="host:port (port 0: any free one) or unix:path; repeatable.",
-)
-@click.option("--threads", type=click.IntRange(1), metavar="N", help="Threads of the kernels.  [default: one per CPU]")
-@click.option(
-    "--grace",
-    type=click.FloatRange(0),
-    default=30.0,
-    show_default=True,
-    metavar="SECONDS",
-    help="What running calls get when the server is told to stop.",
+    "--config",
+    type=click.Path(path_type=Path),
+    envvar=_CONFIG,
+    metavar="FILE",
+    is_eager=True,
+    expose_value=False,
+    callback=_read_config,
+    help="TOML file of settings; flags and environment variables stand above it.",
 )
 @click.option(
-    "--max-request-bytes",
-    type=click.IntRange(1),
-    default=1 << 40,
-    show_default=True,
-    metavar="N",
-    help="Data of one request.",
+    "--print-config", is_flag=True, envvar=_PRINT_CONFIG, help="Print what is set, as a file for --config, and end."
 )
-@click.option(
-    "--max-request-blobs",
-    type=click.IntRange(1),
-    default=1 << 16,
-    show_default=True,
-    metavar="N",
-    help="Blobs of one request.",
-)
-@click.option(
-    "--max-net-bytes",
-    type=click.IntRange(1),
-    default=64 << 20,
-    show_default=True,
-    metavar="N",
-    help="Length of a net's prototxt or binary.",
-)
-@click.option(
-    "--max-streams",
-    type=click.IntRange(1),
-    default=64,
-    show_default=True,
-    metavar="N",
-    help="Streams that run at once.",
-)
-def serve(
-    listen: Sequence[str],
-    threads: int | None,
-    grace: float,
-    max_request_bytes: int,
-    max_request_blobs: int,
-    max_net_bytes: int,
-    max_streams: int,
-) -> None:
-    """Serve the fillers over gRPC, with health checking and reflection, until SIGTERM or Ctrl-C.
+def serve(print_config: bool, **values: Any) -> None:
+    """Serve the fillers over gRPC until SIGTERM or Ctrl-C.
+
+    Running streams are finished within --grace; a second signal ends them. Each option is also an environment
+    variable, FILLER_SERVE_MAX_STREAMS for --max-streams, and a key of a TOML file; flags stand above the environment,
+    and that above the file.
 
     \b
     Examples:
       filler serve
       filler serve --listen 127.0.0.1:50051 --listen unix:/run/filler.sock --threads 8
+      filler serve --listen 0.0.0.0:50051 --tls-certificate tls.crt --tls-key tls.key --token-file tokens
+      filler serve --listen 0.0.0.0:50051 --insecure --metrics-listen 0.0.0.0:9090 --log-format json
+      filler serve --print-config > filler.toml && filler serve --config filler.toml
     """
+    from filler_server.service.configuration import build, check_environment, to_toml
+
+    check_environment([_CONFIG, _PRINT_CONFIG])
+    settings = build(values)
     try:
-        from filler_server.service.limits import Limits
-        from filler_server.service.server import Settings
-        from filler_server.service.server import serve as run
+        if print_config:
+            click.echo(to_toml(settings), nl=False)
+            return
+        from filler_server.service.process import serve as run
     except ModuleNotFoundError as error:
-        if error.name is None or error.name.partition(".")[0] not in ("numba", "grpc_health", "grpc_reflection"):
+        missing = (error.name or "").partition(".")[0]
+        if missing in ("", "filler_server", "filler_client", "caffe_filler"):
             raise
-        raise click.ClickException(f"the server needs {error.name}: pip install 'caffe-filler[server]'") from None
-    limits = Limits(
-        request_bytes=max_request_bytes,
-        request_blobs=max_request_blobs,
-        net_bytes=max_net_bytes,
-        streams=max_streams,
-    )
-    settings = Settings(listen=listen, threads=threads, grace=grace, limits=limits)
-    sys.exit(run(settings, announce=lambda text: click.echo(text, err=True)))
+        raise click.ClickException(f"the server needs {missing}: pip install 'caffe-filler[server]'") from None
+    sys.exit(run(settings))

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from filler_client.cli.options import in_file, server_option
+from filler_client.cli.options import Server, in_file, server_option
 
 
 @click.command()
@@ -14,7 +14,7 @@ from filler_client.cli.options import in_file, server_option
 @click.option("--check", is_flag=True, help="Write nothing; exit with 1 when the file needs upgrading.")
 @click.option("--strict", is_flag=True, help="Make an error of what would be a warning.")
 @server_option
-def upgrade(source: Path, target: Path | None, check: bool, strict: bool, server: str | None) -> None:
+def upgrade(source: Path, target: Path | None, check: bool, strict: bool, server: Server) -> None:
     """Bring a net or solver to the current format, and list the changes.
 
     IN is prototxt or binary, of any age; OUT is the same in the current format, - for standard output. Lines of text

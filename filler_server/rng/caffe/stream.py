@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from caffe_filler.errors import InvalidArgument, RegionError
+from filler_server.cancellation import checkpoint
 from filler_server.rng.arguments import check_out
 from filler_server.rng.caffe import kernels
 from filler_server.rng.caffe.boost import Dtype, Profile, bernoulli_law, gaussian_law, uniform_law
@@ -17,6 +18,9 @@ _APART = 1 << 18
 """Places to which a reader may go back lie at least so many values apart."""
 
 _MOST_PLACES = 32
+
+_STRIDE = 1 << 24
+"""Values passed over at once, in some tens of milliseconds; an even number, since some values come in pairs."""
 
 
 class CaffeStream:
@@ -152,7 +156,14 @@ class _Pass:
 
     def read(self, out: NDArray[Any], runs: Runs) -> None:
         """Write the values of runs that ascend and lie within the blob; at least one run."""
-        self._go_near(int(runs.starts[0]))
+        first = int(runs.starts[0])
+        self._go_near(first)
+        while first - self._here.at > _STRIDE:
+            checkpoint()
+            self._draw(np.empty(0, self._dtype), Runs.contiguous(self._here.at + _STRIDE, 0))
+        self._draw(out, runs)
+
+    def _draw(self, out: NDArray[Any], runs: Runs) -> None:
         window = self._here.state.window.copy()
         drawn = kernels.fill(window, out, runs.starts, runs.bounds, self._here.at, self._law)
         index = int(runs.starts[-1] + runs.bounds[-1] - runs.bounds[-2])

@@ -1,0 +1,100 @@
+"""Metrics for Prometheus, on a port of their own."""
+
+import platform
+import threading
+from collections.abc import Callable
+from importlib.metadata import version
+
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    GCCollector,
+    Histogram,
+    Info,
+    PlatformCollector,
+    ProcessCollector,
+    start_http_server,
+)
+
+from caffe_filler.errors import InvalidArgument
+from filler_server.service.calls import Call, CallObserver
+
+_SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800)
+"""From a small blob to a large net."""
+
+
+class Metrics(CallObserver):
+    """What the server has done and is doing, in numbers."""
+
+    def __init__(self, *, threads: int) -> None:
+        registry = self.registry = CollectorRegistry()
+        for collector in (ProcessCollector, PlatformCollector, GCCollector):
+            collector(registry=registry)
+        self._requests = Counter(
+            "filler_requests", "Calls that have ended, by method and status.", ["method", "status"], registry=registry
+        )
+        self._sent = Counter("filler_sent_bytes", "Bytes of messages sent, by method.", ["method"], registry=registry)
+        self._running = Gauge("filler_calls_in_flight", "Calls that are running.", ["method"], registry=registry)
+        self._refusals = Counter("filler_refusals", "Calls refused, by the limit.", ["limit"], registry=registry)
+        self._seconds, self._fill, self._send = (
+            Histogram(f"filler_{name}_seconds", text, ["method"], buckets=_SECONDS, registry=registry)
+            for name, text in (
+                ("request", "From the begin of a call to its end."),
+                ("fill", "Computing what a call sends."),
+                ("send", "Waiting until what a call sends was sent."),
+            )
+        )
+        self.serving = Gauge("filler_serving", "1 while calls are answered, 0 before and after.", registry=registry)
+        Gauge("filler_kernel_threads", "Threads of the kernels.", registry=registry).set(threads)
+        Info("filler_build", "What the server was built of.", registry=registry).info(
+            {
+                "version": version("caffe-filler"),
+                "python": platform.python_version(),
+                **{name: version(name) for name in ("grpcio", "numba", "numpy", "protobuf")},
+            }
+        )
+
+    def began(self, call: Call) -> None:
+        """Count a call that is running."""
+        self._running.labels(call.label).inc()
+
+    def sent(self, call: Call, nbytes: int) -> None:
+        """Count bytes."""
+        self._sent.labels(call.label).inc(nbytes)
+
+    def ended(self, call: Call) -> None:
+        """Count a call that has ended, and its times."""
+        self._running.labels(call.label).dec()
+        self._requests.labels(call.label, call.status).inc()
+        self._seconds.labels(call.label).observe(call.seconds)
+        self._fill.labels(call.label).observe(call.fill_seconds)
+        if call.blobs is not None:
+            self._send.labels(call.label).observe(call.send_seconds)
+        if call.limit:
+            self._refusals.labels(call.limit).inc()
+
+    def listen(self, address: str) -> tuple[str, Callable[[], None]]:
+        """Answer GET /metrics on `host:port`; return the address with the port that was given for 0, and its end.
+
+        Raises:
+            InvalidArgument: it is no such address, or cannot be bound.
+        """
+        host, _, port = address.rpartition(":")
+        bare = host.removeprefix("[").removesuffix("]")
+        if not (bare and port.isdecimal() and int(port) < 2**16):
+            raise InvalidArgument(f"metrics are told on host:port. Received: metrics_listen={address}")
+        try:
+            server, thread = start_http_server(int(port), bare, self.registry)
+        except OSError as error:
+            raise InvalidArgument(
+                f"cannot listen there: {error.strerror}. Received: metrics_listen={address}"
+            ) from None
+
+        def close() -> None:
+            server.shutdown()
+            server.server_close()
+            if thread is not threading.current_thread():
+                thread.join()
+
+        return f"{host}:{server.server_port}", close

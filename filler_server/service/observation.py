@@ -1,0 +1,170 @@
+"""What stands around every method: it measures calls, names them, and knows how many are running."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import grpc
+
+from caffe_filler.errors import Cancelled
+from filler_server.service import status
+from filler_server.service.calls import REQUEST_ID, Call, CallObserver, request_id
+
+_LONGEST_METHOD = 128
+_LONGEST_NAME = 128
+
+_EARLY = 0.1
+"""Seconds. A client gives up by its own clock, which began before the server's."""
+
+
+class Observation(grpc.ServerInterceptor):
+    """Tells observers of every call, from its begin to the end of its stream. The outermost interceptor.
+
+    Args:
+        observers: those to tell, in this order; in the reverse order of the end.
+        methods: all methods of the server, as `/service/method`.
+        service: the service whose calls `wait_idle` waits for.
+    """
+
+    def __init__(self, observers: Sequence[CallObserver], methods: Sequence[str], service: str) -> None:
+        self._observers = observers
+        self._methods = frozenset(methods)
+        self._service = f"/{service}/"
+        self._running = 0
+        self._changed = threading.Condition()
+
+    def wait_idle(self, seconds: float) -> bool:
+        """Wait until no call of the service is running, and return whether that came to pass in time."""
+        with self._changed:
+            return self._changed.wait_for(lambda: not self._running, seconds)
+
+    def intercept_service(
+        self,
+        continuation: Callable[[grpc.HandlerCallDetails], grpc.RpcMethodHandler | None],
+        handler_call_details: grpc.HandlerCallDetails,
+    ) -> grpc.RpcMethodHandler | None:
+        """Return the handler of a method with the observers around it."""
+        handler = continuation(handler_call_details) or _no_such_method(handler_call_details.method)
+        inner = getattr(handler, _behaviour(handler))
+        serialize = handler.response_serializer or bytes
+        if handler.response_streaming:
+
+            def stream(request: Any, context: grpc.ServicerContext) -> Iterator[bytes]:
+                return self._stream(handler_call_details, context, lambda: inner(request, context), serialize)
+
+            kind = (
+                grpc.stream_stream_rpc_method_handler
+                if handler.request_streaming
+                else grpc.unary_stream_rpc_method_handler
+            )
+            return kind(stream, handler.request_deserializer)
+
+        def unary(request: Any, context: grpc.ServicerContext) -> bytes:
+            with self._observed(handler_call_details, context) as call:
+                response: bytes = serialize(inner(request, context))
+                call.fill_seconds = time.perf_counter() - call.began
+                self._sent(call, len(response))
+                return response
+
+        kind = (
+            grpc.stream_unary_rpc_method_handler if handler.request_streaming else grpc.unary_unary_rpc_method_handler
+        )
+        return kind(unary, handler.request_deserializer)
+
+    def _stream(
+        self,
+        details: grpc.HandlerCallDetails,
+        context: grpc.ServicerContext,
+        begin: Callable[[], Iterator[Any] | None],
+        serialize: Callable[[Any], bytes],
+    ) -> Iterator[bytes]:
+        with self._observed(details, context) as call:
+            since = time.perf_counter()
+            responses = begin() or iter(())
+            try:
+                for response in responses:
+                    message = serialize(response)
+                    del response
+                    ready = time.perf_counter()
+                    call.fill_seconds += ready - since
+                    yield message
+                    since = time.perf_counter()
+                    call.send_seconds += since - ready
+                    self._sent(call, len(message))
+                    del message
+            finally:
+                # What the stream holds is free again before anybody hears that it has ended.
+                getattr(responses, "close", lambda: None)()
+
+    @contextmanager
+    def _observed(self, details: grpc.HandlerCallDetails, context: grpc.ServicerContext) -> Iterator[Call]:
+        metadata = tuple((key, value) for key, value in details.invocation_metadata)
+        call = Call(
+            method=details.method.removeprefix("/")[:_LONGEST_METHOD],
+            label=details.method.removeprefix("/") if details.method in self._methods else "unknown",
+            peer=context.peer(),
+            request_id=request_id(metadata),
+            metadata=metadata,
+            client=_common_name(context),
+        )
+        call.make_current()
+        counted = details.method.startswith(self._service)
+        with self._changed:
+            self._running += counted
+        for observer in self._observers:
+            observer.began(call)
+        try:
+            with status.Translated(context):
+                context.send_initial_metadata(((REQUEST_ID, call.request_id),))
+                yield call
+        finally:
+            call.seconds = time.perf_counter() - call.began
+            call.status, call.error, call.limit = _outcome(context)
+            for observer in reversed(self._observers):
+                observer.ended(call)
+            with self._changed:
+                self._running -= counted
+                self._changed.notify_all()
+
+    def _sent(self, call: Call, nbytes: int) -> None:
+        call.bytes += nbytes
+        for observer in self._observers:
+            observer.sent(call, nbytes)
+
+
+def _behaviour(handler: grpc.RpcMethodHandler) -> str:
+    request = "stream" if handler.request_streaming else "unary"
+    return f"{request}_{'stream' if handler.response_streaming else 'unary'}"
+
+
+def _common_name(context: grpc.ServicerContext) -> str:
+    names: Sequence[bytes] = context.auth_context().get("x509_common_name", ())
+    return names[0].decode(errors="replace")[:_LONGEST_NAME] if names else ""
+
+
+def _outcome(context: grpc.ServicerContext) -> tuple[str, str, str]:
+    """Status, message and limit by which a call has ended."""
+    error = status.error_of(context)
+    # Work that finds its call over ends with Cancelled, whatever ended the call.
+    if error is not None and not isinstance(error, Cancelled):
+        return error.status, str(error), error.metadata.get("limit", "")
+    code = context.code()
+    if isinstance(code, grpc.StatusCode):
+        details = context.details()
+        return code.name, details.decode(errors="replace") if isinstance(details, bytes) else details or "", ""
+    if context.is_active():
+        return "OK", "", ""
+    remaining = context.time_remaining()
+    return ("DEADLINE_EXCEEDED" if remaining is not None and remaining <= _EARLY else "CANCELLED"), "", ""
+
+
+def _no_such_method(method: str) -> grpc.RpcMethodHandler:
+    def refuse(requests: object, context: grpc.ServicerContext) -> None:
+        try:
+            context.abort(grpc.StatusCode.UNIMPLEMENTED, "Method not found!")
+        except Exception:
+            raise status.Ended from None
+
+    return grpc.stream_stream_rpc_method_handler(refuse)

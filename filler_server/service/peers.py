@@ -1,0 +1,27 @@
+"""Who is at the other end of a connection."""
+
+import ipaddress
+from urllib.parse import unquote
+
+_NETWORK_BITS = 64
+"""Of an IPv6 address: what is behind them is given to one host, or taken by it."""
+
+
+def peer_address(peer: str) -> str:
+    """Return the address in what gRPC says of a peer: `ipv4:10.0.0.1:4242`, `ipv6:%5B::1%5D:4242` or `unix:`.
+
+    Of IPv6 it is the network of 64 bits, of which a host may use every address. What is none of these is its own.
+    """
+    kind, _, rest = peer.partition(":")
+    host = unquote(rest).rpartition(":")[0].strip("[]")
+    try:
+        if kind == "ipv4":
+            return str(ipaddress.IPv4Address(host))
+        if kind == "ipv6":
+            address = ipaddress.IPv6Address(host)
+            if address.ipv4_mapped is not None:
+                return str(address.ipv4_mapped)
+            return str(ipaddress.IPv6Network((address.packed, _NETWORK_BITS), strict=False))
+    except ValueError:
+        return peer
+    return kind if kind == "unix" else peer

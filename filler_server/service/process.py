@@ -1,0 +1,121 @@
+"""The server as a process: signals, memory, and a graceful end."""
+
+import ctypes
+import logging
+import os
+import signal
+import sys
+import threading
+import time
+from types import FrameType
+
+from filler_server import compiled
+from filler_server.service import logs
+from filler_server.service.server import CALL_THREADS, FillerServer
+from filler_server.service.settings import Settings
+
+_LAST_SECONDS = 1.0
+"""What the threads of calls get to notice that their calls have ended."""
+
+_log = logging.getLogger(__name__)
+
+
+class _Stopped(BaseException):
+    """The process was told to stop before it served; no `except Exception` on the way may keep it."""
+
+
+def serve(settings: Settings) -> int:
+    """Run a server until SIGTERM or SIGINT; a second signal ends it at once. Returns the exit status.
+
+    Raises:
+        FillerError: the settings cannot be used.
+    """
+    logs.configure(settings.log)
+    keep_freed_memory()
+    server = FillerServer(settings)
+    stopping, at_once, started = threading.Event(), threading.Event(), threading.Event()
+
+    def on_signal(number: int, _: FrameType | None) -> None:
+        (at_once if stopping.is_set() else stopping).set()
+        if not started.is_set():
+            raise _Stopped
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, on_signal)
+    try:
+        _start(server, stopping)
+        started.set()
+        _tell_addresses(server)
+        stopping.wait()
+        _log.info("stopping: running calls have %g s", settings.grace)
+        done = threading.Thread(target=server.stop)
+    except _Stopped:
+        # Nothing runs that could be finished.
+        started.set()
+        _log.info("stopping before all kernels were compiled")
+        done = threading.Thread(target=server.stop, args=(0,))
+    done.start()
+    while done.is_alive():
+        done.join(0.05)
+        if at_once.is_set():
+            server.stop(0)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        # A signal that comes while the interpreter winds up would make a failure of a graceful end.
+        signal.signal(number, signal.SIG_IGN)
+    _log.info("stopped")
+    if not _threads_end():
+        # A call is in a computation that cannot be interrupted, and the interpreter would wait for it.
+        logging.shutdown()
+        os._exit(0)
+    return 0
+
+
+def _start(server: FillerServer, stopping: threading.Event) -> None:
+    _log.info("compiling kernels for %d threads (%s)", compiled.threads(), compiled.threading_layer())
+    began = time.monotonic()
+
+    def on_compiled(name: str) -> None:
+        nonlocal began
+        if stopping.is_set():
+            raise _Stopped
+        seconds, began = time.monotonic() - began, time.monotonic()
+        if seconds > 1:
+            _log.info("compiled %s (%.1f s)", name, seconds)
+
+    server.start(on_compiled)
+
+
+def _tell_addresses(server: FillerServer) -> None:
+    if server.metrics_address is not None:
+        _log.info("metrics on http://%s/metrics", server.metrics_address)
+    if server.health_address is not None:
+        _log.info("health checks alone on %s", server.health_address)
+    for address in server.addresses:
+        is_tls = server.speaks_tls and not address.startswith("unix")
+        _log.info("serving on %s", address, extra={"address": address, "tls": is_tls})
+
+
+def _threads_end() -> bool:
+    """Whether the threads that answered calls end soon, now that all calls have ended."""
+    deadline = time.monotonic() + _LAST_SECONDS
+    for thread in threading.enumerate():
+        if thread.name.startswith(CALL_THREADS):
+            thread.join(max(0.0, deadline - time.monotonic()))
+            if thread.is_alive():
+                return False
+    return True
+
+
+def keep_freed_memory() -> None:
+    """Tell glibc to keep the memory of freed messages instead of returning it to the kernel.
+
+    Every message is a fresh buffer of a megabyte; page faults for these took half of the time of a stream. Elsewhere
+    than on glibc nothing happens.
+    """
+    if sys.platform != "linux":
+        return
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None:
+        m_trim_threshold, m_mmap_threshold = -1, -3
+        mallopt(m_trim_threshold, 256 << 20)
+        mallopt(m_mmap_threshold, 32 << 20)
