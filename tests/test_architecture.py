@@ -208,8 +208,8 @@ def loaded(program: str) -> set[str]:
     return {name for module in result.stdout.split() for name in (module, module.split(".")[0])}
 
 
-def test_importing_the_client_loads_neither_numba_nor_the_server() -> None:
-    assert not loaded("import filler_client") & {"numba", "llvmlite", "filler_server", "rich", "click"}
+def test_importing_the_client_loads_neither_numba_nor_the_server_nor_grpc() -> None:
+    assert not loaded("import filler_client") & {"numba", "llvmlite", "filler_server", "rich", "click", "grpc"}
 
 
 def test_importing_the_server_loads_nothing_heavy() -> None:

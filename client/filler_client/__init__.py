@@ -8,7 +8,8 @@ for name, weight in client.fill_net(Path("train_val.prototxt"), seed=1701):
     ...
 """
 
-from filler_client._async import AsyncFillerClient
+from typing import TYPE_CHECKING, Any
+
 from filler_client._backend import Piece
 from filler_client._client import FillerClient
 from filler_client._requests import (
@@ -27,6 +28,9 @@ from filler_client._requests import (
 )
 from filler_client._retry import RetryPolicy
 from filler_client._security import SecurityOptions, Tls
+
+if TYPE_CHECKING:
+    from filler_client._async import AsyncFillerClient
 
 __all__ = [
     "AsyncFillerClient",
@@ -48,3 +52,12 @@ __all__ = [
     "Stream",
     "Tls",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """Import the asynchronous client when it is first asked for: it brings all of gRPC."""
+    if name == "AsyncFillerClient":
+        from filler_client._async import AsyncFillerClient
+
+        return AsyncFillerClient
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

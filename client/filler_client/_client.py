@@ -10,7 +10,6 @@ from caffe_filler.v1 import filler_pb2
 from filler_client import _requests
 from filler_client._backend import Allocate, Backend, Piece, check_array, new_array
 from filler_client._embedded import EmbeddedBackend
-from filler_client._remote import RemoteBackend
 from filler_client._requests import FillerLike, FillNetOptions, FillOptions, NetLike, NetOptions
 from filler_client._retry import RetryPolicy
 from filler_client._security import Security, SecurityOptions
@@ -49,6 +48,9 @@ class FillerClient:
         request_id: str | None = None,
         **security: Unpack[SecurityOptions],
     ) -> None:
+        # Half of the time that importing a client would take, for nothing where it computes in this process.
+        from filler_client._remote import RemoteBackend
+
         self._backend: Backend = RemoteBackend(target, retry or RetryPolicy(), Security(**security), request_id)
         self._timeout = timeout
 

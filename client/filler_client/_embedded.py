@@ -1,6 +1,7 @@
 """The service without a server: the library in this process, behind the interface of the remote backend."""
 
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,7 @@ from caffe_filler.v1 import filler_pb2
 from filler_client._backend import Allocate, Piece, StreamRequest
 
 if TYPE_CHECKING:
+    from filler_server.engine.source import BlobSource
     from filler_server.service.requests import Job
 
 _PIECE_BYTES = 4 << 20
@@ -48,19 +50,16 @@ class EmbeddedBackend:
         return replies.upgrade_reply(planning.upgrade(request, Limits()))
 
     def pieces(self, request: StreamRequest, timeout: float | None) -> Iterator[Piece]:
-        """Compute piece by piece in one buffer."""
-        from filler_server.service.replies import blob_header
-
-        buffer = np.empty(_PIECE_BYTES, np.uint8).data
-        job = _job(request)
-        first = job.offset
-        for source in job.sources[job.blob :]:
-            header = blob_header(source)
-            for offset in range(first, max(source.nbytes, first + 1), _PIECE_BYTES):
-                data = buffer[: min(_PIECE_BYTES, source.nbytes - offset)]
-                source.read_bytes(offset, data)
-                yield Piece(header, offset, data, offset + len(data) == source.nbytes)
-            first = 0
+        """Compute piece by piece in two buffers: each while the one before it is being used."""
+        free, used = (np.empty(_PIECE_BYTES, np.uint8).data for _ in range(2))
+        with ThreadPoolExecutor(1, "fill") as pool:
+            parts = _parts(_job(request))
+            computed = _compute(pool, parts, free)
+            while computed is not None:
+                piece = computed.result()
+                free, used = used, free
+                computed = _compute(pool, parts, free)
+                yield piece
 
     def arrays(
         self, request: StreamRequest, allocate: Allocate, timeout: float | None
@@ -75,6 +74,33 @@ class EmbeddedBackend:
 
     def close(self) -> None:
         """Do nothing: there is nothing to free."""
+
+
+def _parts(job: "Job") -> Iterator[tuple["BlobSource", int, int]]:
+    """Source, offset and length of each piece; an empty blob has one."""
+    first = job.offset
+    for source in job.sources[job.blob :]:
+        for offset in range(first, max(source.nbytes, first + 1), _PIECE_BYTES):
+            yield source, offset, min(_PIECE_BYTES, source.nbytes - offset)
+        first = 0
+
+
+def _compute(
+    pool: ThreadPoolExecutor, parts: Iterator[tuple["BlobSource", int, int]], buffer: memoryview
+) -> Future[Piece] | None:
+    """Let the next piece be computed; None behind the last."""
+    from filler_server.service.replies import blob_header
+
+    if (part := next(parts, None)) is None:
+        return None
+    source, offset, length = part
+
+    def compute() -> Piece:
+        data = buffer[:length]
+        source.read_bytes(offset, data)
+        return Piece(blob_header(source), offset, data, offset + length == source.nbytes)
+
+    return pool.submit(compute)
 
 
 def _job(request: StreamRequest) -> "Job":

@@ -9,6 +9,8 @@ from caffe_filler.v1 import filler_pb2
 from filler_client._backend import Piece, StreamRequest, region_shape
 from filler_client._frames import Frame, read_message
 
+_DTYPES = frozenset(filler_pb2.DType.values())
+
 
 class StreamPosition:
     """Follows the messages of a stream over any number of connections, from the `start` of the request on."""
@@ -79,7 +81,7 @@ class StreamPosition:
 
 def _is_sound(header: filler_pb2.BlobHeader) -> bool:
     """Say whether the blob's bytes are those of its shape and dtype, so that it can be received into an array."""
-    if header.dtype not in filler_pb2.DType.values():
+    if header.dtype not in _DTYPES:
         return False
     shape = region_shape(header)
     return min(shape, default=1) >= 0 and prod(shape) * dtypes.from_wire(header.dtype).itemsize == header.bytes

@@ -5,13 +5,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
-from typing import Any, TypeAlias, TypedDict
-
-import grpc
-import grpc.aio
+from typing import TYPE_CHECKING, Any, TypeAlias, TypedDict
 
 from caffe_filler.addresses import is_local
 from caffe_filler.errors import InvalidArgument
+
+if TYPE_CHECKING:
+    import grpc
+    import grpc.aio
 
 Version: TypeAlias = tuple[tuple[int, ...] | None, ...]
 """What the file system says of the files of TLS."""
@@ -46,12 +47,14 @@ class Tls:
                 f"Received: certificate={self.certificate}, key={self.key}"
             )
 
-    def channel_credentials(self) -> grpc.ChannelCredentials:
+    def channel_credentials(self) -> "grpc.ChannelCredentials":
         """Return gRPC's credentials of these files.
 
         Raises:
             InvalidArgument: a file cannot be read.
         """
+        import grpc
+
         return grpc.ssl_channel_credentials(_read(self.ca), _read(self.key), _read(self.certificate))
 
 
@@ -65,7 +68,7 @@ class SecurityOptions(TypedDict, total=False):
         insecure: send the token in plaintext, too, to addresses outside this machine.
     """
 
-    credentials: Tls | grpc.ChannelCredentials | None
+    credentials: "Tls | grpc.ChannelCredentials | None"
     token: str | None
     token_file: str | PathLike[str] | None
     insecure: bool
@@ -76,7 +79,7 @@ class Security:
 
     def __init__(
         self,
-        credentials: Tls | grpc.ChannelCredentials | None = None,
+        credentials: "Tls | grpc.ChannelCredentials | None" = None,
         token: str | None = None,
         token_file: str | PathLike[str] | None = None,
         insecure: bool = False,
@@ -123,29 +126,33 @@ class Security:
         files = (self._credentials.ca, self._credentials.certificate, self._credentials.key)
         return tuple(_identity(path) for path in files if path is not None)
 
-    def channel(self, target: str, options: Sequence[tuple[str, Any]]) -> grpc.Channel:
+    def channel(self, target: str, options: Sequence[tuple[str, Any]]) -> "grpc.Channel":
         """Open a channel.
 
         Raises:
             InvalidArgument: a file of the credentials cannot be read.
         """
+        import grpc
+
         credentials = self._channel_credentials(target)
         if credentials is None:
             return grpc.insecure_channel(target, options=options)
         return grpc.secure_channel(target, credentials, options=[*options, *self._name_option()])
 
-    def aio_channel(self, target: str, options: Sequence[tuple[str, Any]]) -> grpc.aio.Channel:
+    def aio_channel(self, target: str, options: Sequence[tuple[str, Any]]) -> "grpc.aio.Channel":
         """Open an asynchronous channel.
 
         Raises:
             InvalidArgument: a file of the credentials cannot be read.
         """
+        import grpc.aio
+
         credentials = self._channel_credentials(target)
         if credentials is None:
             return grpc.aio.insecure_channel(target, options=options)
         return grpc.aio.secure_channel(target, credentials, options=[*options, *self._name_option()])
 
-    def _channel_credentials(self, target: str) -> grpc.ChannelCredentials | None:
+    def _channel_credentials(self, target: str) -> "grpc.ChannelCredentials | None":
         if not isinstance(self._credentials, Tls):
             return self._credentials
         # Servers speak plaintext on Unix sockets, which only this machine can reach.

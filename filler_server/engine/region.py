@@ -96,6 +96,8 @@ class Region:
 
     def runs(self, start: int, count: int) -> Runs:
         """Return where in the blob the values `start` to `start + count` of the region lie; count > 0."""
+        if self.is_flat or self.shape == self.dims:
+            return Runs.contiguous(start + (self.starts[0] if self.is_flat else 0), count)
         axis = self._run_axis()
         inner = prod(self.dims[axis + 1 :])
         length = (self.shape[axis] if self.shape else 1) * inner

@@ -29,7 +29,9 @@ class ConstantFiller(Filler):
 
     def fill(self, out: Values, runs: Runs, shape: tuple[int, ...], random: RandomStream) -> None:
         """Write the value; `random` is not used."""
-        out.fill(self._value)
+        from filler_server.fillers import kernels
+
+        kernels.constant(out, self._value)
 
     def moments(self, shape: tuple[int, ...]) -> Moments:
         """Mean and bounds are the value."""

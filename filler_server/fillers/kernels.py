@@ -1,4 +1,4 @@
-"""The compiled loops of positive_unitball and bilinear. Imports Numba."""
+"""The compiled loops of constant, positive_unitball and bilinear. Imports Numba."""
 
 from typing import Any
 
@@ -7,6 +7,14 @@ from numba import prange
 
 from filler_server import compiled
 from filler_server.rng.stream import Runs, Values
+
+
+def constant(out: Values, value: float) -> None:
+    """Write one value everywhere."""
+    if compiled.is_serial(out.size):
+        _constant(out, 0, out.size, out.dtype.type(value))
+    else:
+        _constant_parallel(out, out.dtype.type(value), max(compiled.TASK, -(-out.size // compiled.threads())))
 
 
 def add_rows(values: Values, sums: Values) -> None:
@@ -51,6 +59,24 @@ def outer(out: Values, runs: Runs, table: Values) -> None:
         return
     pieces = runs.split(compiled.TASK)
     _outer_parallel(out, pieces.starts, pieces.bounds, compiled.tasks(pieces.bounds), table)
+
+
+@compiled.serial
+def _constant(out: Any, begin: Any, end: Any, value: Any) -> None:
+    values = out[begin:end]
+    if value == 0 and not np.signbit(value):
+        # Of this loop LLVM makes a memset, for which CPUs have their own ways.
+        for i in range(values.size):
+            values[i] = 0
+    else:
+        for i in range(values.size):
+            values[i] = value
+
+
+@compiled.parallel
+def _constant_parallel(out: Any, value: Any, step: Any) -> None:
+    for task in prange((out.size + step - 1) // step):
+        _constant(out, task * step, min((task + 1) * step, out.size), value)
 
 
 @compiled.serial

@@ -20,12 +20,12 @@ def check_shape(shape: Sequence[int]) -> tuple[int, ...]:
         ShapeError: more than 32 axes, a dimension that is no integer or below 1, or too many values.
     """
     try:
-        dims = tuple(operator.index(dim) for dim in shape)
+        dims = tuple(map(operator.index, shape))
     except TypeError:
         raise ShapeError(f"the dimensions of a blob are integers. Received: shape={list(shape)}") from None
     if len(dims) > MAX_AXES:
         raise ShapeError(f"a blob has at most {MAX_AXES} axes. Received: {len(dims)} axes")
-    if any(dim < 1 for dim in dims):
+    if min(dims, default=1) < 1:
         raise ShapeError(f"every dimension of a blob is at least 1. Received: shape={list(dims)}")
     if prod(dims) > MAX_COUNT:
         raise ShapeError(f"a blob has at most {MAX_COUNT} values. Received: shape={list(dims)}")

@@ -72,8 +72,6 @@ from filler_server.rng import philox_kernels as kernels
 from filler_server.rng.arguments import check_gaussian, check_out, check_probability, check_seed, check_uniform
 from filler_server.rng.stream import Runs, Values
 
-_PURPOSES = ("values", "low", "mask")
-
 
 @dataclass(frozen=True, slots=True)
 class PhiloxStream:
@@ -89,8 +87,9 @@ class PhiloxStream:
 
     seed: int
     name: str
+    _key: bytes = field(init=False, repr=False, compare=False)
+    _name: bytes = field(init=False, repr=False, compare=False)
     _value_ids: NDArray[np.uint32] = field(init=False, repr=False, compare=False)
-    _mask_ids: NDArray[np.uint32] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         seed = check_seed(self.seed)
@@ -99,12 +98,9 @@ class PhiloxStream:
         except (TypeError, UnicodeEncodeError) as error:
             message = f"the name of a stream is text that UTF-8 can encode. Received: name={self.name!r}"
             raise InvalidArgument(message, violations=[FieldViolation("name", message)]) from error
-        digests = b"".join(
-            hashlib.blake2b(name, digest_size=8, person=purpose.encode()).digest() for purpose in _PURPOSES
-        )
-        ids = np.frombuffer(seed.to_bytes(8, "little") + digests, "<u4").astype(np.uint32).reshape(4, 2)
-        object.__setattr__(self, "_value_ids", ids[:3])
-        object.__setattr__(self, "_mask_ids", ids[[0, 3, 3]])
+        object.__setattr__(self, "_key", seed.to_bytes(8, "little"))
+        object.__setattr__(self, "_name", name)
+        object.__setattr__(self, "_value_ids", self._ids("values", "low"))
 
     def uniform(self, out: Values, runs: Runs, low: float, high: float) -> None:
         """Fill `out`, float32 or float64, with uniform values of [low, high].
@@ -138,9 +134,14 @@ class PhiloxStream:
         check_out(out, runs, np.bool_)
         check_probability(probability)
         if threshold := round(float(probability) * 2**32):
-            _fill(out, runs, self._mask_ids, kernels.Bernoulli(np.uint64(threshold)), kernels.fill_bernoulli)
+            _fill(out, runs, self._ids("mask", "mask"), kernels.Bernoulli(np.uint64(threshold)), kernels.fill_bernoulli)
         else:
             out[:] = False
+
+    def _ids(self, *purposes: str) -> NDArray[np.uint32]:
+        """The key and the ids of the streams of two purposes, uint32 [3, 2]."""
+        digests = [hashlib.blake2b(self._name, digest_size=8, person=purpose.encode()).digest() for purpose in purposes]
+        return np.frombuffer(b"".join([self._key, *digests]), "<u4").astype(np.uint32).reshape(3, 2)
 
 
 def _fill(

@@ -34,6 +34,7 @@ _LAST = b"\x28\x01"
 _TAG_DATA = b"\x7a"
 
 _LONGEST_VARINT = 10
+_SHORT_VARINTS = [bytes([value]) for value in range(0x80)]
 
 ctypes.pythonapi.PyBytes_FromStringAndSize.restype = ctypes.py_object
 ctypes.pythonapi.PyBytes_FromStringAndSize.argtypes = [ctypes.c_char_p, ctypes.c_ssize_t]
@@ -120,13 +121,13 @@ def _lay_out(
 def _build(prefix: bytes, pieces: Sequence[_Piece], size: int) -> bytes:
     message, view = _uninitialized_bytes(size)
     view[: len(prefix)] = prefix
-    for piece in pieces:
-        data = view[piece.data_at : piece.data_at + piece.length]
-        # The cores that other threads could use are those that send.
-        with compiled.alone():
+    # The cores that other threads could use are those that send.
+    with compiled.alone():
+        for piece in pieces:
+            data = view[piece.data_at : piece.data_at + piece.length]
             piece.source.read_bytes(piece.offset, data)
-        view[piece.data_at - len(piece.framing) : piece.data_at] = piece.framing
-        struct.pack_into("<I", view, piece.crc_at, crc32c.crc32c(data))
+            view[piece.data_at - len(piece.framing) : piece.data_at] = piece.framing
+            struct.pack_into("<I", view, piece.crc_at, crc32c.crc32c(data))
     return message
 
 
@@ -143,6 +144,8 @@ def _uninitialized_bytes(size: int) -> tuple[bytes, memoryview]:
 
 
 def _varint(value: int) -> bytes:
+    if value <= 0x7F:
+        return _SHORT_VARINTS[value]
     encoded = bytearray()
     while value > 0x7F:
         encoded.append(value & 0x7F | 0x80)

@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 
 from caffe_filler.errors import Cancelled, NetError, ShapeError
 from caffe_filler.v1 import filler_pb2
@@ -16,6 +17,9 @@ from filler_server.service.limits import Limits, Places
 _LARGE = 32 << 10
 """Bytes of a net from which on it takes its turn: a megabyte keeps the interpreter busy for most of a second."""
 
+_KEPT = 256 << 10
+"""Bytes of a net up to which its plan is kept for the next request; beyond, plans take up too much memory."""
+
 _AT_ONCE = 2
 _LOOK_SECONDS = 0.5
 
@@ -27,7 +31,19 @@ def plan(request: filler_pb2.PlanNetRequest, limits: Limits) -> NetPlan:
         FillerError: the net cannot be read or set up, or is over a limit.
     """
     limits.check("net_bytes", len(request.net))
-    document = read_net(request.net, limits=_read_limits(limits), strict=request.strict)
+    if len(request.net) > _KEPT:
+        return _plan(request, _read_limits(limits))
+    return _kept_plan(request.SerializeToString(deterministic=True), _read_limits(limits))
+
+
+@lru_cache(maxsize=8)
+def _kept_plan(request: bytes, limits: ReadLimits) -> NetPlan:
+    """Plan, or find the plan that was made: the ranks of a cluster all send the same net."""
+    return _plan(filler_pb2.PlanNetRequest.FromString(request), limits)
+
+
+def _plan(request: filler_pb2.PlanNetRequest, limits: ReadLimits) -> NetPlan:
+    document = read_net(request.net, limits=limits, strict=request.strict)
     state = request.state
     planned = plan_net(
         document,

@@ -16,6 +16,7 @@ _WIRE: dict[filler_pb2.DType, np.dtype[Any]] = {
     filler_pb2.FLOAT16: np.dtype(np.float16),
     filler_pb2.BFLOAT16: np.dtype(ml_dtypes.bfloat16),
 }
+_TO_WIRE = {dtype: value for value, dtype in _WIRE.items()}
 _SHORT = {"f32": "float32", "f64": "float64", "f16": "float16", "bf16": "bfloat16"}
 SHORT_NAMES = tuple(_SHORT)
 """The names of the command line: f32, f64, f16, bf16."""
@@ -42,8 +43,7 @@ def to_wire(dtype: DTypeLike) -> filler_pb2.DType:
     Raises:
         InvalidArgument: it is none of the four that a blob can have.
     """
-    wanted = parse(dtype)
-    return next(value for value, known in _WIRE.items() if known == wanted)
+    return _TO_WIRE[parse(dtype)]
 
 
 def parse(dtype: DTypeLike) -> np.dtype[Any]:

@@ -113,8 +113,8 @@ def test_the_last_of_a_repeated_number_counts() -> None:
     check(message, filler_pb2.FillResponse.FromString(message))
 
 
-def test_the_data_is_not_copied() -> None:
-    message = filler_pb2.FillResponse(pieces=[filler_pb2.Piece(data=b"payload")]).SerializeToString()
+def test_the_data_of_large_pieces_is_not_copied() -> None:
+    message = filler_pb2.FillResponse(pieces=[filler_pb2.Piece(data=bytes(1 << 20))]).SerializeToString()
     (frame,) = read_message(message)[1]
     assert frame.data.obj is message
 
