@@ -239,6 +239,7 @@ def test_a_client_that_vanishes_frees_its_stream(start: Callable[..., ServerProc
         pieces.close()  # type: ignore[attr-defined]
 
 
+@pytest.mark.slow
 def test_calls_that_ended_leave_nothing_behind(start: Callable[..., ServerProcess]) -> None:
     process = start()
     wrong = filler_pb2.FillRequest(blobs=[{"filler": {"type": "gauss"}}]).SerializeToString()
