@@ -75,7 +75,7 @@ class RemoteBackend:
             else:
                 return
             finally:
-                call.cancel()
+                _end(call)
 
     def arrays(
         self, request: StreamRequest, allocate: Allocate, timeout: float | None
@@ -133,3 +133,15 @@ def _stream(channel: grpc.Channel, request: StreamRequest) -> grpc.UnaryStreamMu
     """The call for this kind of request; its messages stay bytes."""
     method = "Fill" if isinstance(request, filler_pb2.FillRequest) else "FillNet"
     return channel.unary_stream(f"/{SERVICE}/{method}", type(request).SerializeToString)
+
+
+def _end(call: Any) -> None:
+    """Cancel a call that may be over, and let go of it.
+
+    gRPC keeps a call that runs without a thread of its own until its last event is taken, which nothing public does
+    for one that is cancelled: each stream that a caller gives up would stay in memory.
+    """
+    call.cancel()
+    take, state = getattr(call, "_consume_next_event", None), getattr(call, "_state", None)
+    while take is not None and state is not None and state.due:
+        take()

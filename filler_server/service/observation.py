@@ -146,10 +146,10 @@ def _common_name(context: grpc.ServicerContext) -> str:
 
 def _outcome(context: grpc.ServicerContext) -> tuple[str, str, str]:
     """Status, message and limit by which a call has ended."""
-    error = status.error_of(context)
+    outcome = status.outcome_of(context)
     # Work that finds its call over ends with Cancelled, whatever ended the call.
-    if error is not None and not isinstance(error, Cancelled):
-        return error.status, str(error), error.metadata.get("limit", "")
+    if outcome is not None and outcome.status != Cancelled.status:
+        return outcome.status, outcome.message, outcome.limit
     code = context.code()
     if isinstance(code, grpc.StatusCode):
         details = context.details()

@@ -1,6 +1,7 @@
 """Errors of the library to statuses of gRPC."""
 
 import logging
+from dataclasses import dataclass
 from weakref import WeakKeyDictionary
 
 import grpc
@@ -24,7 +25,21 @@ _MAX_VALUE = 256
 _ELLIPSIS = "..."
 
 _log = logging.getLogger(__name__)
-_errors: WeakKeyDictionary[grpc.ServicerContext, FillerError] = WeakKeyDictionary()
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a call was ended: name and message of the status, and the limit that it was over, if one.
+
+    Not the error itself: its traceback would keep everything that the call had in hand.
+    """
+
+    status: str
+    message: str
+    limit: str
+
+
+_outcomes: WeakKeyDictionary[grpc.ServicerContext, Outcome] = WeakKeyDictionary()
 
 
 class Ended(Exception):
@@ -54,7 +69,7 @@ def abort(context: grpc.ServicerContext, error: FillerError) -> None:
     Raises:
         Ended: always.
     """
-    _errors[context] = error
+    _note(context, error)
     code = grpc.StatusCode[error.status]
     message = _shorten(str(error), _MAX_BYTES)
     status = status_pb2.Status(code=code.value[0], message=message)
@@ -87,7 +102,7 @@ def end(context: grpc.ServicerContext, error: FillerError) -> None:
     gRPC lets only that thread give a status, and has nothing public but a cancellation without one for all others.
     The error's details cannot go along.
     """
-    _errors[context] = error
+    _note(context, error)
     call = getattr(getattr(context, "_rpc_event", None), "call", None)
     if call is None:
         context.cancel()
@@ -95,9 +110,13 @@ def end(context: grpc.ServicerContext, error: FillerError) -> None:
         call.cancel(grpc.StatusCode[error.status].value[0], _shorten(str(error), _MAX_BYTES))
 
 
-def error_of(context: grpc.ServicerContext) -> FillerError | None:
-    """Return the error by which a call was ended, None where it was not by one."""
-    return _errors.get(context)
+def outcome_of(context: grpc.ServicerContext) -> Outcome | None:
+    """Return how a call was ended by an error, None where it was not by one."""
+    return _outcomes.get(context)
+
+
+def _note(context: grpc.ServicerContext, error: FillerError) -> None:
+    _outcomes[context] = Outcome(error.status, str(error), error.metadata.get("limit", ""))
 
 
 def _shorten(text: str, room: int) -> str:

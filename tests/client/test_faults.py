@@ -1,6 +1,7 @@
 """Servers that die and connections that corrupt: the caller gets the right bytes, or an error, and no surprise."""
 
 import asyncio
+import gc
 import socket
 import threading
 import time
@@ -126,3 +127,17 @@ def test_a_caller_who_stops_early_frees_the_stream(server: ServerProcess) -> Non
             pieces.close()  # type: ignore[attr-defined]
         assert client.fill("xavier", (3, 3)).shape == (3, 3)
     assert process.stop() == 0
+
+
+def test_streams_that_were_given_up_are_let_go_of(server: ServerProcess) -> None:
+    def calls() -> int:
+        gc.collect()
+        return sum(type(entry).__name__ == "_CallState" for entry in gc.get_objects())
+
+    with FillerClient(server.address) as client:
+        before = calls()
+        for _ in range(20):
+            pieces = client.pieces(_requests.fill_request("xavier", (2**12, 2**12)))
+            next(pieces)
+            pieces.close()  # type: ignore[attr-defined]
+        assert calls() <= before

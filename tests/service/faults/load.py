@@ -143,7 +143,7 @@ def nonsense(tally: Tally, address: str) -> None:
     tally.inject("connections with random bytes")
     too_large = filler_pb2.BlobSpec(filler=FillerParameter(type="msra"), shape=BlobShape(dim=[2**40, 2**19]))
     requests = {
-        "requests of random bytes": (chance.randbytes(50), {"INVALID_ARGUMENT"}),
+        "requests of random bytes": (b"\x07" + chance.randbytes(50), {"INVALID_ARGUMENT"}),
         "requests over a limit": (
             filler_pb2.FillRequest(blobs=[too_large]).SerializeToString(),
             {"RESOURCE_EXHAUSTED"},
