@@ -11,6 +11,7 @@ for name, weight in client.fill_net(Path("train_val.prototxt"), seed=1701):
 from filler_client._async import AsyncFillerClient
 from filler_client._backend import Piece
 from filler_client._client import FillerClient
+from filler_client._finetune import FinetuneOptions, WeightsLike
 from filler_client._requests import (
     DataDraws,
     FillerLike,
@@ -35,6 +36,7 @@ __all__ = [
     "FillOptions",
     "FillerClient",
     "FillerLike",
+    "FinetuneOptions",
     "Flat",
     "NetLike",
     "NetOptions",
@@ -47,4 +49,5 @@ __all__ = [
     "Selection",
     "Stream",
     "Tls",
+    "WeightsLike",
 ]

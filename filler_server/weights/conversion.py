@@ -112,7 +112,7 @@ def write_conversion(
     ) as writer:
         for tensor, header in zip(conversion.tensors, conversion.headers, strict=True):
             infinite = 0
-            for nbytes, overflowed in _write(writer, tensor, header.dtype):
+            for nbytes, overflowed in write_tensor(writer, tensor, header.dtype):
                 infinite += overflowed
                 if advance is not None:
                     advance(nbytes, header.name)
@@ -121,7 +121,7 @@ def write_conversion(
     return notes
 
 
-def _write(writer: Writer, tensor: StoredTensor, dtype: np.dtype[Any]) -> Iterator[tuple[int, int]]:
+def write_tensor(writer: Writer, tensor: StoredTensor, dtype: np.dtype[Any]) -> Iterator[tuple[int, int]]:
     """Write a tensor; yield for each step the bytes written and the values that became infinite."""
     place = tensor.place
     if tensor.count == 0:
