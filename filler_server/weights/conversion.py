@@ -15,7 +15,7 @@ from filler_server.net.plan import NetPlan
 from filler_server.weights.formats import open_writer
 from filler_server.weights.legacy import LEGACY_AXES, equals_legacy
 from filler_server.weights.stored import StoredTensor, ViewTensor, WeightsFile
-from filler_server.weights.torch_layout import torch_layout
+from filler_server.weights.torch_layout import modernized, torch_layout
 from filler_server.weights.writer import Tensor, Writer
 
 _COPIED_AT_ONCE = 32 << 20
@@ -52,7 +52,11 @@ class Conversion:
 
 
 def plan_conversion(
-    source: WeightsFile, *, names: str = "caffe", dtype: np.dtype[Any] | None = None, net: NetPlan | None = None
+    source: WeightsFile,
+    *,
+    names: str = "caffe",
+    dtype: np.dtype[Any] | None = None,
+    net: NetPlan | NetParameter | None = None,
 ) -> Conversion:
     """Return what will be written of a file of weights.
 
@@ -60,17 +64,20 @@ def plan_conversion(
         source: the file, which stays open until it is written.
         names: "caffe" keeps the names; "torch" is `torch_layout`.
         dtype: of the new file; None keeps what each tensor has.
-        net: a plan of the net; legacy shapes become those of its blobs. Without it the layers are those of the file
-            itself, if it describes them.
+        net: a plan of the net, or its layers in the current format. Legacy shapes become those of the plan, or what the
+            types of the layers make of them. Without it the layers are those of the file itself, if it describes them.
 
     Raises:
         InvalidArgument: names that need a net where none is known.
     """
     tensors: Sequence[StoredTensor] = source.tensors
-    definitions = source.net if net is None else net_definitions(net)
-    if net is not None:
+    definitions = net_definitions(net) if isinstance(net, NetPlan) else net or source.net
+    if isinstance(net, NetPlan):
         shapes = {blob.name: blob.shape for blob in net.blobs}
         tensors = [_reshaped(tensor, shapes.get(tensor.name)) for tensor in tensors]
+    elif net is not None:
+        types = layer_types(net)
+        tensors = [modernized(tensor, types.get(tensor.layer or "", "")) for tensor in tensors]
     notes: list[str] = []
     if names == "torch":
         if definitions is None:
@@ -162,6 +169,12 @@ def _reshaped(tensor: StoredTensor, shape: Sequence[int | None] | None) -> Store
     if len(tensor.shape) != LEGACY_AXES or shape is None or not equals_legacy(shape, tensor.shape):
         return tensor
     return ViewTensor(tensor, tensor.name, tensor.shape[len(tensor.shape) - len(shape) :])
+
+
+def layer_types(net: NetParameter) -> dict[str, str]:
+    """Return the type of each layer by the name that tensors have from it."""
+    names = unique_names(layer.name for layer in net.layer)
+    return {name: layer.type for name, layer in zip(names, net.layer, strict=True)}
 
 
 def _in_order_of(net: NetParameter, tensors: Sequence[StoredTensor]) -> list[StoredTensor]:

@@ -165,6 +165,8 @@ class Hdf5Writer(PlainWriter):
             import h5py
         for tensor in self._tensors:
             _check(tensor)
+        if not (self._file.seekable() and self._file.readable()):
+            raise InvalidArgument(f"HDF5 is written to a file that can be read, no pipe. Received: {self._file}")
         self._offsets: list[int] = []
         # Times are left out, so that equal tensors make equal files.
         with h5py.File(self._file, "w") as root:

@@ -3,7 +3,6 @@
 import mmap
 import os
 import stat
-from contextlib import suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -16,8 +15,8 @@ from caffe_filler.errors import WeightsError
 class MappedFile:
     """A file of any size, mapped for reading.
 
-    Arrays over it stay valid after `close`, which frees the mapping with the last of them. As with every mapping, a
-    file that somebody cuts short meanwhile ends the process.
+    The mapping lasts as long as anything refers to it, such as an array over it, also after `close`. As with every
+    mapping, a file that somebody cuts short meanwhile ends the process.
 
     Attributes:
         path: where it lies, for messages.
@@ -40,6 +39,8 @@ class MappedFile:
         if self.size == 0:
             raise WeightsError("the file is empty")
         self._map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        # An array holds on to the view, and so to the mapping; of the mapping itself it would hold the address alone.
+        self._view = memoryview(self._map)
 
     @classmethod
     def open(cls, path: Path) -> "MappedFile":
@@ -66,7 +67,7 @@ class MappedFile:
     def array(self, offset: int, count: int, dtype: np.dtype[Any], stride: int | None = None) -> NDArray[Any]:
         """Return `count` values from byte `offset` on as a read-only view; the caller knows that they are there."""
         strides = (dtype.itemsize if stride is None else stride,)
-        return np.ndarray((count,), dtype, self._map, offset, strides)
+        return np.ndarray((count,), dtype, self._view, offset, strides)
 
     def release(self, offset: int, nbytes: int) -> None:
         """Give pages back that were looked at; who looks again gets them again."""
@@ -85,7 +86,5 @@ class MappedFile:
         return self._file
 
     def close(self) -> None:
-        """Close the file; arrays over it stay valid."""
-        with suppress(BufferError):
-            self._map.close()
+        """Close the file; the mapping stays."""
         self._file.close()

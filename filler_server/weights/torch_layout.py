@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from caffe_filler.caffe.caffe_pb2 import LayerParameter, NetParameter
 from filler_server.net.names import unique_names
-from filler_server.weights.legacy import modern_shape
+from filler_server.weights.legacy import LEGACY_AXES, modern_shape
 from filler_server.weights.names import tensor_name
 from filler_server.weights.stored import ArrayTensor, StoredTensor, ViewTensor
 
@@ -60,9 +60,9 @@ def torch_layout(net: NetParameter, tensors: Sequence[StoredTensor]) -> TorchLay
     for name, layer in layers.items():
         if name in folded or not counts[name]:
             continue
-        own = [_modern(tensor, layer.type) for tensor in blobs[name]]
+        own = [modernized(tensor, layer.type) for tensor in blobs[name]]
         if layer.type == "BatchNorm" and len(own) > _FACTOR:
-            scale = [_modern(tensor, "Scale") for tensor in blobs[scales[name]]] if name in scales else []
+            scale = [modernized(tensor, "Scale") for tensor in blobs[scales[name]]] if name in scales else []
             layout.tensors.extend(_batch_norm(name, own, scale))
             layout.notes.extend(_eps_note(name, layer))
         else:
@@ -72,8 +72,9 @@ def torch_layout(net: NetParameter, tensors: Sequence[StoredTensor]) -> TorchLay
     return layout
 
 
-def _modern(tensor: StoredTensor, layer_type: str) -> StoredTensor:
-    if not tensor.legacy or tensor.index is None:
+def modernized(tensor: StoredTensor, layer_type: str) -> StoredTensor:
+    """Return a blob in the shape that it has today, as far as the type of its layer tells."""
+    if len(tensor.shape) != LEGACY_AXES or tensor.index is None:
         return tensor
     return ViewTensor(tensor, tensor.name, modern_shape(layer_type, tensor.index, tensor.shape))
 

@@ -10,8 +10,12 @@ import ml_dtypes
 import numpy as np
 import pytest
 
+from caffe_filler.caffe.caffe_pb2 import LayerParameter, NetParameter
 from caffe_filler.errors import InvalidArgument
+from filler_server.weights.binaryproto import BinaryprotoWriter
+from filler_server.weights.caffemodel import CaffemodelWriter
 from filler_server.weights.formats import open_writer
+from filler_server.weights.hdf5 import Hdf5Writer
 from filler_server.weights.npy import NpyWriter
 from filler_server.weights.npz import NpzWriter
 from filler_server.weights.safetensors import SafetensorsWriter
@@ -19,9 +23,28 @@ from filler_server.weights.writer import Tensor, Writer
 from tests.weights.files import tensors, write
 
 F32 = np.dtype(np.float32)
-WRITERS = {"npz": NpzWriter, "npy": NpyWriter, "safetensors": SafetensorsWriter}
+
+
+def caffemodel_writer(target: Path | BinaryIO, given: Sequence[Tensor]) -> CaffemodelWriter:
+    """A writer whose net has just the layers that the tensors are of."""
+    layers = dict.fromkeys(tensor.name.rpartition("/")[0] for tensor in given)
+    net = NetParameter(name="net", layer=[LayerParameter(name=name, type="InnerProduct") for name in layers])
+    return CaffemodelWriter(target, given, net=net)
+
+
+WRITERS = {
+    "npz": NpzWriter,
+    "npy": NpyWriter,
+    "safetensors": SafetensorsWriter,
+    "hdf5": Hdf5Writer,
+    "binaryproto": BinaryprotoWriter,
+    "caffemodel": caffemodel_writer,
+}
+ONE = ("npy", "binaryproto")
+"""Formats of a single tensor."""
+MANY = {name: make for name, make in WRITERS.items() if name not in ONE}
 every_format = pytest.mark.parametrize("make", WRITERS.values(), ids=WRITERS)
-formats_of_many = pytest.mark.parametrize("make", [NpzWriter, SafetensorsWriter], ids=["npz", "safetensors"])
+formats_of_many = pytest.mark.parametrize("make", MANY.values(), ids=MANY)
 
 SMALL = {"conv1/0": np.arange(12, dtype=F32).reshape(3, 4)}
 TWO = [Tensor("a/0", (2,), F32), Tensor("a/1", (3,), F32)]
@@ -89,9 +112,9 @@ def test_on_a_disk_that_is_full_at_the_end_nothing_is_left(make: type[Writer], t
     with (
         small_files(),
         pytest.raises(OSError, match="File too large"),
-        make(tmp_path / "weights", [Tensor("a/0", (2_490,), F32)]) as writer,
+        make(tmp_path / "weights", [Tensor("a/0", (2_498,), F32)]) as writer,
     ):
-        writer.write(bytes(9_960))
+        writer.write(bytes(9_992))
     assert list(tmp_path.iterdir()) == []
 
 
@@ -218,6 +241,10 @@ class Pipe(io.RawIOBase):
 
 @every_format
 def test_a_pipe_gets_what_a_file_gets(make: type[Writer], tmp_path: Path) -> None:
+    if make is Hdf5Writer:
+        with pytest.raises(InvalidArgument, match="no pipe"):
+            make(io.BufferedWriter(Pipe()), tensors(SMALL))
+        return
     pipe = Pipe()
     with make(io.BufferedWriter(pipe), tensors(SMALL)) as writer:
         writer.write(SMALL["conv1/0"].tobytes())

@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from filler_client.cli.options import DTYPES
-from filler_client.cli.weights_net import max_shard_size_option, read_plan, weights_net_options
+from filler_client.cli.weights_net import max_shard_size_option, read_net_of_weights, weights_net_options
 
 
 @click.command()
@@ -58,7 +58,7 @@ def convert(
     begun = time.perf_counter()
     with open_weights(source) as weights:
         print_warnings(weights.problems, source)
-        plan = None if net is None else read_plan(net, options)  # type: ignore[arg-type]
+        plan = None if net is None else read_net_of_weights(net, options)  # type: ignore[arg-type]
         conversion = plan_conversion(
             weights, names=names, dtype=None if dtype is None else dtypes.parse(dtype), net=plan
         )

@@ -44,7 +44,9 @@ def inspect(weights: Path, only_list: bool, as_json: bool) -> None:
 
 
 def _document(file: "WeightsFile", found: "list[Statistics | None]") -> dict[str, Any]:
-    types = _types(file)
+    from filler_server.weights.conversion import layer_types
+
+    types = {} if file.net is None else layer_types(file.net)
     return {
         "path": str(file.path),
         "format": file.format,
@@ -69,19 +71,11 @@ def _document(file: "WeightsFile", found: "list[Statistics | None]") -> dict[str
     }
 
 
-def _types(file: "WeightsFile") -> dict[str, str]:
-    """Types of the layers by the names that tensors have from them."""
-    from filler_server.net.names import unique_names
-
-    layers = [] if file.net is None else list(file.net.layer)
-    names = unique_names(layer.name for layer in layers)
-    return {name: layer.type for name, layer in zip(names, layers, strict=True)}
-
-
 def _print(file: "WeightsFile", found: "list[Statistics | None]") -> None:
     from filler_client.cli.terminal import number, print_table, shape, size
+    from filler_server.weights.conversion import layer_types
 
-    types = _types(file)
+    types = {} if file.net is None else layer_types(file.net)
     columns = [("tensor", "left"), ("type", "left"), ("shape", "left"), ("dtype", "left"), ("values", "right")]
     figures = ("mean", "std", "min", "max", "zeros", "sha256")
     listed = [figure is None for figure in found]

@@ -9,6 +9,7 @@ import click
 from filler_client.cli.options import NamedShape, in_file
 
 if TYPE_CHECKING:
+    from caffe_filler.caffe.caffe_pb2 import NetParameter
     from filler_client import NetOptions
     from filler_server.net.plan import NetPlan
 
@@ -79,35 +80,25 @@ def weights_net_options(command: _Command) -> _Command:
     return command
 
 
-def read_plan(net: Path, options: "NetOptions") -> "NetPlan":
-    """Return the plan of a net, worked out in this process.
+def read_net_of_weights(net: Path, options: "NetOptions") -> "NetPlan | NetParameter":
+    """Return the plan of a net, worked out in this process; of a .caffemodel the layers that it describes.
 
     Raises:
         FillerError: it cannot be read or set up.
         OSError: it cannot be read.
     """
+    from caffe_filler.errors import WeightsError
     from filler_client import _requests
     from filler_server.service import planning
     from filler_server.service.limits import Limits
-
-    with in_file(net):
-        return planning.plan(_requests.plan_request(net_bytes(net), **options), Limits())
-
-
-def net_bytes(path: Path) -> bytes:
-    """Return a net as it stands, or of a .caffemodel what it says of its layers, without the values.
-
-    Raises:
-        OSError: it cannot be read.
-    """
-    from caffe_filler.errors import WeightsError
     from filler_server.weights.opening import open_weights
 
     try:
-        with open_weights(path) as weights:
+        with open_weights(net) as weights:
             if weights.net is not None:
-                return weights.net.SerializeToString()
+                return weights.net
     except WeightsError:
-        # Then it is text, or nothing that the reader of nets will not tell of better.
+        # Then it is text, or something of which the reader of nets tells better what it is.
         pass
-    return path.read_bytes()
+    with in_file(net):
+        return planning.plan(_requests.plan_request(net, **options), Limits())
