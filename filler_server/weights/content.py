@@ -8,7 +8,7 @@ from filler_server.weights.mapped import MappedFile
 from filler_server.weights.npy import MAGIC as NPY
 from filler_server.weights.npz import open_archive
 from filler_server.weights.safetensors import LENGTH_BYTES, LONGEST_HEADER
-from filler_server.weights.wire import BYTES, VARINT, Walker
+from filler_server.weights.wire import BYTES, FIXED32, VARINT, Walker
 
 Format: TypeAlias = Literal["caffemodel", "binaryproto", "hdf5", "npz", "npy", "safetensors", "index", "torch", "gzip"]
 
@@ -64,8 +64,7 @@ def recognize(file: MappedFile) -> Format:
     if _TEXT.fullmatch(start):
         if _INDEX.match(start) and b'"weight_map"' in file.read(0, LONGEST_HEADER):
             return "index"
-        if not _may_be_message(file):
-            raise _foreign("text, such as the prototxt of a net, which has no trained weights in it", start)
+        raise _foreign("text, such as the prototxt of a net, which has no trained weights in it", start)
     return _message(file, start)
 
 
@@ -94,17 +93,11 @@ def _is_safetensors(file: MappedFile) -> bool:
     return plausible and file.read(LENGTH_BYTES, LENGTH_BYTES + 1) == b"{" and file.size > LENGTH_BYTES + 1
 
 
-def _may_be_message(file: MappedFile) -> bool:
-    try:
-        _message(file, b"")
-    except WeightsError:
-        return False
-    return True
-
-
 _NET = {(1, BYTES), (2, BYTES), (3, BYTES), (4, VARINT), (5, VARINT), (6, BYTES), (7, VARINT), (8, BYTES), (100, BYTES)}
 _LAYERS = {(2, BYTES), (100, BYTES)}
 _STATE = {(1, VARINT), (2, BYTES)}
+_BLOB = {*((number, VARINT) for number in (1, 2, 3, 4)), (5, BYTES), (5, FIXED32), (7, BYTES), (8, BYTES), (12, BYTES)}
+_BLOB_NUMBERS = range(1, 14)
 _MESSAGE_FIELDS = 1000
 """So many fields are looked at to tell messages apart."""
 
@@ -129,7 +122,7 @@ def _message(file: MappedFile, start: bytes) -> Format:
     known = seen & _NET
     if seen & _LAYERS and (1, VARINT) not in seen and len(known) * 2 >= len(seen):
         return "caffemodel"
-    if seen and all(number in range(1, 14) for number, _ in seen) and (1, BYTES) not in seen and (2, BYTES) not in seen:
+    if seen & _BLOB and all(number in _BLOB_NUMBERS for number, _ in seen) and not seen & {(1, BYTES), (2, BYTES)}:
         return "binaryproto"
     if broken is not None and known and len(known) == len(seen):
         raise broken

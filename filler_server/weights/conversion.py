@@ -81,9 +81,7 @@ def plan_conversion(
     notes: list[str] = []
     if names == "torch":
         if definitions is None:
-            message = (
-                f"names=torch needs the types of the layers, so that the net must be known. Received: {source.path}"
-            )
+            message = f"names=torch needs the types of the layers, and so the net (--net). Received: {source.path}"
             raise InvalidArgument(message, violations=[FieldViolation("net", message)])
         layout = torch_layout(definitions, tensors)
         tensors, notes = layout.tensors, layout.notes
