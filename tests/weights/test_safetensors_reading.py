@@ -59,6 +59,7 @@ ENTRY = {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]}
         (file_of(b"{" + b"[" * 100_000), "no JSON object of tensors"),
         ((1000).to_bytes(8, "little") + b"{}" + bytes(20), "header is longer than the file"),
     ],
+    ids=lambda value: value if isinstance(value, str) else "",
 )
 def test_what_is_refused(tmp_path: Path, content: bytes, message: str) -> None:
     (tmp_path / "w").write_bytes(content)
