@@ -1,31 +1,36 @@
 """PyTorch's files: a state_dict as `torch.save` writes it. It needs PyTorch: the extra `torch`."""
 
+import sys
 import tempfile
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
+from contextlib import nullcontext
 from typing import IO, TYPE_CHECKING, Any
 
 import ml_dtypes
 import numpy as np
+from numpy.lib.stride_tricks import as_strided
 from numpy.typing import NDArray
 
 from caffe_filler.errors import FieldViolation, InvalidArgument, WeightsError
+from filler_server.weights.blob_proto import MappedTensor, Segment
 from filler_server.weights.extras import needs_extra
 from filler_server.weights.mapped import MappedFile
-from filler_server.weights.npz import abandon_archive
-from filler_server.weights.stored import StoredTensor, array_blocks
+from filler_server.weights.npz import abandon_archive, open_archive
+from filler_server.weights.stored import ArrayTensor, StoredTensor
 from filler_server.weights.writer import Tensor, Writer
 
 if TYPE_CHECKING:
     import torch
 
 _DTYPES = ("float32", "float64", "float16", "bfloat16")
-_BFLOAT16 = np.dtype(ml_dtypes.bfloat16)
+_BFLOAT16: np.dtype[Any] = np.dtype(ml_dtypes.bfloat16)
 _WRAPPERS = ("state_dict", "model_state_dict", "model")
 """Under these a training program keeps its state_dict beside other things."""
 
 _STORAGE = "archive/data/"
-_LEFT_OUT = "archive/.data/serialization_id"
+_LEFT_OUT = "archive/."
+"""Records from which PyTorch works out where its own archives have what, and an identity; none is needed."""
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 _ALIGNMENT = 64
 _LOCAL_HEADER, _ZIP64_FIELD, _FIELD_HEADER = 30, 20, 4
@@ -36,54 +41,86 @@ _PADDING_FIELD = b"FB"
 def read_torch(file: MappedFile) -> tuple[StoredTensor, ...]:
     """Return the tensors of a state_dict, without running what a pickle may hold (`weights_only`).
 
+    Of an archive only what describes the tensors is read; of a file of PyTorch before 1.6 everything.
+
     Raises:
         WeightsError: the file is damaged, or holds something other than tensors by name.
         Unavailable: PyTorch is not installed.
     """
     with needs_extra("torch", "a file of PyTorch", "torch"):
         import torch
+    from torch._subclasses.fake_tensor import FakeTensorMode
+
+    mapped = _has_plain_records(file)
     # Anything may be raised by a damaged archive or pickle.
     try:
-        mapped = zipfile.is_zipfile(file.path)
-        loaded = torch.load(file.path, map_location="cpu", weights_only=True, mmap=mapped)
+        with FakeTensorMode() if mapped else nullcontext():
+            loaded = torch.load(file.path, map_location="cpu", weights_only=True)
     except Exception as error:
         first = str(error).strip().split("\n", 1)[0][:200]
         raise WeightsError(f"PyTorch cannot read the file: {first}") from None
     found = next((loaded[key] for key in _WRAPPERS if isinstance(_get(loaded, key), Mapping)), loaded)
     if not isinstance(found, Mapping):
         raise WeightsError(f"the file holds no tensors by name. Received: {type(found).__name__}")
-    tensors = [_TorchTensor(str(name), value) for name, value in found.items() if isinstance(value, torch.Tensor)]
+    tensors = {str(name): value for name, value in found.items() if isinstance(value, torch.Tensor)}
     if not tensors:
         raise WeightsError(f"the file holds no tensors by name. Received: {[str(name)[:50] for name in found][:10]}")
-    return tuple(tensors)
+    return tuple(_stored(name, value, file if mapped else None) for name, value in tensors.items())
+
+
+def _has_plain_records(file: MappedFile) -> bool:
+    """Whether the values lie in the file as this machine has them in memory."""
+    if not zipfile.is_zipfile(file.path):
+        return False
+    archive = open_archive(file)
+    orders = [name for name in archive.namelist() if name.rpartition("/")[2] == "byteorder"]
+    return sys.byteorder == "little" and all(archive.read(name) == b"little" for name in orders)
 
 
 def _get(loaded: Any, key: str) -> Any:
     return loaded.get(key) if isinstance(loaded, Mapping) else None
 
 
-class _TorchTensor(StoredTensor):
-    """A tensor that PyTorch has mapped."""
+def _stored(name: str, tensor: "torch.Tensor", file: MappedFile | None) -> StoredTensor:
+    """The values of a tensor: in the file, or in memory where PyTorch has read them.
 
-    def __init__(self, name: str, tensor: "torch.Tensor") -> None:
-        import torch
+    Raises:
+        WeightsError: it has no values of one kind in one piece of memory.
+    """
+    import torch
 
-        if tensor.layout != torch.strided or tensor.is_quantized or tensor.is_complex():
-            raise WeightsError(f"tensor '{name}' is sparse, quantized or complex. Received: {tensor.dtype}")
-        detached = tensor.detach()
-        values = detached.view(torch.int16).numpy() if tensor.dtype == torch.bfloat16 else detached.numpy()
-        self._array: NDArray[Any] = values.view(_BFLOAT16) if tensor.dtype == torch.bfloat16 else values
-        super().__init__(name, self._array.shape, self._array.dtype)
+    if tensor.layout != torch.strided or tensor.is_quantized or tensor.is_complex():
+        raise WeightsError(f"tensor '{name}' is sparse, quantized or complex. Received: {tensor.dtype}")
+    dtype = _numpy_dtype(name, tensor.dtype)
+    shape, size = tuple(tensor.shape), dtype.itemsize
+    storage = tensor.untyped_storage()
+    first, last = tensor.storage_offset(), tensor.storage_offset()
+    if tensor.numel():
+        last += sum((length - 1) * stride for length, stride in zip(shape, tensor.stride(), strict=True)) + 1
+    if file is None:
+        flat = tensor.detach().contiguous().reshape(-1)
+        array: NDArray[Any] = flat.view(torch.uint8).numpy().view(dtype).reshape(shape)
+        return ArrayTensor(name, shape, dtype, lambda: array)
+    offset = storage._checkpoint_offset
+    if offset is None or last * size > storage.nbytes() or offset + storage.nbytes() > file.size:
+        raise WeightsError(f"the values of tensor '{name}' do not lie in the file. Received: {file.size} bytes")
+    if tensor.is_contiguous():
+        return MappedTensor(name, shape, dtype, file, [Segment(offset + first * size, tensor.numel(), size)])
+    strides = [stride * size for stride in tensor.stride()]
+    piece = file.array(offset + first * size, last - first, dtype)
+    return ArrayTensor(name, shape, dtype, lambda: as_strided(piece, shape, strides, writeable=False))
 
-    def array(self) -> NDArray[Any]:
-        """Return a view of the file."""
-        view = self._array.view()
-        view.flags.writeable = False
-        return view
 
-    def blocks(self) -> Iterator[NDArray[Any]]:
-        """Yield views of the file, or copies where the tensor is not contiguous."""
-        yield from array_blocks(self.array())
+def _numpy_dtype(name: str, dtype: "torch.dtype") -> np.dtype[Any]:
+    import torch
+
+    if dtype == torch.bfloat16:
+        return _BFLOAT16
+    try:
+        found: np.dtype[Any] = torch.empty(0, dtype=dtype).numpy().dtype
+    except TypeError:
+        raise WeightsError(f"tensor '{name}' has a dtype that NumPy lacks. Received: {dtype}") from None
+    return found
 
 
 class TorchWriter(Writer):
@@ -102,8 +139,8 @@ class TorchWriter(Writer):
         with tempfile.TemporaryFile() as skeleton:
             _save_without_values(skeleton, self._tensors)
             with zipfile.ZipFile(skeleton) as archive:
-                entries = [entry.filename for entry in archive.infolist() if entry.filename != _LEFT_OUT]
-                records = {name: archive.read(name) for name in entries if not name.startswith(_STORAGE)}
+                names = [name for name in archive.namelist() if not name.startswith((_STORAGE, _LEFT_OUT))]
+                records = {name: archive.read(name) for name in names}
         self._archive = zipfile.ZipFile(self._file, "w", zipfile.ZIP_STORED, allowZip64=True)
         for name, content in records.items():
             with self._archive.open(self._info(name), "w", force_zip64=True) as entry:

@@ -1,12 +1,13 @@
 """Caffe's HDF5 weights, against h5py."""
 
 import random
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from caffe_filler.errors import FillerError, InvalidArgument, WeightsError
+from caffe_filler.errors import FillerError, InvalidArgument, Unavailable, WeightsError
 from filler_server.weights.hdf5 import Hdf5Writer
 from filler_server.weights.opening import open_weights
 from filler_server.weights.writer import Tensor
@@ -131,6 +132,16 @@ def test_damaged_files_are_refused_cleanly(tmp_path: Path) -> None:
                     tensor.array()
         except FillerError:
             pass
+
+
+def test_without_h5py_it_is_said_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(Hdf5Writer, tmp_path / "w.h5", {"ip/0": SIX})
+    monkeypatch.setitem(sys.modules, "h5py", None)
+    with pytest.raises(Unavailable, match=r"w.h5: HDF5 needs h5py: pip install 'caffe-filler\[hdf5\]'"):
+        open_weights(tmp_path / "w.h5")
+    with pytest.raises(Unavailable, match="HDF5 needs h5py"):
+        Hdf5Writer(tmp_path / "other.h5", [Tensor("ip/0", (1,), np.dtype(np.float32))])
+    assert [path.name for path in tmp_path.iterdir()] == ["w.h5"]
 
 
 @pytest.mark.parametrize("name", ["", "a//0", "./0", "/0", "a\0/0", "a/"])
