@@ -3,6 +3,7 @@
 import asyncio
 import copy
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import ExitStack
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar, Unpack
 
@@ -125,9 +126,9 @@ class AsyncFillerClient:
         """Yield name and array of each learnable blob, copied or filled; see `FillerClient.finetune_net`."""
         request = _finetune.fill_request(net, **options)
         plan = await self._call("PlanNet", request.net, filler_pb2.PlanNetResponse.FromString)
-        opening = _finetune.open_merge(plan, weights, ignore_shape=ignore_shape)
-        merge = await asyncio.to_thread(opening.__enter__)
-        try:
+        with ExitStack() as files:
+            opening = _finetune.open_merge(plan, weights, ignore_shape=ignore_shape)
+            merge = await asyncio.to_thread(files.enter_context, opening)
             merge.plan.check()
             for name in merge.plan.missing:
                 request.blobs.add(name=name)
@@ -135,8 +136,6 @@ class AsyncFillerClient:
             filled = self._arrays(request, given)
             for name, load in _finetune.merged_arrays(merge, dtypes.from_wire(request.dtype), given):
                 yield (name, await asyncio.to_thread(load)) if load is not None else await anext(filled)
-        finally:
-            opening.__exit__(None, None, None)
 
     async def pieces(self, request: StreamRequest) -> AsyncIterator[Piece]:
         """Yield the bytes of a stream piece by piece; see `FillerClient.pieces`."""

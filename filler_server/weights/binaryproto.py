@@ -1,9 +1,10 @@
 """Caffe's .binaryproto: one BlobProto, such as the mean image of a data set."""
 
 from caffe_filler.errors import InvalidArgument
-from filler_server.weights.blob_proto import MappedTensor, read_blob
+from filler_server.weights.blob_proto import read_blob
 from filler_server.weights.caffemodel import blob_proto_front
 from filler_server.weights.mapped import MappedFile
+from filler_server.weights.mapped_tensor import MappedTensor
 from filler_server.weights.wire import Walker
 from filler_server.weights.writer import PlainWriter, Tensor
 

@@ -10,8 +10,9 @@ from filler_server.net.names import unique_names
 from filler_server.prototxt.limits import ReadLimits
 from filler_server.prototxt.reader import read_net
 from filler_server.prototxt.report import Problem
-from filler_server.weights.blob_proto import RAW_DATA, RAW_DATA_TYPE, RAW_FLOAT16, MappedTensor, read_blob
+from filler_server.weights.blob_proto import RAW_DATA, RAW_DATA_TYPE, RAW_FLOAT16, read_blob
 from filler_server.weights.mapped import MappedFile
+from filler_server.weights.mapped_tensor import MappedTensor
 from filler_server.weights.names import split_name
 from filler_server.weights.stored import StoredLayer
 from filler_server.weights.wire import BYTES, VARINT, Field, Walker, key, lengthy, varint

@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from caffe_filler.errors import FieldViolation, InvalidArgument, LimitExceeded, WeightsError
-from filler_server.weights.blob_proto import MappedTensor, Segment
 from filler_server.weights.extras import needs_extra
 from filler_server.weights.mapped import MappedFile
+from filler_server.weights.mapped_tensor import MappedTensor, Segment
 from filler_server.weights.names import split_name
 from filler_server.weights.stored import BLOCK, StoredLayer, StoredTensor
 from filler_server.weights.writer import PlainWriter, Tensor

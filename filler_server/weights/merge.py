@@ -90,7 +90,7 @@ class MergePlan:
         """
         if self.conflicts and not self.ignore_shape:
             more = f" (and {len(self.conflicts) - 1} more)" if len(self.conflicts) > 1 else ""
-            message = f"{self.conflicts[0]}{more}; another name of the layer, or --ignore-shape, has it filled instead"
+            message = f"{self.conflicts[0]}{more}; a layer of another name is filled instead, and so is this one with ignore_shape (--ignore-shape)"
             raise InvalidArgument(message, violations=[FieldViolation("weights", message)])
 
     @property

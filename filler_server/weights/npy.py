@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from caffe_filler.errors import FieldViolation, InvalidArgument, WeightsError
-from filler_server.weights.blob_proto import MappedTensor, Segment
 from filler_server.weights.mapped import MappedFile
+from filler_server.weights.mapped_tensor import MappedTensor, Segment
 from filler_server.weights.stored import StoredTensor, array_blocks
 from filler_server.weights.writer import PlainWriter, Tensor
 

@@ -15,8 +15,8 @@ import ml_dtypes
 import numpy as np
 
 from caffe_filler.errors import FieldViolation, InvalidArgument, WeightsError
-from filler_server.weights.blob_proto import MappedTensor, Segment
 from filler_server.weights.mapped import MappedFile
+from filler_server.weights.mapped_tensor import MappedTensor, Segment
 from filler_server.weights.writer import PlainWriter, Tensor
 
 _DTYPES = {"float32": "F32", "float64": "F64", "float16": "F16", "bfloat16": "BF16"}

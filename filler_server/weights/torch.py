@@ -13,9 +13,9 @@ from numpy.lib.stride_tricks import as_strided
 from numpy.typing import NDArray
 
 from caffe_filler.errors import FieldViolation, InvalidArgument, WeightsError
-from filler_server.weights.blob_proto import MappedTensor, Segment
 from filler_server.weights.extras import needs_extra
 from filler_server.weights.mapped import MappedFile
+from filler_server.weights.mapped_tensor import MappedTensor, Segment
 from filler_server.weights.npz import abandon_archive, open_archive
 from filler_server.weights.stored import ArrayTensor, StoredTensor
 from filler_server.weights.writer import Tensor, Writer

@@ -115,10 +115,11 @@ def _batch_norm(name: str, own: Sequence[StoredTensor], scale: Sequence[StoredTe
 
 def _divided(statistic: StoredTensor, factor: StoredTensor) -> Any:
     def values() -> NDArray[Any]:
-        given = factor.array().reshape(-1)[0]
-        one = given.dtype.type(1)
-        reciprocal = given.dtype.type(0) if given == 0 else one / given
-        return np.asarray(statistic.array() * reciprocal)
+        # Caffe computes in single precision what is stored in half.
+        wide = np.promote_types(statistic.dtype, np.float32).type
+        given = wide(factor.array().reshape(-1)[0])
+        reciprocal = wide(0) if given == 0 else wide(1) / given
+        return np.asarray(statistic.array() * reciprocal).astype(statistic.dtype, copy=False)
 
     return values
 

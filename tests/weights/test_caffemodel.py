@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from caffe_filler.caffe.caffe_pb2 import BlobProto, LayerParameter, NetParameter, V1LayerParameter
-from caffe_filler.errors import FillerError, InvalidArgument, WeightsError
+from caffe_filler.errors import FillerError, InvalidArgument, LimitExceeded, WeightsError
 from filler_server.weights.caffemodel import CaffemodelWriter
 from filler_server.weights.opening import open_weights
 from filler_server.weights.wire import key, lengthy, varint
@@ -201,6 +201,22 @@ def test_damaged_files_are_refused_cleanly(tmp_path: Path, net: NetParameter) ->
         said.add(refusal(save(tmp_path / "w", bytes(content))))
     assert None in said
     assert len(said) > 10
+
+
+@pytest.mark.parametrize(
+    ("limit", "name"),
+    [
+        ("wire.MOST_FIELDS", "fields"),
+        ("caffemodel._MOST_BLOBS", "blobs"),
+        ("caffemodel._LONGEST_DEFINITION", "definition_bytes"),
+    ],
+)
+def test_limits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: str, name: str) -> None:
+    path = save(tmp_path / "w", net_of_layers(ip=[SIX, TWO, SIX]))
+    open_weights(path).close()
+    monkeypatch.setattr(f"filler_server.weights.{limit}", 2)
+    with pytest.raises(LimitExceeded, match=rf"w: over the limit {name}=2"):
+        open_weights(path)
 
 
 blobs = st.lists(

@@ -65,6 +65,15 @@ def test_batch_norm_and_scale_become_one(net: str) -> None:
     assert same(found["bn.running_var"], variance * reciprocal)
 
 
+def test_half_precision_is_divided_in_single() -> None:
+    mean, variance, _ = BLOBS["bn"]
+    blobs = [mean.astype(np.float16), variance.astype(np.float16), np.array([30_000], np.float16)]
+    found = arrays(layout(APART, bn=blobs))
+    want = (blobs[0].astype(np.float32) * (np.float32(1) / np.float32(blobs[2][0]))).astype(np.float16)
+    assert same(found["bn.running_mean"], want)
+    assert want.any()
+
+
 def test_a_factor_of_0_makes_zeros() -> None:
     found = arrays(layout(APART, bn=[values(4), values(4), np.zeros(1, np.float32)]))
     assert list(found) == ["bn.running_mean", "bn.running_var"]

@@ -1,4 +1,6 @@
+import errno
 import io
+import os
 import resource
 import tracemalloc
 from collections.abc import Iterator, Sequence
@@ -319,3 +321,53 @@ def test_an_error_of_the_target_is_not_hidden() -> None:
     target: BinaryIO = Full()
     with pytest.raises(OSError, match="no space left"):
         SafetensorsWriter(target, tensors(SMALL))
+
+
+def refuse_to_copy(*arguments: Any) -> int:
+    raise OSError(errno.EXDEV, "another file system")
+
+
+def copy_a_little(source: int, target: int, count: int, source_offset: int, target_offset: int) -> int:
+    return os.pwrite(target, os.pread(source, min(count, 7), source_offset), target_offset)
+
+
+@every_format
+@pytest.mark.parametrize("how", [None, refuse_to_copy, copy_a_little, "missing"])
+def test_bytes_of_another_file_are_copied(
+    make: type[Writer], how: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    array = np.arange(1000, dtype=F32).reshape(10, 100)
+    plain = write(make, tmp_path / "plain", {"ip/0": array})
+    (tmp_path / "source").write_bytes(b"front" + array.tobytes() + b"behind")
+    if how == "missing":
+        monkeypatch.delattr(os, "copy_file_range")
+    elif how is not None:
+        monkeypatch.setattr(os, "copy_file_range", how)
+    with (tmp_path / "source").open("rb") as source, make(tmp_path / "w", tensors({"ip/0": array})) as writer:
+        writer.write(array.tobytes()[:10])
+        writer.copy(source.fileno(), 5 + 10, 1000)
+        writer.write(array.tobytes()[1010:2000])
+        writer.copy(source.fileno(), 5 + 2000, 2000)
+    assert (tmp_path / "w").read_bytes() == plain
+
+
+@every_format
+def test_a_file_that_became_shorter_leaves_nothing(make: type[Writer], tmp_path: Path) -> None:
+    (tmp_path / "source").write_bytes(bytes(30))
+    with (
+        pytest.raises(OSError, match="became shorter"),
+        (tmp_path / "source").open("rb") as source,
+        make(tmp_path / "w", tensors(SMALL)) as writer,
+    ):
+        writer.copy(source.fileno(), 0, 48)
+    assert [path.name for path in tmp_path.iterdir()] == ["source"]
+
+
+def test_too_many_bytes_of_another_file_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "source").write_bytes(bytes(100))
+    with (
+        pytest.raises(InvalidArgument, match=r"has 48 bytes. Received: 49"),
+        (tmp_path / "source").open("rb") as source,
+        NpyWriter(tmp_path / "w", tensors(SMALL)) as writer,
+    ):
+        writer.copy(source.fileno(), 0, 49)

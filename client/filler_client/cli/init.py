@@ -228,12 +228,18 @@ def _print_merge(plan: "MergePlan") -> None:
     """Print what becomes of each blob, then of the files' other tensors, then why Caffe would refuse them."""
     from filler_client.cli.terminal import print_table, shape
 
+    files = {blob.file for blob in plan.blobs if blob.file is not None} | {tensor.file for tensor in plan.unused}
+    short = len({file.name for file in files}) == len(files)
+
+    def called(file: Path) -> str:
+        return file.name if short else str(file)
+
     rows = [
         [
             blob.name,
             shape(blob.shape),
             blob.action,
-            "-" if blob.file is None else f"{blob.file}",
+            "-" if blob.file is None else called(blob.file),
             "-" if blob.file_shape is None else shape(blob.file_shape),
         ]
         for blob in plan.blobs
@@ -242,7 +248,7 @@ def _print_merge(plan: "MergePlan") -> None:
     print_table(columns, rows)
     click.echo()
     for tensor in plan.unused:
-        click.echo(f"unused: {tensor.name} {shape(tensor.shape)} of {tensor.file}")
+        click.echo(f"unused: {tensor.name} {shape(tensor.shape)} of {called(tensor.file)}")
     for conflict in plan.conflicts:
         click.echo(f"{'filled' if plan.ignore_shape else 'conflict'}: {conflict}")
     actions = [blob.action for blob in plan.blobs]

@@ -161,7 +161,7 @@ def test_init_from_weights(lenet: Path, nets: Path, tmp_path: Path, server: Serv
 def test_init_dry_run_and_conflicts(lenet: Path, nets: Path, tmp_path: Path) -> None:
     net = finetune_net(nets, tmp_path / "new.prototxt")
     plan = succeed("init", net, "--weights", lenet, "--dry-run").decode()
-    assert f"unused: ip2/0 10x500 of {lenet}" in plan
+    assert f"unused: ip2/0 10x500 of {lenet.name}" in plan
     text = net.read_text().replace("ip2_new", "ip2")
     net.write_text(text)
     done = run("init", net, "--weights", lenet, "--dry-run")
