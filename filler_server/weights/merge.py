@@ -90,7 +90,8 @@ class MergePlan:
         """
         if self.conflicts and not self.ignore_shape:
             more = f" (and {len(self.conflicts) - 1} more)" if len(self.conflicts) > 1 else ""
-            message = f"{self.conflicts[0]}{more}; a layer of another name is filled instead, and so is this one with ignore_shape (--ignore-shape)"
+            remedy = "a layer of another name is filled instead, and with ignore_shape (--ignore-shape) so is this one"
+            message = f"{self.conflicts[0]}{more}; {remedy}"
             raise InvalidArgument(message, violations=[FieldViolation("weights", message)])
 
     @property
