@@ -31,7 +31,8 @@ _FOREIGN = (
     (b"%PDF", "a PDF document"),
 )
 _MARKUP = re.compile(rb"\s*<(?:!doctype|html|head|body|\?xml|svg)", re.IGNORECASE)
-_TEXT = re.compile(rb"[\x09\x0a\x0d\x20-\x7e]*")
+_CONTROL = re.compile(rb"[\x00-\x08\x0e-\x1f\x7f]")
+"""Characters that no text has; a message has some, as the keys of its fields."""
 _TAR = (257, b"ustar")
 
 
@@ -61,11 +62,16 @@ def recognize(file: MappedFile) -> Format:
         raise _foreign("a web page, not the file that it may offer", start)
     if start[_TAR[0] : _TAR[0] + len(_TAR[1])] == _TAR[1]:
         raise _foreign("a tar archive; unpack it first", start)
-    if _TEXT.fullmatch(start):
+    if _is_text(start):
         if _INDEX.match(start) and b'"weight_map"' in file.read(0, LONGEST_HEADER):
             return "index"
         raise _foreign("text, such as the prototxt of a net, which has no trained weights in it", start)
     return _message(file, start)
+
+
+def _is_text(start: bytes) -> bool:
+    """Whether the first bytes of a file are text, the last character of which may be cut."""
+    return not _CONTROL.search(start) and "\ufffd" not in start.decode("utf-8", "replace")[:-4]
 
 
 def _zip_format(file: MappedFile) -> Format:

@@ -42,6 +42,7 @@ def archive(**entries: bytes) -> bytes:
         (b'\n  <?xml version="1.0"?><Error><Code>AccessDenied', "the file is a web page"),
         (b'name: "LeNet"\nlayer { name: "data" }\n', "text, such as the prototxt"),
         (b'{"layers": []}', "text, such as the prototxt"),
+        (("#" + "# 卷积层\n" * 200).encode(), "text, such as the prototxt"),
         (b"BZh91AY", "compressed by bzip2"),
         (b"\xfd7zXZ\x00\x00", "compressed by xz"),
         (b"\x28\xb5\x2f\xfd\x00", "compressed by Zstandard"),
