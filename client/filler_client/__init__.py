@@ -6,6 +6,8 @@ client = FillerClient("localhost:50051")    # or FillerClient.embedded()
 weight = client.fill('type: "msra"', (64, 3, 7, 7), seed=1701, region=np.s_[0:32, :])
 for name, weight in client.fill_net(Path("train_val.prototxt"), seed=1701):
     ...
+for name, weight in client.finetune_net(Path("finetune.prototxt"), "trained.caffemodel", seed=1701):
+    ...
 """
 
 from filler_client._async import AsyncFillerClient

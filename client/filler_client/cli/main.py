@@ -31,6 +31,7 @@ def filler() -> None:
       filler plan train_val.prototxt --input data=256,3,227,227
       filler init train_val.prototxt --seed 1701 -o weights.safetensors
       filler fill 'type: "msra"' --shape 64,3,7,7 -o conv1.npy
+      filler convert bvlc_reference_caffenet.caffemodel caffenet.safetensors
       filler serve --listen localhost:50051
     """
 
