@@ -231,7 +231,8 @@ WITHOUT_NUMBA = "import sys; sys.modules['numba'] = sys.modules['llvmlite'] = No
 LIGHT = {
     "plan": "assert FillerClient.embedded().plan_net(NET).parameters == 56 + 292",
     "list fillers": "assert len(FillerClient.embedded().list_fillers().fillers) == 7",
-    "write files": "from filler_server.weights.formats import open_writer",
+    "read, convert and write files": "import filler_server.weights.conversion, filler_server.weights.opening",
+    "merge weights": "import filler_server.weights.merge, filler_client._finetune",
     "command line": "import filler_client.cli.main",
 }
 

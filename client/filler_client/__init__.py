@@ -6,12 +6,15 @@ client = FillerClient("localhost:50051")    # or FillerClient.embedded()
 weight = client.fill('type: "msra"', (64, 3, 7, 7), seed=1701, region=np.s_[0:32, :])
 for name, weight in client.fill_net(Path("train_val.prototxt"), seed=1701):
     ...
+for name, weight in client.finetune_net(Path("finetune.prototxt"), "trained.caffemodel", seed=1701):
+    ...
 """
 
 from typing import TYPE_CHECKING, Any
 
 from filler_client._backend import Piece
 from filler_client._client import FillerClient
+from filler_client._finetune import FinetuneOptions, WeightsLike
 from filler_client._requests import (
     DataDraws,
     FillerLike,
@@ -39,6 +42,7 @@ __all__ = [
     "FillOptions",
     "FillerClient",
     "FillerLike",
+    "FinetuneOptions",
     "Flat",
     "NetLike",
     "NetOptions",
@@ -51,6 +55,7 @@ __all__ = [
     "Selection",
     "Stream",
     "Tls",
+    "WeightsLike",
 ]
 
 

@@ -3,24 +3,30 @@
 import asyncio
 import copy
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import ExitStack
 from types import TracebackType
-from typing import Any, TypeVar, Unpack
+from typing import TYPE_CHECKING, Any, TypeVar, Unpack
 
 import grpc
 import grpc.aio
 from google.protobuf.message import Message
 from numpy.typing import NDArray
 
+from caffe_filler import dtypes
 from caffe_filler.errors import FillerError
 from caffe_filler.v1 import filler_pb2
-from filler_client import _requests
+from filler_client import _finetune, _requests
 from filler_client._backend import Piece, StreamRequest, array_bytes, check_array, new_array
 from filler_client._connection import SERVICE, RequestId, channel_options, parse_targets
 from filler_client._errors import from_rpc
+from filler_client._finetune import FinetuneOptions, WeightsLike
 from filler_client._requests import FillerLike, FillNetOptions, FillOptions, NetLike, NetOptions
 from filler_client._resume import StreamPosition
 from filler_client._retry import Attempts, RetryPolicy
 from filler_client._security import Security, SecurityOptions, Version
+
+if TYPE_CHECKING:
+    from filler_server.weights.merge import MergePlan
 
 _Response = TypeVar("_Response", bound=Message)
 
@@ -95,6 +101,41 @@ class AsyncFillerClient:
     async def init_net(self, net: NetLike, **options: Unpack[FillNetOptions]) -> dict[str, NDArray[Any]]:
         """Return all learnable blobs of a net by name; as `fill_net`."""
         return {name: array async for name, array in self.fill_net(net, **options)}
+
+    async def plan_finetune(
+        self, net: NetLike, weights: WeightsLike, *, ignore_shape: bool = False, **options: Unpack[NetOptions]
+    ) -> "MergePlan":
+        """Return which blobs files of weights have, and which are to be filled; see `FillerClient.plan_finetune`."""
+        plan = await self.plan_net(net, **options)
+
+        def merge_plan() -> "MergePlan":
+            with _finetune.open_merge(plan, weights, ignore_shape=ignore_shape) as merge:
+                return merge.plan
+
+        return await asyncio.to_thread(merge_plan)
+
+    async def finetune_net(
+        self,
+        net: NetLike,
+        weights: WeightsLike,
+        *,
+        ignore_shape: bool = False,
+        out: Mapping[str, NDArray[Any]] | None = None,
+        **options: Unpack[FinetuneOptions],
+    ) -> AsyncIterator[tuple[str, NDArray[Any]]]:
+        """Yield name and array of each learnable blob, copied or filled; see `FillerClient.finetune_net`."""
+        request = _finetune.fill_request(net, **options)
+        plan = await self._call("PlanNet", request.net, filler_pb2.PlanNetResponse.FromString)
+        with ExitStack() as files:
+            opening = _finetune.open_merge(plan, weights, ignore_shape=ignore_shape)
+            merge = await asyncio.to_thread(files.enter_context, opening)
+            merge.plan.check()
+            for name in merge.plan.missing:
+                request.blobs.add(name=name)
+            given = out or {}
+            filled = self._arrays(request, given)
+            for name, load in _finetune.merged_arrays(merge, dtypes.from_wire(request.dtype), given):
+                yield (name, await asyncio.to_thread(load)) if load is not None else await anext(filled)
 
     async def pieces(self, request: StreamRequest) -> AsyncIterator[Piece]:
         """Yield the bytes of a stream piece by piece; see `FillerClient.pieces`."""

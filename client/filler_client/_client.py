@@ -2,17 +2,22 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from types import TracebackType
-from typing import Any, Unpack
+from typing import TYPE_CHECKING, Any, Unpack
 
 from numpy.typing import NDArray
 
+from caffe_filler import dtypes
 from caffe_filler.v1 import filler_pb2
-from filler_client import _requests
+from filler_client import _finetune, _requests
 from filler_client._backend import Allocate, Backend, Piece, check_array, new_array
 from filler_client._embedded import EmbeddedBackend
+from filler_client._finetune import FinetuneOptions, WeightsLike
 from filler_client._requests import FillerLike, FillNetOptions, FillOptions, NetLike, NetOptions
 from filler_client._retry import RetryPolicy
 from filler_client._security import Security, SecurityOptions
+
+if TYPE_CHECKING:
+    from filler_server.weights.merge import MergePlan
 
 
 class FillerClient:
@@ -129,6 +134,65 @@ class FillerClient:
     def init_net(self, net: NetLike, **options: Unpack[FillNetOptions]) -> dict[str, NDArray[Any]]:
         """Return all learnable blobs of a net by name; as `fill_net`."""
         return dict(self.fill_net(net, **options))
+
+    def plan_finetune(
+        self, net: NetLike, weights: WeightsLike, *, ignore_shape: bool = False, **options: Unpack[NetOptions]
+    ) -> "MergePlan":
+        """Return which blobs of a net files of weights have, and which are to be filled; reads no values.
+
+        Args:
+            net: prototxt text, the bytes or path of a file, or a NetParameter.
+            weights: paths of files of weights of any format; they are read here and not sent.
+            ignore_shape: whether blobs whose shapes differ are filled.
+            options: those of `NetOptions`.
+
+        Returns:
+            The plan, with conflicts of shapes in it; `check()` makes an error of them.
+
+        Raises:
+            FillerError: one of the tree in `caffe_filler.errors`.
+            OSError: a file cannot be read.
+        """
+        plan = self.plan_net(net, **options)
+        with _finetune.open_merge(plan, weights, ignore_shape=ignore_shape) as merge:
+            return merge.plan
+
+    def finetune_net(
+        self,
+        net: NetLike,
+        weights: WeightsLike,
+        *,
+        ignore_shape: bool = False,
+        out: Mapping[str, NDArray[Any]] | None = None,
+        **options: Unpack[FinetuneOptions],
+    ) -> Iterator[tuple[str, NDArray[Any]]]:
+        """Yield name and array of each learnable blob, from files of weights where they have it, else filled.
+
+        Blobs are found as Caffe finds them (`Net::CopyTrainedLayersFrom`): by the names of their layers. The files stay
+        on this side; only what they lack is asked of the server, and has the values that it has in the whole net.
+
+        Args:
+            net: prototxt text, the bytes or path of a file, or a NetParameter.
+            weights: paths of files of weights of any format; later ones count before earlier ones.
+            ignore_shape: whether blobs whose shapes differ are filled rather than being an error.
+            out: arrays to receive into, by name; new ones are made for the others.
+            options: those of `FinetuneOptions`.
+
+        Raises:
+            InvalidArgument: shapes differ between the net and a file.
+            FillerError: one of the tree in `caffe_filler.errors`; what was yielded before is complete.
+            OSError: a file cannot be read.
+        """
+        request = _finetune.fill_request(net, **options)
+        plan = self.plan(request.net)
+        with _finetune.open_merge(plan, weights, ignore_shape=ignore_shape) as merge:
+            merge.plan.check()
+            for name in merge.plan.missing:
+                request.blobs.add(name=name)
+            given = out or {}
+            filled = self._backend.arrays(request, _allocate(given), self._timeout) if request.blobs else iter(())
+            for name, load in _finetune.merged_arrays(merge, dtypes.from_wire(request.dtype), given):
+                yield (name, load()) if load is not None else next(filled)
 
     def upgrade_net(self, file: NetLike, *, strict: bool = False) -> filler_pb2.UpgradeNetResponse:
         """Return a net or solver of any age in the current format, with the list of changes.

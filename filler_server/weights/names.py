@@ -4,6 +4,8 @@ from caffe_filler.errors import InvalidArgument
 
 NAMINGS = ("caffe", "torch")
 
+_LONGEST_INDEX = 9
+
 _WEIGHT_AND_BIAS = ("weight", "bias")
 _TORCH = {
     "Convolution": _WEIGHT_AND_BIAS,
@@ -24,6 +26,17 @@ _RECURRENT = {
     ("RNN", 5): ("W_xh", "b_h", "W_hh", "W_ho", "b_o"),
     ("RNN", 6): ("W_xh", "b_h", "W_xh_static", "W_hh", "W_ho", "b_o"),
 }
+
+
+def split_name(name: str) -> tuple[str, int] | None:
+    """Return layer and index of a blob's name `<layer>/<index>`, or None of any other name.
+
+    >>> split_name("inception_3a/1x1/0")
+    ('inception_3a/1x1', 0)
+    """
+    layer, separator, index = name.rpartition("/")
+    plain = index.isascii() and index.isdecimal() and len(index) <= _LONGEST_INDEX and str(int(index)) == index
+    return (layer, int(index)) if separator and plain else None
 
 
 def tensor_name(naming: str, *, blob: str, layer_type: str, blobs: int) -> str:

@@ -1,11 +1,18 @@
-"""NumPy's .npz: an uncompressed zip archive with one .npy for each tensor."""
+"""NumPy's .npz: a zip archive with one .npy for each tensor; uncompressed, but for those of `savez_compressed`."""
 
 import contextlib
 import zipfile
-from typing import IO
+import zlib
+from collections.abc import Iterator
+from typing import IO, Any
 
-from caffe_filler.errors import FieldViolation, InvalidArgument
-from filler_server.weights.npy import check_dtype, write_header
+import numpy as np
+from numpy.typing import NDArray
+
+from caffe_filler.errors import FieldViolation, InvalidArgument, LimitExceeded, WeightsError
+from filler_server.weights.mapped import MappedFile
+from filler_server.weights.npy import NpyHeader, check_dtype, mapped_array, read_header, write_header
+from filler_server.weights.stored import BLOCK, StoredTensor
 from filler_server.weights.writer import Tensor, Writer
 
 _EPOCH = (1980, 1, 1, 0, 0, 0)
@@ -13,6 +20,98 @@ _EPOCH = (1980, 1, 1, 0, 0, 0)
 
 _LONGEST_NAME = 65_000
 """In bytes; a zip archive ends at 65535, the ending included."""
+
+_ENDING = ".npy"
+_MOST_ENTRIES = 1 << 18
+_DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError)
+
+
+def read_npz(file: MappedFile) -> tuple[StoredTensor, ...]:
+    """Return the tensors of a .npz in the order of the archive.
+
+    Raises:
+        WeightsError: the archive is damaged or encrypted, or an array of it holds no numbers.
+        LimitExceeded: it has too many entries.
+    """
+    archive = open_archive(file)
+    entries = [entry for entry in archive.infolist() if entry.filename.endswith(_ENDING)]
+    return tuple(_tensor(file, archive, entry) for entry in entries)
+
+
+def open_archive(file: MappedFile) -> zipfile.ZipFile:
+    """Return a zip archive, of which the directory is read.
+
+    Raises:
+        WeightsError: it is damaged.
+        LimitExceeded: it has too many entries.
+    """
+    try:
+        archive = zipfile.ZipFile(file.reader())
+    except _DAMAGE as error:
+        raise WeightsError(f"the file is a zip archive that is damaged or cut short: {error}") from None
+    if len(archive.infolist()) > _MOST_ENTRIES:
+        raise LimitExceeded(f"over the limit entries={_MOST_ENTRIES}. Received: {len(archive.infolist())}")
+    return archive
+
+
+def _tensor(file: MappedFile, archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> StoredTensor:
+    name = entry.filename.removesuffix(_ENDING)
+    try:
+        with archive.open(entry) as content:
+            header = read_header(content, f"'{entry.filename}'")
+    except _DAMAGE as error:
+        if isinstance(error, WeightsError):
+            raise
+        raise WeightsError(f"'{entry.filename}' of the archive is damaged: {error}") from None
+    if header.data + header.nbytes != entry.file_size:
+        raise WeightsError(
+            f"'{entry.filename}' should have {header.data + header.nbytes} bytes. Received: {entry.file_size}"
+        )
+    if entry.compress_type == zipfile.ZIP_STORED:
+        return mapped_array(name, header, file, _data_offset(file, entry) + header.data)
+    return _CompressedTensor(name, header, archive, entry)
+
+
+def _data_offset(file: MappedFile, entry: zipfile.ZipInfo) -> int:
+    """Where the data of an entry start: behind its own header, whose name and extra fields may be longer."""
+    lengths = file.read(entry.header_offset + 26, entry.header_offset + 30)
+    name, extra = int.from_bytes(lengths[:2], "little"), int.from_bytes(lengths[2:], "little")
+    return entry.header_offset + 30 + name + extra
+
+
+class _CompressedTensor(StoredTensor):
+    """A tensor in an archive that is unpacked while it is read."""
+
+    def __init__(self, name: str, header: NpyHeader, archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> None:
+        super().__init__(name, header.shape, header.dtype)
+        self._header, self._archive, self._entry = header, archive, entry
+
+    def array(self) -> NDArray[Any]:
+        """Return a copy."""
+        values = np.concatenate([np.empty(0, self.dtype), *self._stored_blocks()])
+        order: Any = "F" if self._header.fortran_order else "C"
+        return values.reshape(self.shape, order=order)
+
+    def blocks(self) -> Iterator[NDArray[Any]]:
+        """Yield the values as they are unpacked; what is in Fortran's order must stand in memory as a whole."""
+        if self._header.fortran_order:
+            yield self.array().reshape(-1)
+        else:
+            yield from self._stored_blocks()
+
+    def _stored_blocks(self) -> Iterator[NDArray[Any]]:
+        left, size = self.nbytes, self._header.dtype.itemsize
+        try:
+            with self._archive.open(self._entry) as content:
+                content.read(self._header.data)
+                while left:
+                    data = content.read(min(left, BLOCK * size))
+                    if not data or len(data) % size:
+                        raise EOFError("the data end early")
+                    left -= len(data)
+                    yield np.frombuffer(data, self._header.dtype).astype(self.dtype, copy=False)
+        except _DAMAGE as error:
+            raise WeightsError(f"'{self._entry.filename}' of the archive is damaged: {error}") from None
 
 
 class NpzWriter(Writer):
@@ -43,12 +142,16 @@ class NpzWriter(Writer):
         self._archive.close()
 
     def _abandon(self) -> None:
-        # Closing writes what a file would still need, which may be what has just failed.
-        if self._entry is not None:
-            with contextlib.suppress(OSError):
-                self._entry.close()
+        abandon_archive(self._archive, self._entry)
+
+
+def abandon_archive(archive: zipfile.ZipFile, entry: IO[bytes] | None) -> None:
+    """Let go of an archive after an error: closing writes what a file would still need, which may have just failed."""
+    if entry is not None:
         with contextlib.suppress(OSError):
-            self._archive.close()
+            entry.close()
+    with contextlib.suppress(OSError):
+        archive.close()
 
 
 def _check_name(name: str) -> None:

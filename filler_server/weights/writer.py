@@ -1,9 +1,11 @@
 """What every writer is, and the file that appears whole or not at all."""
 
 import contextlib
+import errno
+import os
 import secrets
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
@@ -14,14 +16,24 @@ import numpy as np
 
 from caffe_filler.errors import InvalidArgument
 
+_READ_AT_ONCE = 4 << 20
+
+_NO_COPYING = (None, errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.ESPIPE, errno.EBADF)
+"""What systems and file systems say that do not copy from file to file; None: there is no file at all."""
+
 
 @dataclass(frozen=True, slots=True)
 class Tensor:
-    """A tensor of a file: its name there, its shape and its dtype."""
+    """A tensor of a file: its name there, its shape and its dtype.
+
+    `legacy` marks the shape of a blob from before Caffe's BlobShape: always four axes, of which the leading ones may be
+    fillers of 1. Only a .caffemodel can say so.
+    """
 
     name: str
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
+    legacy: bool = False
 
     @property
     def nbytes(self) -> int:
@@ -49,7 +61,7 @@ class AtomicFile(OpenFile):
     def __init__(self, path: Path) -> None:
         self._path = path
         self._partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
-        super().__init__(self._partial.open("xb"))
+        super().__init__(self._partial.open("x+b"))
 
     def commit(self) -> None:
         """Give the file its name, over an older one."""
@@ -74,7 +86,7 @@ class Writer(ABC):
         OSError: the file cannot be written.
     """
 
-    def __init__(self, target: Path | BinaryIO, tensors: Sequence[Tensor]) -> None:
+    def __init__(self, target: Path | BinaryIO | OpenFile, tensors: Sequence[Tensor]) -> None:
         names = [tensor.name for tensor in tensors]
         if len(set(names)) != len(names):
             twice = next(name for name in names if names.count(name) > 1)
@@ -83,7 +95,7 @@ class Writer(ABC):
         self._next = 0
         self._written = 0
         self._begun = False
-        self._target = AtomicFile(target) if isinstance(target, Path) else OpenFile(target)
+        self._target = _target(target)
         self._file = self._target.file
         self._complete = False
         try:
@@ -101,18 +113,16 @@ class Writer(ABC):
             InvalidArgument: more bytes than the tensor has, or all tensors are complete.
             OSError: the file cannot be written.
         """
-        tensor = self._current()
-        size = memoryview(data).nbytes
-        if self._written + size > tensor.nbytes:
-            raise InvalidArgument(f"tensor '{tensor.name}' has {tensor.nbytes} bytes. Received: {self._written + size}")
-        if not self._begun:
-            self._begin(tensor)
-            self._begun = True
-        self._written += size
-        self._append(data)
-        if self._written == tensor.nbytes:
-            self._end(tensor)
-            self._next, self._written, self._begun = self._next + 1, 0, False
+        self._advance(memoryview(data).nbytes, lambda: self._append(data))
+
+    def copy(self, descriptor: int, offset: int, nbytes: int) -> None:
+        """Append bytes that lie in an open file; where the system can copy from file to file, it does.
+
+        Raises:
+            InvalidArgument: more bytes than the tensor has, or all tensors are complete.
+            OSError: a file cannot be read or written.
+        """
+        self._advance(nbytes, lambda: self._append_file(descriptor, offset, nbytes))
 
     def close(self) -> None:
         """Complete the file; a second time does nothing.
@@ -145,6 +155,20 @@ class Writer(ABC):
                 finally:
                     self._target.discard()
 
+    def _advance(self, nbytes: int, append: Callable[[], None]) -> None:
+        tensor = self._current()
+        total = self._written + nbytes
+        if total > tensor.nbytes:
+            raise InvalidArgument(f"tensor '{tensor.name}' has {tensor.nbytes} bytes. Received: {total}")
+        if not self._begun:
+            self._begin(tensor)
+            self._begun = True
+        self._written = total
+        append()
+        if total == tensor.nbytes:
+            self._end(tensor)
+            self._next, self._written, self._begun = self._next + 1, 0, False
+
     def _current(self) -> Tensor:
         if self._next == len(self._tensors):
             raise InvalidArgument(f"all {len(self._tensors)} tensors are written already")
@@ -158,6 +182,15 @@ class Writer(ABC):
     def _append(self, data: memoryview | bytes) -> None:
         """Write bytes of the current tensor."""
 
+    def _append_file(self, descriptor: int, offset: int, nbytes: int) -> None:
+        """Write bytes of the current tensor from another file."""
+        for start in range(offset, offset + nbytes, _READ_AT_ONCE):
+            length = min(_READ_AT_ONCE, offset + nbytes - start)
+            data = os.pread(descriptor, length, start)
+            if len(data) < length:
+                raise OSError(errno.EIO, "a file became shorter while it was read")
+            self._append(data)
+
     def _begin(self, tensor: Tensor) -> None:
         """Write what stands before a tensor."""
 
@@ -169,3 +202,41 @@ class Writer(ABC):
 
     def _abandon(self) -> None:
         """Let go of the file after an error."""
+
+
+class PlainWriter(Writer):
+    """A writer that puts the bytes of tensors into the file as they are."""
+
+    def _append(self, data: memoryview | bytes) -> None:
+        self._file.write(data)
+
+    def _append_file(self, descriptor: int, offset: int, nbytes: int) -> None:
+        done = self._copy_range(descriptor, offset, nbytes)
+        super()._append_file(descriptor, offset + done, nbytes - done)
+
+    def _copy_range(self, descriptor: int, offset: int, nbytes: int) -> int:
+        """Let the system copy from file to file; return how many bytes it did, 0 where it cannot."""
+        if not hasattr(os, "copy_file_range"):
+            return 0
+        done = 0
+        try:
+            target = self._file.fileno()
+            self._file.flush()
+            place = self._file.tell()
+            while done < nbytes:
+                copied = os.copy_file_range(descriptor, target, nbytes - done, offset + done, place + done)
+                if copied == 0:
+                    break
+                done += copied
+        except OSError as error:
+            if error.errno not in _NO_COPYING:
+                raise
+        if done:
+            self._file.seek(place + done)
+        return done
+
+
+def _target(target: Path | BinaryIO | OpenFile) -> OpenFile:
+    if isinstance(target, Path):
+        return AtomicFile(target)
+    return target if isinstance(target, OpenFile) else OpenFile(target)

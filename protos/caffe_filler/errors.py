@@ -6,6 +6,7 @@
     │   ├── NetError               a layer cannot be set up; carries the layer's name
     │   ├── FillerParameterError   a FillerParameter makes no filler; carries the field
     │   ├── ShapeError             a shape that the filler or the blob cannot have
+    │   ├── WeightsError           a file of weights cannot be read
     │   └── RegionError            a region or an offset outside its blob
     ├── NotFound               a name that does not exist (also a LookupError)
     │   ├── UnknownFiller
@@ -133,6 +134,10 @@ class RegionError(InvalidArgument):
 
     def __init__(self, message: str) -> None:
         super().__init__(message, violations=[FieldViolation("region", message)])
+
+
+class WeightsError(InvalidArgument):
+    """A file of weights cannot be read: it is none, it is damaged, or it is cut short."""
 
 
 class NotFound(FillerError, LookupError):

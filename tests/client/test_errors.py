@@ -24,6 +24,7 @@ TREE: list[FillerError] = [
     errors.FillerParameterError("std must be positive. Received: std=-1", field="std"),
     errors.ShapeError("too long. Received: shape=[0, 3]"),
     errors.RegionError("outside. Received: region=0:4"),
+    errors.WeightsError("cut short. Received: 3 bytes"),
     errors.NotFound("nothing"),
     errors.UnknownFiller("no such filler", violations=[FieldViolation("type", "no such filler")]),
     errors.UnknownBlob("no such blob"),

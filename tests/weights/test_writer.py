@@ -1,4 +1,6 @@
+import errno
 import io
+import os
 import resource
 import tracemalloc
 from collections.abc import Iterator, Sequence
@@ -10,8 +12,12 @@ import ml_dtypes
 import numpy as np
 import pytest
 
+from caffe_filler.caffe.caffe_pb2 import LayerParameter, NetParameter
 from caffe_filler.errors import InvalidArgument
+from filler_server.weights.binaryproto import BinaryprotoWriter
+from filler_server.weights.caffemodel import CaffemodelWriter
 from filler_server.weights.formats import open_writer
+from filler_server.weights.hdf5 import Hdf5Writer
 from filler_server.weights.npy import NpyWriter
 from filler_server.weights.npz import NpzWriter
 from filler_server.weights.safetensors import SafetensorsWriter
@@ -19,9 +25,28 @@ from filler_server.weights.writer import Tensor, Writer
 from tests.weights.files import tensors, write
 
 F32 = np.dtype(np.float32)
-WRITERS = {"npz": NpzWriter, "npy": NpyWriter, "safetensors": SafetensorsWriter}
+
+
+def caffemodel_writer(target: Path | BinaryIO, given: Sequence[Tensor]) -> CaffemodelWriter:
+    """A writer whose net has just the layers that the tensors are of."""
+    layers = dict.fromkeys(tensor.name.rpartition("/")[0] for tensor in given)
+    net = NetParameter(name="net", layer=[LayerParameter(name=name, type="InnerProduct") for name in layers])
+    return CaffemodelWriter(target, given, net=net)
+
+
+WRITERS = {
+    "npz": NpzWriter,
+    "npy": NpyWriter,
+    "safetensors": SafetensorsWriter,
+    "hdf5": Hdf5Writer,
+    "binaryproto": BinaryprotoWriter,
+    "caffemodel": caffemodel_writer,
+}
+ONE = ("npy", "binaryproto")
+"""Formats of a single tensor."""
+MANY = {name: make for name, make in WRITERS.items() if name not in ONE}
 every_format = pytest.mark.parametrize("make", WRITERS.values(), ids=WRITERS)
-formats_of_many = pytest.mark.parametrize("make", [NpzWriter, SafetensorsWriter], ids=["npz", "safetensors"])
+formats_of_many = pytest.mark.parametrize("make", MANY.values(), ids=MANY)
 
 SMALL = {"conv1/0": np.arange(12, dtype=F32).reshape(3, 4)}
 TWO = [Tensor("a/0", (2,), F32), Tensor("a/1", (3,), F32)]
@@ -89,9 +114,9 @@ def test_on_a_disk_that_is_full_at_the_end_nothing_is_left(make: type[Writer], t
     with (
         small_files(),
         pytest.raises(OSError, match="File too large"),
-        make(tmp_path / "weights", [Tensor("a/0", (2_490,), F32)]) as writer,
+        make(tmp_path / "weights", [Tensor("a/0", (2_498,), F32)]) as writer,
     ):
-        writer.write(bytes(9_960))
+        writer.write(bytes(9_992))
     assert list(tmp_path.iterdir()) == []
 
 
@@ -218,6 +243,10 @@ class Pipe(io.RawIOBase):
 
 @every_format
 def test_a_pipe_gets_what_a_file_gets(make: type[Writer], tmp_path: Path) -> None:
+    if make is Hdf5Writer:
+        with pytest.raises(InvalidArgument, match="no pipe"):
+            make(io.BufferedWriter(Pipe()), tensors(SMALL))
+        return
     pipe = Pipe()
     with make(io.BufferedWriter(pipe), tensors(SMALL)) as writer:
         writer.write(SMALL["conv1/0"].tobytes())
@@ -243,9 +272,9 @@ def test_an_open_file_is_an_npy() -> None:
         writer.write(bytes(48))
 
 
-@pytest.mark.parametrize("name", ["w", "w.pt", "w.npz.gz", ".npz"])
+@pytest.mark.parametrize("name", ["w", "w.bin", "w.npz.gz", ".npz"])
 def test_other_endings_are_refused(name: str, tmp_path: Path) -> None:
-    with pytest.raises(InvalidArgument, match=f"ends in .safetensors, .npz or .npy. Received: .*{name}"):
+    with pytest.raises(InvalidArgument, match=f"ends in .caffemodel, .*.safetensors.* Received: .*{name}"):
         open_writer(tmp_path / name, tensors(SMALL), metadata={})
     assert list(tmp_path.iterdir()) == []
 
@@ -292,3 +321,53 @@ def test_an_error_of_the_target_is_not_hidden() -> None:
     target: BinaryIO = Full()
     with pytest.raises(OSError, match="no space left"):
         SafetensorsWriter(target, tensors(SMALL))
+
+
+def refuse_to_copy(*arguments: Any) -> int:
+    raise OSError(errno.EXDEV, "another file system")
+
+
+def copy_a_little(source: int, target: int, count: int, source_offset: int, target_offset: int) -> int:
+    return os.pwrite(target, os.pread(source, min(count, 7), source_offset), target_offset)
+
+
+@every_format
+@pytest.mark.parametrize("how", [None, refuse_to_copy, copy_a_little, "missing"])
+def test_bytes_of_another_file_are_copied(
+    make: type[Writer], how: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    array = np.arange(1000, dtype=F32).reshape(10, 100)
+    plain = write(make, tmp_path / "plain", {"ip/0": array})
+    (tmp_path / "source").write_bytes(b"front" + array.tobytes() + b"behind")
+    if how == "missing":
+        monkeypatch.delattr(os, "copy_file_range")
+    elif how is not None:
+        monkeypatch.setattr(os, "copy_file_range", how)
+    with (tmp_path / "source").open("rb") as source, make(tmp_path / "w", tensors({"ip/0": array})) as writer:
+        writer.write(array.tobytes()[:10])
+        writer.copy(source.fileno(), 5 + 10, 1000)
+        writer.write(array.tobytes()[1010:2000])
+        writer.copy(source.fileno(), 5 + 2000, 2000)
+    assert (tmp_path / "w").read_bytes() == plain
+
+
+@every_format
+def test_a_file_that_became_shorter_leaves_nothing(make: type[Writer], tmp_path: Path) -> None:
+    (tmp_path / "source").write_bytes(bytes(30))
+    with (
+        pytest.raises(OSError, match="became shorter"),
+        (tmp_path / "source").open("rb") as source,
+        make(tmp_path / "w", tensors(SMALL)) as writer,
+    ):
+        writer.copy(source.fileno(), 0, 48)
+    assert [path.name for path in tmp_path.iterdir()] == ["source"]
+
+
+def test_too_many_bytes_of_another_file_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "source").write_bytes(bytes(100))
+    with (
+        pytest.raises(InvalidArgument, match=r"has 48 bytes. Received: 49"),
+        (tmp_path / "source").open("rb") as source,
+        NpyWriter(tmp_path / "w", tensors(SMALL)) as writer,
+    ):
+        writer.copy(source.fileno(), 0, 49)

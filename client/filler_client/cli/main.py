@@ -6,10 +6,13 @@ import click
 
 from caffe_filler.errors import FillerError
 from filler_client.cli.completion import completion
+from filler_client.cli.convert import convert
+from filler_client.cli.diff import diff
 from filler_client.cli.fill import fill
 from filler_client.cli.fillers import fillers
 from filler_client.cli.health import health
 from filler_client.cli.init import init
+from filler_client.cli.inspect import inspect
 from filler_client.cli.plan import plan
 from filler_client.cli.serve import serve as serve_command
 from filler_client.cli.upgrade import upgrade
@@ -28,11 +31,12 @@ def filler() -> None:
       filler plan train_val.prototxt --input data=256,3,227,227
       filler init train_val.prototxt --seed 1701 -o weights.safetensors
       filler fill 'type: "msra"' --shape 64,3,7,7 -o conv1.npy
+      filler convert bvlc_reference_caffenet.caffemodel caffenet.safetensors
       filler serve --listen localhost:50051
     """
 
 
-for command in (plan, init, fill, fillers, upgrade, serve_command, health, completion):
+for command in (plan, init, fill, fillers, upgrade, convert, inspect, diff, serve_command, health, completion):
     filler.add_command(command)
 
 

@@ -163,7 +163,7 @@ def test_a_failure_ends_with_1_in_one_line(nets: Path, tmp_path: Path) -> None:
     for arguments, text in {
         ("fill", "xaver", "--shape", "3,3", "-o", tmp_path / "w.npy"): "xavier",
         ("fill", "msra", "--shape", "0,3", "-o", tmp_path / "w.npy"): "Received: shape=[0, 3]",
-        ("fill", "msra", "--shape", "3,3", "-o", tmp_path / "w.pt"): ".safetensors, .npz or .npy",
+        ("fill", "msra", "--shape", "3,3", "-o", tmp_path / "w.bin"): ".npz, .npy, .safetensors",
         ("fill", "msra", "--shape", "3,3", "-o", tmp_path / "no" / "w.npy"): "No such file",
         ("init", nets / "lenet.prototxt", "-o", tmp_path / "w.npy"): "one tensor",
         ("fill", "msra", "--shape", "3,3", "-o", tmp_path / "w.npy", "--server", ","): "address of a server",

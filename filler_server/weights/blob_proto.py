@@ -1,0 +1,128 @@
+"""Caffe's BlobProto: a tensor inside a binary message, of any age."""
+
+from collections.abc import Iterator
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from caffe_filler.caffe import caffe_pb2
+from caffe_filler.errors import WeightsError
+from filler_server.weights.mapped import MappedFile
+from filler_server.weights.mapped_tensor import MappedTensor, Segment
+from filler_server.weights.wire import BYTES, FIXED32, FIXED64, VARINT, Field, Walker
+
+MOST_AXES = 32
+"""Axes of a blob (Caffe's kMaxBlobAxes)."""
+
+_NUMBER = {field.name: field.number for field in caffe_pb2.BlobProto.DESCRIPTOR.fields}
+_SHAPE = _NUMBER["shape"]
+_DIM = caffe_pb2.BlobShape.DESCRIPTOR.fields_by_name["dim"].number
+_LEGACY = tuple(_NUMBER[name] for name in ("num", "channels", "height", "width"))
+_VALUES: dict[int, np.dtype[Any]] = {_NUMBER["data"]: np.dtype("<f4"), _NUMBER["double_data"]: np.dtype("<f8")}
+
+# Of NVIDIA's fork (caffe.proto of its releases 0.16 and 0.17); OpenCV writes and reads the same.
+RAW_DATA_TYPE, RAW_DATA = 10, 12
+RAW_FLOAT16 = 2
+_RAW_TYPES: dict[int | None, np.dtype[Any]] = {0: np.dtype("<f8"), 1: np.dtype("<f4"), RAW_FLOAT16: np.dtype("<f2")}
+
+
+def read_blob(file: MappedFile, walker: Walker, start: int, stop: int, name: str) -> MappedTensor:
+    """Return the blob of a BlobProto that lies at start <= byte < stop; `diff` is passed over.
+
+    Where both are present `double_data` counts and `data` does not, and `data` counts before NVIDIA's `raw_data`, as
+    they read it themselves.
+
+    Raises:
+        WeightsError: it is damaged, or has another number of values than its shape asks for.
+    """
+    dims: list[int] = []
+    legacy: dict[int, int] = {}
+    segments: dict[int, list[Segment]] = {number: [] for number in _VALUES}
+    raw: Field | None = None
+    raw_type: int | None = None
+    for field in walker.fields(start, stop):
+        if field.number in _VALUES:
+            segments[field.number].extend(_segments(field, _VALUES[field.number], name))
+        elif field.number == _SHAPE and field.wire_type == BYTES:
+            dims.extend(_dims(walker, field))
+        elif field.number in _LEGACY and field.wire_type == VARINT:
+            legacy[field.number] = _signed32(field.value)
+        elif field.number == RAW_DATA and field.wire_type == BYTES:
+            raw = field
+        elif field.number == RAW_DATA_TYPE and field.wire_type == VARINT:
+            raw_type = field.value
+    shape = [legacy.get(number, 0) for number in _LEGACY] if legacy else dims
+    if len(shape) > MOST_AXES:
+        raise WeightsError(f"blob '{name}' has more than {MOST_AXES} axes. Received: {len(shape)}")
+    if any(dim < 0 for dim in shape):
+        raise WeightsError(f"blob '{name}' has a dimension below 0. Received: shape={shape}")
+    number = next((number for number in reversed(_VALUES) if segments[number]), None)
+    if number is not None:
+        found, dtype = segments[number], _VALUES[number]
+    elif raw is not None:
+        found, dtype = [_raw_segment(raw, raw_type, name)], _raw_dtype(raw_type, name)
+    else:
+        found, dtype = [], np.dtype("<f4")
+    count = sum(segment.count for segment in found)
+    if count != prod(shape):
+        raise WeightsError(
+            f"blob '{name}' must hold as many values as its shape says, {prod(shape)}. "
+            f"Received: shape={shape}, {count} values"
+        )
+    return MappedTensor(name, shape, dtype, file, found or [Segment(start, 0, dtype.itemsize)], legacy=bool(legacy))
+
+
+def _segments(field: Field, dtype: np.dtype[Any], name: str) -> Iterator[Segment]:
+    """The values of one field: packed, or one by one as protobuf wrote them before 2.3."""
+    size = dtype.itemsize
+    if field.wire_type == BYTES:
+        length = field.stop - field.data
+        if length % size:
+            raise WeightsError(f"blob '{name}' holds values of {size} bytes. Received: {length} bytes of them")
+        if length:
+            yield Segment(field.data, length // size, size)
+    elif field.wire_type == (FIXED32 if size == 4 else FIXED64):
+        yield Segment(field.data, field.count, (field.stop - field.start) // field.count)
+    else:
+        raise WeightsError(f"the values of blob '{name}' are written as something else: wire type {field.wire_type}")
+
+
+def _raw_dtype(raw_type: int | None, name: str) -> np.dtype[Any]:
+    if raw_type not in _RAW_TYPES:
+        raise WeightsError(
+            f"blob '{name}' has raw_data of a type that no weights have (0: double, 1: float, 2: half). "
+            f"Received: raw_data_type={raw_type}"
+        )
+    return _RAW_TYPES[raw_type]
+
+
+def _raw_segment(raw: Field, raw_type: int | None, name: str) -> Segment:
+    size = _raw_dtype(raw_type, name).itemsize
+    length = raw.stop - raw.data
+    if length % size:
+        raise WeightsError(f"blob '{name}' holds values of {size} bytes. Received: {length} bytes of raw_data")
+    return Segment(raw.data, length // size, size)
+
+
+def _dims(walker: Walker, shape: Field) -> list[int]:
+    dims: list[int] = []
+    for field in walker.fields(shape.data, shape.stop):
+        if field.number != _DIM:
+            continue
+        if field.wire_type == VARINT:
+            dims.append(_signed(field.value))
+        elif field.wire_type == BYTES:
+            dims.extend(_signed(value) for value in walker.varints(field.data, field.stop, most=MOST_AXES + 1))
+        if len(dims) > MOST_AXES:
+            break
+    return dims
+
+
+def _signed(value: int) -> int:
+    return value - (1 << 64) if value >> 63 else value
+
+
+def _signed32(value: int) -> int:
+    low = value & 0xFFFF_FFFF
+    return low - (1 << 32) if low >> 31 else low

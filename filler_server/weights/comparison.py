@@ -1,0 +1,107 @@
+"""Two files of weights, tensor by tensor."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from filler_server.weights.legacy import LEGACY_AXES, equals_legacy
+from filler_server.weights.stored import StoredTensor, WeightsFile
+
+Verdict: TypeAlias = Literal["equal", "differs", "shape", "only in A", "only in B"]
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """How a tensor of two files differs.
+
+    Attributes:
+        name: its name.
+        verdict: equal (as values: -0 equals 0, and what is no number equals its like), differs, another shape, or
+            missing in one of the files.
+        first, second: the tensors; None where there is none.
+        different: number of values that differ by more than the tolerance.
+        max_difference: the largest absolute difference, infinite where only one of two values is finite or a number;
+            None if the values were not compared.
+    """
+
+    name: str
+    verdict: Verdict
+    first: StoredTensor | None
+    second: StoredTensor | None
+    different: int = 0
+    max_difference: float | None = None
+
+
+def compare(
+    first: WeightsFile,
+    second: WeightsFile,
+    *,
+    atol: float = 0.0,
+    advance: Callable[[int, str], None] = lambda nbytes, name: None,
+) -> Iterator[Comparison]:
+    """Yield how the tensors differ: those of the first file in its order, then those that only the second has.
+
+    A legacy shape of four axes equals the one that Caffe takes it for, (1, 1, 500, 800) and (500, 800). Values are
+    compared in float64, so that dtypes may differ.
+
+    Args:
+        first: the file A.
+        second: the file B.
+        atol: absolute differences up to this one are none.
+        advance: is told the bytes of the first file that are done.
+
+    Raises:
+        WeightsError: a file is damaged.
+    """
+    others = {tensor.name: tensor for tensor in second.tensors}
+    for tensor in first.tensors:
+        other = others.pop(tensor.name, None)
+        if other is None:
+            yield Comparison(tensor.name, "only in A", tensor, None)
+        elif not _same_shape(tensor, other):
+            yield Comparison(tensor.name, "shape", tensor, other)
+        else:
+            yield _compare(tensor, other, atol, advance)
+    for other in others.values():
+        yield Comparison(other.name, "only in B", None, other)
+
+
+def _same_shape(tensor: StoredTensor, other: StoredTensor) -> bool:
+    if tensor.shape == other.shape:
+        return True
+    pairs = ((tensor, other), (other, tensor))
+    return any(
+        old.legacy and len(old.shape) == LEGACY_AXES and equals_legacy(new.shape, old.shape) for old, new in pairs
+    )
+
+
+def _compare(tensor: StoredTensor, other: StoredTensor, atol: float, advance: Callable[[int, str], None]) -> Comparison:
+    different, largest = 0, 0.0
+    for left, right in _side_by_side(tensor, other):
+        one, two = left.astype(np.float64), right.astype(np.float64)
+        with np.errstate(invalid="ignore"):
+            distance = np.abs(one - two)
+        distance[(one == two) | (np.isnan(one) & np.isnan(two))] = 0
+        distance[np.isnan(distance)] = np.inf
+        different += int(np.count_nonzero(distance > atol))
+        largest = max(largest, float(distance.max(initial=0)))
+        advance(left.nbytes, tensor.name)
+    verdict: Verdict = "differs" if different else "equal"
+    return Comparison(tensor.name, verdict, tensor, other, different, largest)
+
+
+def _side_by_side(tensor: StoredTensor, other: StoredTensor) -> Iterator[tuple[NDArray[Any], NDArray[Any]]]:
+    """Yield blocks of equal length of two tensors of equal count, wherever their own blocks end."""
+    blocks = other.blocks()
+    right: NDArray[Any] = np.empty(0)
+    for block in tensor.blocks():
+        left = block
+        while left.size:
+            if not right.size:
+                right = next(blocks)
+            length = min(left.size, right.size)
+            yield left[:length], right[:length]
+            left, right = left[length:], right[length:]
