@@ -7,6 +7,7 @@ import signal
 import sys
 import threading
 import time
+from queue import SimpleQueue
 from types import FrameType
 
 from filler_server import compiled
@@ -33,31 +34,34 @@ def serve(settings: Settings) -> int:
     logs.configure(settings.log)
     keep_freed_memory()
     server = FillerServer(settings)
-    stopping, at_once, started = threading.Event(), threading.Event(), threading.Event()
+    # Unlike an Event, whose lock the interrupted thread may hold, this queue may be put to by a handler of signals.
+    received: SimpleQueue[int] = SimpleQueue()
+    is_started = False
 
     def on_signal(number: int, _: FrameType | None) -> None:
-        (at_once if stopping.is_set() else stopping).set()
-        if not started.is_set():
+        received.put(number)
+        if not is_started:
             raise _Stopped
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, on_signal)
     try:
-        _start(server, stopping)
-        started.set()
+        _start(server, received)
+        is_started = True
         _tell_addresses(server)
-        stopping.wait()
+        received.get()
         _log.info("stopping: running calls have %g s", settings.grace)
         done = threading.Thread(target=server.stop)
     except _Stopped:
         # Nothing runs that could be finished.
-        started.set()
+        is_started = True
+        received.get()
         _log.info("stopping before all kernels were compiled")
         done = threading.Thread(target=server.stop, args=(0,))
     done.start()
     while done.is_alive():
         done.join(0.05)
-        if at_once.is_set():
+        if not received.empty():
             server.stop(0)
     for number in (signal.SIGTERM, signal.SIGINT):
         # A signal that comes while the interpreter winds up would make a failure of a graceful end.
@@ -70,13 +74,13 @@ def serve(settings: Settings) -> int:
     return 0
 
 
-def _start(server: FillerServer, stopping: threading.Event) -> None:
+def _start(server: FillerServer, received: SimpleQueue[int]) -> None:
     _log.info("compiling kernels for %d threads (%s)", compiled.threads(), compiled.threading_layer())
     began = time.monotonic()
 
     def on_compiled(name: str) -> None:
         nonlocal began
-        if stopping.is_set():
+        if not received.empty():
             raise _Stopped
         seconds, began = time.monotonic() - began, time.monotonic()
         if seconds > 1:
