@@ -243,23 +243,24 @@ def test_idle_streams(crowded: ServerProcess) -> None:
 
 
 def test_plans(crowded: ServerProcess) -> None:
-    large = filler_pb2.PlanNetRequest(net=net(12_000))
+    # Each another: a plan that was made is kept.
+    large = [filler_pb2.PlanNetRequest(net=net(12_000, comment)) for comment in range(4)]
     with grpc.insecure_channel(crowded.address) as channel:
         stub = filler_pb2_grpc.FillerServiceStub(channel)
-        answers = [stub.PlanNet.future(large) for _ in range(3)]
+        answers = [stub.PlanNet.future(request) for request in large[:3]]
         refusals = [error for error in (answer.exception() for answer in answers) if error is not None]
         assert 1 <= len(refusals) <= 2
         for error in refusals:
             assert error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
             assert error.details() == "over the limit plans=1. Received: 2"
-        assert stub.PlanNet(large, timeout=60).parameters == 16
+        assert stub.PlanNet(large[3], timeout=60).parameters == 16
 
 
 def test_calls(crowded: ServerProcess) -> None:
     with grpc.insecure_channel(crowded.address) as channel:
         stub = filler_pb2_grpc.FillerServiceStub(channel)
-        large = filler_pb2.PlanNetRequest(net=net(8_000))
-        answers = [stub.PlanNet.future(large) for _ in range(60)]
+        large = [filler_pb2.PlanNetRequest(net=net(8_000, comment)) for comment in range(100, 160)]
+        answers = [stub.PlanNet.future(request) for request in large]
         errors = [error for error in (answer.exception() for answer in answers) if error is not None]
         limits = {from_rpc(error, "").metadata["limit"] for error in errors}
     assert limits == {"calls", "plans"}
