@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from caffe_filler import dtypes
 from caffe_filler.errors import FillerError
+from caffe_filler.memory import keep_freed_memory
 from caffe_filler.v1 import filler_pb2
 from filler_client import _finetune, _requests
 from filler_client._backend import Piece, StreamRequest, array_bytes, check_array, new_array
@@ -139,6 +140,7 @@ class AsyncFillerClient:
 
     async def pieces(self, request: StreamRequest) -> AsyncIterator[Piece]:
         """Yield the bytes of a stream piece by piece; see `FillerClient.pieces`."""
+        keep_freed_memory()
         attempts = Attempts(self._policy, self._timeout)
         position = StreamPosition(request.start)
         sent = copy.deepcopy(request)

@@ -13,12 +13,17 @@ SERVICE = "caffe_filler.v1.FillerService"
 _REQUEST_ID = re.compile(r"[!-~]{1,128}")
 """What fits in a header and in a line of a log."""
 
+_READ_BYTES = 1 << 20
+
 
 def channel_options(policy: RetryPolicy) -> list[tuple[str, int | str]]:
     """Return gRPC's options for a connection to one of the targets."""
     return [
         ("grpc.max_receive_message_length", 64 << 20),
         ("grpc.max_send_message_length", -1),
+        # Of many small parts a message is put together slowly.
+        ("grpc.experimental.tcp_read_chunk_size", _READ_BYTES),
+        ("grpc.experimental.tcp_min_read_chunk_size", _READ_BYTES),
         # gRPC's own pauses between connections are far longer than those of a client with other replicas to ask.
         ("grpc.initial_reconnect_backoff_ms", 100),
         ("grpc.min_reconnect_backoff_ms", 5000),

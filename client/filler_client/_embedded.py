@@ -32,22 +32,22 @@ class EmbeddedBackend:
     def plan_net(self, request: filler_pb2.PlanNetRequest, timeout: float | None) -> filler_pb2.PlanNetResponse:
         """Answer PlanNet; needs no Numba unless draws are to be counted."""
         from filler_server.service import planning, replies
-        from filler_server.service.limits import Limits
+        from filler_server.service.limits import UNLIMITED
 
         if request.HasField("draws"):
             with _needs_numba():
                 from filler_server.service import requests
-            return requests.plan_reply(request, Limits())
-        return replies.plan_reply(planning.plan(request, Limits()))
+            return requests.plan_reply(request, UNLIMITED)
+        return replies.plan_reply(planning.plan(request, UNLIMITED))
 
     def upgrade_net(
         self, request: filler_pb2.UpgradeNetRequest, timeout: float | None
     ) -> filler_pb2.UpgradeNetResponse:
         """Answer UpgradeNet; needs no Numba."""
         from filler_server.service import planning, replies
-        from filler_server.service.limits import Limits
+        from filler_server.service.limits import UNLIMITED
 
-        return replies.upgrade_reply(planning.upgrade(request, Limits()))
+        return replies.upgrade_reply(planning.upgrade(request, UNLIMITED))
 
     def pieces(self, request: StreamRequest, timeout: float | None) -> Iterator[Piece]:
         """Compute piece by piece in two buffers: each while the one before it is being used."""
@@ -106,11 +106,11 @@ def _compute(
 def _job(request: StreamRequest) -> "Job":
     with _needs_numba():
         from filler_server.service import requests
-    from filler_server.service.limits import Limits
+    from filler_server.service.limits import UNLIMITED
 
     if isinstance(request, filler_pb2.FillRequest):
-        return requests.fill_job(request, Limits())
-    return requests.fill_net_job(request, Limits())
+        return requests.fill_job(request, UNLIMITED)
+    return requests.fill_net_job(request, UNLIMITED)
 
 
 @contextmanager

@@ -11,6 +11,7 @@ from google.protobuf.message import Message
 from numpy.typing import NDArray
 
 from caffe_filler.errors import FillerError
+from caffe_filler.memory import keep_freed_memory
 from caffe_filler.v1 import filler_pb2
 from filler_client._backend import Allocate, Piece, StreamRequest, array_bytes
 from filler_client._connection import SERVICE, RequestId, channel_options, parse_targets
@@ -54,6 +55,7 @@ class RemoteBackend:
 
     def pieces(self, request: StreamRequest, timeout: float | None) -> Iterator[Piece]:
         """Call Fill or FillNet, as often as it takes to get every byte once."""
+        keep_freed_memory()
         attempts = Attempts(self._policy, timeout)
         position = StreamPosition(request.start)
         sent = copy.deepcopy(request)

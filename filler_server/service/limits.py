@@ -75,6 +75,20 @@ class Limits:
         )
 
 
+_NO_END = 1 << 62
+
+UNLIMITED = Limits(
+    request_bytes=_NO_END,
+    request_elements=_NO_END,
+    sequential_elements=_NO_END,
+    request_blobs=_NO_END,
+    request_nets=_NO_END,
+    net_bytes=(1 << 31) - 1,
+    layers=_NO_END,
+)
+"""For callers who compute for themselves; protobuf reads no message of 2 GiB."""
+
+
 class Places:
     """What calls hold while they run, of which there is as much as the limit of that name says."""
 

@@ -1,19 +1,21 @@
 """The server as a process: signals, memory, and a graceful end."""
 
-import ctypes
 import logging
 import os
 import signal
-import sys
 import threading
 import time
 from queue import SimpleQueue
 from types import FrameType
 
+from caffe_filler.memory import keep_freed_memory
 from filler_server import compiled
 from filler_server.service import logs
 from filler_server.service.server import CALL_THREADS, FillerServer
 from filler_server.service.settings import Settings
+
+_KEPT_BYTES = 256 << 20
+"""Freed memory that the process keeps for its next messages."""
 
 _LAST_SECONDS = 1.0
 """What the threads of calls get to notice that their calls have ended."""
@@ -32,7 +34,7 @@ def serve(settings: Settings) -> int:
         FillerError: the settings cannot be used.
     """
     logs.configure(settings.log)
-    keep_freed_memory()
+    keep_freed_memory(_KEPT_BYTES)
     server = FillerServer(settings)
     # Unlike an Event, whose lock the interrupted thread may hold, this queue may be put to by a handler of signals.
     received: SimpleQueue[int] = SimpleQueue()
@@ -108,18 +110,3 @@ def _threads_end() -> bool:
             if thread.is_alive():
                 return False
     return True
-
-
-def keep_freed_memory() -> None:
-    """Tell glibc to keep the memory of freed messages instead of returning it to the kernel.
-
-    Every message is a fresh buffer of a megabyte; page faults for these took half of the time of a stream. Elsewhere
-    than on glibc nothing happens.
-    """
-    if sys.platform != "linux":
-        return
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
-    if mallopt is not None:
-        m_trim_threshold, m_mmap_threshold = -1, -3
-        mallopt(m_trim_threshold, 256 << 20)
-        mallopt(m_mmap_threshold, 32 << 20)

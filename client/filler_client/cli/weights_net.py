@@ -90,7 +90,7 @@ def read_net_of_weights(net: Path, options: "NetOptions") -> "NetPlan | NetParam
     from caffe_filler.errors import WeightsError
     from filler_client import _requests
     from filler_server.service import planning
-    from filler_server.service.limits import Limits
+    from filler_server.service.limits import UNLIMITED
     from filler_server.weights.opening import open_weights
 
     try:
@@ -101,4 +101,4 @@ def read_net_of_weights(net: Path, options: "NetOptions") -> "NetPlan | NetParam
         # Then it is text, or something of which the reader of nets tells better what it is.
         pass
     with in_file(net):
-        return planning.plan(_requests.plan_request(net, **options), Limits())
+        return planning.plan(_requests.plan_request(net, **options), UNLIMITED)
