@@ -8,6 +8,9 @@ from filler_server.fillers.parameters import refuse_sparse
 from filler_server.fillers.shape import check_shape
 from filler_server.rng.stream import RandomStream, Runs, Values
 
+_SMALL = 1 << 16
+"""Fewer values than this NumPy has written before a kernel has begun."""
+
 
 class ConstantFiller(Filler):
     """The same value everywhere.
@@ -29,6 +32,9 @@ class ConstantFiller(Filler):
 
     def fill(self, out: Values, runs: Runs, shape: tuple[int, ...], random: RandomStream) -> None:
         """Write the value; `random` is not used."""
+        if out.size < _SMALL:
+            out.fill(self._value)
+            return
         from filler_server.fillers import kernels
 
         kernels.constant(out, self._value)

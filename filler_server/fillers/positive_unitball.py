@@ -56,6 +56,10 @@ class PositiveUnitballFiller(Filler):
         Rows that `runs` hold in part are computed whole, in blocks, for their sums.
         """
         length = prod(shape[1:])
+        if out.size <= _BLOCK and runs.starts.size == 1 and not (int(runs.starts[0]) % length or out.size % length):
+            # Nothing is to be cut, which small blobs would feel.
+            self._fill_block(out, runs, length, random)
+            return
         pieces = _cut_at_rows(runs, length).split(max(_BLOCK // length, 1) * length)
         for begin, end, block in _blocks(pieces):
             self._fill_block(out[begin:end], block, length, random)
