@@ -38,8 +38,8 @@ class Bernoulli(NamedTuple):
 Law = Uniform | Gaussian | Bernoulli
 
 COUNTERS = 8 * (4 if compiled.has_long_vectors() else 1)
-"""Counters of a group. Eight fill the registers of a CPU; where these are long there are twice as many of them, and
-four times the work hides the latency of its operations."""
+"""Counters of a group. Operations take some cycles, so that a CPU has time for several eights of counters at once; with
+AVX-512 there are registers for four, elsewhere for one."""
 
 VALUES = 4 * COUNTERS
 """Values of a group, four of each counter."""
