@@ -3,6 +3,7 @@
 import re
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from types import TracebackType
@@ -40,6 +41,8 @@ class Server:
         for line in self._process.stderr:
             if found := re.search(r"serving on (\S+)", line):
                 self.address = found[1]
+                # A line a call would fill the pipe, and stop the server.
+                threading.Thread(target=self._process.stderr.read, daemon=True).start()
                 return
             last = line.strip() or last
         self._process.stderr.close()
@@ -64,10 +67,10 @@ class Server:
         self._process.terminate()
         processes.resume(self._process.pid)
         try:
-            self._process.communicate(timeout=30)
+            self._process.wait(timeout=30)
         except subprocess.TimeoutExpired:
             self._process.kill()
-            self._process.communicate()
+            self._process.wait()
 
     def __enter__(self) -> "Server":
         return self
