@@ -38,6 +38,7 @@ def main() -> None:
     # An end like any other: what was started is ended, too.
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     effort = QUICK if given.quick else FULL
+    stem = given.output / datetime.now(UTC).strftime("%Y-%m-%d-%H%M%S")
     results = Results(machine.describe())
     begun = time.perf_counter()
 
@@ -51,8 +52,9 @@ def main() -> None:
         except NotAvailable as error:
             say(f"{name} is not available: {error}")
             results.tables.append((name, Table("Not available", ["reason"], [[str(error)]])))
+        # What is measured is kept, whatever becomes of the rest.
+        results.write(stem)
     targets.run(effort, results, say)
-    stem = given.output / datetime.now(UTC).strftime("%Y-%m-%d-%H%M%S")
     print(results.markdown())
     paths = results.write(stem)
     print(f"{time.perf_counter() - begun:.0f} s. Written: {', '.join(map(str, paths))}", file=sys.stderr)
