@@ -1,6 +1,5 @@
 """`msra`: normal values that keep the variance of signals through ReLU layers."""
 
-from functools import lru_cache
 from math import inf
 
 import numpy as np
@@ -41,6 +40,5 @@ class MSRAFiller(Filler):
         return Moments(0.0, _std(shape, self._variance_norm, np.float64), -inf, inf)
 
 
-@lru_cache
 def _std(shape: tuple[int, ...], variance_norm: FillerParameter.VarianceNorm, dtype: Dtype) -> float:
     return float(np.sqrt(dtype(2) / fan(shape, variance_norm, dtype)))

@@ -1,6 +1,5 @@
 """`xavier`: uniform values that keep the variance of signals from layer to layer."""
 
-from functools import lru_cache
 from math import sqrt
 
 import numpy as np
@@ -44,6 +43,5 @@ class XavierFiller(Filler):
         return Moments(0.0, double / sqrt(3), -bound, bound)
 
 
-@lru_cache
 def _scale(shape: tuple[int, ...], variance_norm: FillerParameter.VarianceNorm, dtype: Dtype) -> float:
     return float(np.sqrt(dtype(3) / fan(shape, variance_norm, dtype)))
