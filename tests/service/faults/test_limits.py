@@ -257,14 +257,25 @@ def test_plans(crowded: ServerProcess) -> None:
 
 
 def test_calls(crowded: ServerProcess) -> None:
+    over = threading.Event()
+
+    def requests() -> Iterator[bytes]:
+        over.wait(30)
+        yield PLAN.SerializeToString()
+
     with grpc.insecure_channel(crowded.address) as channel:
-        stub = filler_pb2_grpc.FillerServiceStub(channel)
-        large = [filler_pb2.PlanNetRequest(net=net(8_000, comment)) for comment in range(100, 160)]
-        answers = [stub.PlanNet.future(request) for request in large]
-        errors = [error for error in (answer.exception() for answer in answers) if error is not None]
-        limits = {from_rpc(error, "").metadata["limit"] for error in errors}
-    assert limits == {"calls", "plans"}
-    assert all(error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED for error in errors)
+        plan_net = channel.stream_unary("/caffe_filler.v1.FillerService/PlanNet")
+        # On one connection, so the server sees them in this order.
+        answers = [plan_net.future(requests()) for _ in range(PLACES["calls"])]
+        with pytest.raises(grpc.RpcError) as caught:
+            plan_net(requests())
+        assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+        error = from_rpc(caught.value, crowded.address)
+        assert isinstance(error, LimitExceeded)
+        assert error.metadata == {"limit": "calls"}
+        assert error.is_busy
+        over.set()
+        assert filler_pb2.PlanNetResponse.FromString(answers[0].result()).parameters == 16
 
 
 @pytest.mark.parametrize("count", [24])
