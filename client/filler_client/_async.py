@@ -17,7 +17,7 @@ from caffe_filler.errors import FillerError
 from caffe_filler.memory import keep_freed_memory
 from caffe_filler.v1 import filler_pb2
 from filler_client import _finetune, _requests
-from filler_client._backend import Piece, StreamRequest, array_bytes, check_array, new_array
+from filler_client._backend import Arrays, Piece, StreamRequest, array_bytes, array_for
 from filler_client._connection import SERVICE, RequestId, channel_options, parse_targets
 from filler_client._errors import from_rpc
 from filler_client._finetune import FinetuneOptions, WeightsLike
@@ -181,15 +181,14 @@ class AsyncFillerClient:
     ) -> None:
         await self.close()
 
-    async def _arrays(
-        self, request: StreamRequest, out: Mapping[str, NDArray[Any]]
-    ) -> AsyncIterator[tuple[str, NDArray[Any]]]:
+    async def _arrays(self, request: StreamRequest, out: Arrays) -> AsyncIterator[tuple[str, NDArray[Any]]]:
+        name = ""
         array: NDArray[Any] | None = None
         memory = memoryview(b"")
         async for piece in self.pieces(request):
-            name = piece.header.name
             if array is None:
-                array = check_array(out[name], piece.header) if name in out else new_array(piece.header)
+                name = piece.header.name
+                array = array_for(name, piece.shape, dtypes.from_wire(piece.header.dtype), out)
                 memory = array_bytes(array)
             memory[piece.offset : piece.offset + len(piece.data)] = piece.data
             if piece.last:

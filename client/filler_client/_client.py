@@ -1,6 +1,6 @@
 """The client: one interface over a server and over the library in this process."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Unpack
 
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from caffe_filler import dtypes
 from caffe_filler.v1 import filler_pb2
 from filler_client import _finetune, _requests
-from filler_client._backend import Allocate, Backend, Piece, check_array, new_array
+from filler_client._backend import Arrays, Backend, Piece
 from filler_client._embedded import EmbeddedBackend
 from filler_client._finetune import FinetuneOptions, WeightsLike
 from filler_client._requests import FillerLike, FillNetOptions, FillOptions, NetLike, NetOptions
@@ -95,7 +95,7 @@ class FillerClient:
         """
         request = _requests.fill_request(filler, shape, **options)
         given = {} if out is None else {request.blobs[0].name: out}
-        ((_, array),) = self._backend.arrays(request, _allocate(given), self._timeout)
+        ((_, array),) = self._backend.arrays(request, given, self._timeout)
         return array
 
     def plan_net(self, net: NetLike, **options: Unpack[NetOptions]) -> filler_pb2.PlanNetResponse:
@@ -115,7 +115,7 @@ class FillerClient:
         self,
         net: NetLike,
         *,
-        out: Mapping[str, NDArray[Any]] | None = None,
+        out: Arrays | None = None,
         **options: Unpack[FillNetOptions],
     ) -> Iterator[tuple[str, NDArray[Any]]]:
         """Yield name and array of each learnable blob, in the order of the plan or of the option `blobs`.
@@ -129,7 +129,7 @@ class FillerClient:
             FillerError: one of the tree in `caffe_filler.errors`; what was yielded before is complete.
             OSError: the file cannot be read.
         """
-        return self._backend.arrays(_requests.fill_net_request(net, **options), _allocate(out or {}), self._timeout)
+        return self._backend.arrays(_requests.fill_net_request(net, **options), out or {}, self._timeout)
 
     def init_net(self, net: NetLike, **options: Unpack[FillNetOptions]) -> dict[str, NDArray[Any]]:
         """Return all learnable blobs of a net by name; as `fill_net`."""
@@ -163,7 +163,7 @@ class FillerClient:
         weights: WeightsLike,
         *,
         ignore_shape: bool = False,
-        out: Mapping[str, NDArray[Any]] | None = None,
+        out: Arrays | None = None,
         **options: Unpack[FinetuneOptions],
     ) -> Iterator[tuple[str, NDArray[Any]]]:
         """Yield name and array of each learnable blob, from files of weights where they have it, else filled.
@@ -190,7 +190,7 @@ class FillerClient:
             for name in merge.plan.missing:
                 request.blobs.add(name=name)
             given = out or {}
-            filled = self._backend.arrays(request, _allocate(given), self._timeout) if request.blobs else iter(())
+            filled = self._backend.arrays(request, given, self._timeout) if request.blobs else iter(())
             for name, load in _finetune.merged_arrays(merge, dtypes.from_wire(request.dtype), given):
                 yield (name, load()) if load is not None else next(filled)
 
@@ -230,8 +230,3 @@ class FillerClient:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self.close()
-
-
-def _allocate(out: Mapping[str, NDArray[Any]]) -> Allocate:
-    """Give the caller's arrays where there are some, else new ones."""
-    return lambda header: check_array(out[header.name], header) if header.name in out else new_array(header)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from caffe_filler.errors import Unavailable
 from caffe_filler.v1 import filler_pb2
-from filler_client._backend import Allocate, Piece, StreamRequest
+from filler_client._backend import Arrays, Piece, StreamRequest, array_for
 
 if TYPE_CHECKING:
     from filler_server.engine.source import BlobSource
@@ -61,14 +61,10 @@ class EmbeddedBackend:
                 computed = _compute(pool, parts, free)
                 yield piece
 
-    def arrays(
-        self, request: StreamRequest, allocate: Allocate, timeout: float | None
-    ) -> Iterator[tuple[str, NDArray[Any]]]:
+    def arrays(self, request: StreamRequest, out: Arrays, timeout: float | None) -> Iterator[tuple[str, NDArray[Any]]]:
         """Compute each blob in its array."""
-        from filler_server.service.replies import blob_header
-
         for source in _job(request).sources:
-            array = allocate(blob_header(source))
+            array = array_for(source.name, source.region.shape, source.dtype, out)
             source.read(0, array.reshape(-1))
             yield source.name, array
 
@@ -98,7 +94,7 @@ def _compute(
     def compute() -> Piece:
         data = buffer[:length]
         source.read_bytes(offset, data)
-        return Piece(blob_header(source), offset, data, offset + length == source.nbytes)
+        return Piece(blob_header(source), source.region.shape, offset, data, offset + length == source.nbytes)
 
     return pool.submit(compute)
 

@@ -1,7 +1,7 @@
 """Trained weights into a net: copied on this side from the files that have them, the others filled."""
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias, Unpack
@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING, Any, TypeAlias, Unpack
 import numpy as np
 from numpy.typing import NDArray
 
-from caffe_filler import dtypes
 from caffe_filler.errors import InvalidArgument
 from caffe_filler.v1 import filler_pb2
 from filler_client import _requests
-from filler_client._backend import check_array
+from filler_client._backend import Arrays, array_for
 from filler_client._requests import DataDraws, NetLike, NetOptions, ValueOptions
 
 if TYPE_CHECKING:
@@ -75,7 +74,7 @@ def fill_request(net: NetLike, **options: Unpack[FinetuneOptions]) -> filler_pb2
 
 
 def merged_arrays(
-    merge: "Merge", dtype: np.dtype[Any], out: Mapping[str, NDArray[Any]]
+    merge: "Merge", dtype: np.dtype[Any], out: Arrays
 ) -> Iterator[tuple[str, Callable[[], NDArray[Any]] | None]]:
     """Yield each blob of the net with what loads it into its array, or None where it is filled.
 
@@ -88,10 +87,7 @@ def merged_arrays(
         if tensor is None:
             yield blob.name, None
             continue
-        header = filler_pb2.BlobHeader(name=blob.name, dtype=dtypes.to_wire(dtype))
-        header.shape.dim.extend(tensor.shape)
-        array = check_array(out[blob.name], header) if blob.name in out else np.empty(tensor.shape, dtype)
-        yield blob.name, _loader(tensor, array)
+        yield blob.name, _loader(tensor, array_for(blob.name, tuple(tensor.shape), dtype, out))
 
 
 def _loader(tensor: Any, array: NDArray[Any]) -> Callable[[], NDArray[Any]]:

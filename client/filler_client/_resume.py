@@ -20,6 +20,7 @@ class StreamPosition:
         self._offset = start.offset
         self._blobs: int | None = None
         self._header: filler_pb2.BlobHeader | None = None
+        self._shape: tuple[int, ...] = ()
 
     def set_start(self, request: StreamRequest) -> None:
         """Let the request go on from here."""
@@ -39,7 +40,7 @@ class StreamPosition:
             self._blobs = stream_header.blobs
         for frame in frames:
             header = self._check(frame)
-            yield Piece(header, frame.offset, frame.data, frame.last)
+            yield Piece(header, self._shape, frame.offset, frame.data, frame.last)
             self._advance(frame)
 
     def check_complete(self) -> None:
@@ -61,9 +62,10 @@ class StreamPosition:
         if frame.header is not None:
             if self._offset and header is not None and frame.header != header:
                 raise DataLoss(f"blob '{header.name}' came with another header after the connection broke")
-            if not _is_sound(frame.header):
-                raise DataLoss(f"the header of blob {frame.blob} contradicts itself. Received: {frame.header!r}")
-            self._header = header = frame.header
+            header, shape = frame.header, region_shape(frame.header)
+            if not _is_sound(header, shape):
+                raise DataLoss(f"the header of blob {frame.blob} contradicts itself. Received: {header!r}")
+            self._header, self._shape = header, shape
         if header is None:
             raise DataLoss(f"blob {frame.blob} came without a header")
         end = frame.offset + len(frame.data)
@@ -79,9 +81,8 @@ class StreamPosition:
             self._offset += len(frame.data)
 
 
-def _is_sound(header: filler_pb2.BlobHeader) -> bool:
+def _is_sound(header: filler_pb2.BlobHeader, shape: tuple[int, ...]) -> bool:
     """Say whether the blob's bytes are those of its shape and dtype, so that it can be received into an array."""
     if header.dtype not in _DTYPES:
         return False
-    shape = region_shape(header)
     return min(shape, default=1) >= 0 and prod(shape) * dtypes.from_wire(header.dtype).itemsize == header.bytes

@@ -10,7 +10,7 @@ import numpy as np
 
 from caffe_filler.errors import NetError
 from filler_server.cancellation import checkpoint
-from filler_server.engine.net import RegionOf, blob_sources, known_shape, naming
+from filler_server.engine.net import Naming, RegionOf, blob_sources, known_shape
 from filler_server.engine.source import BlobSource
 from filler_server.fillers import Filler, get_filler
 from filler_server.net.draws import DataDraws, LayerDraws, net_draws
@@ -112,7 +112,7 @@ class CaffeNet:
 
     def _fill(self, blob: Blob) -> "_Fill":
         shape = None if blob.count is None else known_shape(blob, self._plan)
-        with naming(blob):
+        with Naming(blob):
             filler = get_filler(blob.filler)
             if shape is not None:
                 filler.check(shape)

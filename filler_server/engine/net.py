@@ -1,8 +1,7 @@
 """A plan and a seed to the blobs of a net as sources of bytes."""
 
 import difflib
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -23,7 +22,18 @@ def net_sources(
     plan: NetPlan, *, seed: int, dtype: np.dtype[Any], selection: Sequence[tuple[str, RegionOf]] | None = None
 ) -> list[BlobSource]:
     """Return the blobs of a net over the philox stream of a seed; `blob_sources` tells the rest."""
-    return blob_sources(plan, lambda blob: PhiloxStream(seed, blob.name), dtype=dtype, selection=selection)
+
+    def stream_of(blob: Blob) -> PhiloxStream:
+        return PhiloxStream(seed, blob.name)
+
+    if selection is not None:
+        return blob_sources(plan, stream_of, dtype=dtype, selection=selection)
+    # The ranks of a cluster ask for the same net, and its next run for another seed.
+    sources = plan.keep("sources", dtype, lambda: blob_sources(plan, stream_of, dtype=dtype))
+    return [
+        source.over(PhiloxStream(seed, source.owner or source.name)) if isinstance(source, FilledBlob) else source
+        for source in sources
+    ]
 
 
 def blob_sources(
@@ -61,15 +71,15 @@ def _source(
 ) -> BlobSource:
     owner = blobs[blob.owner] if blob.owner is not None else blob
     shape = known_shape(blob, plan)
-    filled_shape = known_shape(owner, plan)
+    filled_shape = shape if owner is blob else known_shape(owner, plan)
     if owner.given is not None:
         # However often a blob is selected, its values stand in memory once.
         if owner.name not in given:
             given[owner.name] = given_values(owner.given)
-        with naming(blob):
+        with Naming(blob):
             return GivenBlob(blob.name, given[owner.name], region(shape), dtype, shape=shape, owner=blob.owner)
     random = stream_of(owner)
-    with naming(blob):
+    with Naming(blob):
         return FilledBlob(
             blob.name,
             get_filler(owner.filler),
@@ -82,15 +92,21 @@ def _source(
         )
 
 
-@contextmanager
-def naming(blob: Blob) -> Iterator[None]:
-    """Say of which blob of the net an error is."""
-    try:
-        yield
-    except FillerError as error:
-        error.args = (f"blob '{blob.name}': {error}",)
-        error.metadata["blob"] = blob.name
-        raise
+class Naming:
+    """Says of which blob of the net an error is; a generator would cost as much as a small blob."""
+
+    __slots__ = ("_blob",)
+
+    def __init__(self, blob: Blob) -> None:
+        self._blob = blob
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
+        if isinstance(error, FillerError):
+            error.args = (f"blob '{self._blob.name}': {error}",)
+            error.metadata["blob"] = self._blob.name
 
 
 def _find(blobs: dict[str, Blob], name: str) -> Blob:

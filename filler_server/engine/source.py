@@ -28,6 +28,7 @@ class BlobSource(ABC):
         shape: shape of the whole blob.
         region: what this source holds of it.
         dtype: float32, float64, float16 or bfloat16.
+        nbytes: length of the region in bytes.
         owner: name of the blob whose values this one shares, or None.
     """
 
@@ -39,11 +40,7 @@ class BlobSource(ABC):
         self.region = region
         self.dtype = dtype
         self.owner = owner
-
-    @property
-    def nbytes(self) -> int:
-        """Length of the region in bytes."""
-        return self.region.count * self.dtype.itemsize
+        self.nbytes = region.count * dtype.itemsize
 
     @abstractmethod
     def read(self, start: int, out: NDArray[Any]) -> None:
@@ -96,9 +93,16 @@ class FilledBlob(BlobSource):
         if dtype.itemsize == 2:
             self._check_range()
 
+    def over(self, random: RandomStream) -> "FilledBlob":
+        """Return the same blob over other random numbers."""
+        other = object.__new__(FilledBlob)
+        other.__dict__.update(self.__dict__)
+        other._random = random
+        return other
+
     def read(self, start: int, out: NDArray[Any]) -> None:
         """Compute the values; float16 and bfloat16 are the float32 values, rounded to nearest even."""
-        if self.dtype.itemsize >= 4 and self.region.is_contiguous:
+        if self.dtype.itemsize >= 4 and (out.size <= _BLOCK or self.region.is_contiguous):
             self._fill(start, out)
             return
         for begin in range(0, out.size, _BLOCK):

@@ -1,12 +1,14 @@
 """`msra`: normal values that keep the variance of signals through ReLU layers."""
 
+from functools import lru_cache
 from math import inf
+from typing import Any
 
 import numpy as np
 
 from caffe_filler.caffe.caffe_pb2 import FillerParameter
 from filler_server.fillers.base import Filler, Moments
-from filler_server.fillers.fans import Dtype, fan
+from filler_server.fillers.fans import fan
 from filler_server.fillers.parameters import refuse_sparse
 from filler_server.fillers.shape import check_axis, check_shape
 from filler_server.rng.stream import RandomStream, Runs, Values
@@ -33,12 +35,13 @@ class MSRAFiller(Filler):
 
     def fill(self, out: Values, runs: Runs, shape: tuple[int, ...], random: RandomStream) -> None:
         """Write normal values."""
-        random.gaussian(out, runs, 0.0, _std(shape, self._variance_norm, out.dtype.type))
+        random.gaussian(out, runs, 0.0, _std(shape, self._variance_norm, out.dtype))
 
     def moments(self, shape: tuple[int, ...]) -> Moments:
         """Mean 0 and the std of the formula."""
-        return Moments(0.0, _std(shape, self._variance_norm, np.float64), -inf, inf)
+        return Moments(0.0, _std(shape, self._variance_norm, np.dtype(np.float64)), -inf, inf)
 
 
-def _std(shape: tuple[int, ...], variance_norm: FillerParameter.VarianceNorm, dtype: Dtype) -> float:
-    return float(np.sqrt(dtype(2) / fan(shape, variance_norm, dtype)))
+@lru_cache(maxsize=1024)
+def _std(shape: tuple[int, ...], variance_norm: FillerParameter.VarianceNorm, dtype: np.dtype[Any]) -> float:
+    return float(np.sqrt(dtype.type(2) / fan(shape, variance_norm, dtype.type)))

@@ -1,12 +1,14 @@
 """`xavier`: uniform values that keep the variance of signals from layer to layer."""
 
+from functools import lru_cache
 from math import sqrt
+from typing import Any
 
 import numpy as np
 
 from caffe_filler.caffe.caffe_pb2 import FillerParameter
 from filler_server.fillers.base import Filler, Moments
-from filler_server.fillers.fans import Dtype, fan
+from filler_server.fillers.fans import fan
 from filler_server.fillers.parameters import refuse_sparse
 from filler_server.fillers.shape import check_axis, check_shape
 from filler_server.rng.stream import RandomStream, Runs, Values
@@ -33,15 +35,16 @@ class XavierFiller(Filler):
 
     def fill(self, out: Values, runs: Runs, shape: tuple[int, ...], random: RandomStream) -> None:
         """Write uniform values."""
-        scale = _scale(shape, self._variance_norm, out.dtype.type)
+        scale = _scale(shape, self._variance_norm, out.dtype)
         random.uniform(out, runs, -scale, scale)
 
     def moments(self, shape: tuple[int, ...]) -> Moments:
         """Std is scale / sqrt(3); the bounds hold for float32 and float64."""
-        single, double = (_scale(shape, self._variance_norm, dtype) for dtype in (np.float32, np.float64))
+        single, double = (_scale(shape, self._variance_norm, np.dtype(dtype)) for dtype in (np.float32, np.float64))
         bound = max(single, double)
         return Moments(0.0, double / sqrt(3), -bound, bound)
 
 
-def _scale(shape: tuple[int, ...], variance_norm: FillerParameter.VarianceNorm, dtype: Dtype) -> float:
-    return float(np.sqrt(dtype(3) / fan(shape, variance_norm, dtype)))
+@lru_cache(maxsize=1024)
+def _scale(shape: tuple[int, ...], variance_norm: FillerParameter.VarianceNorm, dtype: np.dtype[Any]) -> float:
+    return float(np.sqrt(dtype.type(3) / fan(shape, variance_norm, dtype.type)))

@@ -4,15 +4,17 @@ Shapes are tuples of int; an unknown dimension is None, and a blob whose very nu
 its shape.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass, field
 from math import prod
-from typing import TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 from caffe_filler.caffe import caffe_pb2
 from filler_server.prototxt.report import Problem
 
 Shape: TypeAlias = tuple[int | None, ...] | None
+
+_Kept = TypeVar("_Kept")
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +84,15 @@ class NetPlan:
     state: caffe_pb2.NetState
     layers: tuple[Layer, ...]
     warnings: tuple[Problem, ...]
+    _kept: dict[str, tuple[Hashable, Any]] = field(default_factory=dict, init=False, repr=False, compare=False)
+
+    def keep(self, name: str, key: Hashable, make: Callable[[], _Kept]) -> _Kept:
+        """Return what `make` works out from the plan and `key`; the last of each name is kept as long as the plan."""
+        known = self._kept.get(name)
+        if known is None or known[0] != key:
+            known = self._kept[name] = (key, make())
+        kept: _Kept = known[1]
+        return kept
 
     @property
     def blobs(self) -> Iterator[Blob]:

@@ -58,9 +58,10 @@ always true, p = 0 never.
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import lru_cache
 from math import copysign
+from struct import unpack
 from typing import Any
 
 import numpy as np
@@ -71,6 +72,12 @@ from filler_server import compiled
 from filler_server.rng import philox_kernels as kernels
 from filler_server.rng.arguments import check_gaussian, check_out, check_probability, check_seed, check_uniform
 from filler_server.rng.stream import Runs, Values
+
+_VALUES = ("values", "low")
+_MASK = ("mask", "mask")
+
+_SHORT = 256
+"""Characters of a name up to which the ids of its streams are kept."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,20 +94,14 @@ class PhiloxStream:
 
     seed: int
     name: str
-    _key: bytes = field(init=False, repr=False, compare=False)
-    _name: bytes = field(init=False, repr=False, compare=False)
-    _value_ids: NDArray[np.uint32] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        seed = check_seed(self.seed)
+        check_seed(self.seed)
         try:
-            name = str.encode(self.name)
+            str.encode(self.name)
         except (TypeError, UnicodeEncodeError) as error:
             message = f"the name of a stream is text that UTF-8 can encode. Received: name={self.name!r}"
             raise InvalidArgument(message, violations=[FieldViolation("name", message)]) from error
-        object.__setattr__(self, "_key", seed.to_bytes(8, "little"))
-        object.__setattr__(self, "_name", name)
-        object.__setattr__(self, "_value_ids", self._ids("values", "low"))
 
     def uniform(self, out: Values, runs: Runs, low: float, high: float) -> None:
         """Fill `out`, float32 or float64, with uniform values of [low, high].
@@ -111,7 +112,7 @@ class PhiloxStream:
         """
         check_out(out, runs, np.float32, np.float64)
         law = _uniform_law(out.dtype, low, high, copysign(1, low), copysign(1, high))
-        _fill(out, runs, self._value_ids, law, kernels.fill_uniform)
+        _fill(out, runs, self._ids(*_VALUES), law, kernels.fill_uniform)
 
     def gaussian(self, out: Values, runs: Runs, mean: float, std: float) -> None:
         """Fill `out`, float32 or float64, with normal values.
@@ -122,7 +123,7 @@ class PhiloxStream:
         """
         check_out(out, runs, np.float32, np.float64)
         law = _gaussian_law(out.dtype, mean, std, copysign(1, mean))
-        _fill(out, runs, self._value_ids, law, kernels.fill_gaussian)
+        _fill(out, runs, self._ids(*_VALUES), law, kernels.fill_gaussian)
 
     def bernoulli(self, out: NDArray[np.bool_], runs: Runs, probability: float) -> None:
         """Fill `out` with True of the given probability.
@@ -134,24 +135,30 @@ class PhiloxStream:
         check_out(out, runs, np.bool_)
         check_probability(probability)
         if threshold := round(float(probability) * 2**32):
-            _fill(out, runs, self._ids("mask", "mask"), kernels.Bernoulli(np.uint64(threshold)), kernels.fill_bernoulli)
+            law = kernels.Bernoulli(np.uint64(threshold))
+            _fill(out, runs, self._ids(*_MASK), law, kernels.fill_bernoulli)
         else:
             out[:] = False
 
-    def _ids(self, *purposes: str) -> NDArray[np.uint32]:
-        """The key and the ids of the streams of two purposes, uint32 [3, 2]."""
-        digests = [hashlib.blake2b(self._name, digest_size=8, person=purpose.encode()).digest() for purpose in purposes]
-        return np.frombuffer(b"".join([self._key, *digests]), "<u4").astype(np.uint32).reshape(3, 2)
+    def _ids(self, first: str, second: str) -> tuple[int, ...]:
+        """The key and the ids of the streams of two purposes, each as its two words."""
+        seed = int(self.seed)
+        stream_ids = _stream_ids if len(self.name) <= _SHORT else _stream_ids.__wrapped__
+        return seed & 0xFFFFFFFF, seed >> 32, *stream_ids(self.name, first, second)
 
 
-def _fill(
-    out: NDArray[Any], runs: Runs, ids: NDArray[np.uint32], law: kernels.Law, serial: Callable[..., None]
-) -> None:
+@lru_cache(maxsize=4096)
+def _stream_ids(name: str, first: str, second: str) -> tuple[int, ...]:
+    digests = [hashlib.blake2b(name.encode(), digest_size=8, person=text.encode()).digest() for text in (first, second)]
+    return unpack("<4I", b"".join(digests))
+
+
+def _fill(out: NDArray[Any], runs: Runs, ids: tuple[int, ...], law: kernels.Law, serial: Callable[..., None]) -> None:
     if compiled.is_serial(out.size):
-        serial(out, runs.starts, runs.bounds, ids, *law)
+        serial(out, runs.starts, runs.bounds, *law, *ids)
         return
-    pieces = runs.split(compiled.TASK)
-    kernels.fill_parallel(out, pieces.starts, pieces.bounds, compiled.tasks(pieces.bounds), ids, law)
+    pieces, words = runs.split(compiled.TASK), np.array(ids, np.uint32).reshape(3, 2)
+    kernels.fill_parallel(out, pieces.starts, pieces.bounds, compiled.tasks(pieces.bounds), words, law)
 
 
 # The signs are arguments because a cache takes 0 and -0 for the same.

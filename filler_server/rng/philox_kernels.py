@@ -408,25 +408,34 @@ def fill(out: Any, starts: Any, bounds: Any, begin: Any, end: Any, ids: Any, law
             place += lengths[piece]
 
 
-# A named tuple costs a caller from Python more than all other arguments together, which small blobs feel.
+# A named tuple costs a caller from Python more than all other arguments together, and an array of the ids as much as a
+# kernel of a small blob.
 
 
 @compiled.serial
-def fill_uniform(out: Any, starts: Any, bounds: Any, ids: Any, middle: Any, step: Any) -> None:
-    """Write the uniform values of all runs; the arguments as in `fill` and `Uniform`."""
-    fill(out, starts, bounds, 0, starts.size, ids, Uniform(middle, step))
+def fill_uniform(out: Any, starts: Any, bounds: Any, middle: Any, step: Any, *ids: Any) -> None:
+    """Write the uniform values of all runs; the arguments as in `fill` and `Uniform`, the ids one by one."""
+    fill(out, starts, bounds, 0, starts.size, _array(ids), Uniform(middle, step))
 
 
 @compiled.serial
-def fill_gaussian(out: Any, starts: Any, bounds: Any, ids: Any, mean: Any, std: Any) -> None:
-    """Write the normal values of all runs; the arguments as in `fill` and `Gaussian`."""
-    fill(out, starts, bounds, 0, starts.size, ids, Gaussian(mean, std))
+def fill_gaussian(out: Any, starts: Any, bounds: Any, mean: Any, std: Any, *ids: Any) -> None:
+    """Write the normal values of all runs; the arguments as in `fill` and `Gaussian`, the ids one by one."""
+    fill(out, starts, bounds, 0, starts.size, _array(ids), Gaussian(mean, std))
 
 
 @compiled.serial
-def fill_bernoulli(out: Any, starts: Any, bounds: Any, ids: Any, threshold: Any) -> None:
-    """Write the Bernoulli values of all runs; the arguments as in `fill` and `Bernoulli`."""
-    fill(out, starts, bounds, 0, starts.size, ids, Bernoulli(threshold))
+def fill_bernoulli(out: Any, starts: Any, bounds: Any, threshold: Any, *ids: Any) -> None:
+    """Write the Bernoulli values of all runs; the arguments as in `fill` and `Bernoulli`, the ids one by one."""
+    fill(out, starts, bounds, 0, starts.size, _array(ids), Bernoulli(threshold))
+
+
+@compiled.inlined
+def _array(ids: Any) -> Any:
+    array = np.empty((3, 2), np.uint32)
+    for number in range(3):
+        array[number, 0], array[number, 1] = ids[2 * number], ids[2 * number + 1]
+    return array
 
 
 @compiled.parallel

@@ -1,10 +1,16 @@
 """The one interface of all sources of random numbers: values by their place in a blob."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
+
+from caffe_filler.errors import RegionError
+
+_LAST_INDEX = 2**63 - 1
+_INT64 = np.dtype(np.int64)
 
 Values: TypeAlias = NDArray[np.float32] | NDArray[np.float64]
 
@@ -16,20 +22,39 @@ class Runs:
     Attributes:
         starts: int64 [n], the flat index of the first element of each run.
         bounds: int64 [n + 1], ascending from 0; run k fills `out[bounds[k]:bounds[k + 1]]`.
+        count: number of elements in all runs together.
+
+    Raises:
+        RegionError: starts and bounds are not such arrays, or an index is not within 0 <= index < 2^63.
     """
 
     starts: NDArray[np.int64]
     bounds: NDArray[np.int64]
+    count: int = field(init=False)
 
-    @classmethod
-    def contiguous(cls, start: int, count: int) -> "Runs":
-        """The single run of `count` elements from `start`."""
-        return cls(np.array([start], np.int64), np.array([0, count], np.int64))
+    def __post_init__(self) -> None:
+        starts, bounds = self.starts, self.bounds
+        if starts.ndim != 1 or bounds.shape != (starts.size + 1,) or starts.dtype != _INT64 or bounds.dtype != _INT64:
+            raise RegionError(
+                "runs are int64 starts [n] and bounds [n + 1]. "
+                f"Received: starts {starts.dtype} {starts.shape}, bounds {bounds.dtype} {bounds.shape}"
+            )
+        count = bounds.item(-1)
+        if starts.size == 1:
+            is_sound = bounds.item(0) == 0 <= count and 0 <= starts.item(0) <= _LAST_INDEX - count
+        else:
+            lengths = np.diff(bounds)
+            inside = (lengths >= 0) & (starts >= 0) & (starts <= _LAST_INDEX - lengths)
+            is_sound = bounds.item(0) == 0 and bool(inside.all())
+        if not is_sound:
+            raise RegionError("the bounds of runs ascend from 0, and runs lie within 0 <= index < 2^63")
+        object.__setattr__(self, "count", count)
 
-    @property
-    def count(self) -> int:
-        """Number of elements in all runs together."""
-        return int(self.bounds[-1])
+    @staticmethod
+    @lru_cache(maxsize=1024)
+    def contiguous(start: int, count: int) -> "Runs":
+        """The single run of `count` elements from `start`; its arrays are shared, and nobody writes to them."""
+        return Runs(np.array([start], np.int64), np.array([0, count], np.int64))
 
     def split(self, longest: int) -> "Runs":
         """The same elements in runs of at most `longest`, so that threads can share a long one."""

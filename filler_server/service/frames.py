@@ -8,16 +8,21 @@ import ctypes
 import struct
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import crc32c
 
 from caffe_filler.v1 import filler_pb2
 from filler_server import compiled
 from filler_server.engine.source import BlobSource
-from filler_server.service.replies import blob_header
+from filler_server.service.replies import encoded_header
 
 MESSAGE_BYTES = 1 << 20
 """Payload of one message; the throughput is best between 512 KiB and 2 MiB."""
+
+_PIECES = 64
+"""Most pieces of one message: small blobs cost the reader more than their bytes do, and it should have some of them
+while the next are computed."""
 
 _ALIGNMENT = 8
 _PAYLOAD_AT = bytes.__basicsize__ - 1
@@ -26,15 +31,17 @@ _PAYLOAD_AT = bytes.__basicsize__ - 1
 _TAG_PIECES = b"\x0a"
 _TAG_STREAM_HEADER = b"\x12"
 _TAG_BLOB = b"\x08"
-_ANY_BLOB = b"\x08\x00"
 _TAG_BLOB_HEADER = b"\x12"
 _TAG_OFFSET = b"\x18"
 _TAG_CRC = b"\x25"
+_NO_CRC = b"\0\0\0\0"
 _LAST = b"\x28\x01"
 _TAG_DATA = b"\x7a"
 
-_LONGEST_VARINT = 10
-_SHORT_VARINTS = [bytes([value]) for value in range(0x80)]
+_PADDING = [b"", *(b"\x08\x80\0" * (size % 2) + b"\x08\0" * (size // 2 - size % 2) for size in (9, 2, 3, 4, 5, 6, 7))]
+"""Bytes that say nothing, of each length modulo 8: a number of the blob, which the one after them overrules."""
+
+_LONGEST_PADDING = 9
 
 ctypes.pythonapi.PyBytes_FromStringAndSize.restype = ctypes.py_object
 ctypes.pythonapi.PyBytes_FromStringAndSize.argtypes = [ctypes.c_char_p, ctypes.c_ssize_t]
@@ -68,10 +75,11 @@ def frames(
         pieces: list[_Piece] = []
         size = len(prefix)
         taken = 0
-        while blob < len(sources) and taken < message_bytes:
+        while blob < len(sources) and taken < message_bytes and len(pieces) < _PIECES:
             source = sources[blob]
-            length = min(source.nbytes - offset, _usable(message_bytes - taken, offset, source))
-            last = offset + length == source.nbytes
+            left, room = source.nbytes - offset, message_bytes - taken
+            length = left if left <= room else min(left, _usable(room, offset, source))
+            last = length == left
             piece = _lay_out(source, blob, offset, length, size, with_header=first_of_blob, last=last)
             pieces.append(piece)
             size = piece.data_at + length
@@ -98,24 +106,21 @@ def _lay_out(
     The alignment comes from the number of the blob, which is said again and again: the last one counts. Varints longer
     than they need be would do for most parsers, but protobuf.js reads none of 6 to 9 bytes where 32 bits are wanted.
     """
-    header = blob_header(source).SerializeToString() if with_header else b""
-    if header:
-        header = _TAG_BLOB_HEADER + _varint(len(header)) + header
+    middle = _TAG_BLOB + _varint(blob)
+    if with_header:
+        header = encoded_header(source)
+        middle += _TAG_BLOB_HEADER + _varint(len(header)) + header
+    middle += _TAG_OFFSET + _varint(offset) + _TAG_CRC + _NO_CRC
     tail = (_LAST if last else b"") + _TAG_DATA + _varint(length)
-    number, position = _varint(blob), _varint(offset)
-    fixed = len(_TAG_BLOB) + len(header) + len(_TAG_OFFSET) + len(_TAG_CRC) + 4 + len(tail)
+    body = len(middle) + len(tail) + length
     # The length of the piece's length must not change with the padding.
-    body = fixed + 2 * _LONGEST_VARINT + _ALIGNMENT + length
-    size_bytes = len(_varint(body))
+    size_bytes = len(_varint(body + _LONGEST_PADDING))
     start = at + len(_TAG_PIECES) + size_bytes
-    end = start + fixed + len(number) + len(position)
-    padding = -(_PAYLOAD_AT + end) % _ALIGNMENT
-    number = _ANY_BLOB * (padding // len(_ANY_BLOB)) + _TAG_BLOB + _pad(number, padding % len(_ANY_BLOB))
-    middle = number + header + _TAG_OFFSET + position + _TAG_CRC
-    body = len(middle) + 4 + len(tail) + length
-    length_prefix = _varint(body)
-    framing = _TAG_PIECES + _pad(length_prefix, size_bytes - len(length_prefix)) + middle + b"\0\0\0\0" + tail
-    return _Piece(source, offset, length, framing, at + len(framing) - len(tail) - 4, at + len(framing))
+    padding = _PADDING[-(_PAYLOAD_AT + start + len(middle) + len(tail)) % _ALIGNMENT]
+    prefix = _varint(body + len(padding))
+    framing = _TAG_PIECES + _pad(prefix, size_bytes - len(prefix)) + padding + middle + tail
+    data_at = at + len(framing)
+    return _Piece(source, offset, length, framing, data_at - len(tail) - len(_NO_CRC), data_at)
 
 
 def _build(prefix: bytes, pieces: Sequence[_Piece], size: int) -> bytes:
@@ -143,9 +148,8 @@ def _uninitialized_bytes(size: int) -> tuple[bytes, memoryview]:
     return message, view
 
 
+@lru_cache(maxsize=4096)
 def _varint(value: int) -> bytes:
-    if value <= 0x7F:
-        return _SHORT_VARINTS[value]
     encoded = bytearray()
     while value > 0x7F:
         encoded.append(value & 0x7F | 0x80)

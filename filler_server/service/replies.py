@@ -1,7 +1,11 @@
 """What the library knows to messages of the wire."""
 
 from collections.abc import Sequence
+from functools import lru_cache
+from math import prod
+from typing import Any
 
+import numpy as np
 from google.protobuf import text_format
 
 from caffe_filler import dtypes
@@ -14,6 +18,9 @@ from filler_server.fillers import fans, get_filler, registered
 from filler_server.net.plan import Blob, NetPlan, Shape
 from filler_server.prototxt.report import Note
 from filler_server.prototxt.rewrite import Upgraded
+
+_SHORT = 256
+"""Characters of a blob's names up to which its header is kept."""
 
 
 def list_fillers() -> filler_pb2.ListFillersResponse:
@@ -31,16 +38,21 @@ def plan_reply(plan: NetPlan, draws: Sequence[int] | None = None) -> filler_pb2.
 
     `draws` is what each layer draws from a sequential stream, where that is asked for.
     """
-    response = filler_pb2.PlanNetResponse(
-        name=plan.name, state=plan.state, parameters=plan.parameters, sequential=draws is not None
-    )
+    response = filler_pb2.PlanNetResponse()
+    response.CopyFrom(plan.keep("reply", None, lambda: _plan_reply(plan)))
+    response.sequential = draws is not None
+    for entry, count in zip(response.layers, draws or (), strict=False):
+        entry.draws = count
+    return response
+
+
+def _plan_reply(plan: NetPlan) -> filler_pb2.PlanNetResponse:
+    response = filler_pb2.PlanNetResponse(name=plan.name, state=plan.state, parameters=plan.parameters)
     for layer in plan.layers:
         entry = response.layers.add(name=layer.name, type=layer.type, bottoms=layer.bottoms, line=layer.line or 0)
         for top in layer.tops:
             entry.tops.add(name=top.name, shape=_partial_shape(top.shape))
         entry.blobs.extend(_blob_plan(blob) for blob in layer.blobs)
-    for entry, count in zip(response.layers, draws or (), strict=False):
-        entry.draws = count
     response.warnings.extend(_problem(problem) for problem in plan.warnings)
     for layer in plan.layers:
         for blob in layer.blobs:
@@ -62,12 +74,31 @@ def upgrade_reply(upgraded: Upgraded) -> filler_pb2.UpgradeNetResponse:
 
 def blob_header(source: BlobSource) -> filler_pb2.BlobHeader:
     """Return what a stream says of a blob before its first piece."""
-    header = filler_pb2.BlobHeader(
-        name=source.name, dtype=dtypes.to_wire(source.dtype), bytes=source.nbytes, owner=source.owner or ""
-    )
-    header.shape.dim.extend(source.shape)
+    header = _header(source.name, source.shape, source.dtype, source.owner or "")
     if not source.region.is_whole:
+        header.bytes = source.nbytes
         header.region.CopyFrom(_region(source.region))
+    return header
+
+
+def encoded_header(source: BlobSource) -> bytes:
+    """Return the encoded `blob_header`."""
+    owner = source.owner or ""
+    if source.region.is_whole and len(source.name) + len(owner) <= _SHORT:
+        return _encoded_header(source.name, source.shape, source.dtype, owner)
+    return blob_header(source).SerializeToString()
+
+
+@lru_cache(maxsize=4096)
+def _encoded_header(name: str, shape: tuple[int, ...], dtype: np.dtype[Any], owner: str) -> bytes:
+    return _header(name, shape, dtype, owner).SerializeToString()
+
+
+def _header(name: str, shape: tuple[int, ...], dtype: np.dtype[Any], owner: str) -> filler_pb2.BlobHeader:
+    """The header of a whole blob."""
+    nbytes = prod(shape) * dtype.itemsize
+    header = filler_pb2.BlobHeader(name=name, dtype=dtypes.to_wire(dtype), bytes=nbytes, owner=owner)
+    header.shape.dim.extend(shape)
     return header
 
 

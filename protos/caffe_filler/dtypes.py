@@ -43,7 +43,8 @@ def to_wire(dtype: DTypeLike) -> filler_pb2.DType:
     Raises:
         InvalidArgument: it is none of the four that a blob can have.
     """
-    return _TO_WIRE[parse(dtype)]
+    found = _TO_WIRE.get(dtype) if isinstance(dtype, np.dtype) else None
+    return _TO_WIRE[parse(dtype)] if found is None else found
 
 
 def parse(dtype: DTypeLike) -> np.dtype[Any]:

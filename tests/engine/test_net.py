@@ -139,6 +139,19 @@ def test_seed_and_name_select_the_values(plan: NetPlan) -> None:
     )
 
 
+def test_a_plan_that_is_used_again_gives_what_a_new_one_gives(plan: NetPlan) -> None:
+    for seed, dtype in [(5, np.float32), (6, np.float32), (6, np.float64), (2**64 - 1, np.float16), (5, np.float32)]:
+        again = sources(plan, seed=seed, dtype=dtype)
+        fresh = sources(plan_net(read_net(NET)), seed=seed, dtype=dtype)
+        assert list(again) == list(fresh)
+        for name, source in again.items():
+            assert (source.dtype, source.owner) == (np.dtype(dtype), fresh[name].owner)
+            assert values(source).tobytes() == values(fresh[name]).tobytes()
+    for seed in (-1, 2**64):
+        with pytest.raises(InvalidArgument, match=f"seed={seed}"):
+            sources(plan, seed=seed)
+
+
 @pytest.mark.parametrize(("name", "near"), [("a/00", "a/0'"), ("conv1/weights", "")])
 def test_an_unknown_blob_is_refused_with_the_nearest(plan: NetPlan, name: str, near: str) -> None:
     with pytest.raises(UnknownBlob) as caught:

@@ -130,11 +130,15 @@ def fma(x: Any, y: Any, z: Any) -> NDArray[Any]:
     if x.dtype == np.float32:
         wide = x.astype(np.float64) * y.astype(np.float64)
         return odd_sum(wide, z.astype(np.float64)).astype(np.float32)
+    # The halves of factors whose product is near the end of the range would go beyond it.
+    scale = np.where(np.abs(x * y) > 2.0**1000, 2.0**-128, 1.0)
+    x, z = x * scale, z * scale
     product, error = two_product(x, y)
     first, second = two_sum(z, error)
     high, low = two_sum(product, first)
     # Where the product is exact its sum with z is, too, and keeps the sign of a zero.
-    return np.where(error == 0, product + z, high + odd_sum(second, low))
+    rounded: NDArray[Any] = np.where(error == 0, product + z, high + odd_sum(second, low)) / scale
+    return rounded
 
 
 def horner(coefficients: list[float], x: NDArray[Any]) -> NDArray[Any]:

@@ -196,15 +196,23 @@ def test_float64_refines_float32() -> None:
     assert np.median(np.abs(single - double)) < 2**-23
 
 
+@st.composite
+def intervals(draw: st.DrawFn) -> tuple[Any, float, float]:
+    """A dtype and two of its numbers, often neighbours."""
+    dtype = draw(dtypes)
+    low, high = draw(finite[dtype]), draw(finite[dtype])
+    if draw(st.booleans()):
+        high = float(np.nextafter(dtype(low), dtype(high)))
+    return dtype, *sorted([low, high])
+
+
 @settings(max_examples=200, deadline=None)
-@given(dtypes, st.data())
-@example(np.float32, None)
-def test_uniform_values_stay_inside(dtype: Any, data: st.DataObject | None) -> None:
-    largest = float(np.finfo(dtype).max)
-    pair = [-largest, largest] if data is None else [data.draw(finite[dtype]), data.draw(finite[dtype])]
-    if data is not None and data.draw(st.booleans()):
-        pair[1] = float(np.nextafter(dtype(pair[0]), dtype(data.draw(finite[dtype]))))
-    low, high = sorted(pair)
+@given(intervals())
+@example((np.float32, -3.4028234663852886e38, 3.4028234663852886e38))
+@example((np.float64, -1.7976931348623157e308, 1.7976931348623157e308))
+@example((np.float64, -1.7976931080746011e308, 1.7976931348623155e308))
+def test_uniform_values_stay_inside(interval: tuple[Any, float, float]) -> None:
+    dtype, low, high = interval
     values = fill(PhiloxStream(1, "x"), "uniform", 0, 64, low, high, dtype=dtype)
     assert ((values >= dtype(low)) & (values <= dtype(high))).all()
     middle, step = reference.uniform_law(low, high, dtype)
@@ -343,8 +351,8 @@ def test_arrays_that_kernels_cannot_write_are_refused(out: Any) -> None:
 @pytest.mark.parametrize(
     ("run_starts", "bounds"),
     [
-        ([0], [0, 5]),
         ([0], [1, 4]),
+        ([0], [0, -4]),
         ([-1], [0, 4]),
         ([2**63 - 3], [0, 4]),
         ([0, 9], [0, 5, 4]),
@@ -353,9 +361,18 @@ def test_arrays_that_kernels_cannot_write_are_refused(out: Any) -> None:
     ],
 )
 def test_runs_that_do_not_fit_are_refused(run_starts: list[int], bounds: list[int]) -> None:
-    runs = Runs(np.array(run_starts, np.int64), np.array(bounds, np.int64))
     with pytest.raises(RegionError):
-        PhiloxStream(1, "x").uniform(np.zeros(4, np.float32), runs, 0.0, 1.0)
+        Runs(np.array(run_starts, np.int64), np.array(bounds, np.int64))
+
+
+def test_runs_of_another_dtype_are_refused() -> None:
+    with pytest.raises(RegionError, match="Received: starts int32"):
+        Runs(np.zeros(1, np.int32), np.array([0, 4]))  # type: ignore[arg-type]
+
+
+def test_an_array_of_another_length_than_the_runs_is_refused() -> None:
+    with pytest.raises(RegionError, match=r"bounds=0\.\.5, out\.size=4"):
+        PhiloxStream(1, "x").uniform(np.zeros(4, np.float32), Runs.contiguous(0, 5), 0.0, 1.0)
 
 
 def test_no_runs_give_nothing() -> None:

@@ -11,7 +11,7 @@ from filler_server.engine.region import Region
 from filler_server.fillers import factory, register
 from filler_server.net.planner import plan_net
 from filler_server.prototxt.reader import read_net
-from filler_server.service.replies import blob_header, list_fillers, plan_reply
+from filler_server.service.replies import _encoded_header, blob_header, encoded_header, list_fillers, plan_reply
 from tests.flat_index import FlatIndexFiller, flat_index_blob
 
 Header = filler_pb2.BlobHeader
@@ -37,7 +37,16 @@ def test_headers(region: Region, message: dict[str, object] | None, count: int) 
     expected = Header(
         name="a/0", shape={"dim": [4, 5]}, region=message, dtype=filler_pb2.BFLOAT16, bytes=2 * count, owner="b/0"
     )
-    assert blob_header(source) == expected
+    for _ in range(2):
+        assert blob_header(source) == expected
+        assert Header.FromString(encoded_header(source)) == expected
+
+
+def test_headers_of_long_names_are_not_kept() -> None:
+    before = _encoded_header.cache_info().currsize
+    source = flat_index_blob((2,), name="a" * 257)
+    assert Header.FromString(encoded_header(source)) == blob_header(source)
+    assert _encoded_header.cache_info().currsize == before
 
 
 def test_a_header_of_a_blob_of_no_axes() -> None:
@@ -108,6 +117,15 @@ def test_a_plan() -> None:
     assert plan.parameters == 4 + 21 + 21 + 6
     top = plan.layers[2].tops[0]
     assert (top.name, list(top.shape.dim), top.shape.unknown_rank) == ("open", [2, 4, -1, -1], False)
+
+
+def test_what_is_asked_of_one_plan_is_not_in_the_answer_to_another() -> None:
+    plan = plan_net(read_net(NET))
+    drawn = plan_reply(plan, range(len(plan.layers)))
+    assert drawn.sequential
+    assert [layer.draws for layer in drawn.layers] == list(range(len(plan.layers)))
+    drawn.ClearField("layers")
+    assert plan_reply(plan) == plan_reply(plan_net(read_net(NET)))
 
 
 def test_what_theory_expects_of_blobs() -> None:

@@ -50,7 +50,6 @@ def fill(
     """
     from caffe_filler import dtypes
     from filler_client import _requests
-    from filler_client._backend import region_shape
     from filler_client.cli.connect import connect
     from filler_client.cli.terminal import progress
     from filler_server.weights.formats import open_writer
@@ -64,7 +63,7 @@ def fill(
     with connect(server) as client:
         pieces = client.pieces(request)
         first = next(pieces)
-        tensor = Tensor(name or "blob", region_shape(first.header), dtypes.parse(dtype))
+        tensor = Tensor(name or "blob", first.shape, dtypes.parse(dtype))
         metadata = {"producer": "caffe-filler", "stream": stream, "seed": str(seed or 0)}
         writer = open_writer(sys.stdout.buffer if output == "-" else Path(output), [tensor], metadata=metadata)
         with writer, progress(tensor.nbytes) as advance:
