@@ -13,6 +13,7 @@ from functools import lru_cache
 import crc32c
 
 from caffe_filler.v1 import filler_pb2
+from caffe_filler.varint import varint
 from filler_server import compiled
 from filler_server.engine.source import BlobSource
 from filler_server.service.replies import encoded_header
@@ -42,6 +43,8 @@ _PADDING = [b"", *(b"\x08\x80\0" * (size % 2) + b"\x08\0" * (size // 2 - size % 
 """Bytes that say nothing, of each length modulo 8: a number of the blob, which the one after them overrules."""
 
 _LONGEST_PADDING = 9
+
+_varint = lru_cache(maxsize=4096)(varint)
 
 ctypes.pythonapi.PyBytes_FromStringAndSize.restype = ctypes.py_object
 ctypes.pythonapi.PyBytes_FromStringAndSize.argtypes = [ctypes.c_char_p, ctypes.c_ssize_t]
@@ -146,16 +149,6 @@ def _uninitialized_bytes(size: int) -> tuple[bytes, memoryview]:
     address = id(message) + _PAYLOAD_AT
     view: memoryview = ctypes.pythonapi.PyMemoryView_FromMemory(address, size, _PY_BUF_WRITE)
     return message, view
-
-
-@lru_cache(maxsize=4096)
-def _varint(value: int) -> bytes:
-    encoded = bytearray()
-    while value > 0x7F:
-        encoded.append(value & 0x7F | 0x80)
-        value >>= 7
-    encoded.append(value)
-    return bytes(encoded)
 
 
 def _pad(varint: bytes, count: int) -> bytes:

@@ -1,9 +1,9 @@
 """Requests about nets to what the library knows of them; needs no Numba, so that a light client answers them too."""
 
 import threading
+from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
-from functools import lru_cache
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 from caffe_filler.errors import Cancelled, NetError, ShapeError
 from caffe_filler.v1 import filler_pb2
@@ -17,29 +17,64 @@ from filler_server.service.limits import Limits, Places
 _LARGE = 32 << 10
 """Bytes of a net from which on it takes its turn: a megabyte keeps the interpreter busy for most of a second."""
 
-_KEPT = 256 << 10
+_LONGEST_KEPT = 256 << 10
 """Bytes of a net up to which its plan is kept for the next request; beyond, plans take up too much memory."""
 
 _AT_ONCE = 2
 _LOOK_SECONDS = 0.5
 
 
-def plan(request: filler_pb2.PlanNetRequest, limits: Limits) -> NetPlan:
+class _KeptPlans:
+    """The plans that were used last, by what they were made from: the ranks of a cluster all send the same net."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._plans: OrderedDict[tuple[bytes, ReadLimits], NetPlan] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def get(self, key: tuple[bytes, ReadLimits]) -> NetPlan | None:
+        with self._lock:
+            if key in self._plans:
+                self._plans.move_to_end(key)
+            return self._plans.get(key)
+
+    def put(self, key: tuple[bytes, ReadLimits], made: NetPlan) -> None:
+        with self._lock:
+            self._plans[key] = made
+            if len(self._plans) > self._most:
+                self._plans.popitem(last=False)
+
+
+_kept = _KeptPlans(8)
+
+
+def plan(
+    request: filler_pb2.PlanNetRequest,
+    limits: Limits,
+    *,
+    turn: Callable[[], AbstractContextManager[None]] = nullcontext,
+) -> NetPlan:
     """Return the plan that a PlanNet asks for.
+
+    Args:
+        request: the net, and what it is planned for.
+        limits: those of the server.
+        turn: what to hold while a plan is made, which is not when it is kept.
 
     Raises:
         FillerError: the net cannot be read or set up, or is over a limit.
     """
     limits.check("net_bytes", len(request.net))
-    if len(request.net) > _KEPT:
-        return _plan(request, _read_limits(limits))
-    return _kept_plan(request.SerializeToString(deterministic=True), _read_limits(limits))
-
-
-@lru_cache(maxsize=8)
-def _kept_plan(request: bytes, limits: ReadLimits) -> NetPlan:
-    """Plan, or find the plan that was made: the ranks of a cluster all send the same net."""
-    return _plan(filler_pb2.PlanNetRequest.FromString(request), limits)
+    if len(request.net) > _LONGEST_KEPT:
+        with turn():
+            return _plan(request, _read_limits(limits))
+    key = request.SerializeToString(deterministic=True), _read_limits(limits)
+    planned = _kept.get(key)
+    if planned is None:
+        with turn():
+            planned = _plan(request, _read_limits(limits))
+        _kept.put(key, planned)
+    return planned
 
 
 def _plan(request: filler_pb2.PlanNetRequest, limits: ReadLimits) -> NetPlan:
@@ -88,8 +123,7 @@ class Planner:
             LimitExceeded: too many large nets are being planned.
             Cancelled: `is_active`, whether the caller still wants it, became false before its turn.
         """
-        with self._turn(len(request.net), is_active):
-            return plan(request, self._limits)
+        return plan(request, self._limits, turn=lambda: self._turn(len(request.net), is_active))
 
     def upgrade(self, request: filler_pb2.UpgradeNetRequest, is_active: Callable[[], bool]) -> Upgraded:
         """Return the file of an UpgradeNet in the current format; errors are those of `upgrade` and of `plan`."""

@@ -6,6 +6,7 @@ from typing import Any, BinaryIO
 
 from caffe_filler.caffe import caffe_pb2
 from caffe_filler.errors import FieldViolation, InvalidArgument, LimitExceeded, PrototxtError, WeightsError
+from caffe_filler.varint import varint
 from filler_server.net.names import unique_names
 from filler_server.prototxt.limits import ReadLimits
 from filler_server.prototxt.reader import read_net
@@ -15,7 +16,7 @@ from filler_server.weights.mapped import MappedFile
 from filler_server.weights.mapped_tensor import MappedTensor
 from filler_server.weights.names import split_name
 from filler_server.weights.stored import StoredLayer
-from filler_server.weights.wire import BYTES, VARINT, Field, Walker, key, lengthy, varint
+from filler_server.weights.wire import BYTES, VARINT, Field, Walker, key, lengthy
 from filler_server.weights.writer import PlainWriter, Tensor
 
 

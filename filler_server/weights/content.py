@@ -4,9 +4,9 @@ import re
 from typing import Literal, TypeAlias
 
 from caffe_filler.errors import WeightsError
+from filler_server.weights.archive import open_archive
 from filler_server.weights.mapped import MappedFile
 from filler_server.weights.npy import MAGIC as NPY
-from filler_server.weights.npz import open_archive
 from filler_server.weights.safetensors import LENGTH_BYTES, LONGEST_HEADER
 from filler_server.weights.wire import BYTES, FIXED32, VARINT, Walker
 

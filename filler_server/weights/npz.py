@@ -1,29 +1,23 @@
 """NumPy's .npz: a zip archive with one .npy for each tensor; uncompressed, but for those of `savez_compressed`."""
 
-import contextlib
 import zipfile
-import zlib
 from collections.abc import Iterator
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from caffe_filler.errors import FieldViolation, InvalidArgument, LimitExceeded, WeightsError
+from caffe_filler.errors import FieldViolation, InvalidArgument, WeightsError
+from filler_server.weights.archive import DAMAGE, EPOCH, ArchiveWriter, open_archive
 from filler_server.weights.mapped import MappedFile
 from filler_server.weights.npy import NpyHeader, check_dtype, mapped_array, read_header, write_header
 from filler_server.weights.stored import BLOCK, StoredTensor
-from filler_server.weights.writer import Tensor, Writer
-
-_EPOCH = (1980, 1, 1, 0, 0, 0)
-"""The time of every entry, so that equal tensors make equal files."""
+from filler_server.weights.writer import Tensor
 
 _LONGEST_NAME = 65_000
 """In bytes; a zip archive ends at 65535, the ending included."""
 
 _ENDING = ".npy"
-_MOST_ENTRIES = 1 << 18
-_DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError)
 
 
 def read_npz(file: MappedFile) -> tuple[StoredTensor, ...]:
@@ -38,28 +32,12 @@ def read_npz(file: MappedFile) -> tuple[StoredTensor, ...]:
     return tuple(_tensor(file, archive, entry) for entry in entries)
 
 
-def open_archive(file: MappedFile) -> zipfile.ZipFile:
-    """Return a zip archive, of which the directory is read.
-
-    Raises:
-        WeightsError: it is damaged.
-        LimitExceeded: it has too many entries.
-    """
-    try:
-        archive = zipfile.ZipFile(file.reader())
-    except _DAMAGE as error:
-        raise WeightsError(f"the file is a zip archive that is damaged or cut short: {error}") from None
-    if len(archive.infolist()) > _MOST_ENTRIES:
-        raise LimitExceeded(f"over the limit entries={_MOST_ENTRIES}. Received: {len(archive.infolist())}")
-    return archive
-
-
 def _tensor(file: MappedFile, archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> StoredTensor:
     name = entry.filename.removesuffix(_ENDING)
     try:
         with archive.open(entry) as content:
             header = read_header(content, f"'{entry.filename}'")
-    except _DAMAGE as error:
+    except DAMAGE as error:
         if isinstance(error, WeightsError):
             raise
         raise WeightsError(f"'{entry.filename}' of the archive is damaged: {error}") from None
@@ -110,48 +88,21 @@ class _CompressedTensor(StoredTensor):
                         raise EOFError("the data end early")
                     left -= len(data)
                     yield np.frombuffer(data, self._header.dtype).astype(self.dtype, copy=False)
-        except _DAMAGE as error:
+        except DAMAGE as error:
             raise WeightsError(f"'{self._entry.filename}' of the archive is damaged: {error}") from None
 
 
-class NpzWriter(Writer):
+class NpzWriter(ArchiveWriter):
     """Writes a .npz file, which `numpy.load` opens."""
 
     def _open(self) -> None:
         for tensor in self._tensors:
             check_dtype(tensor, "npz")
             _check_name(tensor.name)
-        self._archive = zipfile.ZipFile(self._file, "w", zipfile.ZIP_STORED, allowZip64=True)
-        self._entry: IO[bytes] | None = None
+        super()._open()
 
     def _begin(self, tensor: Tensor) -> None:
-        entry = zipfile.ZipInfo(f"{tensor.name}.npy", _EPOCH)
-        self._entry = self._archive.open(entry, "w", force_zip64=True)
-        write_header(self._entry, tensor)
-
-    def _append(self, data: memoryview | bytes) -> None:
-        if self._entry is not None:
-            self._entry.write(data)
-
-    def _end(self, tensor: Tensor) -> None:
-        if self._entry is not None:
-            self._entry.close()
-            self._entry = None
-
-    def _finish(self) -> None:
-        self._archive.close()
-
-    def _abandon(self) -> None:
-        abandon_archive(self._archive, self._entry)
-
-
-def abandon_archive(archive: zipfile.ZipFile, entry: IO[bytes] | None) -> None:
-    """Let go of an archive after an error: closing writes what a file would still need, which may have just failed."""
-    if entry is not None:
-        with contextlib.suppress(OSError):
-            entry.close()
-    with contextlib.suppress(OSError):
-        archive.close()
+        write_header(self._begin_entry(zipfile.ZipInfo(f"{tensor.name}{_ENDING}", EPOCH)), tensor)
 
 
 def _check_name(name: str) -> None:

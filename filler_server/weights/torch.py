@@ -13,12 +13,12 @@ from numpy.lib.stride_tricks import as_strided
 from numpy.typing import NDArray
 
 from caffe_filler.errors import FieldViolation, InvalidArgument, WeightsError
+from filler_server.weights.archive import EPOCH, ArchiveWriter, open_archive
 from filler_server.weights.extras import needs_extra
 from filler_server.weights.mapped import MappedFile
 from filler_server.weights.mapped_tensor import MappedTensor, Segment
-from filler_server.weights.npz import abandon_archive, open_archive
 from filler_server.weights.stored import ArrayTensor, StoredTensor
-from filler_server.weights.writer import Tensor, Writer
+from filler_server.weights.writer import Tensor
 
 if TYPE_CHECKING:
     import torch
@@ -31,7 +31,6 @@ _WRAPPERS = ("state_dict", "model_state_dict", "model")
 _STORAGE = "archive/data/"
 _LEFT_OUT = "archive/."
 """Records from which PyTorch works out where its own archives have what, and an identity; none is needed."""
-_EPOCH = (1980, 1, 1, 0, 0, 0)
 _ALIGNMENT = 64
 _LOCAL_HEADER, _ZIP64_FIELD, _FIELD_HEADER = 30, 20, 4
 _PADDING_FIELD = b"FB"
@@ -123,7 +122,7 @@ def _numpy_dtype(name: str, dtype: "torch.dtype") -> np.dtype[Any]:
     return found
 
 
-class TorchWriter(Writer):
+class TorchWriter(ArchiveWriter):
     """Writes a state_dict, which `torch.load` opens, also with `mmap=True`.
 
     PyTorch itself writes everything but the values, which it would need in memory at once; they are streamed into an
@@ -135,38 +134,22 @@ class TorchWriter(Writer):
             if tensor.dtype.name not in _DTYPES:
                 message = f"a state_dict is written with {', '.join(_DTYPES)}. Received: dtype={tensor.dtype}"
                 raise InvalidArgument(message, violations=[FieldViolation("dtype", message)])
-        self._entry: IO[bytes] | None = None
         with tempfile.TemporaryFile() as skeleton:
             _save_without_values(skeleton, self._tensors)
             with zipfile.ZipFile(skeleton) as archive:
                 names = [name for name in archive.namelist() if not name.startswith((_STORAGE, _LEFT_OUT))]
                 records = {name: archive.read(name) for name in names}
-        self._archive = zipfile.ZipFile(self._file, "w", zipfile.ZIP_STORED, allowZip64=True)
+        super()._open()
         for name, content in records.items():
             with self._archive.open(self._info(name), "w", force_zip64=True) as entry:
                 entry.write(content)
 
     def _begin(self, tensor: Tensor) -> None:
-        self._entry = self._archive.open(self._info(f"{_STORAGE}{self._next}"), "w", force_zip64=True)
-
-    def _append(self, data: memoryview | bytes) -> None:
-        if self._entry is not None:
-            self._entry.write(data)
-
-    def _end(self, tensor: Tensor) -> None:
-        if self._entry is not None:
-            self._entry.close()
-            self._entry = None
-
-    def _finish(self) -> None:
-        self._archive.close()
-
-    def _abandon(self) -> None:
-        abandon_archive(self._archive, self._entry)
+        self._begin_entry(self._info(f"{_STORAGE}{self._next}"))
 
     def _info(self, name: str) -> zipfile.ZipInfo:
         """An entry whose data start at a multiple of `_ALIGNMENT`."""
-        info = zipfile.ZipInfo(name, _EPOCH)
+        info = zipfile.ZipInfo(name, EPOCH)
         ahead = self._file.tell() + _LOCAL_HEADER + len(name.encode()) + _FIELD_HEADER + _ZIP64_FIELD
         padding = -ahead % _ALIGNMENT
         info.extra = _PADDING_FIELD + padding.to_bytes(2, "little") + bytes(padding)

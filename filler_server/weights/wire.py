@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from caffe_filler.errors import LimitExceeded, WeightsError
+from caffe_filler.varint import varint
 from filler_server.weights.mapped import MappedFile
 
 VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5
@@ -140,16 +141,6 @@ class Walker:
 def key(number: int, wire_type: int) -> bytes:
     """Return the key of a field."""
     return varint(number << 3 | wire_type)
-
-
-def varint(value: int) -> bytes:
-    """Return a number of 0 or more as it is written."""
-    result = bytearray()
-    while value > 0x7F:
-        result.append(value & 0x7F | 0x80)
-        value >>= 7
-    result.append(value)
-    return bytes(result)
 
 
 def lengthy(number: int, content: bytes) -> bytes:

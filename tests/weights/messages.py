@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from caffe_filler.caffe.caffe_pb2 import BlobProto, LayerParameter, NetParameter
-from filler_server.weights.wire import key, lengthy, varint
+from caffe_filler.varint import varint
+from filler_server.weights.wire import key, lengthy
 
 
 def blob(array: NDArray[Any], *, diff: bool = False) -> BlobProto:

@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 
 from caffe_filler.caffe.caffe_pb2 import BlobProto, LayerParameter, NetParameter, V1LayerParameter
 from caffe_filler.errors import FillerError, InvalidArgument, LimitExceeded, WeightsError
+from caffe_filler.varint import varint
 from filler_server.weights.caffemodel import CaffemodelWriter
 from filler_server.weights.opening import open_weights
-from filler_server.weights.wire import key, lengthy, varint
+from filler_server.weights.wire import key, lengthy
 from filler_server.weights.writer import Tensor
 from tests.weights.files import same, tensors
 from tests.weights.messages import (

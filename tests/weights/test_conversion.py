@@ -160,7 +160,8 @@ print(listed - before, after - before)
 
 def sparse(path: Path, count: int) -> Path:
     """A .caffemodel of so many zeros, which take no room on the disk, and a small layer behind them."""
-    from filler_server.weights.wire import key, lengthy, varint
+    from caffe_filler.varint import varint
+    from filler_server.weights.wire import key, lengthy
 
     definition = lengthy(1, b"large") + lengthy(2, b"InnerProduct")
     front = shape_field(count) + key(5, 2) + varint(4 * count)

@@ -75,7 +75,8 @@ class Region(click.ParamType):  # type: ignore[type-arg]
         return int(start or 0), int(stop) if stop else None
 
 
-def _as_mapping(ctx: click.Context, param: click.Parameter, value: Sequence[Any]) -> dict[str, Any]:
+def as_mapping(ctx: click.Context, param: click.Parameter, value: Sequence[Any]) -> dict[str, Any]:
+    """Return pairs of a name and a shape as a mapping."""
     return dict(value)
 
 
@@ -103,7 +104,7 @@ def net_options(command: _Command) -> _Command:
                 "inputs",
                 multiple=True,
                 type=NamedShape(),
-                callback=_as_mapping,
+                callback=as_mapping,
                 help="Shape of a data top that the net itself does not know, ? for what it knows; repeatable.",
             ),
             click.option(
@@ -111,7 +112,7 @@ def net_options(command: _Command) -> _Command:
                 "tops",
                 multiple=True,
                 type=NamedShape(),
-                callback=_as_mapping,
+                callback=as_mapping,
                 help="Shape of a top of a layer type that is not known; repeatable.",
             ),
             click.option("--strict", is_flag=True, help="Make an error of what would be a warning."),

@@ -1,12 +1,12 @@
 """The net that a file of weights belongs to, on the command line."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from filler_client.cli.options import NamedShape, in_file
+from filler_client.cli.options import NamedShape, as_mapping, in_file
 
 if TYPE_CHECKING:
     from caffe_filler.caffe.caffe_pb2 import NetParameter
@@ -42,11 +42,6 @@ max_shard_size_option = click.option(
     type=Size(),
     help="Write a .safetensors that would be longer as several files with an index, e.g. 5GB.",
 )
-
-
-def as_mapping(ctx: click.Context, param: click.Parameter, value: Sequence[Any]) -> dict[str, Any]:
-    """Return name and shape pairs as a mapping."""
-    return dict(value)
 
 
 def weights_net_options(command: _Command) -> _Command:

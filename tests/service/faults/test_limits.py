@@ -257,6 +257,24 @@ def test_plans(crowded: ServerProcess) -> None:
         assert stub.PlanNet(large[3], timeout=60).parameters == 16
 
 
+def test_a_plan_that_is_kept_needs_no_place(crowded: ServerProcess) -> None:
+    # Long enough to need a place when it is planned, and short enough to be kept.
+    kept = filler_pb2.PlanNetRequest(net=net(1_000))
+    others = [filler_pb2.PlanNetRequest(net=net(12_000, comment)) for comment in range(10, 13)]
+    done: queue.Queue[grpc.Future] = queue.Queue()
+    with grpc.insecure_channel(crowded.address) as channel:
+        stub = filler_pb2_grpc.FillerServiceStub(channel)
+        assert stub.PlanNet(kept, timeout=60).parameters == 16
+        for other in others:
+            stub.PlanNet.future(other).add_done_callback(done.put)
+        # Whoever is refused is so at once, while the place is held.
+        assert done.get(timeout=60).exception().code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+        for _ in range(20):
+            assert stub.PlanNet(kept, timeout=60).parameters == 16
+        for _ in others[1:]:
+            done.get(timeout=60)
+
+
 def test_calls(crowded: ServerProcess) -> None:
     over = threading.Event()
     done: queue.Queue[grpc.Future] = queue.Queue()
