@@ -115,7 +115,7 @@ def is_serial(count: int) -> bool:
     Raises:
         Unavailable: no threading layer that bears concurrent launches can be loaded.
     """
-    return count < _SERIAL or getattr(_local, "is_alone", False) or threads() == 1
+    return count < _SERIAL or _threads == 1 or getattr(_local, "is_alone", False) or threads() == 1
 
 
 def tasks(bounds: NDArray[np.int64]) -> NDArray[np.int64]:

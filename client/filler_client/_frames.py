@@ -16,8 +16,8 @@ from caffe_filler.v1 import filler_pb2
 _VARINT, _FIXED64, _LENGTH_DELIMITED, _FIXED32 = 0, 1, 2, 5
 _NOTHING = memoryview(b"")
 
-_SMALL = 16 << 10
-"""Bytes of a piece up to which the generated class is faster, although it copies the data twice."""
+_SMALL = 256 << 10
+"""Bytes of a message up to which the generated classes are faster, although they copy the data twice."""
 
 
 @dataclass(slots=True)
@@ -51,11 +51,12 @@ def read_message(message: bytes) -> tuple[filler_pb2.StreamHeader | None, list[F
     Raises:
         DataLoss: the message is no `FillResponse`.
     """
-    view = memoryview(message)
     header: filler_pb2.StreamHeader | None = None
     frames: list[Frame] = []
     try:
-        for number, value in _fields(view):
+        if len(message) <= _SMALL:
+            return _parsed(filler_pb2.FillResponse.FromString(message))
+        for number, value in _fields(memoryview(message)):
             if number == 1 and isinstance(value, memoryview):
                 frames.append(_frame(value))
             elif number == 2 and isinstance(value, memoryview):
@@ -65,11 +66,22 @@ def read_message(message: bytes) -> tuple[filler_pb2.StreamHeader | None, list[F
     return header, frames
 
 
+def _parsed(response: filler_pb2.FillResponse) -> tuple[filler_pb2.StreamHeader | None, list[Frame]]:
+    frames = [
+        Frame(
+            piece.blob,
+            piece.header if piece.HasField("header") else None,
+            piece.offset,
+            piece.crc32c,
+            piece.last,
+            memoryview(piece.data),
+        )
+        for piece in response.pieces
+    ]
+    return response.header if response.HasField("header") else None, frames
+
+
 def _frame(piece: memoryview) -> Frame:
-    if len(piece) <= _SMALL:
-        parsed = filler_pb2.Piece.FromString(bytes(piece))
-        header = parsed.header if parsed.HasField("header") else None
-        return Frame(parsed.blob, header, parsed.offset, parsed.crc32c, parsed.last, memoryview(parsed.data))
     frame = Frame()
     for number, value in _fields(piece):
         if isinstance(value, memoryview):

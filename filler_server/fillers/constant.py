@@ -8,7 +8,7 @@ from filler_server.fillers.parameters import refuse_sparse
 from filler_server.fillers.shape import check_shape
 from filler_server.rng.stream import RandomStream, Runs, Values
 
-_SMALL = 1 << 16
+_SMALL = 1 << 15
 """Fewer values than this NumPy has written before a kernel has begun."""
 
 

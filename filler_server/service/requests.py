@@ -1,7 +1,6 @@
 """Messages of the wire to calls of the library."""
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from math import prod
 from typing import Any, TypeAlias
@@ -63,7 +62,7 @@ def fill_job(request: filler_pb2.FillRequest, limits: Limits) -> Job:
     sources: list[BlobSource] = []
     sequential = 0
     for index, spec in enumerate(request.blobs):
-        with _field(f"blobs[{index}]"):
+        with _Field(index):
             shape = tuple(spec.shape.dim)
             region = _region(spec.region)(shape)
             random = _blob_stream(request, spec)
@@ -83,9 +82,7 @@ def fill_net_job(request: filler_pb2.FillNetRequest, limits: Limits, *, plan: Pl
     limits.check("request_blobs", len(request.blobs))
     dtype = dtypes.from_wire(request.dtype)
     _check_stream(request.stream)
-    selection = [
-        (blob.name, _region_of_field(f"blobs[{index}]", blob.region)) for index, blob in enumerate(request.blobs)
-    ]
+    selection = [(blob.name, _region_of_field(index, blob.region)) for index, blob in enumerate(request.blobs)]
     planned = plan(request.net, limits)
     if request.stream == filler_pb2.PHILOX:
         sources = net_sources(planned, seed=request.seed, dtype=dtype, selection=selection or None)
@@ -200,11 +197,11 @@ def _region(region: filler_pb2.Region) -> Callable[[tuple[int, ...]], Region]:
     return lambda shape: Region.box(shape, ranges)
 
 
-def _region_of_field(prefix: str, region: filler_pb2.Region) -> Callable[[tuple[int, ...]], Region]:
+def _region_of_field(index: int, region: filler_pb2.Region) -> Callable[[tuple[int, ...]], Region]:
     make = _region(region)
 
     def named(shape: tuple[int, ...]) -> Region:
-        with _field(prefix):
+        with _Field(index):
             return make(shape)
 
     return named
@@ -220,16 +217,24 @@ def _check_stream(value: int) -> None:
         raise InvalidArgument(message, violations=[FieldViolation("stream", message)])
 
 
-@contextmanager
-def _field(prefix: str) -> Iterator[None]:
-    """Name the field of the request in which an error lies."""
-    try:
-        yield
-    except FillerError as error:
+class _Field:
+    """Names the field of the request in which an error lies; a generator would cost as much as a small blob."""
+
+    __slots__ = ("_index",)
+
+    def __init__(self, index: int) -> None:
+        self._index = index
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
+        if not isinstance(error, FillerError):
+            return
+        prefix = f"blobs[{self._index}]"
         within = f"{prefix}.filler" if isinstance(error, (FillerParameterError, UnknownFiller)) else prefix
         error.violations = tuple(
             # The dtype is one of the whole request.
             violation if violation.field == "dtype" else replace(violation, field=f"{within}.{violation.field}")
             for violation in error.violations
         )
-        raise

@@ -30,13 +30,14 @@ class Run:
     server_peak: int = 0
 
 
-def timed(work: Callable[[], object]) -> Callable[[], Run]:
-    """Return what does the work once, in this process, and says how long it took."""
+def timed(work: Callable[[], object], calls: int = 1) -> Callable[[], Run]:
+    """Return what does the work so often, in this process, and says how long it took on the average."""
 
     def run() -> Run:
         begun = time.perf_counter()
-        work()
-        return Run(time.perf_counter() - begun)
+        for _ in range(calls):
+            work()
+        return Run((time.perf_counter() - begun) / calls)
 
     return run
 
