@@ -157,8 +157,8 @@ def _fill(out: NDArray[Any], runs: Runs, ids: tuple[int, ...], law: kernels.Law,
     if compiled.is_serial(out.size):
         serial(out, runs.starts, runs.bounds, *law, *ids)
         return
-    pieces, words = runs.split(compiled.TASK), np.array(ids, np.uint32).reshape(3, 2)
-    kernels.fill_parallel(out, pieces.starts, pieces.bounds, compiled.tasks(pieces.bounds), words, law)
+    pieces = runs.split(compiled.TASK)
+    kernels.fill_parallel(out, pieces.starts, pieces.bounds, compiled.tasks(pieces.bounds), ids, law)
 
 
 # The signs are arguments because a cache takes 0 and -0 for the same.

@@ -155,20 +155,22 @@ _DC0, _DC1, _DC2, _DC3, _DC4, _DC5, _DC6, _DC7, _DC8 = (
 
 
 @compiled.serial
-def schedule(table: Any, high: Any, key: Any, stream: Any) -> None:
+def schedule(table: Any, high: Any, key_0: Any, key_1: Any, stream_0: Any, stream_1: Any) -> None:
     """Compute what is the same for all counters of one high word.
 
     Args:
         table: uint64 [18] to write to: what the rounds add, one pair each from the third on but for the last, whose
             pair stands in one number, and before them what of the first two does not depend on the low word.
         high: word 1 of the counters, uint64.
-        key: uint32 [2].
-        stream: uint32 [2], words 2 and 3 of every counter.
+        key_0: word 0 of the key.
+        key_1: word 1 of the key.
+        stream_0: word 2 of every counter.
+        stream_1: word 3 of every counter.
     """
-    key_0, key_1 = np.uint64(key[0]), np.uint64(key[1])
-    product_1 = _MULTIPLIER_1 * np.uint64(stream[0])
+    key_0, key_1 = np.uint64(key_0), np.uint64(key_1)
+    product_1 = _MULTIPLIER_1 * np.uint64(stream_0)
     c0 = (product_1 >> _SHIFT_32) ^ high ^ key_0
-    table[0] = np.uint64(stream[1]) ^ key_1
+    table[0] = np.uint64(stream_1) ^ key_1
     key_0, key_1 = (key_0 + _WEYL_0) & _LOW_32, (key_1 + _WEYL_1) & _LOW_32
     product_0 = _MULTIPLIER_0 * c0
     table[1] = (product_1 & _LOW_32) ^ key_0
@@ -354,24 +356,26 @@ def fill(out: Any, starts: Any, bounds: Any, begin: Any, end: Any, ids: Any, law
         bounds: as in `Runs`.
         begin: number of the first run.
         end: number of the run behind the last.
-        ids: uint32 [3, 2], the key and the ids of two streams; the second gives what float64 has beyond float32.
+        ids: the two words of the key and of the ids of two streams; the second gives what float64 has beyond float32.
         law: what to make of the words.
     """
-    # One allocation, as five would take as long as a small blob.
-    scratch = np.empty(2 * _TABLE + 3 * COUNTERS, np.uint64)
+    # One allocation, as six would take as long as a small blob.
+    scratch = np.empty(2 * _TABLE + 3 * COUNTERS + VALUES, np.uint64)
     tables = scratch[: 2 * _TABLE].reshape(2, _TABLE)
     counters = scratch[2 * _TABLE : 2 * _TABLE + COUNTERS]
-    offsets, lengths = scratch[2 * _TABLE + COUNTERS :].view(np.int64).reshape(2, COUNTERS)
+    offsets = scratch[2 * _TABLE + COUNTERS : 2 * _TABLE + 2 * COUNTERS].view(np.int64)
+    lengths = scratch[2 * _TABLE + 2 * COUNTERS : 2 * _TABLE + 3 * COUNTERS].view(np.int64)
+    tile = scratch[2 * _TABLE + 3 * COUNTERS :].view(out.dtype)
     high, is_prepared = 0, False
-    tile = np.empty(VALUES, out.dtype)
     run, written, place = begin, 0, bounds[begin]
     while run < end:
         index, left = starts[run] + written, bounds[run + 1] - bounds[run] - written
         counter = index >> 2
         if not is_prepared or counter >> _HIGH != high:
             high, is_prepared = counter >> _HIGH, True
-            for number in range(2):
-                schedule(tables[number], np.uint64(high), ids[0], ids[1 + number])
+            schedule(tables[0], np.uint64(high), ids[0], ids[1], ids[2], ids[3])
+            if out.itemsize == 8:
+                schedule(tables[1], np.uint64(high), ids[0], ids[1], ids[4], ids[5])
         groups = min(left // VALUES, (((high + 1) << _HIGH) - counter) // COUNTERS)
         if groups > 0 and index & 3 == 0:
             fill_groups(out, place, counter, groups, tables, law)
@@ -408,34 +412,25 @@ def fill(out: Any, starts: Any, bounds: Any, begin: Any, end: Any, ids: Any, law
             place += lengths[piece]
 
 
-# A named tuple costs a caller from Python more than all other arguments together, and an array of the ids as much as a
-# kernel of a small blob.
+# A tuple costs a caller from Python more than all other arguments together, which small blobs feel.
 
 
 @compiled.serial
 def fill_uniform(out: Any, starts: Any, bounds: Any, middle: Any, step: Any, *ids: Any) -> None:
     """Write the uniform values of all runs; the arguments as in `fill` and `Uniform`, the ids one by one."""
-    fill(out, starts, bounds, 0, starts.size, _array(ids), Uniform(middle, step))
+    fill(out, starts, bounds, 0, starts.size, ids, Uniform(middle, step))
 
 
 @compiled.serial
 def fill_gaussian(out: Any, starts: Any, bounds: Any, mean: Any, std: Any, *ids: Any) -> None:
     """Write the normal values of all runs; the arguments as in `fill` and `Gaussian`, the ids one by one."""
-    fill(out, starts, bounds, 0, starts.size, _array(ids), Gaussian(mean, std))
+    fill(out, starts, bounds, 0, starts.size, ids, Gaussian(mean, std))
 
 
 @compiled.serial
 def fill_bernoulli(out: Any, starts: Any, bounds: Any, threshold: Any, *ids: Any) -> None:
     """Write the Bernoulli values of all runs; the arguments as in `fill` and `Bernoulli`, the ids one by one."""
-    fill(out, starts, bounds, 0, starts.size, _array(ids), Bernoulli(threshold))
-
-
-@compiled.inlined
-def _array(ids: Any) -> Any:
-    array = np.empty((3, 2), np.uint32)
-    for number in range(3):
-        array[number, 0], array[number, 1] = ids[2 * number], ids[2 * number + 1]
-    return array
+    fill(out, starts, bounds, 0, starts.size, ids, Bernoulli(threshold))
 
 
 @compiled.parallel

@@ -53,7 +53,7 @@ def draw_words(out: Any, low: Any, table: Any) -> None:
 def words_of(low: int, high: int, key: tuple[int, int], stream: tuple[int, int]) -> Any:
     """The words of a group of counters from `low` on, uint32 [counters, 4]."""
     table, out = np.zeros(18, np.uint64), np.zeros((2, COUNTERS, 2), np.int32)
-    kernels.schedule(table, np.uint64(high), np.array(key, np.uint32), np.array(stream, np.uint32))
+    kernels.schedule(table, np.uint64(high), *key, *stream)
     draw_words(out.reshape(-1), (low + np.arange(COUNTERS).astype(np.uint64)) & np.uint64(0xFFFFFFFF), table)
     return out.view(np.uint32).transpose(1, 2, 0).reshape(-1, 4)
 
