@@ -61,7 +61,11 @@ class AtomicFile(OpenFile):
     def __init__(self, path: Path) -> None:
         self._path = path
         self._partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
-        super().__init__(self._partial.open("x+b"))
+        try:
+            super().__init__(self._partial.open("x+b"))
+        except OSError as error:
+            # Nobody knows the other name.
+            raise OSError(error.errno, error.strerror, str(path)) from None
 
     def commit(self) -> None:
         """Give the file its name, over an older one."""

@@ -198,8 +198,10 @@ def test_a_closed_writer_stays_closed(make: type[Writer], tmp_path: Path) -> Non
 
 @every_format
 def test_a_folder_that_does_not_exist(make: type[Writer], tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError):
-        make(tmp_path / "missing" / "weights", tensors(SMALL))
+    path = tmp_path / "missing" / "weights"
+    with pytest.raises(FileNotFoundError) as caught:
+        make(path, tensors(SMALL))
+    assert caught.value.filename == str(path)
 
 
 @every_format
