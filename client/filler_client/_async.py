@@ -17,7 +17,7 @@ from caffe_filler.errors import FillerError
 from caffe_filler.memory import keep_freed_memory
 from caffe_filler.v1 import filler_pb2
 from filler_client import _finetune, _requests
-from filler_client._backend import Arrays, Piece, StreamRequest, array_bytes, array_for
+from filler_client._backend import Arrays, Arrivals, Piece, StreamRequest
 from filler_client._connection import SERVICE, RequestId, channel_options, parse_targets
 from filler_client._errors import from_rpc
 from filler_client._finetune import FinetuneOptions, WeightsLike
@@ -182,18 +182,10 @@ class AsyncFillerClient:
         await self.close()
 
     async def _arrays(self, request: StreamRequest, out: Arrays) -> AsyncIterator[tuple[str, NDArray[Any]]]:
-        name = ""
-        array: NDArray[Any] | None = None
-        memory = memoryview(b"")
+        arrivals = Arrivals(out)
         async for piece in self.pieces(request):
-            if array is None:
-                name = piece.header.name
-                array = array_for(name, piece.shape, dtypes.from_wire(piece.header.dtype), out)
-                memory = array_bytes(array)
-            memory[piece.offset : piece.offset + len(piece.data)] = piece.data
-            if piece.last:
-                yield name, array
-                array = None
+            if (complete := arrivals.take(piece)) is not None:
+                yield complete
 
     async def _call(self, method: str, request: Message, parse: Callable[[bytes], _Response]) -> _Response:
         attempts = Attempts(self._policy, self._timeout)

@@ -7,6 +7,7 @@ from typing import Any, Protocol, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from caffe_filler import dtypes
 from caffe_filler.errors import InvalidArgument
 from caffe_filler.v1 import filler_pb2
 
@@ -100,6 +101,30 @@ def array_for(name: str, shape: tuple[int, ...], dtype: np.dtype[Any], out: Arra
     return array
 
 
-def array_bytes(array: NDArray[Any]) -> memoryview:
-    """Return the memory of a C-contiguous array."""
-    return array.reshape(-1).view(np.uint8).data
+class Arrivals:
+    """Puts pieces, in the order of their stream, into the arrays of their blobs.
+
+    Args:
+        out: the caller's arrays; new ones are made for the others.
+    """
+
+    def __init__(self, out: Arrays) -> None:
+        self._out = out
+        self._array: NDArray[Any] | None = None
+        self._memory = memoryview(b"")
+
+    def take(self, piece: Piece) -> tuple[str, NDArray[Any]] | None:
+        """Copy a piece to its place; return name and array of the blob that it completes, if it does.
+
+        Raises:
+            InvalidArgument: the caller's array does not fit the blob.
+        """
+        header = piece.header
+        if self._array is None:
+            self._array = array_for(header.name, piece.shape, dtypes.from_wire(header.dtype), self._out)
+            self._memory = self._array.reshape(-1).view(np.uint8).data
+        self._memory[piece.offset : piece.offset + len(piece.data)] = piece.data
+        if not piece.last:
+            return None
+        array, self._array = self._array, None
+        return header.name, array

@@ -10,11 +10,10 @@ import grpc.experimental
 from google.protobuf.message import Message
 from numpy.typing import NDArray
 
-from caffe_filler import dtypes
 from caffe_filler.errors import FillerError
 from caffe_filler.memory import keep_freed_memory
 from caffe_filler.v1 import filler_pb2
-from filler_client._backend import Arrays, Piece, StreamRequest, array_bytes, array_for
+from filler_client._backend import Arrays, Arrivals, Piece, StreamRequest
 from filler_client._connection import SERVICE, RequestId, channel_options, parse_targets
 from filler_client._errors import from_rpc
 from filler_client._resume import StreamPosition
@@ -82,18 +81,10 @@ class RemoteBackend:
 
     def arrays(self, request: StreamRequest, out: Arrays, timeout: float | None) -> Iterator[tuple[str, NDArray[Any]]]:
         """Receive each blob into its array."""
-        name = ""
-        array: NDArray[Any] | None = None
-        memory = memoryview(b"")
+        arrivals = Arrivals(out)
         for piece in self.pieces(request, timeout):
-            if array is None:
-                name = piece.header.name
-                array = array_for(name, piece.shape, dtypes.from_wire(piece.header.dtype), out)
-                memory = array_bytes(array)
-            memory[piece.offset : piece.offset + len(piece.data)] = piece.data
-            if piece.last:
-                yield name, array
-                array = None
+            if (complete := arrivals.take(piece)) is not None:
+                yield complete
 
     def close(self) -> None:
         """Close the channels."""

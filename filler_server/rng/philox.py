@@ -58,7 +58,7 @@ always true, p = 0 never.
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from math import copysign
 from struct import unpack
@@ -72,9 +72,6 @@ from filler_server import compiled
 from filler_server.rng import philox_kernels as kernels
 from filler_server.rng.arguments import check_gaussian, check_out, check_probability, check_seed, check_uniform
 from filler_server.rng.stream import Runs, Values
-
-_VALUES = ("values", "low")
-_MASK = ("mask", "mask")
 
 _SHORT = 256
 """Characters of a name up to which the ids of its streams are kept."""
@@ -94,11 +91,12 @@ class PhiloxStream:
 
     seed: int
     name: str
+    _value_words: tuple[int, ...] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         check_seed(self.seed)
         try:
-            str.encode(self.name)
+            object.__setattr__(self, "_value_words", self._words("values", "low"))
         except (TypeError, UnicodeEncodeError) as error:
             message = f"the name of a stream is text that UTF-8 can encode. Received: name={self.name!r}"
             raise InvalidArgument(message, violations=[FieldViolation("name", message)]) from error
@@ -112,7 +110,7 @@ class PhiloxStream:
         """
         check_out(out, runs, np.float32, np.float64)
         law = _uniform_law(out.dtype, low, high, copysign(1, low), copysign(1, high))
-        _fill(out, runs, self._ids(*_VALUES), law, kernels.fill_uniform)
+        _fill(out, runs, self._value_words, law, kernels.fill_uniform)
 
     def gaussian(self, out: Values, runs: Runs, mean: float, std: float) -> None:
         """Fill `out`, float32 or float64, with normal values.
@@ -123,7 +121,7 @@ class PhiloxStream:
         """
         check_out(out, runs, np.float32, np.float64)
         law = _gaussian_law(out.dtype, mean, std, copysign(1, mean))
-        _fill(out, runs, self._ids(*_VALUES), law, kernels.fill_gaussian)
+        _fill(out, runs, self._value_words, law, kernels.fill_gaussian)
 
     def bernoulli(self, out: NDArray[np.bool_], runs: Runs, probability: float) -> None:
         """Fill `out` with True of the given probability.
@@ -136,11 +134,11 @@ class PhiloxStream:
         check_probability(probability)
         if threshold := round(float(probability) * 2**32):
             law = kernels.Bernoulli(np.uint64(threshold))
-            _fill(out, runs, self._ids(*_MASK), law, kernels.fill_bernoulli)
+            _fill(out, runs, self._words("mask", "mask"), law, kernels.fill_bernoulli)
         else:
             out[:] = False
 
-    def _ids(self, first: str, second: str) -> tuple[int, ...]:
+    def _words(self, first: str, second: str) -> tuple[int, ...]:
         """The key and the ids of the streams of two purposes, each as its two words."""
         seed = int(self.seed)
         stream_ids = _stream_ids if len(self.name) <= _SHORT else _stream_ids.__wrapped__
@@ -149,7 +147,9 @@ class PhiloxStream:
 
 @lru_cache(maxsize=4096)
 def _stream_ids(name: str, first: str, second: str) -> tuple[int, ...]:
-    digests = [hashlib.blake2b(name.encode(), digest_size=8, person=text.encode()).digest() for text in (first, second)]
+    digests = [
+        hashlib.blake2b(str.encode(name), digest_size=8, person=text.encode()).digest() for text in (first, second)
+    ]
     return unpack("<4I", b"".join(digests))
 
 

@@ -58,6 +58,9 @@ class Runs:
 
     def split(self, longest: int) -> "Runs":
         """The same elements in runs of at most `longest`, so that threads can share a long one."""
+        if self.starts.size == 1:
+            offsets = np.arange(0, self.count, longest, dtype=np.int64)
+            return self if offsets.size <= 1 else self._parts(self.starts + offsets, np.append(offsets, self.count))
         lengths = np.diff(self.bounds)
         if lengths.size == 0 or int(lengths.max()) <= longest:
             return self
@@ -66,7 +69,14 @@ class Runs:
         within = (np.arange(int(pieces.sum()), dtype=np.int64) - first) * longest
         starts = np.repeat(self.starts, pieces) + within
         ends = np.append(np.repeat(self.bounds[:-1], pieces) + within, self.bounds[-1])
-        return Runs(starts, ends)
+        return self._parts(starts, ends)
+
+    def _parts(self, starts: NDArray[np.int64], bounds: NDArray[np.int64]) -> "Runs":
+        """These runs, divided: there is nothing to check again."""
+        parts = object.__new__(Runs)
+        for name, value in (("starts", starts), ("bounds", bounds), ("count", self.count)):
+            object.__setattr__(parts, name, value)
+        return parts
 
 
 class RandomStream(Protocol):

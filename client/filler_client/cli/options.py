@@ -75,9 +75,28 @@ class Region(click.ParamType):  # type: ignore[type-arg]
         return int(start or 0), int(stop) if stop else None
 
 
-def as_mapping(ctx: click.Context, param: click.Parameter, value: Sequence[Any]) -> dict[str, Any]:
-    """Return pairs of a name and a shape as a mapping."""
+def _as_mapping(ctx: click.Context, param: click.Parameter, value: Sequence[Any]) -> dict[str, Any]:
     return dict(value)
+
+
+phase_option = click.option(
+    "--phase",
+    type=click.Choice(["TRAIN", "TEST"], case_sensitive=False),
+    default="TRAIN",
+    show_default=True,
+    help="Phase by which layers are included and excluded.",
+)
+stage_option = click.option(
+    "--stage", "stages", multiple=True, metavar="S", help="Stage of the net's state; repeatable."
+)
+input_option = click.option(
+    "--input",
+    "inputs",
+    multiple=True,
+    type=NamedShape(),
+    callback=_as_mapping,
+    help="Shape of a data top that the net itself does not know, ? for what it knows; repeatable.",
+)
 
 
 def net_options(command: _Command) -> _Command:
@@ -90,29 +109,16 @@ def net_options(command: _Command) -> _Command:
                 type=click.Path(exists=True, dir_okay=False, path_type=Path),
                 help="Take the nets, their states and the seed of a solver, in place of NET.",
             ),
-            click.option(
-                "--phase",
-                type=click.Choice(["TRAIN", "TEST"], case_sensitive=False),
-                default="TRAIN",
-                show_default=True,
-                help="Phase by which layers are included and excluded.",
-            ),
+            phase_option,
             click.option("--level", type=int, default=0, show_default=True, help="Level of the net's state."),
-            click.option("--stage", "stages", multiple=True, metavar="S", help="Stage of the net's state; repeatable."),
-            click.option(
-                "--input",
-                "inputs",
-                multiple=True,
-                type=NamedShape(),
-                callback=as_mapping,
-                help="Shape of a data top that the net itself does not know, ? for what it knows; repeatable.",
-            ),
+            stage_option,
+            input_option,
             click.option(
                 "--top",
                 "tops",
                 multiple=True,
                 type=NamedShape(),
-                callback=as_mapping,
+                callback=_as_mapping,
                 help="Shape of a top of a layer type that is not known; repeatable.",
             ),
             click.option("--strict", is_flag=True, help="Make an error of what would be a warning."),

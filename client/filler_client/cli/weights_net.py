@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from filler_client.cli.options import NamedShape, as_mapping, in_file
+from filler_client.cli.options import in_file, input_option, phase_option, stage_option
 
 if TYPE_CHECKING:
     from caffe_filler.caffe.caffe_pb2 import NetParameter
@@ -53,22 +53,9 @@ def weights_net_options(command: _Command) -> _Command:
                 type=click.Path(exists=True, dir_okay=False, path_type=Path),
                 help="Net of the weights: prototxt, or a .caffemodel that describes it.",
             ),
-            click.option(
-                "--phase",
-                type=click.Choice(["TRAIN", "TEST"], case_sensitive=False),
-                default="TRAIN",
-                show_default=True,
-                help="Phase of the net by which layers are included and excluded.",
-            ),
-            click.option("--stage", "stages", multiple=True, metavar="S", help="Stage of the net's state; repeatable."),
-            click.option(
-                "--input",
-                "inputs",
-                multiple=True,
-                type=NamedShape(),
-                callback=as_mapping,
-                help="Shape of a data top that the net itself does not know; repeatable.",
-            ),
+            phase_option,
+            stage_option,
+            input_option,
         )
     ):
         command = option(command)
