@@ -59,6 +59,7 @@ class Runs:
     def split(self, longest: int) -> "Runs":
         """The same elements in runs of at most `longest`, so that threads can share a long one."""
         if self.starts.size == 1:
+            # A whole blob is one run, and the way below would take as long as starting the threads.
             offsets = np.arange(0, self.count, longest, dtype=np.int64)
             return self if offsets.size <= 1 else self._parts(self.starts + offsets, np.append(offsets, self.count))
         lengths = np.diff(self.bounds)

@@ -39,8 +39,9 @@ _NO_CRC = b"\0\0\0\0"
 _LAST = b"\x28\x01"
 _TAG_DATA = b"\x7a"
 
-_PADDING = [b"", *(b"\x08\x80\0" * (size % 2) + b"\x08\0" * (size // 2 - size % 2) for size in (9, 2, 3, 4, 5, 6, 7))]
-"""Bytes that say nothing, of each length modulo 8: a number of the blob, which the one after them overrules."""
+_TWO, _THREE = b"\x08\0", b"\x08\x80\0"
+_PADDING = [b"", _THREE + 3 * _TWO, _TWO, _THREE, 2 * _TWO, _THREE + _TWO, 3 * _TWO, _THREE + 2 * _TWO]
+"""Bytes that say nothing, by their number modulo 8: a number of the blob, which the one after them overrules."""
 
 _LONGEST_PADDING = 9
 
