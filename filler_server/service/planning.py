@@ -18,7 +18,7 @@ _LARGE = 32 << 10
 """Bytes of a net from which on it takes its turn: a megabyte keeps the interpreter busy for most of a second."""
 
 _LONGEST_KEPT = 256 << 10
-"""Bytes of a net up to which its plan is kept for the next request; beyond, plans take up too much memory."""
+"""Bytes of a request up to which its plan is kept for the next one; beyond, the two take up too much memory."""
 
 _AT_ONCE = 2
 _LOOK_SECONDS = 0.5
@@ -65,7 +65,7 @@ def plan(
         FillerError: the net cannot be read or set up, or is over a limit.
     """
     limits.check("net_bytes", len(request.net))
-    if len(request.net) > _LONGEST_KEPT:
+    if request.ByteSize() > _LONGEST_KEPT:
         with turn():
             return _plan(request, _read_limits(limits))
     key = request.SerializeToString(deterministic=True), _read_limits(limits)

@@ -1,0 +1,43 @@
+import pytest
+
+from caffe_filler.errors import NetError
+from caffe_filler.v1 import filler_pb2
+from filler_server.service.limits import Limits
+from filler_server.service.planning import plan
+
+NET = b'layer { name: "data" type: "Input" top: "data" input_param { shape { dim: 2 dim: 3 } } }'
+LONG = 256 << 10
+
+
+def request(number: int = 0, **more: object) -> filler_pb2.PlanNetRequest:
+    return filler_pb2.PlanNetRequest(net=NET + b"#" * number, **more)  # type: ignore[arg-type]
+
+
+def test_the_plan_of_the_same_request_is_kept() -> None:
+    assert plan(request(), Limits()) is plan(request(), Limits())
+    assert plan(request(), Limits()) is not plan(request(strict=True), Limits())
+    assert plan(request(), Limits()) is not plan(request(), Limits(layers=7))
+
+
+def test_the_last_eight_are_kept() -> None:
+    first = plan(request(1), Limits())
+    for number in range(2, 9):
+        plan(request(number), Limits())
+    assert plan(request(1), Limits()) is first
+    for number in range(9, 17):
+        plan(request(number), Limits())
+    assert plan(request(1), Limits()) is not first
+
+
+@pytest.mark.parametrize(
+    "long", [request(LONG), request(state={"stage": ["s" * LONG]})], ids=["a long net", "a short net of a long request"]
+)
+def test_what_is_long_is_not_kept(long: filler_pb2.PlanNetRequest) -> None:
+    assert plan(long, Limits()) is not plan(long, Limits())
+
+
+def test_an_error_is_found_each_time() -> None:
+    wrong = filler_pb2.PlanNetRequest(net=NET + b'layer { name: "a" type: "ReLU" bottom: "x" top: "y" }')
+    for _ in range(2):
+        with pytest.raises(NetError, match="Unknown bottom blob"):
+            plan(wrong, Limits())
