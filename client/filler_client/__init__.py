@@ -10,8 +10,29 @@ for name, weight in client.finetune_net(Path("finetune.prototxt"), "trained.caff
     ...
 """
 
-from typing import TYPE_CHECKING, Any
+import typing
 
+from caffe_filler.errors import (
+    Cancelled,
+    DataLoss,
+    DeadlineExceeded,
+    FieldViolation,
+    FillerError,
+    FillerParameterError,
+    InvalidArgument,
+    LimitExceeded,
+    NetError,
+    NotFound,
+    PrototxtError,
+    RegionError,
+    ServiceError,
+    ShapeError,
+    Unauthenticated,
+    Unavailable,
+    UnknownBlob,
+    UnknownFiller,
+    WeightsError,
+)
 from filler_client._backend import Piece
 from filler_client._client import FillerClient
 from filler_client._finetune import FinetuneOptions, WeightsLike
@@ -32,34 +53,57 @@ from filler_client._requests import (
 from filler_client._retry import RetryPolicy
 from filler_client._security import SecurityOptions, Tls
 
-if TYPE_CHECKING:
+if typing.TYPE_CHECKING:
     from filler_client._async import AsyncFillerClient
 
 __all__ = [
     "AsyncFillerClient",
+    "Cancelled",
     "DataDraws",
+    "DataLoss",
+    "DeadlineExceeded",
+    "FieldViolation",
     "FillNetOptions",
     "FillOptions",
     "FillerClient",
+    "FillerError",
     "FillerLike",
+    "FillerParameterError",
     "FinetuneOptions",
     "Flat",
+    "InvalidArgument",
+    "LimitExceeded",
+    "NetError",
     "NetLike",
     "NetOptions",
+    "NotFound",
     "PartialShape",
     "Phase",
     "Piece",
+    "PrototxtError",
+    "RegionError",
     "RegionLike",
     "RetryPolicy",
     "SecurityOptions",
     "Selection",
+    "ServiceError",
+    "ShapeError",
     "Stream",
     "Tls",
+    "Unauthenticated",
+    "Unavailable",
+    "UnknownBlob",
+    "UnknownFiller",
+    "WeightsError",
     "WeightsLike",
 ]
 
 
-def __getattr__(name: str) -> Any:
+def __dir__() -> list[str]:
+    return __all__
+
+
+def __getattr__(name: str) -> typing.Any:
     """Import the asynchronous client when it is first asked for: it brings all of gRPC."""
     if name == "AsyncFillerClient":
         from filler_client._async import AsyncFillerClient

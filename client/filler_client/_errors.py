@@ -1,7 +1,6 @@
 """Statuses of gRPC to the errors that the library itself raises."""
 
 import contextlib
-import re
 from typing import Any
 
 import grpc
@@ -25,8 +24,8 @@ _BY_STATUS: dict[str, type[FillerError]] = {
         errors.DataLoss,
     )
 }
-_LIMIT = re.compile(r"over the limit (\w+)=(\S+)\. Received: (\S+)")
 _CALLS = "Concurrent RPC limit exceeded!"
+"""gRPC's own words for a call beyond `maximum_concurrent_rpcs`."""
 _TRANSPORT = frozenset({"UNAVAILABLE", "CANCELLED", "INTERNAL", "UNKNOWN"})
 """What gRPC itself answers, depending on the moment, when a connection breaks or a server is killed."""
 
@@ -47,19 +46,16 @@ def from_rpc(error: Any, target: str) -> FillerError:
         kind = _BY_STATUS.get(code.name)
     if kind is None:
         return errors.ServiceError(f"{target}: {code.name}: {text}", code=code.name)
-    # The classes have constructors of their own, which word their message; here it is worded already.
-    restored = kind.__new__(kind, text)
-    metadata = dict(info.metadata) if info is not None else _limit(text) if kind is errors.LimitExceeded else {}
-    FillerError.__init__(restored, text, violations=violations, metadata=metadata)
-    return restored
+    if info is None and kind is errors.LimitExceeded:
+        return _limit_exceeded(text)
+    return kind.restored(text, violations=violations, metadata={} if info is None else info.metadata)
 
 
-def _limit(text: str) -> dict[str, str]:
-    """What the details of a refusal would say, from its words: some a server can give without details only."""
+def _limit_exceeded(text: str) -> errors.LimitExceeded:
+    """The error of a refusal without details: some can be sent by a server without them only."""
     if text == _CALLS:
-        return {"limit": "calls"}
-    found = _LIMIT.fullmatch(text)
-    return {} if found is None else dict(zip(("limit", "value", "received"), found.groups(), strict=True))
+        return errors.LimitExceeded(text, limit="calls")
+    return errors.LimitExceeded.from_text(text) or errors.LimitExceeded(text)
 
 
 def _details(metadata: Any) -> tuple[error_details_pb2.ErrorInfo | None, list[FieldViolation]]:

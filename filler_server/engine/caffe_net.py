@@ -111,7 +111,7 @@ class CaffeNet:
             self._steps.append(_Refills(draws.layer, refills, draws.times))
 
     def _fill(self, blob: Blob) -> "_Fill":
-        shape = None if blob.count is None else known_shape(blob, self._plan)
+        shape = None if blob.count is None else known_shape(blob)
         with Naming(blob):
             filler = get_filler(blob.filler)
             if shape is not None:
@@ -140,10 +140,10 @@ class CaffeNet:
         step = self._steps[self._open]
         if isinstance(step, _Fill):
             try:
-                known_shape(step.blob, self._plan)
+                known_shape(step.blob)
             except NetError as error:
                 raise NetError(
-                    f"Caffe's numbers behind blob '{step.blob.name}' cannot be had: {error.message}"
+                    f"Caffe's numbers behind blob '{step.blob.name}' cannot be had: {error.reason}"
                 ) from error
         elif isinstance(step, _Refills):
             bottom = step.layer.bottoms[0]

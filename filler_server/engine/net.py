@@ -70,8 +70,8 @@ def _source(
     dtype: np.dtype[Any],
 ) -> BlobSource:
     owner = blobs[blob.owner] if blob.owner is not None else blob
-    shape = known_shape(blob, plan)
-    filled_shape = shape if owner is blob else known_shape(owner, plan)
+    shape = known_shape(blob)
+    filled_shape = shape if owner is blob else known_shape(owner)
     if owner.given is not None:
         # However often a blob is selected, its values stand in memory once.
         if owner.name not in given:
@@ -105,8 +105,7 @@ class Naming:
 
     def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
         if isinstance(error, FillerError):
-            error.args = (f"blob '{self._blob.name}': {error}",)
-            error.metadata["blob"] = self._blob.name
+            error.within(f"blob '{self._blob.name}'", blob=self._blob.name)
 
 
 def _find(blobs: dict[str, Blob], name: str) -> Blob:
@@ -117,7 +116,7 @@ def _find(blobs: dict[str, Blob], name: str) -> Blob:
     raise UnknownBlob(f"the net has no blob of this name{hint}. Received: name='{name}'")
 
 
-def known_shape(blob: Blob, plan: NetPlan) -> tuple[int, ...]:
+def known_shape(blob: Blob) -> tuple[int, ...]:
     """Return the shape of a blob.
 
     Raises:
@@ -126,5 +125,4 @@ def known_shape(blob: Blob, plan: NetPlan) -> tuple[int, ...]:
     known = tuple(dim for dim in blob.shape or () if dim is not None)
     if blob.shape is not None and len(known) == len(blob.shape):
         return known
-    reasons = [problem.message for problem in plan.warnings if f"'{blob.name}'" in problem.message]
-    raise NetError(reasons[0] if reasons else f"the shape of blob '{blob.name}' is not known", layer=None)
+    raise NetError(blob.unknown or f"the shape of blob '{blob.name}' is not known")

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from caffe_filler.caffe.caffe_pb2 import BlobProto
-from caffe_filler.errors import FieldViolation, InvalidArgument
+from caffe_filler.errors import InvalidArgument
 from filler_server.engine.region import Region
 from filler_server.fillers.base import Filler
 from filler_server.rng.stream import RandomStream, Values
@@ -125,11 +125,11 @@ class FilledBlob(BlobSource):
         reach = abs(moments.mean) + _WIDEST_GAUSSIAN * moments.std
         bounds = [abs(bound) for bound in (moments.minimum, moments.maximum) if np.isfinite(bound)]
         if (largest := max([reach if len(bounds) < 2 else 0.0, *bounds])) > limit and np.isfinite(largest):
-            message = (
+            raise InvalidArgument(
                 f"values of '{self._filler.type}' reach {largest:.6g} and {self.dtype} ends at {limit:.6g}. "
-                f"Received: dtype={self.dtype}"
+                f"Received: dtype={self.dtype}",
+                field="dtype",
             )
-            raise InvalidArgument(message, violations=[FieldViolation("dtype", message)])
 
 
 class GivenBlob(BlobSource):

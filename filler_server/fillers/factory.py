@@ -7,7 +7,7 @@ from types import MappingProxyType
 from typing import TypeVar
 
 from caffe_filler.caffe.caffe_pb2 import FillerParameter
-from caffe_filler.errors import FieldViolation, InvalidArgument, UnknownFiller
+from caffe_filler.errors import InvalidArgument, UnknownFiller
 from filler_server.fillers.base import Filler
 from filler_server.fillers.bilinear import BilinearFiller
 from filler_server.fillers.constant import ConstantFiller
@@ -75,4 +75,4 @@ def _unknown(name: str | bytes) -> UnknownFiller:
     nearest = difflib.get_close_matches(name.casefold(), by_folded, n=1)
     hint = f" Did you mean '{by_folded[nearest[0]]}'?" if nearest else ""
     message = f"unknown filler type; there are {', '.join(_fillers)}.{hint} Received: type='{name}'"
-    return UnknownFiller(message, violations=[FieldViolation("type", message)])
+    return UnknownFiller(message, field="type")

@@ -36,6 +36,7 @@ class Blob:
         filler: what fills it; the default that Caffe gives it where the prototxt names none.
         owner: name of the blob whose values it shares, or None when it owns its values.
         given: values that the prototxt itself holds for it; nothing is filled then.
+        unknown: what of its shape is not known and what would settle it, or None when all is known.
     """
 
     name: str
@@ -43,6 +44,7 @@ class Blob:
     filler: caffe_pb2.FillerParameter
     owner: str | None = None
     given: caffe_pb2.BlobProto | None = None
+    unknown: str | None = None
 
     @property
     def count(self) -> int | None:

@@ -186,8 +186,7 @@ class _Planner:
         except NetError as error:
             if not kind.fork or layer.fork.failed:
                 raise
-            where = NetError("", layer=error.layer, line=error.line).message
-            trouble = f"layer type '{kind.name}' is another one here ({error.message.removeprefix(where)})"
+            trouble = f"layer type '{kind.name}' is another one here ({error.reason})"
         return unknown_tops(layer), trouble
 
     def _context(self, index: int, source: SourceLayer, kind: LayerType | None) -> LayerContext:
@@ -260,9 +259,10 @@ class _Planner:
             layer.refuse(f"blob '{name}': {fault}", shape=blob.shape)
         owner, dims = self._shared.share(layer, index, name, blob.shape)
         asked = options_for(dims)
-        if asked:
-            self._warn(layer, f"the shape of blob '{name}', {text(dims)}, cannot be known: give {asked}")
-        return Blob(name, to_shape(dims), blob.filler, owner, blob.given)
+        unknown = f"the shape of blob '{name}', {text(dims)}, cannot be known: give {asked}" if asked else None
+        if unknown is not None:
+            self._warn(layer, unknown)
+        return Blob(name, to_shape(dims), blob.filler, owner, blob.given, unknown)
 
     def _warn(self, layer: LayerContext, message: str) -> None:
         name = shortened(layer.parameter.name)

@@ -37,8 +37,4 @@ class ReadLimits:
         """
         limit: int = getattr(self, name)
         if received > limit:
-            where = "" if line is None else f"line {line}: "
-            metadata = {"limit": name, "value": str(limit), "received": str(received)}
-            if line is not None:
-                metadata["line"] = str(line)
-            raise LimitExceeded(f"{where}over the limit {name}={limit}. Received: {received}", metadata=metadata)
+            raise LimitExceeded.over(name, limit, received, line=line)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from caffe_filler.errors import FieldViolation, InvalidArgument, RegionError
+from caffe_filler.errors import InvalidArgument, RegionError
 from filler_server.rng.stream import Runs
 
 
@@ -80,4 +80,4 @@ def check_probability(probability: float) -> None:
 
 
 def _invalid(field: str, message: str) -> InvalidArgument:
-    return InvalidArgument(message, violations=[FieldViolation(field, message)])
+    return InvalidArgument(message, field=field)

@@ -67,7 +67,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from caffe_filler.errors import FieldViolation, InvalidArgument
+from caffe_filler.errors import InvalidArgument
 from filler_server import compiled
 from filler_server.rng import philox_kernels as kernels
 from filler_server.rng.arguments import check_gaussian, check_out, check_probability, check_seed, check_uniform
@@ -98,8 +98,9 @@ class PhiloxStream:
         try:
             object.__setattr__(self, "_value_words", self._words("values", "low"))
         except (TypeError, UnicodeEncodeError) as error:
-            message = f"the name of a stream is text that UTF-8 can encode. Received: name={self.name!r}"
-            raise InvalidArgument(message, violations=[FieldViolation("name", message)]) from error
+            raise InvalidArgument(
+                f"the name of a stream is text that UTF-8 can encode. Received: name={self.name!r}", field="name"
+            ) from error
 
     def uniform(self, out: Values, runs: Runs, low: float, high: float) -> None:
         """Fill `out`, float32 or float64, with uniform values of [low, high].

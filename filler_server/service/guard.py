@@ -11,7 +11,7 @@ from typing import Any
 import grpc
 from google.protobuf.message import DecodeError, Message
 
-from caffe_filler.errors import FieldViolation, FillerError, InvalidArgument, LimitExceeded
+from caffe_filler.errors import FillerError, InvalidArgument, LimitExceeded
 from filler_server.prototxt.limits import ReadLimits
 from filler_server.prototxt.wire import check_wire
 from filler_server.service import status
@@ -124,8 +124,7 @@ class RequestGuard(grpc.ServerInterceptor):
             raise
         except (FillerError, DecodeError) as error:
             name = "request" if kind is None else kind.DESCRIPTOR.name
-            message = f"the request is no {name}: {error}. Received: {len(data)} bytes"
-            raise InvalidArgument(message, violations=[FieldViolation("", message)]) from None
+            raise InvalidArgument(f"the request is no {name}: {error}. Received: {len(data)} bytes", field="") from None
 
 
 def _receive(call: WatchedCall, requests: Iterator[bytes]) -> bytes:

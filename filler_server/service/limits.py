@@ -69,10 +69,7 @@ class Limits:
     def exceeded(self, name: str, received: float, *, limit: float | None = None) -> LimitExceeded:
         """Return the refusal of a value that is over the limit of that name, or over what it is for the moment."""
         value: float = getattr(self, name) if limit is None else limit
-        return LimitExceeded(
-            f"over the limit {name}={value}. Received: {received}",
-            metadata={"limit": name, "value": str(value), "received": str(received)},
-        )
+        return LimitExceeded.over(name, value, received)
 
 
 _NO_END = 1 << 62

@@ -1,14 +1,14 @@
 """Messages of the wire to calls of the library."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from math import prod
 from typing import Any, TypeAlias
 
 import numpy as np
 
 from caffe_filler import dtypes
-from caffe_filler.errors import FieldViolation, FillerError, FillerParameterError, InvalidArgument, UnknownFiller
+from caffe_filler.errors import FillerError, FillerParameterError, InvalidArgument, UnknownFiller
 from caffe_filler.v1 import filler_pb2
 from filler_server.engine.caffe_net import CaffeNet
 from filler_server.engine.net import net_sources
@@ -161,15 +161,15 @@ def _blob_stream(request: filler_pb2.FillRequest, spec: filler_pb2.BlobSpec) -> 
 def _profile(stream: int) -> Profile:
     _check_stream(stream)
     if stream == filler_pb2.PHILOX:
-        message = "draws are counted of a Caffe stream. Received: stream=PHILOX"
-        raise InvalidArgument(message, violations=[FieldViolation("stream", message)])
+        raise InvalidArgument("draws are counted of a Caffe stream. Received: stream=PHILOX", field="stream")
     return _PROFILES[filler_pb2.RandomStream.Name(stream)]
 
 
 def _data_draws(value: int) -> DataDraws:
     if value not in filler_pb2.DataDraws.values():
-        message = f"there are {', '.join(filler_pb2.DataDraws.keys())}. Received: data_draws={value}"
-        raise InvalidArgument(message, violations=[FieldViolation("data_draws", message)])
+        raise InvalidArgument(
+            f"there are {', '.join(filler_pb2.DataDraws.keys())}. Received: data_draws={value}", field="data_draws"
+        )
     return DataDraws.EMULATE if value == filler_pb2.EMULATE else DataDraws.NONE
 
 
@@ -178,11 +178,11 @@ def _job(sources: Sequence[BlobSource], start: filler_pb2.Position, limits: Limi
     limits.check("request_elements", sum(source.region.count for source in sources))
     length = sources[start.blob].nbytes if start.blob < len(sources) else 0
     if start.blob > len(sources) or start.offset > length:
-        message = (
+        raise InvalidArgument(
             f"the request has {len(sources)} blobs and its blob {start.blob} has {length} bytes. "
-            f"Received: start=(blob {start.blob}, offset {start.offset})"
+            f"Received: start=(blob {start.blob}, offset {start.offset})",
+            field="start",
         )
-        raise InvalidArgument(message, violations=[FieldViolation("start", message)])
     return Job(sources, start.blob, start.offset)
 
 
@@ -213,8 +213,9 @@ def _range(wire: filler_pb2.Range) -> tuple[int, int | None]:
 
 def _check_stream(value: int) -> None:
     if value not in filler_pb2.RandomStream.values():
-        message = f"there are {', '.join(filler_pb2.RandomStream.keys())}. Received: stream={value}"
-        raise InvalidArgument(message, violations=[FieldViolation("stream", message)])
+        raise InvalidArgument(
+            f"there are {', '.join(filler_pb2.RandomStream.keys())}. Received: stream={value}", field="stream"
+        )
 
 
 class _Field:
@@ -229,12 +230,7 @@ class _Field:
         pass
 
     def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
-        if not isinstance(error, FillerError):
-            return
-        prefix = f"blobs[{self._index}]"
-        within = f"{prefix}.filler" if isinstance(error, (FillerParameterError, UnknownFiller)) else prefix
-        error.violations = tuple(
-            # The dtype is one of the whole request.
-            violation if violation.field == "dtype" else replace(violation, field=f"{within}.{violation.field}")
-            for violation in error.violations
-        )
+        # The dtype is one of the whole request.
+        if isinstance(error, FillerError) and error.field != "dtype":
+            of_filler = isinstance(error, (FillerParameterError, UnknownFiller))
+            error.within(field=f"blobs[{self._index}].filler" if of_filler else f"blobs[{self._index}]")

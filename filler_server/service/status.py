@@ -20,7 +20,6 @@ _MAX_BYTES = 1024
 Status and details travel as HTTP/2 headers, of which a client takes 8 KiB: three bytes there for each byte of a message
 that is not ASCII, and four for three of the details, which hold the message again.
 """
-_MAX_METADATA = 4
 _MAX_VALUE = 256
 _ELLIPSIS = "..."
 
@@ -73,7 +72,7 @@ def abort(context: grpc.ServicerContext, error: FillerError) -> None:
     code = grpc.StatusCode[error.status]
     message = _shorten(str(error), _MAX_BYTES)
     status = status_pb2.Status(code=code.value[0], message=message)
-    metadata = {key: _shorten(value, _MAX_VALUE) for key, value in list(error.metadata.items())[:_MAX_METADATA]}
+    metadata = {key: _shorten(value, _MAX_VALUE) for key, value in error.metadata.items()}
     status.details.append(
         _pack(error_details_pb2.ErrorInfo(reason=type(error).__name__, domain=DOMAIN, metadata=metadata))
     )

@@ -30,7 +30,7 @@ def open_archive(file: MappedFile) -> zipfile.ZipFile:
     except DAMAGE as error:
         raise WeightsError(f"the file is a zip archive that is damaged or cut short: {error}") from None
     if len(archive.infolist()) > _MOST_ENTRIES:
-        raise LimitExceeded(f"over the limit entries={_MOST_ENTRIES}. Received: {len(archive.infolist())}")
+        raise LimitExceeded.over("entries", _MOST_ENTRIES, len(archive.infolist()))
     return archive
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from caffe_filler.caffe import caffe_pb2
-from caffe_filler.errors import FieldViolation, InvalidArgument, LimitExceeded, PrototxtError, WeightsError
+from caffe_filler.errors import InvalidArgument, LimitExceeded, PrototxtError, WeightsError
 from caffe_filler.varint import varint
 from filler_server.net.names import unique_names
 from filler_server.prototxt.limits import ReadLimits
@@ -85,14 +85,14 @@ class _Definition:
 
     def _placeholder(self, blob: Field) -> bytes:
         if len(self.blobs) == _MOST_BLOBS:
-            raise LimitExceeded(f"over the limit blobs={_MOST_BLOBS}. Received: {_MOST_BLOBS + 1} and more")
+            raise LimitExceeded.over("blobs", _MOST_BLOBS, _MOST_BLOBS + 1)
         self.blobs.append(blob)
         return lengthy(blob.number, key(1, VARINT) + varint(len(self.blobs) - 1))
 
     def _copy(self, field: Field) -> bytes:
         self._length += field.stop - field.start
         if self._length > _LONGEST_DEFINITION:
-            raise LimitExceeded(f"over the limit definition_bytes={_LONGEST_DEFINITION}. Received: more")
+            raise LimitExceeded.over("definition_bytes", _LONGEST_DEFINITION, self._length)
         return self._file.read(field.start, field.stop)
 
 
@@ -204,8 +204,10 @@ _FIELDS: Mapping[str, tuple[bytes, int]] = {
 
 def _check_dtype(tensor: Tensor) -> None:
     if tensor.dtype.name not in _FIELDS:
-        message = f"a .caffemodel has {', '.join(_FIELDS)}. Received: dtype={tensor.dtype}, name='{tensor.name}'"
-        raise InvalidArgument(message, violations=[FieldViolation("dtype", message)])
+        raise InvalidArgument(
+            f"a .caffemodel has {', '.join(_FIELDS)}. Received: dtype={tensor.dtype}, name='{tensor.name}'",
+            field="dtype",
+        )
 
 
 def blob_proto_front(tensor: Tensor) -> bytes:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from caffe_filler.caffe.caffe_pb2 import NetParameter
-from caffe_filler.errors import FieldViolation, InvalidArgument
+from caffe_filler.errors import InvalidArgument
 from filler_server.net.names import unique_names
 from filler_server.net.plan import NetPlan
 from filler_server.weights.formats import open_writer
@@ -81,8 +81,10 @@ def plan_conversion(
     notes: list[str] = []
     if names == "torch":
         if definitions is None:
-            message = f"names=torch needs the types of the layers, and so the net (--net). Received: {source.path}"
-            raise InvalidArgument(message, violations=[FieldViolation("net", message)])
+            raise InvalidArgument(
+                f"names=torch needs the types of the layers, and so the net (--net). Received: {source.path}",
+                field="net",
+            )
         layout = torch_layout(definitions, tensors)
         tensors, notes = layout.tensors, layout.notes
     elif names != "caffe":

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from caffe_filler.errors import FieldViolation, InvalidArgument, LimitExceeded, WeightsError
+from caffe_filler.errors import InvalidArgument, LimitExceeded, WeightsError
 from filler_server.weights.extras import needs_extra
 from filler_server.weights.mapped import MappedFile
 from filler_server.weights.mapped_tensor import MappedTensor, Segment
@@ -98,7 +98,7 @@ class _Reader:
     def _count(self) -> None:
         self._objects += 1
         if self._objects > _MOST_OBJECTS:
-            raise LimitExceeded(f"over the limit objects={_MOST_OBJECTS}. Received: more")
+            raise LimitExceeded.over("objects", _MOST_OBJECTS, self._objects)
 
 
 def _tensor(dataset: "h5py.Dataset", name: str, file: MappedFile) -> StoredTensor:
@@ -213,8 +213,11 @@ def _check(tensor: Tensor) -> None:
         InvalidArgument: it has no such dtype, or the name would mean another place.
     """
     if tensor.dtype.name not in ("float32", "float64", "float16"):
-        message = f"HDF5 weights have float32, float64 and float16. Received: dtype={tensor.dtype}"
-        raise InvalidArgument(message, violations=[FieldViolation("dtype", message)])
+        raise InvalidArgument(
+            f"HDF5 weights have float32, float64 and float16. Received: dtype={tensor.dtype}", field="dtype"
+        )
     if "\0" in tensor.name or any(part in ("", ".") for part in tensor.name.split("/")):
-        message = f"parts of a name in HDF5 are neither empty nor '.', and have no NUL. Received: name={tensor.name!r}"
-        raise InvalidArgument(message, violations=[FieldViolation("name", message)])
+        raise InvalidArgument(
+            f"parts of a name in HDF5 are neither empty nor '.', and have no NUL. Received: name={tensor.name!r}",
+            field="name",
+        )

@@ -6,7 +6,7 @@ from math import prod
 from pathlib import Path
 from typing import Literal, TypeAlias
 
-from caffe_filler.errors import FieldViolation, InvalidArgument
+from caffe_filler.errors import InvalidArgument
 from filler_server.weights.legacy import LEGACY_AXES, equals_legacy
 from filler_server.weights.names import tensor_name
 from filler_server.weights.stored import StoredLayer, StoredTensor, ViewTensor, WeightsFile
@@ -91,8 +91,7 @@ class MergePlan:
         if self.conflicts and not self.ignore_shape:
             more = f" (and {len(self.conflicts) - 1} more)" if len(self.conflicts) > 1 else ""
             remedy = "a layer of another name is filled instead, and with ignore_shape (--ignore-shape) so is this one"
-            message = f"{self.conflicts[0]}{more}; {remedy}"
-            raise InvalidArgument(message, violations=[FieldViolation("weights", message)])
+            raise InvalidArgument(f"{self.conflicts[0]}{more}; {remedy}", field="weights")
 
     @property
     def missing(self) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from caffe_filler.errors import FieldViolation, InvalidArgument, WeightsError
+from caffe_filler.errors import InvalidArgument, WeightsError
 from filler_server.weights.mapped import MappedFile
 from filler_server.weights.mapped_tensor import MappedTensor, Segment
 from filler_server.weights.stored import StoredTensor, array_blocks
@@ -122,5 +122,7 @@ def check_dtype(tensor: Tensor, file_format: str) -> None:
         InvalidArgument: they have no bfloat16.
     """
     if tensor.dtype.name == "bfloat16":
-        message = f"{file_format} has no bfloat16, safetensors has. Received: dtype=bfloat16, name='{tensor.name}'"
-        raise InvalidArgument(message, violations=[FieldViolation("dtype", message)])
+        raise InvalidArgument(
+            f"{file_format} has no bfloat16, safetensors has. Received: dtype=bfloat16, name='{tensor.name}'",
+            field="dtype",
+        )

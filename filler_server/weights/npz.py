@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from caffe_filler.errors import FieldViolation, InvalidArgument, WeightsError
+from caffe_filler.errors import InvalidArgument, WeightsError
 from filler_server.weights.archive import DAMAGE, EPOCH, ArchiveWriter, open_archive
 from filler_server.weights.mapped import MappedFile
 from filler_server.weights.npy import NpyHeader, check_dtype, mapped_array, read_header, write_header
@@ -112,5 +112,6 @@ def _check_name(name: str) -> None:
         InvalidArgument: it cannot.
     """
     if "\0" in name or len(name.encode()) > _LONGEST_NAME:
-        message = f"an npz has names of up to {_LONGEST_NAME} bytes without NUL. Received: name={name!r}"
-        raise InvalidArgument(message, violations=[FieldViolation("name", message)])
+        raise InvalidArgument(
+            f"an npz has names of up to {_LONGEST_NAME} bytes without NUL. Received: name={name!r}", field="name"
+        )

@@ -121,5 +121,5 @@ def _naming(path: Path) -> Iterator[None]:
     try:
         yield
     except FillerError as error:
-        error.args = (f"{path}: {error}",)
+        error.in_file(path)
         raise

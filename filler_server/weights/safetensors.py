@@ -14,7 +14,7 @@ from typing import Any, BinaryIO
 import ml_dtypes
 import numpy as np
 
-from caffe_filler.errors import FieldViolation, InvalidArgument, WeightsError
+from caffe_filler.errors import InvalidArgument, WeightsError
 from filler_server.weights.mapped import MappedFile
 from filler_server.weights.mapped_tensor import MappedTensor, Segment
 from filler_server.weights.writer import PlainWriter, Tensor
@@ -135,8 +135,8 @@ def check_tensor(tensor: Tensor) -> None:
         InvalidArgument: it cannot hold the dtype, or the name is the one under which metadata stand.
     """
     if tensor.dtype.name not in _DTYPES:
-        message = f"safetensors is written with {', '.join(_DTYPES)}. Received: dtype={tensor.dtype}"
-        raise InvalidArgument(message, violations=[FieldViolation("dtype", message)])
+        raise InvalidArgument(
+            f"safetensors is written with {', '.join(_DTYPES)}. Received: dtype={tensor.dtype}", field="dtype"
+        )
     if tensor.name == _METADATA:
-        message = f"safetensors keeps this name for metadata. Received: name='{tensor.name}'"
-        raise InvalidArgument(message, violations=[FieldViolation("name", message)])
+        raise InvalidArgument(f"safetensors keeps this name for metadata. Received: name='{tensor.name}'", field="name")

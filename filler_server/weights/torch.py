@@ -12,7 +12,7 @@ import numpy as np
 from numpy.lib.stride_tricks import as_strided
 from numpy.typing import NDArray
 
-from caffe_filler.errors import FieldViolation, InvalidArgument, WeightsError
+from caffe_filler.errors import InvalidArgument, WeightsError
 from filler_server.weights.archive import EPOCH, ArchiveWriter, open_archive
 from filler_server.weights.extras import needs_extra
 from filler_server.weights.mapped import MappedFile
@@ -132,8 +132,9 @@ class TorchWriter(ArchiveWriter):
     def _open(self) -> None:
         for tensor in self._tensors:
             if tensor.dtype.name not in _DTYPES:
-                message = f"a state_dict is written with {', '.join(_DTYPES)}. Received: dtype={tensor.dtype}"
-                raise InvalidArgument(message, violations=[FieldViolation("dtype", message)])
+                raise InvalidArgument(
+                    f"a state_dict is written with {', '.join(_DTYPES)}. Received: dtype={tensor.dtype}", field="dtype"
+                )
         with tempfile.TemporaryFile() as skeleton:
             _save_without_values(skeleton, self._tensors)
             with zipfile.ZipFile(skeleton) as archive:

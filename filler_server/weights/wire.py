@@ -63,7 +63,7 @@ class Walker:
         while position < stop:
             self._fields += 1
             if self._fields > MOST_FIELDS:
-                raise LimitExceeded(f"over the limit fields={MOST_FIELDS}. Received: {self._fields} and more")
+                raise LimitExceeded.over("fields", MOST_FIELDS, self._fields)
             field = self._field(position, stop)
             yield field
             position = field.stop

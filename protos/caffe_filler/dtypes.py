@@ -5,7 +5,7 @@ from typing import Any, TypeAlias, cast
 import ml_dtypes
 import numpy as np
 
-from caffe_filler.errors import FieldViolation, InvalidArgument
+from caffe_filler.errors import InvalidArgument
 from caffe_filler.v1 import filler_pb2
 
 DTypeLike: TypeAlias = str | np.dtype[Any] | type[Any]
@@ -68,5 +68,6 @@ def parse(dtype: DTypeLike) -> np.dtype[Any]:
 
 
 def _unknown(received: str, names: str) -> InvalidArgument:
-    message = f"no data type that a blob can have; there are {names}. Received: dtype={received}"
-    return InvalidArgument(message, violations=[FieldViolation("dtype", message)])
+    return InvalidArgument(
+        f"no data type that a blob can have; there are {names}. Received: dtype={received}", field="dtype"
+    )

@@ -20,13 +20,16 @@
     └── ServiceError           any other status of a server
 
 Each class names the gRPC status that stands for it on the wire. A remote client raises the same class as the library
-itself would have.
+itself would have, with the same attributes. Every error can be pickled.
 """
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from types import MappingProxyType
-from typing import ClassVar
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from os import PathLike, fspath
+from typing import Any, ClassVar, Self, TypeAlias
+
+_Details: TypeAlias = Mapping[str, Callable[[str], Any]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,28 +40,111 @@ class FieldViolation:
     description: str
 
 
+def _number(text: str) -> float:
+    return int(text) if text.lstrip("-").isdecimal() else float(text)
+
+
 class FillerError(Exception):
     """Base of the tree.
 
     Attributes:
         status: name of the gRPC status code that stands for this class.
+        reason: what is wrong, without where.
         violations: the fields at fault, where the error is about fields.
-        metadata: what else identifies the cause (layer, line, limit), as strings, carried over the wire.
+        field: name of the one field at fault, as the reason has it; None where it is not one.
+        line: line of the file at fault, from 1; None where no line is.
+        column: column of the file at fault, from 1; None where no column is.
+        layer: name of the layer at fault; None where no layer is.
+        blob: name of the blob at fault; None where no blob is.
+
+    Args:
+        message: the reason.
+        field: the one field at fault, which becomes the one violation.
+        violations: the fields at fault where they are several, or where what is wrong with them is not the reason.
     """
 
     status: ClassVar[str] = "INTERNAL"
+    field: str | None = None
+    line: int | None = None
+    column: int | None = None
+    layer: str | None = None
+    blob: str | None = None
 
-    def __init__(
-        self,
-        message: str,
-        *,
-        violations: Iterable[FieldViolation] = (),
-        metadata: Mapping[str, str] = MappingProxyType({}),
-    ) -> None:
+    _details: ClassVar[_Details] = {
+        "field": str,
+        "layer": str,
+        "line": int,
+        "column": int,
+        "blob": str,
+    }
+    """The attributes that travel over the wire, with what reads each from its text there."""
+
+    _places: tuple[str, ...] = ()
+    """Where the error lies, in words, the outermost first."""
+
+    def __init__(self, message: str, *, field: str | None = None, violations: Iterable[FieldViolation] = ()) -> None:
         super().__init__(message)
-        self.message = message
-        self.violations = tuple(violations)
-        self.metadata = dict(metadata)
+        self.reason = message
+        self.field = field
+        self.violations = tuple(violations) if field is None else (FieldViolation(field, message),)
+
+    @property
+    def message(self) -> str:
+        """Where the error lies and what is wrong there; also the error's `str`."""
+        return ": ".join((*self._places, self.reason))
+
+    @property
+    def metadata(self) -> dict[str, str]:
+        """What else identifies the cause (layer, line, limit), as strings, as it travels over the wire."""
+        values = {name: getattr(self, name) for name in self._details}
+        return {name: str(value) for name, value in values.items() if value is not None}
+
+    def within(self, context: str = "", *, field: str = "", blob: str | None = None) -> Self:
+        """Say in what the error lies, and return it.
+
+        Args:
+            context: goes in front of the message, such as `blob 'conv1/0'`.
+            field: goes in front of the fields at fault, such as `blobs[3]`.
+            blob: name of the blob at fault.
+        """
+        if context:
+            self._places = (context, *self._places)
+        if field:
+            self.violations = tuple(replace(entry, field=f"{field}.{entry.field}") for entry in self.violations)
+        if blob is not None:
+            self.blob = blob
+        return self
+
+    def in_file(self, path: str | PathLike[str]) -> Self:
+        """Name the file in which the error lies, and return it."""
+        return self.within(fspath(path))
+
+    @classmethod
+    def restored(cls, message: str, *, violations: Iterable[FieldViolation] = (), metadata: Mapping[str, str]) -> Self:
+        """Return the error of this class that another process had, from its message and its `metadata`.
+
+        Metadata of other names, or that cannot be read, are left out.
+        """
+        error = cls.__new__(cls, message)
+        # The constructors of the classes word their message; here it is worded already.
+        FillerError.__init__(error, message, violations=violations)
+        for name, read in cls._details.items():
+            if name in metadata:
+                try:
+                    setattr(error, name, read(metadata[name]))
+                except ValueError:
+                    continue
+        return error
+
+    def __str__(self) -> str:
+        return self.message
+
+    def __reduce__(self) -> tuple[Callable[..., "FillerError"], tuple[Any, ...], dict[str, Any]]:
+        return _bare, (type(self), self.reason), self.__dict__.copy()
+
+
+def _bare(kind: type[FillerError], reason: str) -> FillerError:
+    return kind.restored(reason, metadata={})
 
 
 class InvalidArgument(FillerError, ValueError):
@@ -74,66 +160,54 @@ class PrototxtError(InvalidArgument):
     """
 
     def __init__(self, message: str, *, line: int | None = None, column: int | None = None) -> None:
-        where = "" if line is None else f"{line}:{column}: "
-        metadata = {} if line is None else {"line": str(line), "column": str(column)}
-        super().__init__(where + message, metadata=metadata)
+        super().__init__(message)
+        self.line, self.column = line, column
+        if line is not None:
+            self._places = (f"{line}:{column}",)
 
-    @property
-    def line(self) -> int | None:
-        """Line of the cause, from 1."""
-        return _number(self.metadata.get("line"))
-
-    @property
-    def column(self) -> int | None:
-        """Column of the cause, from 1."""
-        return _number(self.metadata.get("column"))
+    def in_file(self, path: str | PathLike[str]) -> Self:
+        """Name the file in which the error lies, as in `net.prototxt:3:14`, and return it."""
+        if self.line is None or len(self._places) != 1:
+            return super().in_file(path)
+        self._places = (f"{fspath(path)}:{self._places[0]}",)
+        return self
 
 
 class NetError(InvalidArgument):
-    """A net cannot be set up; `layer` is the name of the layer at fault, or None when it is the net as a whole."""
+    """A net cannot be set up.
+
+    `layer` is the name of the layer at fault, or None when it is the net as a whole; `line` is where it starts, from 1.
+    """
 
     def __init__(self, message: str, *, layer: str | None = None, line: int | None = None) -> None:
+        super().__init__(message)
+        self.layer, self.line = layer, line
         places = [] if line is None else [f"line {line}"]
         if layer is not None:
             places.append(f"layer '{layer}'")
-        metadata = {key: str(value) for key, value in (("layer", layer), ("line", line)) if value is not None}
-        super().__init__(": ".join([", ".join(places), message] if places else [message]), metadata=metadata)
-
-    @property
-    def layer(self) -> str | None:
-        """Name of the layer at fault."""
-        return self.metadata.get("layer")
-
-    @property
-    def line(self) -> int | None:
-        """Line on which the layer starts, from 1."""
-        return _number(self.metadata.get("line"))
+        if places:
+            self._places = (", ".join(places),)
 
 
 class FillerParameterError(InvalidArgument):
-    """A FillerParameter makes no filler; `field` is the field at fault."""
+    """A FillerParameter makes no filler; `field` is the name of the field at fault."""
 
     def __init__(self, message: str, *, field: str) -> None:
-        super().__init__(message, violations=[FieldViolation(field, message)], metadata={"field": field})
-
-    @property
-    def field(self) -> str:
-        """Name of the field at fault."""
-        return self.metadata["field"]
+        super().__init__(message, field=field)
 
 
 class ShapeError(InvalidArgument):
     """A shape that a blob, or a blob of this filler, cannot have."""
 
     def __init__(self, message: str) -> None:
-        super().__init__(message, violations=[FieldViolation("shape", message)])
+        super().__init__(message, field="shape")
 
 
 class RegionError(InvalidArgument):
     """A region or an offset that does not lie inside its blob."""
 
     def __init__(self, message: str) -> None:
-        super().__init__(message, violations=[FieldViolation("region", message)])
+        super().__init__(message, field="region")
 
 
 class WeightsError(InvalidArgument):
@@ -162,22 +236,63 @@ class Unauthenticated(FillerError, PermissionError):
 
 _BUSY = frozenset({"streams", "peer_streams", "sequential_streams", "idle_streams", "plans", "held_bytes", "calls"})
 _CUT_OFF = frozenset({"stall_seconds", "call_seconds"})
+_OVER = re.compile(r"over the limit (?P<limit>\w+)=(?P<value>\S+)\. Received: (?P<received>\S+)")
 
 
 class LimitExceeded(FillerError):
-    """Over a limit of the server or the reader; the message names the limit, its value and what was asked."""
+    """Over a limit of the server or the reader.
+
+    Attributes:
+        limit: name of the limit; None where it is not known.
+        value: what the limit is; None where it is not known.
+        received: what was asked, or how much of it was seen before the limit ended it; None where it is not known.
+    """
 
     status = "RESOURCE_EXHAUSTED"
+    _details: ClassVar[_Details] = {"limit": str, "value": _number, "received": _number, **FillerError._details}
+
+    limit: str | None = None
+    value: float | None = None
+    received: float | None = None
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        limit: str | None = None,
+        value: float | None = None,
+        received: float | None = None,
+        line: int | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.limit, self.value, self.received, self.line = limit, value, received, line
+        if line is not None:
+            self._places = (f"line {line}",)
+
+    @classmethod
+    def over(cls, limit: str, value: float, received: float, *, line: int | None = None) -> Self:
+        """Return the error that names the limit, its value and what was asked."""
+        message = f"over the limit {limit}={value}. Received: {received}"
+        return cls(message, limit=limit, value=value, received=received, line=line)
+
+    @classmethod
+    def from_text(cls, text: str) -> Self | None:
+        """Return the error of `over` from its message, None from any other.
+
+        A server that cuts a call off from outside of its thread can send a message and nothing else.
+        """
+        found = _OVER.fullmatch(text)
+        return None if found is None else cls.restored(text, metadata=found.groupdict())
 
     @property
     def is_busy(self) -> bool:
         """Others hold what the request needs; the same request may be answered later."""
-        return self.metadata.get("limit") in _BUSY
+        return self.limit in _BUSY
 
     @property
     def is_cut_off(self) -> bool:
         """The call took too long; a stream can go on where it stood."""
-        return self.metadata.get("limit") in _CUT_OFF
+        return self.limit in _CUT_OFF
 
 
 class Unavailable(FillerError, ConnectionError):
@@ -207,14 +322,10 @@ class DataLoss(FillerError):
 class ServiceError(FillerError):
     """Any other status of a server; `code` is its name."""
 
+    _details: ClassVar[_Details] = {"code": str, **FillerError._details}
+
+    code: str = "INTERNAL"
+
     def __init__(self, message: str, *, code: str = "INTERNAL") -> None:
-        super().__init__(message, metadata={"code": code})
-
-    @property
-    def code(self) -> str:
-        """Name of the gRPC status code."""
-        return self.metadata["code"]
-
-
-def _number(text: str | None) -> int | None:
-    return None if text is None else int(text)
+        super().__init__(message)
+        self.code = code

@@ -35,7 +35,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     return clock
 
 
-BUSY = LimitExceeded("busy", metadata={"limit": "streams"})
+BUSY = LimitExceeded("busy", limit="streams")
 
 
 @pytest.mark.parametrize("error", [Unavailable("gone"), DataLoss("bits")])
@@ -54,9 +54,9 @@ def test_what_may_pass_is_tried_again(error: FillerError) -> None:
         InvalidArgument("x"),
         ShapeError("x"),
         UnknownBlob("x"),
-        LimitExceeded("x", metadata={"limit": "request_bytes"}),
+        LimitExceeded("x", limit="request_bytes"),
         LimitExceeded("x"),
-        LimitExceeded("x", metadata={"limit": "stall_seconds"}),
+        LimitExceeded("x", limit="stall_seconds"),
         DeadlineExceeded("x"),
         Cancelled("x"),
         ServiceError("x"),
@@ -71,7 +71,7 @@ def test_what_would_fail_again_is_not(error: FillerError) -> None:
 @pytest.mark.parametrize("limit", ["streams", "peer_streams", "sequential_streams", "plans", "held_bytes", "calls"])
 def test_a_server_without_a_place_is_asked_for_as_long_as_patience_lasts(clock: Clock, limit: str) -> None:
     attempts = Attempts(RetryPolicy(attempts=2, patience=60.0), None)
-    busy = LimitExceeded("busy", metadata={"limit": limit})
+    busy = LimitExceeded("busy", limit=limit)
     for _ in range(60):
         assert attempts.failed(busy) <= 2.0
         clock.now += 1
@@ -101,7 +101,7 @@ def test_refusals_of_a_place_are_no_failures() -> None:
 @pytest.mark.parametrize("limit", ["stall_seconds", "call_seconds"])
 def test_a_stream_that_was_cut_off_goes_on_if_it_moved(limit: str) -> None:
     attempts = Attempts(RetryPolicy(), None)
-    error = LimitExceeded("cut off", metadata={"limit": limit})
+    error = LimitExceeded("cut off", limit=limit)
     for _ in range(20):
         attempts.progressed()
         assert attempts.failed(error) <= 0.05

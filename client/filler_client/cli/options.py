@@ -225,6 +225,5 @@ def in_file(path: Path) -> Iterator[None]:
     try:
         yield
     except (PrototxtError, NetError) as error:
-        beside = isinstance(error, PrototxtError) and error.line is not None
-        error.args = (f"{path}:{error}" if beside else f"{path}: {error}",)
+        error.in_file(path)
         raise

@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from caffe_filler.errors import FieldViolation, InvalidArgument
+from caffe_filler.errors import InvalidArgument
 from filler_server.rng.arguments import check_gaussian, check_probability, check_uniform
 from filler_server.rng.caffe import kernels, ziggurat
 
@@ -46,11 +46,11 @@ def uniform_law(low: float, high: float, dtype: Dtype, profile: Profile = Profil
         span = end - a
         accepted = _count(lambda u: real(u) / real(2**32) * span + a < end)
     if accepted == 0:
-        message = (
+        raise InvalidArgument(
             f"Caffe would draw for ever: none of its {dtype} numbers lies in this range. "
-            f"Received: low={low!r}, high={high!r}, profile={profile.value!r}"
+            f"Received: low={low!r}, high={high!r}, profile={profile.value!r}",
+            field="low",
         )
-        raise InvalidArgument(message, violations=[FieldViolation("low", message)])
     return kernels.Uniform(a, span, scale, np.uint32(accepted - 1))
 
 

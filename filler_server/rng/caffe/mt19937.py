@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from caffe_filler.errors import FieldViolation, InvalidArgument
+from caffe_filler.errors import InvalidArgument
 from filler_server.rng.caffe import kernels
 
 _MULTIPLIER = 1812433253
@@ -40,8 +40,7 @@ class EngineState:
         try:
             word = operator.index(seed) % 2**32
         except TypeError:
-            message = f"a seed is an integer. Received: seed={seed!r}"
-            raise InvalidArgument(message, violations=[FieldViolation("seed", message)]) from None
+            raise InvalidArgument(f"a seed is an integer. Received: seed={seed!r}", field="seed") from None
         words = [word]
         for i in range(1, kernels.STATE_SIZE):
             word = (_MULTIPLIER * (word ^ (word >> 30)) + i) % 2**32

@@ -1,0 +1,38 @@
+"""What `import filler_client` gives is what it lists, the whole tree of errors included."""
+
+import inspect
+import subprocess
+import sys
+
+import filler_client
+from caffe_filler import errors
+
+PROGRAM = """
+import filler_client, inspect
+names = [name for name, value in vars(filler_client).items() if not inspect.ismodule(value)]
+print(*sorted(name for name in [*names, "AsyncFillerClient"] if not name.startswith("_")))
+"""
+
+
+def test_the_public_names_are_those_listed() -> None:
+    # In a process of its own, where no test has imported a submodule.
+    run = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, check=True)
+    assert run.stdout.split() == sorted(filler_client.__all__)
+    assert dir(filler_client) == sorted(filler_client.__all__)
+
+
+def test_every_listed_name_can_be_imported_and_explains_itself() -> None:
+    for name in filler_client.__all__:
+        value = getattr(filler_client, name)
+        if inspect.isclass(value):
+            assert value.__doc__, name
+
+
+def test_every_error_can_be_imported_from_the_client() -> None:
+    kinds = {
+        name: kind
+        for name, kind in vars(errors).items()
+        if isinstance(kind, type) and issubclass(kind, (errors.FillerError, errors.FieldViolation))
+    }
+    assert kinds.keys() <= set(filler_client.__all__)
+    assert all(getattr(filler_client, name) is kind for name, kind in kinds.items())
