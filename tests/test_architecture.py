@@ -19,7 +19,7 @@ PACKAGES = {
 NETWORK = ["grpc", "grpc_health", "grpc_reflection", "google.rpc"]
 COMPILED = ["numba", "llvmlite", "filler_server.compiled"]
 RANDOM = ["filler_server.rng", "filler_server.fillers", "numpy.random", "random", *COMPILED]
-TOP = ["filler_server.service", "filler_server.diagnostics", "filler_client"]
+TOP = ["filler_server.api", "filler_server.service", "filler_server.diagnostics", "filler_client"]
 
 FORBIDDEN = {
     "caffe_filler": [*NETWORK, *COMPILED, "filler_server", "filler_client"],
@@ -69,8 +69,15 @@ FORBIDDEN = {
     ],
     "filler_server.engine": [*NETWORK, *TOP, "caffe_filler.v1", "filler_server.weights", "numpy.random", "random"],
     "filler_server.weights": [*NETWORK, *TOP, *RANDOM, "caffe_filler.v1", "filler_server.engine"],
+    "filler_server.api": [
+        *NETWORK,
+        "filler_server.service",
+        "filler_server.diagnostics",
+        "filler_server.weights",
+        "filler_client",
+    ],
     "filler_server.service": ["filler_server.weights", "filler_server.diagnostics", "filler_client"],
-    "filler_server.diagnostics": [*NETWORK, "filler_server.service", "filler_client"],
+    "filler_server.diagnostics": [*NETWORK, "filler_server.api", "filler_server.service", "filler_client"],
     "filler_client": COMPILED,
 }
 """What the modules of a package do not import, anywhere in them."""
@@ -148,11 +155,11 @@ def within(module: str, package: str) -> bool:
 
 def test_the_sources_are_seen() -> None:
     assert len(SOURCES) > 40
-    for package in ("rng", "fillers", "prototxt", "net", "engine", "weights", "service"):
+    for package in ("rng", "fillers", "prototxt", "net", "engine", "weights", "api", "service"):
         assert any(within(module, f"filler_server.{package}") for module in SOURCES)
     seen = {(found.module, found.target, found.at_import) for found in IMPORTS}
     assert ("filler_server.engine.net", "filler_server.net.plan", True) in seen
-    assert ("filler_client._embedded", "filler_server.service.requests", False) in seen
+    assert ("filler_client._embedded", "filler_server.api.requests", False) in seen
     assert ("filler_server.compiled", "numba", True) in seen
 
 
@@ -180,6 +187,15 @@ def test_the_client_imports_the_server_only_where_it_is_used() -> None:
         if found.at_import and within(found.module, "filler_client") and within(found.target, "filler_server")
     ]
     assert early == []
+
+
+def test_only_the_commands_about_servers_import_the_service() -> None:
+    users = {
+        found.module
+        for found in IMPORTS
+        if within(found.module, "filler_client") and within(found.target, "filler_server.service")
+    }
+    assert users == {"filler_client.cli.serve"}
 
 
 def test_no_modules_import_each_other_in_a_circle() -> None:

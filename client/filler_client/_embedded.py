@@ -13,8 +13,8 @@ from caffe_filler.v1 import filler_pb2
 from filler_client._backend import Arrays, Piece, StreamRequest, array_for
 
 if TYPE_CHECKING:
+    from filler_server.api.requests import Job
     from filler_server.engine.source import BlobSource
-    from filler_server.service.requests import Job
 
 _PIECE_BYTES = 4 << 20
 """Large enough to share among threads, small enough for the cache that the reader finds it in."""
@@ -25,18 +25,18 @@ class EmbeddedBackend:
 
     def list_fillers(self, timeout: float | None) -> filler_pb2.ListFillersResponse:
         """Answer ListFillers."""
-        from filler_server.service import replies
+        from filler_server.api import replies
 
         return replies.list_fillers()
 
     def plan_net(self, request: filler_pb2.PlanNetRequest, timeout: float | None) -> filler_pb2.PlanNetResponse:
         """Answer PlanNet; needs no Numba unless draws are to be counted."""
-        from filler_server.service import planning, replies
-        from filler_server.service.limits import UNLIMITED
+        from filler_server.api import planning, replies
+        from filler_server.api.limits import UNLIMITED
 
         if request.HasField("draws"):
             with _needs_numba():
-                from filler_server.service import requests
+                from filler_server.api import requests
             return requests.plan_reply(request, UNLIMITED)
         return replies.plan_reply(planning.plan(request, UNLIMITED))
 
@@ -44,8 +44,8 @@ class EmbeddedBackend:
         self, request: filler_pb2.UpgradeNetRequest, timeout: float | None
     ) -> filler_pb2.UpgradeNetResponse:
         """Answer UpgradeNet; needs no Numba."""
-        from filler_server.service import planning, replies
-        from filler_server.service.limits import UNLIMITED
+        from filler_server.api import planning, replies
+        from filler_server.api.limits import UNLIMITED
 
         return replies.upgrade_reply(planning.upgrade(request, UNLIMITED))
 
@@ -85,7 +85,7 @@ def _compute(
     pool: ThreadPoolExecutor, parts: Iterator[tuple["BlobSource", int, int]], buffer: memoryview
 ) -> Future[Piece] | None:
     """Let the next piece be computed; None behind the last."""
-    from filler_server.service.replies import blob_header
+    from filler_server.api.replies import blob_header
 
     if (part := next(parts, None)) is None:
         return None
@@ -101,8 +101,8 @@ def _compute(
 
 def _job(request: StreamRequest) -> "Job":
     with _needs_numba():
-        from filler_server.service import requests
-    from filler_server.service.limits import UNLIMITED
+        from filler_server.api import requests
+    from filler_server.api.limits import UNLIMITED
 
     if isinstance(request, filler_pb2.FillRequest):
         return requests.fill_job(request, UNLIMITED)

@@ -1,1 +1,1 @@
-"""The service: wire in, engine call, wire out."""
+"""The service: gRPC in front of the door."""

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, get_type_hints
 
 from caffe_filler.errors import InvalidArgument
-from filler_server.service.setting import ENVIRONMENT, Setting, settings_of
+from filler_server.api.setting import ENVIRONMENT, Setting, settings_of
 from filler_server.service.settings import Settings
 
 ALL: tuple[Setting, ...] = tuple(settings_of(Settings))

@@ -15,8 +15,8 @@ import crc32c
 from caffe_filler.v1 import filler_pb2
 from caffe_filler.varint import varint
 from filler_server import compiled
+from filler_server.api.replies import encoded_header
 from filler_server.engine.source import BlobSource
-from filler_server.service.replies import encoded_header
 
 MESSAGE_BYTES = 1 << 20
 """Payload of one message; the throughput is best between 512 KiB and 2 MiB."""

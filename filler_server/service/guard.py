@@ -12,10 +12,10 @@ import grpc
 from google.protobuf.message import DecodeError, Message
 
 from caffe_filler.errors import FillerError, InvalidArgument, LimitExceeded
+from filler_server.api.limits import Limits, Places
 from filler_server.prototxt.limits import ReadLimits
 from filler_server.prototxt.wire import check_wire
 from filler_server.service import status
-from filler_server.service.limits import Limits, Places
 from filler_server.service.watch import CallWatch, WatchedCall
 
 _LOOKED_THROUGH = 64 << 10

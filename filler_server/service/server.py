@@ -14,10 +14,10 @@ from caffe_filler.addresses import is_local
 from caffe_filler.errors import InvalidArgument
 from caffe_filler.v1 import filler_pb2
 from filler_server import compiled
+from filler_server.api.limits import Limits
 from filler_server.service import tracing
 from filler_server.service.calls import CallObserver
 from filler_server.service.guard import RequestGuard
-from filler_server.service.limits import Limits
 from filler_server.service.logs import CallLog
 from filler_server.service.metrics import Metrics
 from filler_server.service.observation import Observation

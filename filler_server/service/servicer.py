@@ -10,13 +10,13 @@ from google.protobuf.message import Message
 
 from caffe_filler.errors import Unavailable
 from caffe_filler.v1 import filler_pb2
+from filler_server.api import planning, replies, requests
+from filler_server.api.limits import Limits, Places
+from filler_server.api.requests import Job
 from filler_server.cancellation import cancel_when, checkpoint
-from filler_server.service import planning, replies, requests
 from filler_server.service.calls import current_call
 from filler_server.service.frames import frames
-from filler_server.service.limits import Limits, Places
 from filler_server.service.peers import peer_address
-from filler_server.service.requests import Job
 from filler_server.service.status import Translated
 
 SERVICE = "caffe_filler.v1.FillerService"

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Literal
 
 from caffe_filler.errors import InvalidArgument
-from filler_server.service.limits import Limits
-from filler_server.service.setting import check_fields, section, setting
+from filler_server.api.limits import Limits
+from filler_server.api.setting import check_fields, section, setting
 
 
 @dataclass(frozen=True, slots=True)

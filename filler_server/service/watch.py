@@ -7,8 +7,8 @@ from contextlib import contextmanager
 
 import grpc
 
+from filler_server.api.limits import Limits
 from filler_server.service import status
-from filler_server.service.limits import Limits
 
 _CROWD = 32
 _CROWDED_SECONDS = 1.0

@@ -12,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from caffe_filler.errors import InvalidArgument
+from filler_server.api.limits import Limits
+from filler_server.api.setting import Setting
 from filler_server.service.configuration import ALL, build, read_file, to_toml
-from filler_server.service.limits import Limits
-from filler_server.service.setting import Setting
 from filler_server.service.settings import Log, Settings, TlsFiles
 from tests.client.cli.command import fail, run, succeed
 

@@ -12,11 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from caffe_filler.v1 import filler_pb2
+from filler_server.api.replies import blob_header
 from filler_server.engine.region import Region
 from filler_server.engine.source import BlobSource
 from filler_server.service import frames as frames_module
 from filler_server.service.frames import MESSAGE_BYTES, frames
-from filler_server.service.replies import blob_header
 from tests.flat_index import flat_index_blob
 from tests.regions import regions, shapes
 

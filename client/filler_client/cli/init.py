@@ -201,8 +201,8 @@ def _tensors(plan: "filler_pb2.PlanNetResponse", merge: "Merge | None", dtype: A
 
 def _definitions(request: "filler_pb2.PlanNetRequest", output: Path) -> "NetParameter | None":
     """The layers of the net, which only a .caffemodel needs."""
-    from filler_server.service import planning
-    from filler_server.service.limits import UNLIMITED
+    from filler_server.api import planning
+    from filler_server.api.limits import UNLIMITED
     from filler_server.weights.conversion import net_definitions
 
     if output.suffix.lower() != ".caffemodel":

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from filler_server.service.setting import Setting
+    from filler_server.api.setting import Setting
 
 _CONFIG = "FILLER_SERVE_CONFIG"
 _PRINT_CONFIG = "FILLER_SERVE_PRINT_CONFIG"

@@ -71,8 +71,8 @@ def read_net_of_weights(net: Path, options: "NetOptions") -> "NetPlan | NetParam
     """
     from caffe_filler.errors import WeightsError
     from filler_client import _requests
-    from filler_server.service import planning
-    from filler_server.service.limits import UNLIMITED
+    from filler_server.api import planning
+    from filler_server.api.limits import UNLIMITED
     from filler_server.weights.opening import open_weights
 
     try:

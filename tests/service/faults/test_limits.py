@@ -18,7 +18,7 @@ from caffe_filler.errors import LimitExceeded
 from caffe_filler.v1 import filler_pb2, filler_pb2_grpc
 from filler_client import FillerClient, _requests
 from filler_client._errors import from_rpc
-from filler_server.service.limits import Limits
+from filler_server.api.limits import Limits
 from tests.processes import ServerProcess
 
 SIZES = {

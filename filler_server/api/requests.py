@@ -10,6 +10,9 @@ import numpy as np
 from caffe_filler import dtypes
 from caffe_filler.errors import FillerError, FillerParameterError, InvalidArgument, UnknownFiller
 from caffe_filler.v1 import filler_pb2
+from filler_server.api import replies
+from filler_server.api.limits import Limits
+from filler_server.api.planning import plan
 from filler_server.engine.caffe_net import CaffeNet
 from filler_server.engine.net import net_sources
 from filler_server.engine.region import Region
@@ -22,9 +25,6 @@ from filler_server.rng.caffe.mt19937 import EngineState
 from filler_server.rng.caffe.stream import CaffeStream
 from filler_server.rng.philox import PhiloxStream
 from filler_server.rng.stream import RandomStream
-from filler_server.service import replies
-from filler_server.service.limits import Limits
-from filler_server.service.planning import plan
 
 Plan: TypeAlias = Callable[[filler_pb2.PlanNetRequest, Limits], NetPlan]
 """Plans a net: `planning.plan`, or something that lets it wait for its turn."""

@@ -7,12 +7,12 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 from caffe_filler.errors import Cancelled, NetError, ShapeError
 from caffe_filler.v1 import filler_pb2
+from filler_server.api.limits import Limits, Places
 from filler_server.net.plan import NetPlan, Shape
 from filler_server.net.planner import plan_net
 from filler_server.prototxt.limits import ReadLimits
 from filler_server.prototxt.reader import read_net
 from filler_server.prototxt.rewrite import Upgraded, upgrade_text
-from filler_server.service.limits import Limits, Places
 
 _LARGE = 32 << 10
 """Bytes of a net from which on it takes its turn: a megabyte keeps the interpreter busy for most of a second."""

@@ -7,11 +7,11 @@ from google.protobuf import text_format
 
 from caffe_filler.caffe.caffe_pb2 import FillerParameter
 from caffe_filler.v1 import filler_pb2
+from filler_server.api.replies import _encoded_header, blob_header, encoded_header, list_fillers, plan_reply
 from filler_server.engine.region import Region
 from filler_server.fillers import factory, register
 from filler_server.net.planner import plan_net
 from filler_server.prototxt.reader import read_net
-from filler_server.service.replies import _encoded_header, blob_header, encoded_header, list_fillers, plan_reply
 from tests.flat_index import FlatIndexFiller, flat_index_blob
 
 Header = filler_pb2.BlobHeader

@@ -2,8 +2,8 @@ import pytest
 
 from caffe_filler.errors import NetError
 from caffe_filler.v1 import filler_pb2
-from filler_server.service.limits import Limits
-from filler_server.service.planning import plan
+from filler_server.api.limits import Limits
+from filler_server.api.planning import plan
 
 NET = b'layer { name: "data" type: "Input" top: "data" input_param { shape { dim: 2 dim: 3 } } }'
 LONG = 256 << 10

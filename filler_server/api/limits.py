@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from caffe_filler.errors import LimitExceeded
-from filler_server.service.setting import check_fields, setting
+from filler_server.api.setting import check_fields, setting
 
 
 @dataclass(frozen=True, slots=True)

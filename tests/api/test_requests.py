@@ -6,8 +6,8 @@ import pytest
 from caffe_filler.caffe.caffe_pb2 import BlobShape, FillerParameter
 from caffe_filler.errors import FillerError, LimitExceeded, RegionError, ShapeError, UnknownBlob
 from caffe_filler.v1 import filler_pb2
-from filler_server.service.limits import Limits
-from filler_server.service.requests import fill_job, fill_net_job
+from filler_server.api.limits import Limits
+from filler_server.api.requests import fill_job, fill_net_job
 
 LIMITS = Limits()
 GOOD = filler_pb2.BlobSpec(filler=FillerParameter(type="msra"), shape=BlobShape(dim=[4, 3]), name="a")
