@@ -1,12 +1,12 @@
 """A plan and a seed to the blobs of a net as sources of bytes."""
 
-import difflib
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
 from caffe_filler.errors import FillerError, NetError, UnknownBlob
+from caffe_filler.nearest import did_you_mean, nearest
 from filler_server.engine.region import Region
 from filler_server.engine.source import BlobSource, FilledBlob, GivenBlob, given_values
 from filler_server.fillers import get_filler
@@ -111,8 +111,7 @@ class Naming:
 def _find(blobs: dict[str, Blob], name: str) -> Blob:
     if name in blobs:
         return blobs[name]
-    near = difflib.get_close_matches(name, blobs, n=1)
-    hint = f"; the nearest is '{near[0]}'" if near else ""
+    hint = did_you_mean(nearest(name, blobs))
     raise UnknownBlob(f"the net has no blob of this name{hint}. Received: name='{name}'")
 
 

@@ -1,6 +1,5 @@
 """From a FillerParameter to its filler."""
 
-import difflib
 import inspect
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -8,6 +7,7 @@ from typing import TypeVar
 
 from caffe_filler.caffe.caffe_pb2 import FillerParameter
 from caffe_filler.errors import InvalidArgument, UnknownFiller
+from caffe_filler.nearest import did_you_mean, nearest
 from filler_server.fillers.base import Filler
 from filler_server.fillers.bilinear import BilinearFiller
 from filler_server.fillers.constant import ConstantFiller
@@ -71,8 +71,6 @@ def _unknown(name: str | bytes) -> UnknownFiller:
     if isinstance(name, bytes):
         # What protobuf makes of a text that is not UTF-8.
         name = name.decode(errors="replace")
-    by_folded = {known.casefold(): known for known in _fillers}
-    nearest = difflib.get_close_matches(name.casefold(), by_folded, n=1)
-    hint = f" Did you mean '{by_folded[nearest[0]]}'?" if nearest else ""
-    message = f"unknown filler type; there are {', '.join(_fillers)}.{hint} Received: type='{name}'"
+    hint = did_you_mean(nearest(name, _fillers))
+    message = f"unknown filler type{hint}; there are {', '.join(_fillers)}. Received: type='{name}'"
     return UnknownFiller(message, field="type")

@@ -9,7 +9,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from caffe_filler.caffe import caffe_pb2
-from filler_server.net.hints import did_you_mean, nearest
+from caffe_filler.nearest import did_you_mean, nearest
 from filler_server.net.refusals import refusal
 
 Place = tuple[int, int]

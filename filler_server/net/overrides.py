@@ -5,7 +5,7 @@ from collections.abc import Collection, Mapping
 from itertools import islice
 
 from caffe_filler.errors import NetError, ShapeError
-from filler_server.net.hints import did_you_mean, nearest
+from caffe_filler.nearest import did_you_mean, nearest
 from filler_server.net.layer import OpenDims
 from filler_server.net.plan import Shape
 from filler_server.net.shapes import shape_fault

@@ -6,12 +6,12 @@ from types import MappingProxyType
 import filler_server.net.layers  # noqa: F401 - registers the layer types
 from caffe_filler.caffe import caffe_pb2
 from caffe_filler.errors import NetError, PrototxtError
+from caffe_filler.nearest import did_you_mean
 from filler_server.cancellation import checkpoint
 from filler_server.net.connections import Connections, connect
 from filler_server.net.dimensions import Dims, text, to_shape
 from filler_server.net.fork_fields import ForkFields, Unread
 from filler_server.net.given import given_blobs
-from filler_server.net.hints import did_you_mean
 from filler_server.net.layer import LayerContext, LearnedBlob, OpenDims, SetUp
 from filler_server.net.layers.python import unknown_tops
 from filler_server.net.names import unique_names

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import NamedTuple, TypeAlias
 
-from filler_server.net.hints import nearest
+from caffe_filler.nearest import nearest
 from filler_server.net.layer import LayerContext, SetUp
 
 SetUpFunction: TypeAlias = Callable[[LayerContext], SetUp]
@@ -151,9 +151,7 @@ def layer_type_names() -> tuple[str, ...]:
 
 def nearest_type_name(name: str) -> str | None:
     """Return the registered name most like the given one, or None where nothing is near."""
-    by_case = {known.lower(): known for known in _types}
-    near = nearest(name.lower(), by_case, cutoff=0.75)
-    return None if near is None else by_case[near]
+    return nearest(name, _types, cutoff=0.75)
 
 
 def check_blob_counts(layer: LayerContext, kind: LayerType) -> None:

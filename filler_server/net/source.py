@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from caffe_filler.caffe import caffe_pb2
-from filler_server.net.hints import did_you_mean, nearest
+from caffe_filler.nearest import did_you_mean, nearest
 from filler_server.net.layer import LayerContext
 from filler_server.net.registry import LayerType, resolve_layer_type
 from filler_server.prototxt.document import NetDocument

@@ -1,14 +1,15 @@
 """What the text parser needs to know of a message type, taken from its descriptor once."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
-from difflib import SequenceMatcher, get_close_matches
-from functools import cache, lru_cache
+from functools import cache
 from typing import Literal, TypeAlias
 
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.message import Message
 
 from caffe_filler.caffe import caffe_pb2
+from caffe_filler.nearest import did_you_mean, nearest
 
 Kind: TypeAlias = Literal["integer", "real", "bool", "string", "enum", "message"]
 
@@ -101,20 +102,14 @@ def layer_name(layer: Message) -> str | None:
     return layer.name or None
 
 
-@lru_cache(maxsize=4096)
-def did_you_mean(name: str, known: tuple[str, ...]) -> str:
+def suggestion(name: str, known: Iterable[str]) -> str:
     """A question after the one of the known names that a misspelled one may stand for.
 
     It is empty unless one is clearly nearer than all others. Case, underscores and the ending `_param` do not tell
     names apart.
     """
-    if len(name) > 64:
-        return ""
-    wanted = _plain(name)
-    plain = {_plain(candidate): candidate for candidate in known if abs(len(candidate) - len(name)) <= 2}
-    found = get_close_matches(wanted, plain, n=2, cutoff=0.75)
-    ratios = [SequenceMatcher(None, candidate, wanted).ratio() for candidate in found]
-    return f" (did you mean {plain[found[0]]}?)" if found and ratios[1:] != ratios[:1] else ""
+    alike = (candidate for candidate in known if abs(len(candidate) - len(name)) <= 2)
+    return did_you_mean(nearest(name, alike, cutoff=0.75, key=_plain, unique=True), quote="")
 
 
 def _plain(name: str) -> str:

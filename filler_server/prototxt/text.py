@@ -13,7 +13,7 @@ from google.protobuf.message import Message
 from filler_server.prototxt.blocks import CLOSING, Blocks
 from filler_server.prototxt.limits import ReadLimits
 from filler_server.prototxt.report import Place, ProblemList
-from filler_server.prototxt.schema import Field, Schema, did_you_mean, layer_name, schema_of
+from filler_server.prototxt.schema import Field, Schema, layer_name, schema_of, suggestion
 from filler_server.prototxt.tokens import Tokens, shorten
 from filler_server.prototxt.unknown import PassedOver, UnknownValues, Value
 from filler_server.prototxt.values import UnknownEnumValue, read_value
@@ -188,7 +188,7 @@ class _Parser:
 
     def _unknown_field(self, name: str, offset: int, schema: Schema) -> None:
         """Report a field and keep its values."""
-        hint = "" if self._problems.full else did_you_mean(name, tuple(schema.fields))
+        hint = "" if self._problems.full else suggestion(name, schema.fields)
         what = f"{schema.name} has no field {shorten(name)}{hint}"
         self._problems.add(what, shorten(name), place=self._tokens.place(offset))
         self._keep(name, self._values.read())

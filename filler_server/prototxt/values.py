@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from filler_server.prototxt.report import ProblemList
-from filler_server.prototxt.schema import Field, did_you_mean
+from filler_server.prototxt.schema import Field, suggestion
 from filler_server.prototxt.strings import EscapeError, unquote
 from filler_server.prototxt.tokens import Tokens, shorten
 
@@ -86,7 +86,7 @@ def _enum(tokens: Tokens, field: Field, problems: ProblemList) -> int | UnknownE
         tokens.advance()
         if text in field.names:
             return field.names[text]
-        hint = "" if problems.full else did_you_mean(text, tuple(field.names))
+        hint = "" if problems.full else suggestion(text, field.names)
     elif tokens.kind == "integer" or text == "-":
         number = _integer(tokens, field, -(1 << 31), (1 << 31) - 1)
         if number in field.numbers:

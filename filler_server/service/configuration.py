@@ -1,6 +1,5 @@
 """Settings from a TOML file and back to one, and from the values that a command line gives."""
 
-import difflib
 import os
 import tomllib
 from collections.abc import Iterable, Mapping
@@ -9,6 +8,7 @@ from pathlib import Path
 from typing import Any, get_type_hints
 
 from caffe_filler.errors import InvalidArgument
+from caffe_filler.nearest import did_you_mean, nearest
 from filler_server.api.setting import ENVIRONMENT, Setting, settings_of
 from filler_server.service.settings import Settings
 
@@ -41,10 +41,10 @@ def read_file(path: Path) -> dict[str, Any]:
     for name, value in tables.items():
         inner = {f"{name}.{key}": entry for key, entry in value.items()} if isinstance(value, dict) else {name: value}
         if isinstance(value, dict) and name not in sections:
-            raise InvalidArgument(f"{path}: no such table{_nearest(name, sections)}. Received: [{name}]")
+            raise InvalidArgument(f"{path}: no such table{did_you_mean(nearest(name, sections))}. Received: [{name}]")
         for key, entry in inner.items():
             if key not in known:
-                raise InvalidArgument(f"{path}: no such key{_nearest(key, known)}. Received: {key}")
+                raise InvalidArgument(f"{path}: no such key{did_you_mean(nearest(key, known))}. Received: {key}")
             setting = known[key]
             found[setting.parameter] = setting.check(entry, f"{path}: {key}")
     return found
@@ -59,7 +59,8 @@ def check_environment(other: Iterable[str]) -> None:
     known = {*(entry.variable for entry in ALL), *other}
     for name in sorted(os.environ):
         if name.startswith(ENVIRONMENT) and name not in known:
-            raise InvalidArgument(f"no such setting in the environment{_nearest(name, known)}. Received: {name}")
+            hint = did_you_mean(nearest(name, known))
+            raise InvalidArgument(f"no such setting in the environment{hint}. Received: {name}")
 
 
 def build(values: Mapping[str, Any]) -> Settings:
@@ -104,8 +105,3 @@ def to_toml(settings: Settings) -> str:
             value = list(value)
         lines += [tomli_w.dumps({entry.name: str(value) if isinstance(value, Path) else value})]
     return "\n".join(lines)
-
-
-def _nearest(name: str, known: Iterable[str]) -> str:
-    near = difflib.get_close_matches(name, list(known), n=1)
-    return f"; the nearest is {near[0]}" if near else ""

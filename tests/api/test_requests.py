@@ -67,7 +67,7 @@ def test_a_region_outside_a_blob_of_a_net() -> None:
 
 
 def test_a_blob_that_the_net_does_not_have() -> None:
-    with pytest.raises(UnknownBlob, match=r"the nearest is 'ip/0'. Received: name='ip/00'"):
+    with pytest.raises(UnknownBlob, match=r"no blob of this name \(did you mean 'ip/0'\?\). Received: name='ip/00'"):
         fill_net_job(net_request({"name": "ip/00"}), LIMITS)
 
 

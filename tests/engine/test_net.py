@@ -157,7 +157,7 @@ def test_an_unknown_blob_is_refused_with_the_nearest(plan: NetPlan, name: str, n
     with pytest.raises(UnknownBlob) as caught:
         sources(plan, selection=[("a/0", Region.whole), (name, Region.whole)])
     assert str(caught.value).endswith(f"Received: name='{name}'")
-    assert (f"the nearest is '{near}" in str(caught.value)) == bool(near)
+    assert (f"(did you mean '{near}" in str(caught.value)) == bool(near)
 
 
 def test_a_region_outside_its_blob_is_refused(plan: NetPlan) -> None:

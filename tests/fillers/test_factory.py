@@ -72,7 +72,7 @@ def test_an_unknown_type_names_the_nearest(name: str, nearest: str) -> None:
     with pytest.raises(UnknownFiller) as caught:
         get_filler(FillerParameter(type=name))
     message = str(caught.value)
-    assert f"Did you mean '{nearest}'?" in message
+    assert f"unknown filler type (did you mean '{nearest}'?); there are" in message
     assert all(known in message for known in TYPES)
     assert message.endswith(f"Received: type='{name}'")
     assert caught.value.violations[0].field == "type"

@@ -58,9 +58,9 @@ def test_every_limit_is_a_flag_a_variable_and_a_key() -> None:
 
 
 WRONG_FILES = {
-    "unknown key": ("lisen = []", "no such key; the nearest is listen. Received: lisen"),
-    "unknown key of a table": ("[limits]\nstream = 3", "nearest is limits.streams. Received: limits.stream"),
-    "unknown table": ("[limit]\nstreams = 3", "no such table; the nearest is limits. Received: [limit]"),
+    "unknown key": ("lisen = []", "no such key (did you mean 'listen'?). Received: lisen"),
+    "unknown key of a table": ("[limits]\nstream = 3", "did you mean 'limits.streams'?). Received: limits.stream"),
+    "unknown table": ("[limit]\nstreams = 3", "no such table (did you mean 'limits'?). Received: [limit]"),
     "a table that is a value": ("limits = 3", "Received: limits"),
     "a value that is a table": ("[grace]\nseconds = 3", "no such table"),
     "text for a number": ('[limits]\nstreams = "3"', "limits.streams is a whole number. Received: streams='3'"),
@@ -98,7 +98,7 @@ def test_the_command_line_says_it_in_one_line(tmp_path: Path) -> None:
     assert "--max-streams" in fail(2, "serve", "--max-streams", "0")
     done = run("serve", env={"FILLER_SERVE_MAX_STREAM": "3"})
     assert done.returncode == 1
-    assert b"the nearest is FILLER_SERVE_MAX_STREAMS. Received: FILLER_SERVE_MAX_STREAM\n" in done.stderr
+    assert b"(did you mean 'FILLER_SERVE_MAX_STREAMS'?). Received: FILLER_SERVE_MAX_STREAM\n" in done.stderr
 
 
 @pytest.mark.parametrize(
