@@ -3,8 +3,6 @@
 The generated classes would copy every payload once more when it is read; here it stays a view of the message.
 """
 
-import struct
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import crc32c
@@ -12,8 +10,11 @@ from google.protobuf.message import DecodeError
 
 from caffe_filler.errors import DataLoss
 from caffe_filler.v1 import filler_pb2
+from caffe_filler.wire import I32, LEN, VARINT, Malformed, fields, tag
 
-_VARINT, _FIXED64, _LENGTH_DELIMITED, _FIXED32 = 0, 1, 2, 5
+_PIECES, _STREAM_HEADER = tag(1, LEN), tag(2, LEN)
+_BLOB, _OFFSET, _LAST = tag(1, VARINT), tag(3, VARINT), tag(5, VARINT)
+_BLOB_HEADER, _CRC, _DATA = tag(2, LEN), tag(4, I32), tag(15, LEN)
 _NOTHING = memoryview(b"")
 
 _SMALL = 256 << 10
@@ -56,12 +57,13 @@ def read_message(message: bytes) -> tuple[filler_pb2.StreamHeader | None, list[F
     try:
         if len(message) <= _SMALL:
             return _parsed(filler_pb2.FillResponse.FromString(message))
-        for number, value in _fields(memoryview(message)):
-            if number == 1 and isinstance(value, memoryview):
-                frames.append(_frame(value))
-            elif number == 2 and isinstance(value, memoryview):
-                header = filler_pb2.StreamHeader.FromString(bytes(value))
-    except (IndexError, struct.error, DecodeError) as error:
+        view = memoryview(message)
+        for field, start, stop, _ in fields(view, 0, len(view)):
+            if field == _PIECES:
+                frames.append(_frame(view, start, stop))
+            elif field == _STREAM_HEADER:
+                header = filler_pb2.StreamHeader.FromString(message[start:stop])
+    except (Malformed, DecodeError) as error:
         raise DataLoss(f"a message of {len(message)} bytes is not a FillResponse") from error
     return header, frames
 
@@ -81,58 +83,19 @@ def _parsed(response: filler_pb2.FillResponse) -> tuple[filler_pb2.StreamHeader 
     return response.header if response.HasField("header") else None, frames
 
 
-def _frame(piece: memoryview) -> Frame:
+def _frame(view: memoryview, start: int, stop: int) -> Frame:
     frame = Frame()
-    for number, value in _fields(piece):
-        if isinstance(value, memoryview):
-            if number == 2:
-                frame.header = filler_pb2.BlobHeader.FromString(bytes(value))
-            elif number == 15:
-                frame.data = value
-        elif number == 1:
+    for field, begin, end, value in fields(view, start, stop):
+        if field == _BLOB:
             frame.blob = value & 0xFFFFFFFF
-        elif number == 3:
+        elif field == _BLOB_HEADER:
+            frame.header = filler_pb2.BlobHeader.FromString(bytes(view[begin:end]))
+        elif field == _OFFSET:
             frame.offset = value
-        elif number == 4:
-            frame.crc32c = value
-        elif number == 5:
+        elif field == _CRC:
+            frame.crc32c = int.from_bytes(view[begin:end], "little")
+        elif field == _LAST:
             frame.last = value != 0
+        elif field == _DATA:
+            frame.data = view[begin:end]
     return frame
-
-
-def _fields(view: memoryview) -> Iterator[tuple[int, int | memoryview]]:
-    """Yield number and value of each field: an int, or a view of a length-delimited one."""
-    at, end = 0, len(view)
-    while at < end:
-        key, at = _varint(view, at)
-        kind = key & 7
-        if kind == _LENGTH_DELIMITED:
-            length, at = _varint(view, at)
-            if length > end - at:
-                raise IndexError
-            yield key >> 3, view[at : at + length]
-            at += length
-        elif kind == _VARINT:
-            value, at = _varint(view, at)
-            yield key >> 3, value
-        elif kind == _FIXED32:
-            yield key >> 3, struct.unpack_from("<I", view, at)[0]
-            at += 4
-        elif kind == _FIXED64:
-            yield key >> 3, struct.unpack_from("<Q", view, at)[0]
-            at += 8
-        else:
-            raise IndexError
-
-
-def _varint(view: memoryview, at: int) -> tuple[int, int]:
-    value = shift = 0
-    while True:
-        byte = view[at]
-        at += 1
-        value |= (byte & 0x7F) << shift
-        if byte < 0x80:
-            return value & 0xFFFFFFFFFFFFFFFF, at
-        shift += 7
-        if shift > 63:
-            raise IndexError

@@ -7,10 +7,9 @@ from google.protobuf.message import DecodeError
 from google.protobuf.unknown_fields import UnknownFieldSet
 
 from caffe_filler.caffe import caffe_pb2
+from caffe_filler.wire import I32, LEN, VARINT
 from filler_server.prototxt.forks import ForkBlock, ForkField
 from filler_server.prototxt.unknown import Value
-
-_VARINT, _BYTES, _FIXED32 = 0, 2, 5
 
 
 def fork_values(known: ForkField, wire_type: int, data: int | bytes) -> list[Value]:
@@ -22,12 +21,12 @@ def fork_values(known: ForkField, wire_type: int, data: int | bytes) -> list[Val
         data: the value: a number without sign, or bytes.
     """
     if isinstance(data, bytes):
-        return _from_bytes(known, data) if wire_type == _BYTES else []
+        return _from_bytes(known, data) if wire_type == LEN else []
     if known.kind == "real":
-        if wire_type == _FIXED32:
+        if wire_type == I32:
             return [repr(struct.unpack("<f", struct.pack("<I", data))[0])]
-        return [str(_signed(data))] if wire_type == _VARINT else []
-    if wire_type != _VARINT or known.kind in ("block", "filler"):
+        return [str(_signed(data))] if wire_type == VARINT else []
+    if wire_type != VARINT or known.kind in ("block", "filler"):
         return []
     return [("true" if data else "false") if known.kind == "bool" else str(_signed(data))]
 

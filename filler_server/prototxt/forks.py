@@ -9,10 +9,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
-Kind: TypeAlias = Literal["integer", "real", "bool", "word", "filler", "block"]
+from caffe_filler.wire import LEN, VARINT
 
-_VARINT, _BYTES = 0, 2
-"""Wire types."""
+Kind: TypeAlias = Literal["integer", "real", "bool", "word", "filler", "block"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,19 +245,19 @@ _RESIZE = _block(
     "prob pad_mode pad_value interp_mode height_scale width_scale", integer="resize_mode=2 height=3 width=4"
 )
 _MORE_FIELDS: Mapping[tuple[str, int, int], ForkField] = {
-    ("BatchNormParameter", 5, _BYTES): ForkField("scale_filler", "filler"),
-    ("BatchNormParameter", 6, _BYTES): ForkField("bias_filler", "filler"),
-    ("BatchNormParameter", 7, _VARINT): ForkField("scale_bias", "bool"),
-    ("TransformationParameter", 208, _BYTES): ForkField("resize_param", "block", _RESIZE),
-    ("TransformationParameter", 211, _VARINT): ForkField("crop_h", "integer"),
-    ("TransformationParameter", 212, _VARINT): ForkField("crop_w", "integer"),
+    ("BatchNormParameter", 5, LEN): ForkField("scale_filler", "filler"),
+    ("BatchNormParameter", 6, LEN): ForkField("bias_filler", "filler"),
+    ("BatchNormParameter", 7, VARINT): ForkField("scale_bias", "bool"),
+    ("TransformationParameter", 208, LEN): ForkField("resize_param", "block", _RESIZE),
+    ("TransformationParameter", 211, VARINT): ForkField("crop_h", "integer"),
+    ("TransformationParameter", 212, VARINT): ForkField("crop_w", "integer"),
 }
 """Further fields of messages that BVLC has, by message, number and wire type (NVIDIA's, SSD's)."""
 
 
 def fork_field(message: str, layer: str, number: int, wire_type: int) -> ForkField | None:
     """Return the field that a number, which BVLC does not have, must mean in a message of a layer of this type."""
-    if message == "LayerParameter" and wire_type == _BYTES:
+    if message == "LayerParameter" and wire_type == LEN:
         for name, block in BLOCKS.items():
             if layer in block.layers and number in block.own_numbers:
                 return ForkField(name, "block", block)

@@ -13,7 +13,7 @@ from functools import lru_cache
 import crc32c
 
 from caffe_filler.v1 import filler_pb2
-from caffe_filler.varint import varint
+from caffe_filler.wire import varint
 from filler_server import compiled
 from filler_server.api.replies import encoded_header
 from filler_server.engine.source import BlobSource

@@ -8,9 +8,10 @@ import numpy as np
 
 from caffe_filler.caffe import caffe_pb2
 from caffe_filler.errors import WeightsError
+from caffe_filler.wire import I32, I64, LEN, VARINT
 from filler_server.weights.mapped import MappedFile
 from filler_server.weights.mapped_tensor import MappedTensor, Segment
-from filler_server.weights.wire import BYTES, FIXED32, FIXED64, VARINT, Field, Walker
+from filler_server.weights.wire import Field, Walker
 
 MOST_AXES = 32
 """Axes of a blob (Caffe's kMaxBlobAxes)."""
@@ -44,11 +45,11 @@ def read_blob(file: MappedFile, walker: Walker, start: int, stop: int, name: str
     for field in walker.fields(start, stop):
         if field.number in _VALUES:
             segments[field.number].extend(_segments(field, _VALUES[field.number], name))
-        elif field.number == _SHAPE and field.wire_type == BYTES:
+        elif field.number == _SHAPE and field.wire_type == LEN:
             dims.extend(_dims(walker, field))
         elif field.number in _LEGACY and field.wire_type == VARINT:
             legacy[field.number] = _signed32(field.value)
-        elif field.number == RAW_DATA and field.wire_type == BYTES:
+        elif field.number == RAW_DATA and field.wire_type == LEN:
             raw = field
         elif field.number == RAW_DATA_TYPE and field.wire_type == VARINT:
             raw_type = field.value
@@ -76,13 +77,13 @@ def read_blob(file: MappedFile, walker: Walker, start: int, stop: int, name: str
 def _segments(field: Field, dtype: np.dtype[Any], name: str) -> Iterator[Segment]:
     """The values of one field: packed, or one by one as protobuf wrote them before 2.3."""
     size = dtype.itemsize
-    if field.wire_type == BYTES:
+    if field.wire_type == LEN:
         length = field.stop - field.data
         if length % size:
             raise WeightsError(f"blob '{name}' holds values of {size} bytes. Received: {length} bytes of them")
         if length:
             yield Segment(field.data, length // size, size)
-    elif field.wire_type == (FIXED32 if size == 4 else FIXED64):
+    elif field.wire_type == (I32 if size == 4 else I64):
         yield Segment(field.data, field.count, (field.stop - field.start) // field.count)
     else:
         raise WeightsError(f"the values of blob '{name}' are written as something else: wire type {field.wire_type}")
@@ -112,7 +113,7 @@ def _dims(walker: Walker, shape: Field) -> list[int]:
             continue
         if field.wire_type == VARINT:
             dims.append(_signed(field.value))
-        elif field.wire_type == BYTES:
+        elif field.wire_type == LEN:
             dims.extend(_signed(value) for value in walker.varints(field.data, field.stop, most=MOST_AXES + 1))
         if len(dims) > MOST_AXES:
             break

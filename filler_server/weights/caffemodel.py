@@ -6,7 +6,7 @@ from typing import Any, BinaryIO
 
 from caffe_filler.caffe import caffe_pb2
 from caffe_filler.errors import InvalidArgument, LimitExceeded, PrototxtError, WeightsError
-from caffe_filler.varint import varint
+from caffe_filler.wire import LEN, VARINT, key, length_delimited, varint
 from filler_server.net.names import unique_names
 from filler_server.prototxt.limits import ReadLimits
 from filler_server.prototxt.reader import read_net
@@ -16,7 +16,7 @@ from filler_server.weights.mapped import MappedFile
 from filler_server.weights.mapped_tensor import MappedTensor
 from filler_server.weights.names import split_name
 from filler_server.weights.stored import StoredLayer
-from filler_server.weights.wire import BYTES, VARINT, Field, Walker, key, lengthy
+from filler_server.weights.wire import Field, Walker
 from filler_server.weights.writer import PlainWriter, Tensor
 
 
@@ -53,9 +53,9 @@ class _Definition:
     def net(self) -> bytes:
         return b"".join(
             self._layer(field, _BLOBS)
-            if field.number == _LAYER and field.wire_type == BYTES
+            if field.number == _LAYER and field.wire_type == LEN
             else self._v1_layer(field)
-            if field.number == _LAYERS and field.wire_type == BYTES
+            if field.number == _LAYERS and field.wire_type == LEN
             else self._copy(field)
             for field in self._walker.fields(0, self._file.size)
         )
@@ -67,27 +67,27 @@ class _Definition:
     def _layer(self, layer: Field, blobs: int) -> bytes:
         fields = self._walker.fields(layer.data, layer.stop)
         content = b"".join(
-            self._placeholder(field) if field.number == blobs and field.wire_type == BYTES else self._copy(field)
+            self._placeholder(field) if field.number == blobs and field.wire_type == LEN else self._copy(field)
             for field in fields
         )
-        return lengthy(layer.number, content)
+        return length_delimited(layer.number, content)
 
     def _v1_layer(self, layer: Field) -> bytes:
         content = []
         for field in self._walker.fields(layer.data, layer.stop):
-            if field.number == _V1_BLOBS and field.wire_type == BYTES:
+            if field.number == _V1_BLOBS and field.wire_type == LEN:
                 content.append(self._placeholder(field))
-            elif field.number == _V1_LAYER and field.wire_type == BYTES:
+            elif field.number == _V1_LAYER and field.wire_type == LEN:
                 content.append(self._layer(field, _V0_BLOBS))
             else:
                 content.append(self._copy(field))
-        return lengthy(layer.number, b"".join(content))
+        return length_delimited(layer.number, b"".join(content))
 
     def _placeholder(self, blob: Field) -> bytes:
         if len(self.blobs) == _MOST_BLOBS:
             raise LimitExceeded.over("blobs", _MOST_BLOBS, _MOST_BLOBS + 1)
         self.blobs.append(blob)
-        return lengthy(blob.number, key(1, VARINT) + varint(len(self.blobs) - 1))
+        return length_delimited(blob.number, key(1, VARINT) + varint(len(self.blobs) - 1))
 
     def _copy(self, field: Field) -> bytes:
         self._length += field.stop - field.start
@@ -144,7 +144,7 @@ class CaffemodelWriter(PlainWriter):
     def _open(self) -> None:
         blobs = self._blobs_by_layer()
         self._before: list[bytes] = []
-        pending = lengthy(_NAME, self._net.name.encode()) if self._net.name else b""
+        pending = length_delimited(_NAME, self._net.name.encode()) if self._net.name else b""
         for layer, tensors in zip(self._net.layer, blobs, strict=True):
             plain = caffe_pb2.LayerParameter()
             plain.CopyFrom(layer)
@@ -154,7 +154,7 @@ class CaffemodelWriter(PlainWriter):
             length = len(definition) + sum(
                 len(front) + tensor.nbytes for front, tensor in zip(fronts, tensors, strict=True)
             )
-            pending += key(_LAYER, BYTES) + varint(length) + definition
+            pending += key(_LAYER, LEN) + varint(length) + definition
             for front in fronts:
                 self._before.append(pending + front)
                 pending = b""
@@ -223,10 +223,10 @@ def blob_proto_front(tensor: Tensor) -> bytes:
     else:
         blob.shape.dim.extend(tensor.shape)
     kind, field = _FIELDS[tensor.dtype.name]
-    return blob.SerializeToString() + kind + key(field, BYTES) + varint(tensor.nbytes)
+    return blob.SerializeToString() + kind + key(field, LEN) + varint(tensor.nbytes)
 
 
 def _blob_front(tensor: Tensor) -> bytes:
     """Return what stands in a layer before the values of a blob."""
     front = blob_proto_front(tensor)
-    return key(_BLOBS, BYTES) + varint(len(front) + tensor.nbytes) + front
+    return key(_BLOBS, LEN) + varint(len(front) + tensor.nbytes) + front

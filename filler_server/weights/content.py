@@ -4,11 +4,12 @@ import re
 from typing import Literal, TypeAlias
 
 from caffe_filler.errors import WeightsError
+from caffe_filler.wire import I32, LEN, VARINT
 from filler_server.weights.archive import open_archive
 from filler_server.weights.mapped import MappedFile
 from filler_server.weights.npy import MAGIC as NPY
 from filler_server.weights.safetensors import LENGTH_BYTES, LONGEST_HEADER
-from filler_server.weights.wire import BYTES, FIXED32, VARINT, Walker
+from filler_server.weights.wire import Walker
 
 Format: TypeAlias = Literal["caffemodel", "binaryproto", "hdf5", "npz", "npy", "safetensors", "index", "torch", "gzip"]
 
@@ -99,10 +100,10 @@ def _is_safetensors(file: MappedFile) -> bool:
     return plausible and file.read(LENGTH_BYTES, LENGTH_BYTES + 1) == b"{" and file.size > LENGTH_BYTES + 1
 
 
-_NET = {(1, BYTES), (2, BYTES), (3, BYTES), (4, VARINT), (5, VARINT), (6, BYTES), (7, VARINT), (8, BYTES), (100, BYTES)}
-_LAYERS = {(2, BYTES), (100, BYTES)}
-_STATE = {(1, VARINT), (2, BYTES)}
-_BLOB = {*((number, VARINT) for number in (1, 2, 3, 4)), (5, BYTES), (5, FIXED32), (7, BYTES), (8, BYTES), (12, BYTES)}
+_NET = {(1, LEN), (2, LEN), (3, LEN), (4, VARINT), (5, VARINT), (6, LEN), (7, VARINT), (8, LEN), (100, LEN)}
+_LAYERS = {(2, LEN), (100, LEN)}
+_STATE = {(1, VARINT), (2, LEN)}
+_BLOB = {*((number, VARINT) for number in (1, 2, 3, 4)), (5, LEN), (5, I32), (7, LEN), (8, LEN), (12, LEN)}
 _BLOB_NUMBERS = range(1, 14)
 _MESSAGE_FIELDS = 1000
 """So many fields are looked at to tell messages apart."""
@@ -128,7 +129,7 @@ def _message(file: MappedFile, start: bytes) -> Format:
     known = seen & _NET
     if seen & _LAYERS and (1, VARINT) not in seen and len(known) * 2 >= len(seen):
         return "caffemodel"
-    if seen & _BLOB and all(number in _BLOB_NUMBERS for number, _ in seen) and not seen & {(1, BYTES), (2, BYTES)}:
+    if seen & _BLOB and all(number in _BLOB_NUMBERS for number, _ in seen) and not seen & {(1, LEN), (2, LEN)}:
         return "binaryproto"
     if broken is not None and known and len(known) == len(seen):
         raise broken

@@ -21,6 +21,7 @@ class MappedFile:
     Attributes:
         path: where it lies, for messages.
         size: its length in bytes.
+        view: its bytes.
     """
 
     def __init__(self, path: Path, file: BinaryIO) -> None:
@@ -40,7 +41,7 @@ class MappedFile:
             raise WeightsError("the file is empty")
         self._map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
         # An array holds on to the view, and so to the mapping; of the mapping itself it would hold the address alone.
-        self._view = memoryview(self._map)
+        self.view = memoryview(self._map)
 
     @classmethod
     def open(cls, path: Path) -> "MappedFile":
@@ -51,10 +52,6 @@ class MappedFile:
         except BaseException:
             file.close()
             raise
-
-    def __getitem__(self, index: int) -> int:
-        """Return one byte."""
-        return self._map[index]
 
     def read(self, start: int, stop: int) -> bytes:
         """Return a copy of the bytes start <= i < stop, as many of them as there are."""
@@ -67,7 +64,7 @@ class MappedFile:
     def array(self, offset: int, count: int, dtype: np.dtype[Any], stride: int | None = None) -> NDArray[Any]:
         """Return `count` values from byte `offset` on as a read-only view; the caller knows that they are there."""
         strides = (dtype.itemsize if stride is None else stride,)
-        return np.ndarray((count,), dtype, self._view, offset, strides)
+        return np.ndarray((count,), dtype, self.view, offset, strides)
 
     def release(self, offset: int, nbytes: int) -> None:
         """Give pages back that were looked at; who looks again gets them again."""

@@ -1,4 +1,4 @@
-"""Protobuf's wire format over a mapped file: messages of any size, walked field by field without reading their data.
+"""Binary messages of any size in a mapped file, walked field by field without reading their data.
 
 protobuf itself reads no message of 2 GiB or more, and copies what it reads.
 """
@@ -9,14 +9,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from caffe_filler.errors import LimitExceeded, WeightsError
-from caffe_filler.varint import varint
+from caffe_filler.wire import I32, I64, Malformed, fields, read_varint
 from filler_server.weights.mapped import MappedFile
-
-VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5
-"""Wire types."""
 
 MOST_FIELDS = 1 << 21
 """Fields of one file, but for runs of one field; nets that are known have less than a tenth."""
+
+_NUMBERS = range(1, 1 << 29)
 
 _FIRST_STEP = 1 << 10
 _LAST_STEP = 1 << 24
@@ -31,7 +30,7 @@ class Field:
         wire_type: how it is written.
         start: byte at which its key stands.
         data: byte at which its value starts.
-        stop: byte behind it.
+        stop: byte after it.
         value: of a varint its value, else 0.
         count: how many such fields of fixed length follow each other without anything between.
     """
@@ -59,14 +58,23 @@ class Walker:
             WeightsError: there lies no message, or only a part of one.
             LimitExceeded: the file has more than `MOST_FIELDS`.
         """
-        position = start
-        while position < stop:
-            self._fields += 1
-            if self._fields > MOST_FIELDS:
-                raise LimitExceeded.over("fields", MOST_FIELDS, self._fields)
-            field = self._field(position, stop)
-            yield field
-            position = field.stop
+        while start < stop:
+            try:
+                for tag, data, end, value in fields(self._file.view, start, stop):
+                    self._fields += 1
+                    if self._fields > MOST_FIELDS:
+                        raise LimitExceeded.over("fields", MOST_FIELDS, self._fields)
+                    number, wire_type = tag >> 3, tag & 7
+                    if number not in _NUMBERS:
+                        raise self._damaged(Malformed(start, f"{number} is the number of no field"))
+                    count = self._run(start, data, end, stop) if wire_type in (I32, I64) else 1
+                    field = Field(number, wire_type, start, data, start + count * (end - start), value, count)
+                    yield field
+                    start = field.stop
+                    if count > 1:
+                        break
+            except Malformed as error:
+                raise self._damaged(error) from None
 
     def varints(self, start: int, stop: int, *, most: int) -> Iterator[int]:
         """Yield the numbers that are packed there, at most so many.
@@ -74,33 +82,14 @@ class Walker:
         Raises:
             WeightsError: there lies something else.
         """
-        position = start
         for _ in range(most):
-            if position >= stop:
+            if start >= stop:
                 return
-            value, position = self._varint(position, stop)
+            try:
+                value, start = read_varint(self._file.view, start, stop)
+            except Malformed as error:
+                raise self._damaged(error) from None
             yield value
-
-    def _field(self, start: int, stop: int) -> Field:
-        key, data = self._varint(start, stop)
-        number, wire_type = key >> 3, key & 7
-        if number == 0 or number >= 1 << 29:
-            raise self._broken(start, "no field has this number")
-        if wire_type == VARINT:
-            value, end = self._varint(data, stop)
-            return Field(number, wire_type, start, data, end, value)
-        if wire_type == BYTES:
-            length, data = self._varint(data, stop)
-            if length > stop - data:
-                raise self._broken(start, f"{length} bytes should follow, and {stop - data} are there")
-            return Field(number, wire_type, start, data, data + length)
-        if wire_type not in (FIXED32, FIXED64):
-            raise self._broken(start, "no field is written like this")
-        end = data + (4 if wire_type == FIXED32 else 8)
-        if end > stop:
-            raise self._broken(start, f"{end - data} bytes should follow, and {stop - data} are there")
-        count = self._run(start, data, end, stop)
-        return Field(number, wire_type, start, data, start + count * (end - start), count=count)
 
     def _run(self, start: int, data: int, end: int, stop: int) -> int:
         """Count the fields with the same key from `start` on, which all have one length."""
@@ -121,28 +110,5 @@ class Walker:
             step = min(2 * step, _LAST_STEP)
         return count
 
-    def _varint(self, position: int, stop: int) -> tuple[int, int]:
-        value = 0
-        for index in range(10):
-            if position + index >= stop:
-                raise self._broken(position, "a number is not complete")
-            byte = self._file[position + index]
-            value |= (byte & 0x7F) << (7 * index)
-            if byte < 0x80:
-                return value & 0xFFFF_FFFF_FFFF_FFFF, position + index + 1
-        raise self._broken(position, "a number is too long")
-
-    def _broken(self, position: int, what: str) -> WeightsError:
-        return WeightsError(
-            f"the file is damaged or cut short: at byte {position} {what}. Received: {self._file.size} bytes"
-        )
-
-
-def key(number: int, wire_type: int) -> bytes:
-    """Return the key of a field."""
-    return varint(number << 3 | wire_type)
-
-
-def lengthy(number: int, content: bytes) -> bytes:
-    """Return a field of bytes, such as a message."""
-    return key(number, BYTES) + varint(len(content)) + content
+    def _damaged(self, error: Malformed) -> WeightsError:
+        return WeightsError(f"the file is damaged or cut short: {error}. Received: {self._file.size} bytes")

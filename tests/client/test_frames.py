@@ -1,5 +1,6 @@
 import contextlib
 import struct
+from collections.abc import Iterator
 
 import pytest
 from crc32c import crc32c
@@ -9,7 +10,17 @@ from hypothesis import strategies as st
 
 from caffe_filler.errors import DataLoss
 from caffe_filler.v1 import filler_pb2
+from filler_client import _frames
 from filler_client._frames import Frame, read_message
+
+
+@pytest.fixture(scope="module", autouse=True, params=[0, _frames._SMALL], ids=["by hand", "small ones by protobuf"])
+def small(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Try every message both ways, whatever its length."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_frames, "_SMALL", request.param)
+        yield
+
 
 uint32s = st.integers(0, 2**32 - 1)
 uint64s = st.integers(0, 2**64 - 1)

@@ -9,8 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from caffe_filler.caffe.caffe_pb2 import BlobProto, LayerParameter, NetParameter
-from caffe_filler.varint import varint
-from filler_server.weights.wire import key, lengthy
+from caffe_filler.wire import key, length_delimited, varint
 
 
 def blob(array: NDArray[Any], *, diff: bool = False) -> BlobProto:
@@ -40,18 +39,18 @@ def one_by_one(values: Sequence[float], *, number: int = 5) -> bytes:
 
 def packed(values: Sequence[float], *, number: int = 5) -> bytes:
     """Packed floats."""
-    return lengthy(number, np.asarray(values, "<f4").tobytes())
+    return length_delimited(number, np.asarray(values, "<f4").tobytes())
 
 
 def shape_field(*dims: int) -> bytes:
     """The field `shape` of a BlobProto."""
-    return lengthy(7, lengthy(1, b"".join(varint(dim) for dim in dims)))
+    return length_delimited(7, length_delimited(1, b"".join(varint(dim) for dim in dims)))
 
 
 def net_of_blob(content: bytes, *, layer: str = "ip", kind: str = "InnerProduct") -> bytes:
     """A net of one layer with one blob, which is given as it is written."""
     definition = LayerParameter(name=layer, type=kind).SerializeToString()
-    return lengthy(100, definition + lengthy(7, content))
+    return length_delimited(100, definition + length_delimited(7, content))
 
 
 def net_of_layers(name: str = "net", **layers: Sequence[NDArray[Any]]) -> NetParameter:

@@ -12,10 +12,9 @@ from hypothesis import strategies as st
 
 from caffe_filler.caffe.caffe_pb2 import BlobProto, LayerParameter, NetParameter, V1LayerParameter
 from caffe_filler.errors import FillerError, InvalidArgument, LimitExceeded, WeightsError
-from caffe_filler.varint import varint
+from caffe_filler.wire import key, length_delimited, varint
 from filler_server.weights.caffemodel import CaffemodelWriter
 from filler_server.weights.opening import open_weights
-from filler_server.weights.wire import key, lengthy
 from filler_server.weights.writer import Tensor
 from tests.weights.files import same, tensors
 from tests.weights.messages import (
@@ -102,7 +101,7 @@ def test_double_counts_before_float(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("number", "dtype"), [(0, np.float64), (1, np.float32), (2, np.float16)])
 def test_raw_data_of_nvidia(tmp_path: Path, number: int, dtype: Any) -> None:
     values = SIX.astype(dtype)
-    content = shape_field(2, 3) + key(10, 0) + varint(number) + lengthy(12, values.tobytes())
+    content = shape_field(2, 3) + key(10, 0) + varint(number) + length_delimited(12, values.tobytes())
     assert same(read(tmp_path / "w", net_of_blob(content))["ip/0"], values)
 
 
@@ -144,13 +143,13 @@ def test_a_scalar_and_an_empty_blob(tmp_path: Path) -> None:
     [
         (shape_field(2, 3) + packed(range(5)), r"as many values as its shape says, 6. Received: shape=\[2, 3\], 5"),
         (packed(range(5)), "as many values as its shape says, 1"),
-        (shape_field(1) + lengthy(5, b"12345"), "holds values of 4 bytes. Received: 5 bytes"),
+        (shape_field(1) + length_delimited(5, b"12345"), "holds values of 4 bytes. Received: 5 bytes"),
         (shape_field(1) + key(5, 0) + varint(7), "wire type 0"),
-        (shape_field(1) + key(10, 0) + varint(3) + lengthy(12, bytes(4)), "raw_data_type=3"),
-        (shape_field(1) + lengthy(12, bytes(4)), "raw_data_type=None"),
-        (shape_field(1) + key(10, 0) + varint(2) + lengthy(12, bytes(3)), "values of 2 bytes. Received: 3 bytes"),
+        (shape_field(1) + key(10, 0) + varint(3) + length_delimited(12, bytes(4)), "raw_data_type=3"),
+        (shape_field(1) + length_delimited(12, bytes(4)), "raw_data_type=None"),
+        (shape_field(1) + key(10, 0) + varint(2) + length_delimited(12, bytes(3)), "of 2 bytes. Received: 3 bytes"),
         (shape_field(*[1] * 33) + packed([1]), "more than 32 axes"),
-        (lengthy(7, key(1, 0) + b"\xff" * 9 + b"\x01") + packed([1]), r"below 0. Received: shape=\[-1\]"),
+        (length_delimited(7, key(1, 0) + b"\xff" * 9 + b"\x01") + packed([1]), r"below 0. Received: shape=\[-1\]"),
         (key(1, 0) + b"\xff" * 9 + b"\x01" + packed([1]), r"below 0. Received: shape=\[-1, 0, 0, 0\]"),
     ],
 )

@@ -160,10 +160,9 @@ print(listed - before, after - before)
 
 def sparse(path: Path, count: int) -> Path:
     """A .caffemodel of so many zeros, which take no room on the disk, and a small layer behind them."""
-    from caffe_filler.varint import varint
-    from filler_server.weights.wire import key, lengthy
+    from caffe_filler.wire import key, length_delimited, varint
 
-    definition = lengthy(1, b"large") + lengthy(2, b"InnerProduct")
+    definition = length_delimited(1, b"large") + length_delimited(2, b"InnerProduct")
     front = shape_field(count) + key(5, 2) + varint(4 * count)
     blob = key(7, 2) + varint(len(front) + 4 * count) + front
     with path.open("wb") as file:

@@ -7,6 +7,7 @@ from google.protobuf.descriptor import FieldDescriptor
 
 from caffe_filler.caffe import caffe_pb2
 from caffe_filler.errors import PrototxtError
+from caffe_filler.wire import I32, I64, LEN, VARINT
 from filler_server.prototxt.limits import ReadLimits
 from filler_server.prototxt.wire import check_wire, outermost_fields
 
@@ -15,13 +16,13 @@ FileKind: TypeAlias = Literal["net", "solver"]
 _NET = caffe_pb2.NetParameter.DESCRIPTOR
 _SOLVER = caffe_pb2.SolverParameter.DESCRIPTOR
 _WIRE_TYPES = {
-    FieldDescriptor.TYPE_DOUBLE: 1,
-    FieldDescriptor.TYPE_STRING: 2,
-    FieldDescriptor.TYPE_BYTES: 2,
-    FieldDescriptor.TYPE_MESSAGE: 2,
-    FieldDescriptor.TYPE_FLOAT: 5,
+    FieldDescriptor.TYPE_DOUBLE: I64,
+    FieldDescriptor.TYPE_STRING: LEN,
+    FieldDescriptor.TYPE_BYTES: LEN,
+    FieldDescriptor.TYPE_MESSAGE: LEN,
+    FieldDescriptor.TYPE_FLOAT: I32,
 }
-"""Wire types of all fields but integers, booleans and enums, whose wire type is 0."""
+"""Wire types of all fields but integers, booleans and enums, which are varints."""
 
 
 def text_kind(names: Iterable[str]) -> FileKind:
@@ -61,4 +62,4 @@ def binary_kind(data: bytes, limits: ReadLimits) -> FileKind:
 
 
 def _wire_fields(kind: Any) -> frozenset[tuple[int, int]]:
-    return frozenset((field.number, _WIRE_TYPES.get(field.type, 0)) for field in kind.fields)
+    return frozenset((field.number, _WIRE_TYPES.get(field.type, VARINT)) for field in kind.fields)
