@@ -5,8 +5,8 @@ from typing import Any, ClassVar
 import numpy as np
 
 from caffe_filler.caffe.caffe_pb2 import FillerParameter
+from filler_server.engine.computed import FilledBlob
 from filler_server.engine.region import Region
-from filler_server.engine.source import FilledBlob
 from filler_server.fillers.base import Filler, Moments
 from filler_server.rng.stream import RandomStream, Runs, Values
 

@@ -25,6 +25,18 @@ FORBIDDEN = {
     "caffe_filler": [*NETWORK, *COMPILED, "filler_server", "filler_client"],
     "filler_server.compiled": [*NETWORK, "filler_server", "filler_client"],
     "filler_server.cancellation": [*NETWORK, *COMPILED, "filler_server", "filler_client"],
+    "filler_server.tensors": [
+        *NETWORK,
+        *TOP,
+        *RANDOM,
+        "caffe_filler.caffe",
+        "caffe_filler.v1",
+        "google.protobuf",
+        "filler_server.prototxt",
+        "filler_server.net",
+        "filler_server.engine",
+        "filler_server.weights",
+    ],
     "filler_server.rng": [
         *NETWORK,
         *TOP,
@@ -155,7 +167,7 @@ def within(module: str, package: str) -> bool:
 
 def test_the_sources_are_seen() -> None:
     assert len(SOURCES) > 40
-    for package in ("rng", "fillers", "prototxt", "net", "engine", "weights", "api", "service"):
+    for package in ("rng", "fillers", "prototxt", "net", "tensors", "engine", "weights", "api", "service"):
         assert any(within(module, f"filler_server.{package}") for module in SOURCES)
     seen = {(found.module, found.target, found.at_import) for found in IMPORTS}
     assert ("filler_server.engine.net", "filler_server.net.plan", True) in seen

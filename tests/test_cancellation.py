@@ -9,8 +9,8 @@ import pytest
 from caffe_filler.caffe.caffe_pb2 import FillerParameter
 from caffe_filler.errors import Cancelled
 from filler_server.cancellation import cancel_when, checkpoint
+from filler_server.engine.computed import FilledBlob
 from filler_server.engine.region import Region
-from filler_server.engine.source import FilledBlob
 from filler_server.fillers import get_filler
 from filler_server.net.planner import plan_net
 from filler_server.prototxt.reader import read_net

@@ -14,7 +14,7 @@ from filler_client._backend import Arrays, Piece, StreamRequest, array_for
 
 if TYPE_CHECKING:
     from filler_server.api.requests import Job
-    from filler_server.engine.source import BlobSource
+    from filler_server.engine.computed import ComputedTensor
 
 _PIECE_BYTES = 4 << 20
 """Large enough to share among threads, small enough for the cache that the reader finds it in."""
@@ -63,38 +63,38 @@ class EmbeddedBackend:
 
     def arrays(self, request: StreamRequest, out: Arrays, timeout: float | None) -> Iterator[tuple[str, NDArray[Any]]]:
         """Compute each blob in its array."""
-        for source in _job(request).sources:
-            array = array_for(source.name, source.region.shape, source.dtype, out)
-            source.read(0, array.reshape(-1))
-            yield source.name, array
+        for tensor in _job(request).tensors:
+            array = array_for(tensor.name, tensor.shape, tensor.dtype, out)
+            tensor.read(0, array.reshape(-1))
+            yield tensor.name, array
 
     def close(self) -> None:
         """Do nothing: there is nothing to free."""
 
 
-def _parts(job: "Job") -> Iterator[tuple["BlobSource", int, int]]:
+def _parts(job: "Job") -> Iterator[tuple["ComputedTensor", int, int]]:
     """Source, offset and length of each piece; an empty blob has one."""
     first = job.offset
-    for source in job.sources[job.blob :]:
-        for offset in range(first, max(source.nbytes, first + 1), _PIECE_BYTES):
-            yield source, offset, min(_PIECE_BYTES, source.nbytes - offset)
+    for tensor in job.tensors[job.blob :]:
+        for offset in range(first, max(tensor.nbytes, first + 1), _PIECE_BYTES):
+            yield tensor, offset, min(_PIECE_BYTES, tensor.nbytes - offset)
         first = 0
 
 
 def _compute(
-    pool: ThreadPoolExecutor, parts: Iterator[tuple["BlobSource", int, int]], buffer: memoryview
+    pool: ThreadPoolExecutor, parts: Iterator[tuple["ComputedTensor", int, int]], buffer: memoryview
 ) -> Future[Piece] | None:
     """Let the next piece be computed; None behind the last."""
     from filler_server.api.replies import blob_header
 
     if (part := next(parts, None)) is None:
         return None
-    source, offset, length = part
+    tensor, offset, length = part
 
     def compute() -> Piece:
         data = buffer[:length]
-        source.read_bytes(offset, data)
-        return Piece(blob_header(source), source.region.shape, offset, data, offset + length == source.nbytes)
+        tensor.read_bytes(offset, data)
+        return Piece(blob_header(tensor), tensor.shape, offset, data, offset + length == tensor.nbytes)
 
     return pool.submit(compute)
 

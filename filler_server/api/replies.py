@@ -12,8 +12,8 @@ from caffe_filler import dtypes
 from caffe_filler.caffe.caffe_pb2 import FillerParameter
 from caffe_filler.errors import FillerError
 from caffe_filler.v1 import filler_pb2
+from filler_server.engine.computed import ComputedTensor
 from filler_server.engine.region import Region
-from filler_server.engine.source import BlobSource
 from filler_server.fillers import fans, get_filler, registered
 from filler_server.net.plan import Blob, NetPlan, Shape
 from filler_server.prototxt.report import Note
@@ -72,21 +72,21 @@ def upgrade_reply(upgraded: Upgraded) -> filler_pb2.UpgradeNetResponse:
     )
 
 
-def blob_header(source: BlobSource) -> filler_pb2.BlobHeader:
+def blob_header(tensor: ComputedTensor) -> filler_pb2.BlobHeader:
     """Return what a stream says of a blob before its first piece."""
-    header = _header(source.name, source.shape, source.dtype, source.owner or "")
-    if not source.region.is_whole:
-        header.bytes = source.nbytes
-        header.region.CopyFrom(_region(source.region))
+    header = _header(tensor.name, tensor.blob_shape, tensor.dtype, tensor.owner or "")
+    if not tensor.region.is_whole:
+        header.bytes = tensor.nbytes
+        header.region.CopyFrom(_region(tensor.region))
     return header
 
 
-def encoded_header(source: BlobSource) -> bytes:
+def encoded_header(tensor: ComputedTensor) -> bytes:
     """Return the encoded `blob_header`."""
-    owner = source.owner or ""
-    if source.region.is_whole and len(source.name) + len(owner) <= _SHORT:
-        return _encoded_header(source.name, source.shape, source.dtype, owner)
-    return blob_header(source).SerializeToString()
+    owner = tensor.owner or ""
+    if tensor.region.is_whole and len(tensor.name) + len(owner) <= _SHORT:
+        return _encoded_header(tensor.name, tensor.blob_shape, tensor.dtype, owner)
+    return blob_header(tensor).SerializeToString()
 
 
 @lru_cache(maxsize=4096)

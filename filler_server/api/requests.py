@@ -14,9 +14,9 @@ from filler_server.api import replies
 from filler_server.api.limits import Limits
 from filler_server.api.planning import plan
 from filler_server.engine.caffe_net import CaffeNet
-from filler_server.engine.net import net_sources
+from filler_server.engine.computed import ComputedTensor, FilledBlob
+from filler_server.engine.net import net_tensors
 from filler_server.engine.region import Region
-from filler_server.engine.source import BlobSource, FilledBlob
 from filler_server.fillers import get_filler
 from filler_server.net.draws import DataDraws, net_draws
 from filler_server.net.plan import NetPlan
@@ -40,12 +40,12 @@ class Job:
     """What a stream will send: the blobs, and where to begin.
 
     Attributes:
-        sources: all blobs of the request in the order of the stream.
+        tensors: all blobs of the request in the order of the stream.
         blob: number of the blob to begin with.
         offset: byte of its region to begin with.
     """
 
-    sources: Sequence[BlobSource]
+    tensors: Sequence[ComputedTensor]
     blob: int = 0
     offset: int = 0
 
@@ -59,18 +59,18 @@ def fill_job(request: filler_pb2.FillRequest, limits: Limits) -> Job:
     limits.check("request_blobs", len(request.blobs))
     dtype = dtypes.from_wire(request.dtype)
     _check_stream(request.stream)
-    sources: list[BlobSource] = []
+    tensors: list[ComputedTensor] = []
     sequential = 0
     for index, spec in enumerate(request.blobs):
         with _Field(index):
             shape = tuple(spec.shape.dim)
             region = _region(spec.region)(shape)
             random = _blob_stream(request, spec)
-            sources.append(FilledBlob(spec.name, get_filler(spec.filler), random, region, dtype, shape=shape))
+            tensors.append(FilledBlob(spec.name, get_filler(spec.filler), random, region, dtype, shape=shape))
         if request.stream != filler_pb2.PHILOX or spec.filler.type in _SUMS_ROWS:
             sequential += prod(shape)
     limits.check("sequential_elements", sequential)
-    return _job(sources, request.start, limits)
+    return _job(tensors, request.start, limits)
 
 
 def fill_net_job(request: filler_pb2.FillNetRequest, limits: Limits, *, plan: Plan = plan) -> Job:
@@ -85,11 +85,11 @@ def fill_net_job(request: filler_pb2.FillNetRequest, limits: Limits, *, plan: Pl
     selection = [(blob.name, _region_of_field(index, blob.region)) for index, blob in enumerate(request.blobs)]
     planned = plan(request.net, limits)
     if request.stream == filler_pb2.PHILOX:
-        sources = net_sources(planned, seed=request.seed, dtype=dtype, selection=selection or None)
+        tensors = net_tensors(planned, seed=request.seed, dtype=dtype, selection=selection or None)
     else:
-        sources = caffe_net(planned, request, dtype, limits, plan=plan).sources(selection or None)
-    limits.check("request_blobs", len(sources))
-    return _job(sources, request.start, limits)
+        tensors = caffe_net(planned, request, dtype, limits, plan=plan).tensors(selection or None)
+    limits.check("request_blobs", len(tensors))
+    return _job(tensors, request.start, limits)
 
 
 def plan_reply(request: filler_pb2.PlanNetRequest, limits: Limits, *, plan: Plan = plan) -> filler_pb2.PlanNetResponse:
@@ -173,17 +173,17 @@ def _data_draws(value: int) -> DataDraws:
     return DataDraws.EMULATE if value == filler_pb2.EMULATE else DataDraws.NONE
 
 
-def _job(sources: Sequence[BlobSource], start: filler_pb2.Position, limits: Limits) -> Job:
-    limits.check("request_bytes", sum(source.nbytes for source in sources))
-    limits.check("request_elements", sum(source.region.count for source in sources))
-    length = sources[start.blob].nbytes if start.blob < len(sources) else 0
-    if start.blob > len(sources) or start.offset > length:
+def _job(tensors: Sequence[ComputedTensor], start: filler_pb2.Position, limits: Limits) -> Job:
+    limits.check("request_bytes", sum(tensor.nbytes for tensor in tensors))
+    limits.check("request_elements", sum(tensor.count for tensor in tensors))
+    length = tensors[start.blob].nbytes if start.blob < len(tensors) else 0
+    if start.blob > len(tensors) or start.offset > length:
         raise InvalidArgument(
-            f"the request has {len(sources)} blobs and its blob {start.blob} has {length} bytes. "
+            f"the request has {len(tensors)} blobs and its blob {start.blob} has {length} bytes. "
             f"Received: start=(blob {start.blob}, offset {start.offset})",
             field="start",
         )
-    return Job(sources, start.blob, start.offset)
+    return Job(tensors, start.blob, start.offset)
 
 
 def _region(region: filler_pb2.Region) -> Callable[[tuple[int, ...]], Region]:

@@ -10,8 +10,8 @@ import numpy as np
 
 from caffe_filler.errors import NetError
 from filler_server.cancellation import checkpoint
-from filler_server.engine.net import Naming, RegionOf, blob_sources, known_shape
-from filler_server.engine.source import BlobSource
+from filler_server.engine.computed import ComputedTensor
+from filler_server.engine.net import Naming, RegionOf, blob_tensors, known_shape
 from filler_server.fillers import Filler, get_filler
 from filler_server.net.draws import DataDraws, LayerDraws, net_draws
 from filler_server.net.plan import Blob, Layer, NetPlan
@@ -28,8 +28,8 @@ class CaffeNet:
     """The random numbers of a net: one unbroken sequence through all its layers.
 
     A blob's numbers follow those of all blobs before it, so that the first value of a blob costs everything before
-    it. Reading the sources in order costs one pass over the net; in any other order, or in part, what was passed is
-    kept as states of the engine, about 2.5 KB for each blob and for each MiB of the longest ones. The sources of one
+    it. Reading the tensors in order costs one pass over the net; in any other order, or in part, what was passed is
+    kept as states of the engine, about 2.5 KB for each blob and for each MiB of the longest ones. The tensors of one
     net belong to one thread at a time.
     """
 
@@ -48,7 +48,7 @@ class CaffeNet:
             plan: the net.
             start: that state, `EngineState.seeded(random_seed)` for the first net of a solver; for the nets after it
                 the `end_state` of the one before, which is asked for when the first number is drawn.
-            dtype: of the sources; float16 and bfloat16 are rounded from the numbers of float32.
+            dtype: of the tensors; float16 and bfloat16 are rounded from the numbers of float32.
             profile: whose numbers to draw.
             data_draws: what data layers draw.
 
@@ -70,8 +70,8 @@ class CaffeNet:
         self._open = next((number for number, step in enumerate(self._steps) if step.is_open), None)
         self._states: list[EngineState] = []
 
-    def sources(self, selection: Sequence[tuple[str, RegionOf]] | None = None) -> list[BlobSource]:
-        """Return the blobs of the net, or those selected, as `blob_sources` does.
+    def tensors(self, selection: Sequence[tuple[str, RegionOf]] | None = None) -> list[ComputedTensor]:
+        """Return the blobs of the net, or those selected, as `blob_tensors` does.
 
         Raises:
             UnknownBlob: the selection names a blob that the plan does not have.
@@ -79,7 +79,7 @@ class CaffeNet:
                 it is not known how much it draws.
             InvalidArgument: values do not fit the dtype, or a region does not lie in its blob.
         """
-        return blob_sources(self._plan, self._stream, dtype=self._dtype, selection=selection)
+        return blob_tensors(self._plan, self._stream, dtype=self._dtype, selection=selection)
 
     def layer_draws(self) -> list[tuple[Layer, int]]:
         """Return for each layer of the plan the number of engine outputs that its set-up draws.

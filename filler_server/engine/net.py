@@ -1,4 +1,4 @@
-"""A plan and a seed to the blobs of a net as sources of bytes."""
+"""A plan and a seed to the blobs of a net as tensors."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -7,8 +7,8 @@ import numpy as np
 
 from caffe_filler.errors import FillerError, NetError, UnknownBlob
 from caffe_filler.nearest import did_you_mean, nearest
+from filler_server.engine.computed import ComputedTensor, FilledBlob, GivenBlob, given_values
 from filler_server.engine.region import Region
-from filler_server.engine.source import BlobSource, FilledBlob, GivenBlob, given_values
 from filler_server.fillers import get_filler
 from filler_server.net.plan import Blob, NetPlan
 from filler_server.rng.philox import PhiloxStream
@@ -18,35 +18,35 @@ RegionOf = Callable[[tuple[int, ...]], Region]
 """What to take of a blob, once its shape is known."""
 
 
-def net_sources(
+def net_tensors(
     plan: NetPlan, *, seed: int, dtype: np.dtype[Any], selection: Sequence[tuple[str, RegionOf]] | None = None
-) -> list[BlobSource]:
-    """Return the blobs of a net over the philox stream of a seed; `blob_sources` tells the rest."""
+) -> list[ComputedTensor]:
+    """Return the blobs of a net over the philox stream of a seed; `blob_tensors` tells the rest."""
 
     def stream_of(blob: Blob) -> PhiloxStream:
         return PhiloxStream(seed, blob.name)
 
     if selection is not None:
-        return blob_sources(plan, stream_of, dtype=dtype, selection=selection)
+        return blob_tensors(plan, stream_of, dtype=dtype, selection=selection)
     # The ranks of a cluster ask for the same net, and its next run for another seed.
-    sources = plan.keep("sources", dtype, lambda: blob_sources(plan, stream_of, dtype=dtype))
+    tensors = plan.keep("tensors", dtype, lambda: blob_tensors(plan, stream_of, dtype=dtype))
     return [
-        source.over(PhiloxStream(seed, source.owner or source.name)) if isinstance(source, FilledBlob) else source
-        for source in sources
+        tensor.over(PhiloxStream(seed, tensor.owner or tensor.name)) if isinstance(tensor, FilledBlob) else tensor
+        for tensor in tensors
     ]
 
 
-def blob_sources(
+def blob_tensors(
     plan: NetPlan,
     stream_of: Callable[[Blob], RandomStream],
     *,
     dtype: np.dtype[Any],
     selection: Sequence[tuple[str, RegionOf]] | None = None,
-) -> list[BlobSource]:
+) -> list[ComputedTensor]:
     """Return the blobs of a net, or those selected, in the order of the plan or of the selection.
 
     A blob that shares the values of another gives those values under its own name. `stream_of` gives the random
-    numbers of a blob that owns its values; it is asked once for each source.
+    numbers of a blob that owns its values; it is asked once for each tensor.
 
     Raises:
         UnknownBlob: the selection names a blob that the plan does not have.
@@ -57,10 +57,10 @@ def blob_sources(
     if selection is None:
         selection = [(name, Region.whole) for name in blobs]
     given: dict[str, Values] = {}
-    return [_source(_find(blobs, name), blobs, given, region, plan, stream_of, dtype) for name, region in selection]
+    return [_tensor(_find(blobs, name), blobs, given, region, plan, stream_of, dtype) for name, region in selection]
 
 
-def _source(
+def _tensor(
     blob: Blob,
     blobs: dict[str, Blob],
     given: dict[str, Values],
@@ -68,7 +68,7 @@ def _source(
     plan: NetPlan,
     stream_of: Callable[[Blob], RandomStream],
     dtype: np.dtype[Any],
-) -> BlobSource:
+) -> ComputedTensor:
     owner = blobs[blob.owner] if blob.owner is not None else blob
     shape = known_shape(blob)
     filled_shape = shape if owner is blob else known_shape(owner)

@@ -1,4 +1,4 @@
-"""Blob sources to the messages of a stream, generated straight into the message's own buffer.
+"""Computed tensors to the messages of a stream, generated straight into the message's own buffer.
 
 What comes out is the plain protobuf encoding of `FillResponse`. It is written by hand because the generated classes
 would copy every payload twice; here the kernels write it once, where it is sent from.
@@ -16,7 +16,7 @@ from caffe_filler.v1 import filler_pb2
 from caffe_filler.wire import varint
 from filler_server import compiled
 from filler_server.api.replies import encoded_header
-from filler_server.engine.source import BlobSource
+from filler_server.engine.computed import ComputedTensor
 
 MESSAGE_BYTES = 1 << 20
 """Payload of one message; the throughput is best between 512 KiB and 2 MiB."""
@@ -58,7 +58,7 @@ _PY_BUF_WRITE = 0x200
 class _Piece:
     """A piece laid out in a message: its framing, and where checksum and payload go."""
 
-    source: BlobSource
+    tensor: ComputedTensor
     offset: int
     length: int
     framing: bytes
@@ -67,11 +67,11 @@ class _Piece:
 
 
 def frames(
-    sources: Sequence[BlobSource], *, blob: int = 0, offset: int = 0, message_bytes: int = MESSAGE_BYTES
+    tensors: Sequence[ComputedTensor], *, blob: int = 0, offset: int = 0, message_bytes: int = MESSAGE_BYTES
 ) -> Iterator[bytes]:
     """Yield encoded `FillResponse` messages with the blobs from byte `offset` of blob number `blob` on."""
     header = filler_pb2.StreamHeader(
-        blobs=len(sources), bytes=sum(source.nbytes for source in sources[blob:]) - offset
+        blobs=len(tensors), bytes=sum(tensor.nbytes for tensor in tensors[blob:]) - offset
     ).SerializeToString()
     prefix = _TAG_STREAM_HEADER + _varint(len(header)) + header
     first_of_blob = True
@@ -79,12 +79,12 @@ def frames(
         pieces: list[_Piece] = []
         size = len(prefix)
         taken = 0
-        while blob < len(sources) and taken < message_bytes and len(pieces) < _PIECES:
-            source = sources[blob]
-            left, room = source.nbytes - offset, message_bytes - taken
-            length = left if left <= room else min(left, _usable(room, offset, source))
+        while blob < len(tensors) and taken < message_bytes and len(pieces) < _PIECES:
+            tensor = tensors[blob]
+            left, room = tensor.nbytes - offset, message_bytes - taken
+            length = left if left <= room else min(left, _usable(room, offset, tensor))
             last = length == left
-            piece = _lay_out(source, blob, offset, length, size, with_header=first_of_blob, last=last)
+            piece = _lay_out(tensor, blob, offset, length, size, with_header=first_of_blob, last=last)
             pieces.append(piece)
             size = piece.data_at + length
             taken += length + len(piece.framing)
@@ -96,14 +96,14 @@ def frames(
         prefix = b""
 
 
-def _usable(room: int, offset: int, source: BlobSource) -> int:
+def _usable(room: int, offset: int, tensor: ComputedTensor) -> int:
     """Bytes of `room` to use so that the next piece starts on a value, and aligned."""
     end = (offset + room) // _ALIGNMENT * _ALIGNMENT
-    return max(end, (offset // source.dtype.itemsize + 1) * source.dtype.itemsize) - offset
+    return max(end, (offset // tensor.dtype.itemsize + 1) * tensor.dtype.itemsize) - offset
 
 
 def _lay_out(
-    source: BlobSource, blob: int, offset: int, length: int, at: int, *, with_header: bool, last: bool
+    tensor: ComputedTensor, blob: int, offset: int, length: int, at: int, *, with_header: bool, last: bool
 ) -> _Piece:
     """Encode all of a piece but checksum and payload, such that the payload is aligned.
 
@@ -112,7 +112,7 @@ def _lay_out(
     """
     middle = _TAG_BLOB + _varint(blob)
     if with_header:
-        header = encoded_header(source)
+        header = encoded_header(tensor)
         middle += _TAG_BLOB_HEADER + _varint(len(header)) + header
     middle += _TAG_OFFSET + _varint(offset) + _TAG_CRC + _NO_CRC
     tail = (_LAST if last else b"") + _TAG_DATA + _varint(length)
@@ -124,7 +124,7 @@ def _lay_out(
     prefix = _varint(body + len(padding))
     framing = _TAG_PIECES + _pad(prefix, size_bytes - len(prefix)) + padding + middle + tail
     data_at = at + len(framing)
-    return _Piece(source, offset, length, framing, data_at - len(tail) - len(_NO_CRC), data_at)
+    return _Piece(tensor, offset, length, framing, data_at - len(tail) - len(_NO_CRC), data_at)
 
 
 def _build(prefix: bytes, pieces: Sequence[_Piece], size: int) -> bytes:
@@ -134,7 +134,7 @@ def _build(prefix: bytes, pieces: Sequence[_Piece], size: int) -> bytes:
     with compiled.alone():
         for piece in pieces:
             data = view[piece.data_at : piece.data_at + piece.length]
-            piece.source.read_bytes(piece.offset, data)
+            piece.tensor.read_bytes(piece.offset, data)
             view[piece.data_at - len(piece.framing) : piece.data_at] = piece.framing
             struct.pack_into("<I", view, piece.crc_at, crc32c.crc32c(data))
     return message

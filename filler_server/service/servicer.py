@@ -108,8 +108,8 @@ class FillerServicer:
             work = job()
             call = current_call()
             if call is not None:
-                call.blobs = len(work.sources)
-            for message in frames(work.sources, blob=work.blob, offset=work.offset):
+                call.blobs = len(work.tensors)
+            for message in frames(work.tensors, blob=work.blob, offset=work.offset):
                 checkpoint()
                 yield message
 

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from caffe_filler.caffe.caffe_pb2 import FillerParameter
+from filler_server.engine.computed import FilledBlob
 from filler_server.engine.region import Region
-from filler_server.engine.source import FilledBlob
 from filler_server.fillers import get_filler, registered
 from filler_server.rng.caffe.boost import Profile
 from filler_server.rng.caffe.mt19937 import EngineState

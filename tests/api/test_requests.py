@@ -72,7 +72,7 @@ def test_a_blob_that_the_net_does_not_have() -> None:
 
 
 def test_no_selection_is_everything() -> None:
-    assert [source.name for source in fill_net_job(net_request(), LIMITS).sources] == ["ip/0", "ip/1"]
+    assert [tensor.name for tensor in fill_net_job(net_request(), LIMITS).tensors] == ["ip/0", "ip/1"]
 
 
 def test_what_one_request_may_ask_for() -> None:
@@ -87,15 +87,15 @@ def test_what_one_request_may_ask_for() -> None:
     with pytest.raises(LimitExceeded, match=r"over the limit request_blobs=1. Received: 2"):
         fill_net_job(net_request(), Limits(request_blobs=1))
     region = filler_pb2.Region(flat=filler_pb2.Range(start=2, stop=10))
-    (source,) = fill_job(filler_pb2.FillRequest(blobs=[blob(region=region)]), small).sources
-    assert source.nbytes == 32
+    (tensor,) = fill_job(filler_pb2.FillRequest(blobs=[blob(region=region)]), small).tensors
+    assert tensor.nbytes == 32
 
 
 def test_a_blob_without_a_shape_is_one_value() -> None:
     constant = blob(filler=FillerParameter(type="constant", value=2.5), shape=BlobShape())
-    (source,) = fill_job(filler_pb2.FillRequest(blobs=[constant]), LIMITS).sources
+    (tensor,) = fill_job(filler_pb2.FillRequest(blobs=[constant]), LIMITS).tensors
     out = np.empty(1, np.float32)
-    source.read(0, out)
+    tensor.read(0, out)
     assert out.tolist() == [2.5]
 
 

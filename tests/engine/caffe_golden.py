@@ -17,7 +17,7 @@ import numpy as np
 
 from caffe_filler.caffe import caffe_pb2
 from filler_server.engine.caffe_net import CaffeNet
-from filler_server.engine.source import BlobSource
+from filler_server.engine.computed import ComputedTensor
 from filler_server.net.planner import plan_net
 from filler_server.prototxt import read_net
 from filler_server.rng.caffe.mt19937 import EngineState
@@ -60,13 +60,13 @@ def run(name: str, seed: int = 1701) -> list[CaffeNet]:
     return nets
 
 
-def digest(source: BlobSource, window: int = 1 << 18) -> str:
-    """The SHA-256 of a source's bytes, little endian."""
+def digest(tensor: ComputedTensor, window: int = 1 << 18) -> str:
+    """The SHA-256 of a tensor's bytes, little endian."""
     found = hashlib.sha256()
-    values: Any = np.empty(min(window, source.region.count), source.dtype)
-    for start in range(0, source.region.count, window):
-        part = values[: source.region.count - start]
-        source.read(start, part)
+    values: Any = np.empty(min(window, tensor.count), tensor.dtype)
+    for start in range(0, tensor.count, window):
+        part = values[: tensor.count - start]
+        tensor.read(start, part)
         found.update(part.astype(part.dtype.newbyteorder("<"), copy=False))
     return found.hexdigest()
 
@@ -75,7 +75,7 @@ def frozen(nets: Iterable[CaffeNet]) -> list[dict[str, Any]]:
     """Weights and draws of nets."""
     return [
         {
-            "blobs": {source.name: digest(source) for source in net.sources()},
+            "blobs": {tensor.name: digest(tensor) for tensor in net.tensors()},
             "draws": {layer.name: draws for layer, draws in net.layer_draws() if draws},
             "rng_next": int(net.end_state().outputs(1)[0]),
         }

@@ -12,8 +12,8 @@ import pytest
 from caffe_filler.caffe import caffe_pb2
 from caffe_filler.errors import FillerParameterError, InvalidArgument, NetError, RegionError, UnknownBlob
 from filler_server.engine.caffe_net import CaffeNet
+from filler_server.engine.computed import ComputedTensor
 from filler_server.engine.region import Region
-from filler_server.engine.source import BlobSource
 from filler_server.net.draws import DataDraws
 from filler_server.net.plan import NetPlan
 from filler_server.net.planner import plan_net
@@ -57,9 +57,9 @@ def plan() -> NetPlan:
     return plan_net(read_net(NET), inputs={"data": (2, 30)})
 
 
-def values(source: BlobSource) -> Any:
-    out = np.empty(source.region.count, source.dtype)
-    source.read(0, out)
+def values(tensor: ComputedTensor) -> Any:
+    out = np.empty(tensor.count, tensor.dtype)
+    tensor.read(0, out)
     return out
 
 
@@ -68,7 +68,7 @@ def net(plan: NetPlan, dtype: Any = F32, **given: Any) -> CaffeNet:
 
 
 def whole(plan: NetPlan, dtype: Any = F32, **given: Any) -> dict[str, Any]:
-    return {source.name: values(source) for source in net(plan, dtype, **given).sources()}
+    return {tensor.name: values(tensor) for tensor in net(plan, dtype, **given).tensors()}
 
 
 @pytest.mark.parametrize("name", FROZEN)
@@ -82,8 +82,8 @@ def test_the_nets_of_a_solver_are_one_sequence() -> None:
     assert train["blobs"]["conv1/0"] != test["blobs"]["conv1/0"]
     # Backwards, the second net first.
     first, second = caffe_golden.run("lenet solver")
-    assert [digest(source) for source in second.sources()] == list(test["blobs"].values())
-    assert [digest(source) for source in first.sources()] == list(train["blobs"].values())
+    assert [digest(tensor) for tensor in second.tensors()] == list(test["blobs"].values())
+    assert [digest(tensor) for tensor in first.tensors()] == list(train["blobs"].values())
     assert second.end_state().draws == 2 * first.end_state().draws == 2 * sum(train["draws"].values())
 
 
@@ -118,7 +118,7 @@ def test_weights_and_draws_are_those_of_caffe(shared: Path) -> None:
         names = {layer.name for layer in plan.layers}
         layers = [layer for layer in record["layers"] if layer["type"] != "Split" or layer["name"] in names]
         expected = [blob["sha256"] for layer in layers for blob in layer["params"]]
-        assert [digest(source) for source in found.sources()] == expected, file
+        assert [digest(tensor) for tensor in found.tensors()] == expected, file
         assert [draws for _, draws in found.layer_draws()] == [layer["draws"] for layer in layers], file
         nets, blobs = nets + 1, blobs + len(expected)
     assert nets >= 131
@@ -147,9 +147,9 @@ def test_data_layers_may_draw_nothing(plan: NetPlan) -> None:
     assert silent.layer_draws()[0][1] == 0
     ahead = CaffeNet(plan, START.skip(3), dtype=F32, data_draws=DataDraws.NONE)
     expected = whole(plan)
-    for source in ahead.sources():
-        assert values(source).tobytes() == expected[source.name].tobytes()
-    assert values(silent.sources()[0]).tobytes() != expected["a/0"].tobytes()
+    for tensor in ahead.tensors():
+        assert values(tensor).tobytes() == expected[tensor.name].tobytes()
+    assert values(silent.tensors()[0]).tobytes() != expected["a/0"].tobytes()
 
 
 @pytest.mark.parametrize("dtype", [F32, F64], ids=str)
@@ -159,13 +159,13 @@ def test_any_order_of_reading_gives_the_same(plan: NetPlan, dtype: Any, profile:
     assert list(expected) == NAMES
     order = random.Random(5)
     for _ in range(4):
-        sources = net(plan, dtype, profile=profile).sources()
-        windows = [(source, start) for source in sources for start in range(0, source.region.count, 301)]
+        tensors = net(plan, dtype, profile=profile).tensors()
+        windows = [(tensor, start) for tensor in tensors for start in range(0, tensor.count, 301)]
         order.shuffle(windows)
-        for source, start in windows:
-            out = np.empty(min(301, source.region.count - start), dtype)
-            source.read(start, out)
-            assert out.tobytes() == expected[source.name][start : start + out.size].tobytes()
+        for tensor, start in windows:
+            out = np.empty(min(301, tensor.count - start), dtype)
+            tensor.read(start, out)
+            assert out.tobytes() == expected[tensor.name][start : start + out.size].tobytes()
 
 
 def test_profiles_differ(plan: NetPlan) -> None:
@@ -183,17 +183,17 @@ def test_reading_in_order_draws_everything_once(monkeypatch: pytest.MonkeyPatch)
         return drawn[-1]
 
     monkeypatch.setattr(kernels, "fill", watched)
-    for source in lenet.sources():
-        digest(source, window=7000)
+    for tensor in lenet.tensors():
+        digest(tensor, window=7000)
     lenet.layer_draws()
     assert sum(drawn) == sum(FROZEN["lenet solver"][0]["draws"].values()) - 1
 
 
 def test_shared_blobs_draw_and_give_the_owner_s_values(plan: NetPlan) -> None:
-    found = {source.name: source for source in net(plan).sources()}
+    found = {tensor.name: tensor for tensor in net(plan).tensors()}
     assert found["c/0"].owner == "a/0"
     assert values(found["c/0"]).tobytes() == values(found["a/0"]).tobytes()
-    one = net(plan).sources(
+    one = net(plan).tensors(
         [("c/0", Region.whole), ("c/0", lambda shape: Region.flat(shape, 100, 200)), ("d/0", Region.whole)]
     )
     assert values(one[0]).tobytes() == values(found["a/0"]).tobytes()
@@ -203,7 +203,7 @@ def test_shared_blobs_draw_and_give_the_owner_s_values(plan: NetPlan) -> None:
 
 def test_regions(plan: NetPlan) -> None:
     expected = whole(plan)
-    (part, rows) = net(plan).sources(
+    (part, rows) = net(plan).tensors(
         [
             ("d/0", lambda shape: Region.box(shape, [(10, 20), (5, 9)])),
             ("b/0", lambda shape: Region.box(shape, [(30, 50), (1, None)])),
@@ -212,9 +212,9 @@ def test_regions(plan: NetPlan) -> None:
     np.testing.assert_array_equal(values(part).reshape(10, 4), expected["d/0"].reshape(60, 40)[10:20, 5:9])
     np.testing.assert_array_equal(values(rows).reshape(20, 39), expected["b/0"].reshape(50, 40)[30:, 1:])
     with pytest.raises(RegionError):
-        net(plan).sources([("d/0", lambda shape: Region.box(shape, [(0, 61), (0, None)]))])
+        net(plan).tensors([("d/0", lambda shape: Region.box(shape, [(0, 61), (0, None)]))])
     with pytest.raises(UnknownBlob):
-        net(plan).sources([("d/2", Region.whole)])
+        net(plan).tensors([("d/2", Region.whole)])
 
 
 @pytest.mark.parametrize("dtype", [np.float16, ml_dtypes.bfloat16])
@@ -227,7 +227,7 @@ def test_half_precision_is_float32_rounded(plan: NetPlan, dtype: Any) -> None:
 def test_values_that_do_not_fit_are_refused() -> None:
     plan = plan_net(read_net(NET.replace(b"value: 3", b"value: 1e6")), inputs={"data": (2, 30)})
     with pytest.raises(InvalidArgument, match="float16 ends at 65504"):
-        net(plan, np.float16).sources()
+        net(plan, np.float16).tensors()
 
 
 def test_the_start_is_asked_for_when_the_first_number_is_drawn(plan: NetPlan) -> None:
@@ -237,7 +237,7 @@ def test_the_start_is_asked_for_when_the_first_number_is_drawn(plan: NetPlan) ->
         calls.append(1)
         return START
 
-    found = {source.name: source for source in CaffeNet(plan, start, dtype=F32).sources()}
+    found = {tensor.name: tensor for tensor in CaffeNet(plan, start, dtype=F32).tensors()}
     assert values(found["b/1"]).tolist() == [3] * 50
     assert not calls
     values(found["b/0"])
@@ -249,13 +249,13 @@ def test_what_stands_behind_an_unknown_shape_is_refused_with_the_option_that_set
     document = read_net((nets / "unknown_dims.prototxt").read_bytes())
     found = net(plan_net(document))
     with pytest.raises(NetError, match=r"numbers behind blob 'conv1/0'.* --input data="):
-        found.sources([("conv2/0", Region.whole)])
+        found.tensors([("conv2/0", Region.whole)])
     for ask in (found.layer_draws, found.end_state):
         with pytest.raises(NetError, match=r"numbers behind blob 'conv1/0'.* --input data="):
             ask()
     # Once the shape of a blob that draws is known, so is everything up to the next one.
     found = net(plan_net(document, inputs={"data": (16, 3, None, None)}))
-    assert [source.name for source in found.sources([("conv1/0", Region.whole), ("known/0", Region.whole)])]
+    assert [tensor.name for tensor in found.tensors([("conv1/0", Region.whole), ("known/0", Region.whole)])]
     with pytest.raises(NetError, match=r"blob 'unknown/0'"):
         found.end_state()
 
@@ -275,7 +275,7 @@ layer { name: "after" type: "InnerProduct" bottom: "h" top: "y" inner_product_pa
 def test_each_timestep_draws() -> None:
     text = (RECURRENT % "gaussian").encode()
     one, five = (net(plan_net(read_net(text), inputs={"x": (steps, 2, 3)})) for steps in (1, 5))
-    weights = [{source.name: values(source) for source in found.sources()} for found in (one, five)]
+    weights = [{tensor.name: values(tensor) for tensor in found.tensors()} for found in (one, five)]
     for name in ("lstm/0", "lstm/1", "lstm/2"):
         assert weights[0][name].tobytes() == weights[1][name].tobytes()
     assert weights[0]["after/0"].tobytes() != weights[1]["after/0"].tobytes()
@@ -285,11 +285,11 @@ def test_each_timestep_draws() -> None:
 def test_an_unknown_number_of_timesteps_matters_where_they_draw() -> None:
     plan = plan_net(read_net((RECURRENT % "gaussian").encode()), inputs={"x": (None, 2, 3)})
     found = net(plan)
-    assert len(found.sources([("lstm/2", Region.whole)])) == 1
+    assert len(found.tensors([("lstm/2", Region.whole)])) == 1
     with pytest.raises(NetError, match=r"layer 'lstm'.*'x' by --input.*Received: timesteps"):
-        found.sources()
+        found.tensors()
     plan = plan_net(read_net((RECURRENT % "constant").encode()), inputs={"x": (None, 2, 3)})
-    assert len(net(plan).sources()) == 5
+    assert len(net(plan).tensors()) == 5
 
 
 def test_blobs_that_the_net_holds_draw_nothing(nets: Path) -> None:
@@ -312,8 +312,8 @@ def test_memory_is_bounded() -> None:
     whole(plan_net(read_net(text.replace(b"4000", b"40"))))
     tracemalloc.start()
     try:
-        for source in net(plan).sources():
-            digest(source, window=1 << 16)
+        for tensor in net(plan).tensors():
+            digest(tensor, window=1 << 16)
         assert tracemalloc.get_traced_memory()[1] < 2_000_000
     finally:
         tracemalloc.stop()

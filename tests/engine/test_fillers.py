@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from caffe_filler.caffe.caffe_pb2 import FillerParameter
+from filler_server.engine.computed import FilledBlob
 from filler_server.engine.region import Region
-from filler_server.engine.source import FilledBlob
 from filler_server.fillers import get_filler
 from filler_server.rng.philox import PhiloxStream
 from tests.regions import regions
@@ -36,9 +36,9 @@ def blob(filler: str, shape: tuple[int, ...], region: Region, dtype: Any) -> Fil
     return FilledBlob("layer/0", get_filler(param), stream, region, np.dtype(dtype), shape=shape)
 
 
-def values(source: FilledBlob) -> Any:
-    out = np.empty(source.region.count, source.dtype)
-    source.read(0, out)
+def values(tensor: FilledBlob) -> Any:
+    out = np.empty(tensor.count, tensor.dtype)
+    tensor.read(0, out)
     return out
 
 
@@ -50,13 +50,13 @@ def test_any_region_of_any_filler_has_the_values_of_the_whole(
 ) -> None:
     whole = values(blob(filler, shape, Region.whole(shape), dtype))
     region = data.draw(regions(shape))
-    source = blob(filler, shape, region, dtype)
+    tensor = blob(filler, shape, region, dtype)
     window = tuple(slice(start, start + n) for start, n in zip(region.starts, region.shape, strict=True))
     want = whole.reshape(region.dims)[window].tobytes()
-    assert values(source).tobytes() == want
+    assert values(tensor).tobytes() == want
     offset = data.draw(st.integers(0, len(want)))
     part = bytearray(data.draw(st.integers(0, len(want) - offset)))
-    source.read_bytes(offset, memoryview(part))
+    tensor.read_bytes(offset, memoryview(part))
     assert part == want[offset : offset + len(part)]
 
 

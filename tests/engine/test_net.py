@@ -9,9 +9,9 @@ import pytest
 
 from caffe_filler.errors import FillerParameterError, InvalidArgument, NetError, RegionError, UnknownBlob
 from filler_server.engine.caffe_net import CaffeNet
-from filler_server.engine.net import RegionOf, net_sources
+from filler_server.engine.computed import ComputedTensor
+from filler_server.engine.net import RegionOf, net_tensors
 from filler_server.engine.region import Region
-from filler_server.engine.source import BlobSource
 from filler_server.net.plan import NetPlan
 from filler_server.net.planner import plan_net
 from filler_server.prototxt.reader import read_net
@@ -51,20 +51,20 @@ layer {
 """
 
 
-def sources(
+def tensors(
     plan: NetPlan,
     *,
     seed: int = 5,
     dtype: Any = F32,
     selection: Sequence[tuple[str, RegionOf]] | None = None,
-) -> dict[str, BlobSource]:
-    return {source.name: source for source in net_sources(plan, seed=seed, dtype=np.dtype(dtype), selection=selection)}
+) -> dict[str, ComputedTensor]:
+    return {tensor.name: tensor for tensor in net_tensors(plan, seed=seed, dtype=np.dtype(dtype), selection=selection)}
 
 
-def values(source: BlobSource) -> Any:
-    out = np.empty(source.region.count, source.dtype)
-    source.read(0, out)
-    return out.reshape(source.region.shape)
+def values(tensor: ComputedTensor) -> Any:
+    out = np.empty(tensor.count, tensor.dtype)
+    tensor.read(0, out)
+    return out.reshape(tensor.shape)
 
 
 @pytest.fixture(scope="module")
@@ -73,39 +73,39 @@ def plan() -> NetPlan:
 
 
 def test_all_blobs_in_the_order_of_the_plan(plan: NetPlan) -> None:
-    found = sources(plan)
+    found = tensors(plan)
     assert list(found) == ["a/0", "a/1", "b/0", "b/1", "c/0"]
-    assert {name: source.shape for name, source in found.items()} == {
+    assert {name: tensor.shape for name, tensor in found.items()} == {
         "a/0": (4, 6),
         "a/1": (4,),
         "b/0": (4, 6),
         "b/1": (4,),
         "c/0": (4, 6),
     }
-    assert all(source.region.is_whole for source in found.values())
+    assert all(tensor.region.is_whole for tensor in found.values())
 
 
 def test_a_blob_that_shares_values_gives_those_of_its_owner(plan: NetPlan) -> None:
-    found = sources(plan)
-    assert [source.owner for source in found.values()] == [None, None, "a/0", None, "a/0"]
+    found = tensors(plan)
+    assert [tensor.owner for tensor in found.values()] == [None, None, "a/0", None, "a/0"]
     for name in ("b/0", "c/0"):
         np.testing.assert_array_equal(values(found[name]), values(found["a/0"]))
     assert (values(found["b/1"]) != values(found["a/1"])).all()
 
 
 def test_a_blob_that_shares_values_does_so_when_it_alone_is_selected(plan: NetPlan) -> None:
-    (source,) = sources(plan, selection=[("b/0", Region.whole)]).values()
-    np.testing.assert_array_equal(values(source), values(sources(plan)["a/0"]))
+    (tensor,) = tensors(plan, selection=[("b/0", Region.whole)]).values()
+    np.testing.assert_array_equal(values(tensor), values(tensors(plan)["a/0"]))
 
 
 def test_values_shared_under_another_shape() -> None:
-    found = sources(plan_net(read_net(PERMISSIVE)))
+    found = tensors(plan_net(read_net(PERMISSIVE)))
     assert (found["a/0"].shape, found["b/0"].shape) == ((4, 6), (6, 4))
     owned, shared = values(found["a/0"]), values(found["b/0"])
     # The filler saw the owner's rows: these are what sums to 1.
     np.testing.assert_allclose(owned.sum(axis=1), 1, rtol=1e-6)
     assert shared.tobytes() == owned.tobytes()
-    part = values(sources(plan_net(read_net(PERMISSIVE)), selection=[("b/0", column)])["b/0"])
+    part = values(tensors(plan_net(read_net(PERMISSIVE)), selection=[("b/0", column)])["b/0"])
     np.testing.assert_array_equal(part, shared[:, 1:3])
 
 
@@ -114,60 +114,60 @@ def column(shape: tuple[int, ...]) -> Region:
 
 
 def test_a_selection_is_sent_in_its_own_order(plan: NetPlan) -> None:
-    whole = sources(plan)
-    picked = net_sources(
+    whole = tensors(plan)
+    picked = net_tensors(
         plan,
         seed=5,
         dtype=F32,
         selection=[("b/1", Region.whole), ("a/0", column), ("a/0", lambda shape: Region.flat(shape, 7, None))],
     )
-    assert [source.name for source in picked] == ["b/1", "a/0", "a/0"]
+    assert [tensor.name for tensor in picked] == ["b/1", "a/0", "a/0"]
     np.testing.assert_array_equal(values(picked[0]), values(whole["b/1"]))
     np.testing.assert_array_equal(values(picked[1]), values(whole["a/0"])[:, 1:3])
     np.testing.assert_array_equal(values(picked[2]), values(whole["a/0"]).ravel()[7:])
 
 
 def test_seed_and_name_select_the_values(plan: NetPlan) -> None:
-    one, same, other = sources(plan), sources(plan), sources(plan, seed=6)
+    one, same, other = tensors(plan), tensors(plan), tensors(plan, seed=6)
     assert values(one["a/0"]).tobytes() == values(same["a/0"]).tobytes()
     assert (values(one["a/0"]) != values(other["a/0"])).any()
-    renamed = sources(plan_net(read_net(NET.replace(b'"a"', b'"z"'))))
+    renamed = tensors(plan_net(read_net(NET.replace(b'"a"', b'"z"'))))
     assert (values(renamed["z/0"]) != values(one["a/0"])).any()
     # No layer before or after it changes a blob.
-    assert values(sources(plan_net(read_net(NET[: NET.index(b'layer {\n  name: "b"')])))["a/0"]).tobytes() == (
+    assert values(tensors(plan_net(read_net(NET[: NET.index(b'layer {\n  name: "b"')])))["a/0"]).tobytes() == (
         values(one["a/0"]).tobytes()
     )
 
 
 def test_a_plan_that_is_used_again_gives_what_a_new_one_gives(plan: NetPlan) -> None:
     for seed, dtype in [(5, np.float32), (6, np.float32), (6, np.float64), (2**64 - 1, np.float16), (5, np.float32)]:
-        again = sources(plan, seed=seed, dtype=dtype)
-        fresh = sources(plan_net(read_net(NET)), seed=seed, dtype=dtype)
+        again = tensors(plan, seed=seed, dtype=dtype)
+        fresh = tensors(plan_net(read_net(NET)), seed=seed, dtype=dtype)
         assert list(again) == list(fresh)
-        for name, source in again.items():
-            assert (source.dtype, source.owner) == (np.dtype(dtype), fresh[name].owner)
-            assert values(source).tobytes() == values(fresh[name]).tobytes()
+        for name, tensor in again.items():
+            assert (tensor.dtype, tensor.owner) == (np.dtype(dtype), fresh[name].owner)
+            assert values(tensor).tobytes() == values(fresh[name]).tobytes()
     for seed in (-1, 2**64):
         with pytest.raises(InvalidArgument, match=f"seed={seed}"):
-            sources(plan, seed=seed)
+            tensors(plan, seed=seed)
 
 
 @pytest.mark.parametrize(("name", "near"), [("a/00", "a/0'"), ("conv1/weights", "")])
 def test_an_unknown_blob_is_refused_with_the_nearest(plan: NetPlan, name: str, near: str) -> None:
     with pytest.raises(UnknownBlob) as caught:
-        sources(plan, selection=[("a/0", Region.whole), (name, Region.whole)])
+        tensors(plan, selection=[("a/0", Region.whole), (name, Region.whole)])
     assert str(caught.value).endswith(f"Received: name='{name}'")
     assert (f"(did you mean '{near}" in str(caught.value)) == bool(near)
 
 
 def test_a_region_outside_its_blob_is_refused(plan: NetPlan) -> None:
     with pytest.raises(RegionError, match=r"Received: region=0:5,0:, shape=\[4, 6\]"):
-        sources(plan, selection=[("b/0", lambda shape: Region.box(shape, [(0, 5), (0, None)]))])
+        tensors(plan, selection=[("b/0", lambda shape: Region.box(shape, [(0, 5), (0, None)]))])
 
 
 def test_a_filler_that_cannot_fill_its_blob_is_refused() -> None:
     with pytest.raises(FillerParameterError, match="std"):
-        sources(plan_net(read_net(NET.replace(b'type: "msra"', b'type: "gaussian" std: -1'))))
+        tensors(plan_net(read_net(NET.replace(b'type: "msra"', b'type: "gaussian" std: -1'))))
 
 
 UNKNOWN = NET.replace(b'"Input"', b'"Data"').replace(
@@ -178,10 +178,10 @@ UNKNOWN = NET.replace(b'"Input"', b'"Data"').replace(
 def test_a_blob_of_unknown_shape_is_refused_with_the_flag_that_settles_it() -> None:
     plan = plan_net(read_net(UNKNOWN))
     with pytest.raises(NetError, match=r"blob 'a/0'.* --input data="):
-        sources(plan)
+        tensors(plan)
     # Everything else can be had.
-    found = sources(plan, selection=[("a/1", Region.whole), ("b/1", Region.whole)])
-    assert [source.shape for source in found.values()] == [(4,), (4,)]
+    found = tensors(plan, selection=[("a/1", Region.whole), ("b/1", Region.whole)])
+    assert [tensor.shape for tensor in found.values()] == [(4,), (4,)]
 
 
 def given_net(field: str) -> bytes:
@@ -194,7 +194,7 @@ def given_net(field: str) -> bytes:
 @pytest.mark.parametrize("field", ["data", "double_data"])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64, np.float16, ml_dtypes.bfloat16])
 def test_values_that_the_net_holds_itself(field: str, dtype: Any) -> None:
-    found = sources(plan_net(read_net(given_net(field))), dtype=dtype)
+    found = tensors(plan_net(read_net(given_net(field))), dtype=dtype)
     want = np.arange(24).reshape(4, 6)
     np.testing.assert_array_equal(values(found["a/0"]).astype(np.float64), want)
     assert values(found["a/0"]).dtype == dtype
@@ -214,7 +214,7 @@ def test_given_values_stand_in_memory_once() -> None:
     selection = [("a/0", Region.whole), ("b/0", column)] * 100
     tracemalloc.start()
     try:
-        found = net_sources(plan, seed=0, dtype=np.dtype(np.float64), selection=selection)
+        found = net_tensors(plan, seed=0, dtype=np.dtype(np.float64), selection=selection)
         assert tracemalloc.get_traced_memory()[0] < 240_000 * 4 + 200_000
     finally:
         tracemalloc.stop()
@@ -223,17 +223,17 @@ def test_given_values_stand_in_memory_once() -> None:
 
 def test_half_precision_that_cannot_hold_a_filler_is_refused() -> None:
     net = NET.replace(b'type: "msra"', b'type: "constant" value: 1e6')
-    sources(plan_net(read_net(net)), dtype=ml_dtypes.bfloat16)
+    tensors(plan_net(read_net(net)), dtype=ml_dtypes.bfloat16)
     with pytest.raises(InvalidArgument, match=r"reach 1e\+06 and float16 ends at 65504"):
-        sources(plan_net(read_net(net)), dtype=np.float16)
+        tensors(plan_net(read_net(net)), dtype=np.float16)
 
 
 def test_every_blob_of_the_projects_own_nets_can_be_read(nets: Path) -> None:
     for name in ("lenet", "shared_three_ways", "inline_blobs", "bias", "scale", "prelu", "parameter", "embed"):
         plan = plan_net(read_net((nets / f"{name}.prototxt").read_bytes()))
-        for source in sources(plan).values():
-            out = np.empty(min(source.region.count, 1000), F32)
-            source.read(source.region.count - out.size, out)
+        for tensor in tensors(plan).values():
+            out = np.empty(min(tensor.count, 1000), F32)
+            tensor.read(tensor.count - out.size, out)
             assert np.isfinite(out).all()
 
 
@@ -245,7 +245,7 @@ def test_an_error_names_its_blob() -> None:
     """
     planned = plan_net(read_net(text))
     with pytest.raises(FillerParameterError, match=r"^blob 'ip/0': sparse of filler type 'gaussian'") as caught:
-        net_sources(planned, seed=1, dtype=np.dtype(np.float32))
+        net_tensors(planned, seed=1, dtype=np.dtype(np.float32))
     assert caught.value.metadata == {"field": "sparse", "blob": "ip/0"}
     with pytest.raises(FillerParameterError, match=r"^blob 'ip/0': "):
         CaffeNet(planned, EngineState.seeded(1), dtype=np.dtype(np.float32))

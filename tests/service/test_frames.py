@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from caffe_filler.v1 import filler_pb2
 from filler_server.api.replies import blob_header
+from filler_server.engine.computed import ComputedTensor
 from filler_server.engine.region import Region
-from filler_server.engine.source import BlobSource
 from filler_server.service import frames as frames_module
 from filler_server.service.frames import MESSAGE_BYTES, frames
 from tests.flat_index import flat_index_blob
@@ -23,15 +23,15 @@ from tests.regions import regions, shapes
 FillResponse = filler_pb2.FillResponse
 
 
-def content(source: BlobSource) -> bytes:
-    """All bytes of a source."""
-    data = bytearray(source.nbytes)
-    source.read_bytes(0, memoryview(data))
+def content(tensor: ComputedTensor) -> bytes:
+    """All bytes of a tensor."""
+    data = bytearray(tensor.nbytes)
+    tensor.read_bytes(0, memoryview(data))
     return bytes(data)
 
 
 def check_stream(
-    messages: Sequence[bytes], sources: Sequence[BlobSource], blob: int = 0, offset: int = 0
+    messages: Sequence[bytes], tensors: Sequence[ComputedTensor], blob: int = 0, offset: int = 0
 ) -> list[filler_pb2.FillResponse]:
     """Hold a stream against every rule of filler.proto, as a stock client sees it; returns its messages."""
     parsed = [FillResponse.FromString(message) for message in messages]
@@ -40,33 +40,33 @@ def check_stream(
         assert message.HasField("header") == (first == 0)
         assert message.pieces or first == 0
     sent = sum(len(piece.data) for message in parsed for piece in message.pieces)
-    assert parsed[0].header == filler_pb2.StreamHeader(blobs=len(sources), bytes=sent)
+    assert parsed[0].header == filler_pb2.StreamHeader(blobs=len(tensors), bytes=sent)
     received = bytearray()
     begin = offset
     with_header = True
     for message in parsed:
         for piece in message.pieces:
-            source = sources[blob]
+            tensor = tensors[blob]
             assert (piece.blob, piece.offset) == (blob, offset)
             assert piece.HasField("header") == with_header
             if with_header:
-                assert piece.header == blob_header(source)
+                assert piece.header == blob_header(tensor)
             assert piece.crc32c == crc32c(piece.data)
             received += piece.data
             offset += len(piece.data)
             with_header = piece.last
-            assert piece.last == (offset == source.nbytes)
+            assert piece.last == (offset == tensor.nbytes)
             assert piece.data or piece.last
             if piece.last:
-                assert bytes(received) == content(source)[begin:]
+                assert bytes(received) == content(tensor)[begin:]
                 received.clear()
                 blob, offset, begin = blob + 1, 0, 0
-    assert (blob, offset) == (len(sources), 0)
+    assert (blob, offset) == (len(tensors), 0)
     return parsed
 
 
 @st.composite
-def blobs(draw: st.DrawFn) -> BlobSource:
+def blobs(draw: st.DrawFn) -> ComputedTensor:
     """A small blob, or a region of one, also an empty one."""
     shape = draw(shapes)
     dtype = draw(st.sampled_from([np.float32, np.float64, np.float16, ml_dtypes.bfloat16]))
@@ -76,22 +76,22 @@ def blobs(draw: st.DrawFn) -> BlobSource:
 
 
 @given(st.lists(blobs(), max_size=8), st.sampled_from([1, 8, 20, 64, 200, 1000]))
-def test_a_stream_keeps_the_rules(sources: list[BlobSource], message_bytes: int) -> None:
-    check_stream(list(frames(sources, message_bytes=message_bytes)), sources)
+def test_a_stream_keeps_the_rules(tensors: list[ComputedTensor], message_bytes: int) -> None:
+    check_stream(list(frames(tensors, message_bytes=message_bytes)), tensors)
 
 
 @given(st.lists(blobs(), min_size=1, max_size=5), st.sampled_from([1, 30, 200]), st.data())
-def test_from_any_place_the_rest_comes(sources: list[BlobSource], message_bytes: int, data: st.DataObject) -> None:
-    blob = data.draw(st.integers(0, len(sources) - 1))
-    offset = data.draw(st.integers(0, sources[blob].nbytes))
+def test_from_any_place_the_rest_comes(tensors: list[ComputedTensor], message_bytes: int, data: st.DataObject) -> None:
+    blob = data.draw(st.integers(0, len(tensors) - 1))
+    offset = data.draw(st.integers(0, tensors[blob].nbytes))
     check_stream(
-        list(frames(sources, blob=blob, offset=offset, message_bytes=message_bytes)), sources, blob=blob, offset=offset
+        list(frames(tensors, blob=blob, offset=offset, message_bytes=message_bytes)), tensors, blob=blob, offset=offset
     )
 
 
 def test_behind_the_last_blob_nothing_comes_but_the_header() -> None:
-    sources = [flat_index_blob((3,))]
-    (message,) = check_stream(list(frames(sources, blob=1)), sources, blob=1)
+    tensors = [flat_index_blob((3,))]
+    (message,) = check_stream(list(frames(tensors, blob=1)), tensors, blob=1)
     assert message == FillResponse(header=filler_pb2.StreamHeader(blobs=1))
 
 
@@ -102,23 +102,23 @@ def test_no_blobs() -> None:
 
 
 def test_an_empty_region_is_one_piece_without_data() -> None:
-    sources = [flat_index_blob((4, 5), Region.box((4, 5), [(1, 1), (0, None)])), flat_index_blob((2,))]
-    (message,) = check_stream(list(frames(sources)), sources)
+    tensors = [flat_index_blob((4, 5), Region.box((4, 5), [(1, 1), (0, None)])), flat_index_blob((2,))]
+    (message,) = check_stream(list(frames(tensors)), tensors)
     assert [(len(piece.data), piece.last) for piece in message.pieces] == [(0, True), (8, True)]
     assert message.pieces[0].header.bytes == 0
     assert message.pieces[0].header.region.box.axes[0] == filler_pb2.Range(start=1, stop=1)
 
 
 def test_small_blobs_share_a_message() -> None:
-    sources = [flat_index_blob((512,), name=f"layer{number}/0") for number in range(400)]
-    messages = check_stream(list(frames(sources)), sources)
+    tensors = [flat_index_blob((512,), name=f"layer{number}/0") for number in range(400)]
+    messages = check_stream(list(frames(tensors)), tensors)
     assert [len(message.pieces) for message in messages] == [64] * 6 + [16]
 
 
 def test_a_big_blob_spans_messages() -> None:
-    sources = [flat_index_blob((3, 300_000)), flat_index_blob((7,))]
-    messages = list(frames(sources))
-    parsed = check_stream(messages, sources)
+    tensors = [flat_index_blob((3, 300_000)), flat_index_blob((7,))]
+    messages = list(frames(tensors))
+    parsed = check_stream(messages, tensors)
     assert [[len(piece.data) for piece in message.pieces] for message in parsed] == [
         [MESSAGE_BYTES],
         [MESSAGE_BYTES],
@@ -129,24 +129,24 @@ def test_a_big_blob_spans_messages() -> None:
 
 
 def test_long_names_do_not_make_a_message_long() -> None:
-    sources = [flat_index_blob((4,), name=f"{number:05}" * 6000) for number in range(100)]
-    messages = list(frames(sources))
-    check_stream(messages, sources)
+    tensors = [flat_index_blob((4,), name=f"{number:05}" * 6000) for number in range(100)]
+    messages = list(frames(tensors))
+    check_stream(messages, tensors)
     assert max(map(len, messages)) < MESSAGE_BYTES + 31_000
     assert len(messages) == 3
 
 
 @given(st.lists(blobs(), max_size=6), st.sampled_from([64, 1000]), st.integers(0, 7))
-def test_every_payload_is_aligned(sources: list[BlobSource], message_bytes: int, offset: int) -> None:
-    if not sources or offset > sources[0].nbytes:
+def test_every_payload_is_aligned(tensors: list[ComputedTensor], message_bytes: int, offset: int) -> None:
+    if not tensors or offset > tensors[0].nbytes:
         offset = 0
-    messages = list(frames(sources, offset=offset, message_bytes=message_bytes))
+    messages = list(frames(tensors, offset=offset, message_bytes=message_bytes))
     for message in messages:
         start = np.frombuffer(message, np.uint8).ctypes.data
         for place in payload_places(message):
             assert (start + place) % 8 == 0
     # A start in the middle of a value shifts nothing but the first piece.
-    for piece in check_stream(messages, sources, offset=offset)[-1].pieces[1:]:
+    for piece in check_stream(messages, tensors, offset=offset)[-1].pieces[1:]:
         assert piece.offset % 8 == 0
 
 
@@ -213,17 +213,17 @@ def test_no_varint_is_longer_than_parsers_of_32_bits_read() -> None:
 
 
 def test_values_are_computed_in_the_message_itself(monkeypatch: pytest.MonkeyPatch) -> None:
-    sources = [flat_index_blob((1000,)), flat_index_blob((50,), dtype=np.float64)]
+    tensors = [flat_index_blob((1000,)), flat_index_blob((50,), dtype=np.float64)]
     computed: list[tuple[int, int]] = []
-    for source in sources:
-        fill = source._fill
+    for tensor in tensors:
+        fill = tensor._fill
 
         def watched(start: int, out: Any, fill: Any = fill) -> None:
             computed.append((out.ctypes.data, out.nbytes))
             fill(start, out)
 
-        monkeypatch.setattr(source, "_fill", watched)
-    (message,) = frames(sources)
+        monkeypatch.setattr(tensor, "_fill", watched)
+    (message,) = frames(tensors)
     start = np.frombuffer(message, np.uint8).ctypes.data
     assert [(address - start, size) for address, size in computed] == list(
         zip(payload_places(message), [4000, 400], strict=True)
@@ -236,10 +236,10 @@ def test_the_checksum_is_that_of_rfc_3720() -> None:
 
 
 class Failing:
-    """Lets a source fail after some bytes."""
+    """Lets a tensor fail after some bytes."""
 
-    def __init__(self, source: BlobSource, after: int) -> None:
-        self._read, self._after = source.read, after
+    def __init__(self, tensor: ComputedTensor, after: int) -> None:
+        self._read, self._after = tensor.read, after
 
     def __call__(self, start: int, out: Any) -> None:
         if start >= self._after:
@@ -248,9 +248,9 @@ class Failing:
 
 
 def test_an_error_while_generating_ends_the_stream(monkeypatch: pytest.MonkeyPatch) -> None:
-    source = flat_index_blob((1000,))
-    monkeypatch.setattr(source, "read", Failing(source, 500))
-    stream = frames([source], message_bytes=1024)
+    tensor = flat_index_blob((1000,))
+    monkeypatch.setattr(tensor, "read", Failing(tensor, 500))
+    stream = frames([tensor], message_bytes=1024)
     assert len(next(stream)) > 1024
     next(stream)
     with pytest.raises(OSError, match="no more"):
@@ -260,8 +260,8 @@ def test_an_error_while_generating_ends_the_stream(monkeypatch: pytest.MonkeyPat
 def test_a_stream_holds_one_message_at_a_time() -> None:
     import tracemalloc
 
-    source = flat_index_blob((64 << 20,))
-    stream = frames([source])
+    tensor = flat_index_blob((64 << 20,))
+    stream = frames([tensor])
     next(stream)
     tracemalloc.start()
     try:
@@ -274,8 +274,8 @@ def test_a_stream_holds_one_message_at_a_time() -> None:
 
 
 def test_parsers_in_pure_python_read_long_varints() -> None:
-    sources = [flat_index_blob((5, 7), name="a/0"), flat_index_blob((3,), dtype=np.float16, name="b/0", owner="a/0")]
-    messages = list(frames(sources, offset=3, message_bytes=64))
+    tensors = [flat_index_blob((5, 7), name="a/0"), flat_index_blob((3,), dtype=np.float16, name="b/0", owner="a/0")]
+    messages = list(frames(tensors, offset=3, message_bytes=64))
     program = """
 import json, sys
 from google.protobuf.internal import api_implementation
@@ -296,6 +296,6 @@ for line in sys.stdin:
     got = [json.loads(line) for line in result.stdout.splitlines()]
     want = [
         [[p.blob, p.offset, p.crc32c, p.last, p.header.name, p.data.hex()] for p in message.pieces]
-        for message in check_stream(messages, sources, offset=3)
+        for message in check_stream(messages, tensors, offset=3)
     ]
     assert got == want

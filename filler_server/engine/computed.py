@@ -1,6 +1,5 @@
-"""One blob, or a region of one, as a source of bytes that can be read anywhere."""
+"""One blob, or a region of one, as a tensor whose values are computed."""
 
-from abc import ABC, abstractmethod
 from typing import Any
 
 import ml_dtypes
@@ -12,42 +11,31 @@ from caffe_filler.errors import InvalidArgument
 from filler_server.engine.region import Region
 from filler_server.fillers.base import Filler
 from filler_server.rng.stream import RandomStream, Values
-
-_BLOCK = 1 << 20
-"""Values computed at once where scratch memory is needed for them."""
+from filler_server.tensors import BLOCK, Tensor
 
 _WIDEST_GAUSSIAN = 6.6
 """In standard deviations; further from the mean lies no float32 value of philox, and one in 10^10 of Caffe's."""
 
 
-class BlobSource(ABC):
-    """A region of a blob in one dtype.
+class ComputedTensor(Tensor):
+    """A region of a blob in one dtype, computed when it is read.
 
     Attributes:
         name: name of the blob.
-        shape: shape of the whole blob.
-        region: what this source holds of it.
+        shape: shape of the region; a flat range has one axis.
         dtype: float32, float64, float16 or bfloat16.
-        nbytes: length of the region in bytes.
+        region: what of the blob it is.
+        blob_shape: shape of the whole blob.
         owner: name of the blob whose values this one shares, or None.
     """
 
     def __init__(
-        self, name: str, shape: tuple[int, ...], region: Region, dtype: np.dtype[Any], owner: str | None = None
+        self, name: str, region: Region, dtype: np.dtype[Any], *, shape: tuple[int, ...], owner: str | None = None
     ) -> None:
-        self.name = name
-        self.shape = shape
+        super().__init__(name, region.shape, dtype)
         self.region = region
-        self.dtype = dtype
+        self.blob_shape = shape
         self.owner = owner
-        self.nbytes = region.count * dtype.itemsize
-
-    @abstractmethod
-    def read(self, start: int, out: NDArray[Any]) -> None:
-        """Write the values from `start`, counted in the region's C order, to `out`.
-
-        `out` is one-dimensional and contiguous, of this source's dtype; `start + out.size <= region.count`.
-        """
 
     def read_bytes(self, offset: int, out: memoryview) -> None:
         """Write the region's bytes from `offset` to `out`, wherever the values begin and end."""
@@ -62,7 +50,7 @@ class BlobSource(ABC):
         out[:] = values.view(np.uint8).data[skipped : skipped + len(out)]
 
 
-class FilledBlob(BlobSource):
+class FilledBlob(ComputedTensor):
     """Values that a filler computes.
 
     `filled_shape` is the shape that the filler sees. It differs from the blob's own where a blob shares the values of
@@ -85,7 +73,7 @@ class FilledBlob(BlobSource):
         filled_shape: tuple[int, ...] | None = None,
         owner: str | None = None,
     ) -> None:
-        super().__init__(name, shape, region, dtype, owner)
+        super().__init__(name, region, dtype, shape=shape, owner=owner)
         self._filler = filler
         self._random = random
         self._filled_shape = shape if filled_shape is None else filled_shape
@@ -102,11 +90,11 @@ class FilledBlob(BlobSource):
 
     def read(self, start: int, out: NDArray[Any]) -> None:
         """Compute the values; float16 and bfloat16 are the float32 values, rounded to nearest even."""
-        if self.dtype.itemsize >= 4 and (out.size <= _BLOCK or self.region.is_contiguous):
+        if self.dtype.itemsize >= 4 and (out.size <= BLOCK or self.region.is_contiguous):
             self._fill(start, out)
             return
-        for begin in range(0, out.size, _BLOCK):
-            block = out[begin : begin + _BLOCK]
+        for begin in range(0, out.size, BLOCK):
+            block = out[begin : begin + BLOCK]
             if self.dtype.itemsize >= 4:
                 self._fill(start + begin, block)
             else:
@@ -132,7 +120,7 @@ class FilledBlob(BlobSource):
             )
 
 
-class GivenBlob(BlobSource):
+class GivenBlob(ComputedTensor):
     """Values that a net holds for the blob itself, converted to `dtype`.
 
     `values` are all values of the blob, float32 or float64, one-dimensional; nothing of them is copied before it is
@@ -149,13 +137,13 @@ class GivenBlob(BlobSource):
         shape: tuple[int, ...],
         owner: str | None = None,
     ) -> None:
-        super().__init__(name, shape, region, dtype, owner)
+        super().__init__(name, region, dtype, shape=shape, owner=owner)
         self._values = values
 
     def read(self, start: int, out: NDArray[Any]) -> None:
         """Copy the values; what float16 or bfloat16 cannot hold becomes infinite."""
-        for begin in range(0, out.size, _BLOCK):
-            block = out[begin : begin + _BLOCK]
+        for begin in range(0, out.size, BLOCK):
+            block = out[begin : begin + BLOCK]
             runs = self.region.runs(start + begin, block.size)
             indices = np.repeat(runs.starts - runs.bounds[:-1], np.diff(runs.bounds)) + np.arange(block.size)
             with np.errstate(over="ignore"):

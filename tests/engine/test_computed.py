@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from caffe_filler.caffe.caffe_pb2 import BlobProto, FillerParameter
 from caffe_filler.errors import InvalidArgument
-from filler_server.engine import source as source_module
+from filler_server.engine import computed
+from filler_server.engine.computed import ComputedTensor, FilledBlob, GivenBlob, given_values
 from filler_server.engine.region import Region
-from filler_server.engine.source import BlobSource, FilledBlob, GivenBlob, given_values
 from filler_server.fillers.base import Moments
 from tests.flat_index import FlatIndexFiller, NoStream, flat_index_blob
 from tests.regions import regions, shapes
@@ -21,10 +21,10 @@ DTYPES = [np.dtype(t) for t in (np.float32, np.float64, np.float16, ml_dtypes.bf
 dtypes = st.sampled_from(DTYPES)
 
 
-def whole(source: BlobSource) -> Any:
-    """All values of a source in one read."""
-    values = np.empty(source.region.count, source.dtype)
-    source.read(0, values)
+def whole(tensor: ComputedTensor) -> Any:
+    """All values of a tensor in one read."""
+    values = np.empty(tensor.count, tensor.dtype)
+    tensor.read(0, values)
     return values
 
 
@@ -35,7 +35,7 @@ def window(flat: Any, region: Region) -> Any:
 
 
 @st.composite
-def sources(draw: st.DrawFn) -> BlobSource:
+def tensors(draw: st.DrawFn) -> ComputedTensor:
     """A filled or a given blob, or a region of one, in any dtype."""
     shape, dtype = draw(shapes), draw(dtypes)
     region = draw(regions(shape))
@@ -55,28 +55,28 @@ def test_a_region_holds_the_values_of_the_blob(data: st.DataObject, shape: tuple
     np.testing.assert_array_equal(whole(part), window(everything, region))
 
 
-@given(sources(), st.data())
-def test_windows_in_any_order_make_the_whole(source: BlobSource, data: st.DataObject) -> None:
-    want = whole(source)
-    count = source.region.count
+@given(tensors(), st.data())
+def test_windows_in_any_order_make_the_whole(tensor: ComputedTensor, data: st.DataObject) -> None:
+    want = whole(tensor)
+    count = tensor.count
     cuts = sorted({0, count, *data.draw(st.lists(st.integers(0, count), max_size=4))})
     parts = list(pairwise(cuts))
     random.Random(data.draw(st.integers(0, 9))).shuffle(parts)
-    got = np.empty(count, source.dtype)
+    got = np.empty(count, tensor.dtype)
     for start, stop in parts:
-        source.read(start, got[start:stop])
+        tensor.read(start, got[start:stop])
     assert got.tobytes() == want.tobytes()
 
 
-@given(sources(), st.data())
-def test_bytes_from_anywhere_to_anywhere_are_those_of_the_whole(source: BlobSource, data: st.DataObject) -> None:
-    want = whole(source).tobytes()
-    assert len(want) == source.nbytes
+@given(tensors(), st.data())
+def test_bytes_from_anywhere_to_anywhere_are_those_of_the_whole(tensor: ComputedTensor, data: st.DataObject) -> None:
+    want = whole(tensor).tobytes()
+    assert len(want) == tensor.nbytes
     start = data.draw(st.integers(0, len(want)))
     stop = data.draw(st.integers(start, len(want)))
     at = data.draw(st.integers(0, 9))
     buffer = bytearray(b"\xa5" * (at + stop - start + 3))
-    source.read_bytes(start, memoryview(buffer)[at : at + stop - start])
+    tensor.read_bytes(start, memoryview(buffer)[at : at + stop - start])
     assert buffer == b"\xa5" * at + want[start:stop] + b"\xa5" * 3
 
 
@@ -96,20 +96,20 @@ def test_half_precision_is_the_rounded_single_precision(dtype: Any) -> None:
 @pytest.mark.parametrize(("dtype", "bits"), [(DTYPES[2], 11), (DTYPES[3], 8)])
 def test_half_precision_ties_go_to_even(dtype: Any, bits: int) -> None:
     odds = np.arange(2**bits + 1, 2 ** (bits + 1), 2)
-    source = flat_index_blob((2 ** (bits + 1),), dtype=dtype)
-    values = whole(source).astype(np.int64)[odds]
+    tensor = flat_index_blob((2 ** (bits + 1),), dtype=dtype)
+    values = whole(tensor).astype(np.int64)[odds]
     assert (np.abs(values - odds) == 1).all()
     assert (values % 4 == 0).all()
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_a_long_region_is_computed_in_blocks(monkeypatch: pytest.MonkeyPatch, dtype: Any) -> None:
-    monkeypatch.setattr(source_module, "_BLOCK", 100)
+    monkeypatch.setattr(computed, "BLOCK", 100)
     region = Region.box((50, 20), [(0, None), (3, 18)])
-    source = flat_index_blob((50, 20), region, dtype)
+    tensor = flat_index_blob((50, 20), region, dtype)
     want = np.arange(1000.0).astype(dtype)
-    np.testing.assert_array_equal(whole(source), window(want, region))
-    filler = source._filler
+    np.testing.assert_array_equal(whole(tensor), window(want, region))
+    filler = tensor._filler
     assert isinstance(filler, FlatIndexFiller)
     assert filler.longest == 100
 
@@ -175,20 +175,20 @@ def test_values_that_bfloat16_cannot_hold_are_refused() -> None:
 def test_a_blob_that_shares_values_under_another_shape() -> None:
     filler = FlatIndexFiller(FillerParameter())
     region = Region.box((6, 2), [(2, 4), (1, 2)])
-    source = FilledBlob(
+    tensor = FilledBlob(
         "b/0", filler, NoStream(), region, np.dtype(np.float32), shape=(6, 2), filled_shape=(3, 4), owner="a/0"
     )
-    assert whole(source).tolist() == [5, 7]
+    assert whole(tensor).tolist() == [5, 7]
     assert set(filler.shapes) == {(3, 4)}
-    assert (source.shape, source.owner) == ((6, 2), "a/0")
+    assert (tensor.blob_shape, tensor.owner) == ((6, 2), "a/0")
 
 
 def test_a_given_blob_under_another_shape() -> None:
     region = Region.box((6, 2), [(2, 4), (1, 2)])
     values = np.arange(12, dtype=np.float32)
-    source = GivenBlob("b/0", values, region, np.dtype(np.float64), shape=(6, 2), owner="a/0")
-    assert whole(source).tolist() == [5, 7]
-    assert (source.shape, source.owner) == ((6, 2), "a/0")
+    tensor = GivenBlob("b/0", values, region, np.dtype(np.float64), shape=(6, 2), owner="a/0")
+    assert whole(tensor).tolist() == [5, 7]
+    assert (tensor.blob_shape, tensor.owner) == ((6, 2), "a/0")
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -209,8 +209,8 @@ def test_double_values_go_before_single_ones() -> None:
 
 
 def test_a_long_given_blob_is_read_in_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(source_module, "_BLOCK", 7)
+    monkeypatch.setattr(computed, "BLOCK", 7)
     values = np.arange(60, dtype=np.float32)
     region = Region.box((5, 12), [(1, 5), (2, 11)])
-    source = GivenBlob("b/0", values, region, np.dtype(np.float32), shape=(5, 12))
-    np.testing.assert_array_equal(whole(source), window(values, region))
+    tensor = GivenBlob("b/0", values, region, np.dtype(np.float32), shape=(5, 12))
+    np.testing.assert_array_equal(whole(tensor), window(values, region))
