@@ -1,17 +1,14 @@
 """How a client reaches the servers of its targets."""
 
 import json
-import re
 import uuid
 from collections.abc import Sequence
 
 from caffe_filler.errors import InvalidArgument
+from caffe_filler.metadata import REQUEST_ID, is_request_id
 from filler_client._retry import RetryPolicy
 
 SERVICE = "caffe_filler.v1.FillerService"
-
-_REQUEST_ID = re.compile(r"[!-~]{1,128}")
-"""What fits in a header and in a line of a log."""
 
 _READ_BYTES = 1 << 20
 
@@ -66,7 +63,7 @@ class RequestId:
     """
 
     def __init__(self, given: str | None) -> None:
-        if given is not None and not _REQUEST_ID.fullmatch(given):
+        if given is not None and not is_request_id(given):
             raise InvalidArgument(
                 "a request id is 1 to 128 printable ASCII characters without spaces. "
                 f"Received: request_id={given[:200]!r}"
@@ -75,4 +72,4 @@ class RequestId:
 
     def of_call(self) -> tuple[str, str]:
         """Return the metadata of a call, the same for all its attempts."""
-        return ("x-request-id", self._given or uuid.uuid4().hex)
+        return (REQUEST_ID, self._given or uuid.uuid4().hex)

@@ -9,8 +9,8 @@ from google.rpc import error_details_pb2, status_pb2
 
 from caffe_filler import errors
 from caffe_filler.errors import FieldViolation, FillerError
+from caffe_filler.metadata import ERROR_DOMAIN, STATUS_DETAILS
 
-_DOMAIN = "caffe_filler"
 _BY_STATUS: dict[str, type[FillerError]] = {
     kind.status: kind
     for kind in (
@@ -62,13 +62,13 @@ def _details(metadata: Any) -> tuple[error_details_pb2.ErrorInfo | None, list[Fi
     found: error_details_pb2.ErrorInfo | None = None
     violations: list[FieldViolation] = []
     for key, value in metadata:
-        if key != "grpc-status-details-bin":
+        if key != STATUS_DETAILS:
             continue
         # Details that cannot be read are as good as none: the status itself is still an answer.
         with contextlib.suppress(DecodeError):
             for detail in status_pb2.Status.FromString(value).details:
                 info, request = error_details_pb2.ErrorInfo(), error_details_pb2.BadRequest()
-                if detail.Unpack(info) and info.domain == _DOMAIN:
+                if detail.Unpack(info) and info.domain == ERROR_DOMAIN:
                     found = info
                 elif detail.Unpack(request):
                     violations = [FieldViolation(entry.field, entry.description) for entry in request.field_violations]

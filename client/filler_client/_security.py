@@ -1,6 +1,5 @@
 """How a client knows its servers, and they it: TLS and bearer tokens."""
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from os import PathLike
@@ -9,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypedDict
 
 from caffe_filler.addresses import is_local
 from caffe_filler.errors import InvalidArgument
+from caffe_filler.metadata import AUTHORIZATION, check_token
 
 if TYPE_CHECKING:
     import grpc
@@ -16,9 +16,6 @@ if TYPE_CHECKING:
 
 Version: TypeAlias = tuple[tuple[int, ...] | None, ...]
 """What the file system says of the files of TLS."""
-
-_TOKEN = re.compile(r"[A-Za-z0-9._~+/-]+=*")
-"""What RFC 6750 lets a bearer token be."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +84,7 @@ class Security:
         if token is not None and token_file is not None:
             raise InvalidArgument(f"a client has one token. Received: token=..., token_file={token_file}")
         self._credentials = credentials
-        self._token = None if token is None else _checked(token, "token")
+        self._token = None if token is None else _checked(token)
         self._token_file = None if token_file is None else Path(token_file)
         self._insecure = insecure
         self.metadata()
@@ -117,7 +114,7 @@ class Security:
         if self._token_file is not None:
             text = _read(self._token_file).decode(errors="replace").strip()
             token = _checked(text.partition("\n")[0].strip(), f"token_file={self._token_file}")
-        return None if token is None else (("authorization", f"Bearer {token}"),)
+        return None if token is None else ((AUTHORIZATION, f"Bearer {token}"),)
 
     def version(self) -> Version:
         """Return what changes when the files of TLS do: calls then need a new channel."""
@@ -163,13 +160,8 @@ class Security:
         return [] if name is None else [("grpc.ssl_target_name_override", name)]
 
 
-def _checked(token: str, source: str) -> str:
-    if not _TOKEN.fullmatch(token):
-        # The token itself is never shown.
-        raise InvalidArgument(
-            "a bearer token is letters, digits and -._~+/ with = at its end. "
-            f"Received: {source} with {len(token)} characters"
-        )
+def _checked(token: str, where: str = "") -> str:
+    check_token(token, where)
     return token
 
 

@@ -1,16 +1,12 @@
 """One call as the operator sees it: who, what, how it ended and what it cost."""
 
-import re
 import time
 import uuid
 from collections.abc import Iterable
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 
-REQUEST_ID = "x-request-id"
-"""Key of the metadata by which a client names its call, and the server tells the name of it."""
-
-_REQUEST_ID = re.compile(r"[!-~]{1,128}")
+from caffe_filler.metadata import REQUEST_ID, is_request_id
 
 _current: ContextVar["Call | None"] = ContextVar("call", default=None)
 
@@ -65,7 +61,7 @@ def current_call() -> Call | None:
 def request_id(metadata: Iterable[tuple[str, str | bytes]]) -> str:
     """Return the name that the client gave its call, or a new one where there is none that a log can bear."""
     for key, value in metadata:
-        if key == REQUEST_ID and isinstance(value, str) and _REQUEST_ID.fullmatch(value):
+        if key == REQUEST_ID and isinstance(value, str) and is_request_id(value):
             return value
     return uuid.uuid4().hex
 

@@ -9,8 +9,9 @@ from typing import Any
 import grpc
 
 from caffe_filler.errors import Cancelled
+from caffe_filler.metadata import REQUEST_ID
 from filler_server.service import status
-from filler_server.service.calls import REQUEST_ID, Call, CallObserver, request_id
+from filler_server.service.calls import Call, CallObserver, request_id
 
 _LONGEST_METHOD = 128
 _LONGEST_NAME = 128

@@ -9,11 +9,8 @@ from google.protobuf import any_pb2
 from google.rpc import error_details_pb2, status_pb2
 
 from caffe_filler.errors import FillerError, ServiceError
+from caffe_filler.metadata import ERROR_DOMAIN, STATUS_DETAILS
 
-DOMAIN = "caffe_filler"
-"""The domain of the `google.rpc.ErrorInfo` in every status."""
-
-_DETAILS_KEY = "grpc-status-details-bin"
 _MAX_BYTES = 1024
 """Of the message, and of all violations together.
 
@@ -74,7 +71,7 @@ def abort(context: grpc.ServicerContext, error: FillerError) -> None:
     status = status_pb2.Status(code=code.value[0], message=message)
     metadata = {key: _shorten(value, _MAX_VALUE) for key, value in error.metadata.items()}
     status.details.append(
-        _pack(error_details_pb2.ErrorInfo(reason=type(error).__name__, domain=DOMAIN, metadata=metadata))
+        _pack(error_details_pb2.ErrorInfo(reason=type(error).__name__, domain=ERROR_DOMAIN, metadata=metadata))
     )
     if error.violations:
         request = error_details_pb2.BadRequest()
@@ -88,7 +85,7 @@ def abort(context: grpc.ServicerContext, error: FillerError) -> None:
             room -= len(description.encode())
             request.field_violations.add(field=field, description=description)
         status.details.append(_pack(request))
-    context.set_trailing_metadata(((_DETAILS_KEY, status.SerializeToString()),))
+    context.set_trailing_metadata(((STATUS_DETAILS, status.SerializeToString()),))
     try:
         context.abort(code, message)
     except Exception:

@@ -3,7 +3,6 @@
 import hashlib
 import hmac
 import logging
-import re
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -11,11 +10,9 @@ from pathlib import Path
 import grpc
 
 from caffe_filler.errors import FillerError, InvalidArgument, Unauthenticated
+from caffe_filler.metadata import AUTHORIZATION, check_token
 from filler_server.service import status
 from filler_server.service.watched_files import WatchedFiles
-
-_TOKEN = re.compile(r"[A-Za-z0-9._~+/-]+=*")
-"""What RFC 6750 lets a bearer token be."""
 
 _LARGEST = 1 << 20
 """Bytes of a file of tokens at most."""
@@ -82,7 +79,7 @@ class TokenInterceptor(grpc.ServerInterceptor):
         """Return the handler of the method, or one that refuses."""
         if handler_call_details.method.startswith(_HEALTH):
             return continuation(handler_call_details)
-        given = [value for key, value in handler_call_details.invocation_metadata if key == "authorization"]
+        given = [value for key, value in handler_call_details.invocation_metadata if key == AUTHORIZATION]
         if len(given) != 1:
             return _refuse("a call needs a token: metadata 'authorization: Bearer <token>'", len(given))
         scheme, _, token = str(given[0]).partition(" ")
@@ -112,12 +109,7 @@ def _read(path: Path) -> tuple[bytes, ...]:
         token = line.strip()
         if not token or token.startswith("#"):
             continue
-        if not _TOKEN.fullmatch(token):
-            # The token itself is never shown.
-            raise InvalidArgument(
-                f"{path}:{number}: a bearer token is letters, digits and -._~+/ with = at its end. "
-                f"Received: {len(token)} characters"
-            )
+        check_token(token, f"{path}:{number}")
         digests.append(_digest(token))
     if len(digests) > _MOST:
         raise InvalidArgument(f"{path}: a file of tokens has at most {_MOST} of them. Received: {len(digests)}")

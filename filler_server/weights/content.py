@@ -4,37 +4,17 @@ import re
 from typing import Literal, TypeAlias
 
 from caffe_filler.errors import WeightsError
+from caffe_filler.signatures import CONTROL, GZIP, HDF5, LOOKED_AT, NPY, ZIP, foreign
 from caffe_filler.wire import I32, LEN, VARINT
 from filler_server.weights.archive import open_archive
 from filler_server.weights.mapped import MappedFile
-from filler_server.weights.npy import MAGIC as NPY
 from filler_server.weights.safetensors import LENGTH_BYTES, LONGEST_HEADER
 from filler_server.weights.wire import Walker
 
 Format: TypeAlias = Literal["caffemodel", "binaryproto", "hdf5", "npz", "npy", "safetensors", "index", "torch", "gzip"]
 
-HDF5 = b"\x89HDF\r\n\x1a\n"
-GZIP = b"\x1f\x8b"
-_ZIP = b"PK\x03\x04"
 _LEGACY_TORCH = b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19."
 _INDEX = re.compile(rb"\s*\{")
-
-_FOREIGN = (
-    (b"version https://git-lfs.github.com/", "a Git LFS pointer in place of the file; fetch it with `git lfs pull`"),
-    (b"BZh", "compressed by bzip2; unpack it first"),
-    (b"\xfd7zXZ\x00", "compressed by xz; unpack it first"),
-    (b"\x28\xb5\x2f\xfd", "compressed by Zstandard; unpack it first"),
-    (b"7z\xbc\xaf\x27\x1c", "a 7-Zip archive; unpack it first"),
-    (b"PK\x05\x06", "an empty zip archive"),
-    (b"\x80\x02", "a pickle of Python, which may run any program; weights can be had from it by what wrote it"),
-    (b"\x80\x03", "a pickle of Python, which may run any program; weights can be had from it by what wrote it"),
-    (b"\x80\x04", "a pickle of Python, which may run any program; weights can be had from it by what wrote it"),
-    (b"%PDF", "a PDF document"),
-)
-_MARKUP = re.compile(rb"\s*<(?:!doctype|html|head|body|\?xml|svg)", re.IGNORECASE)
-_CONTROL = re.compile(rb"[\x00-\x08\x0e-\x1f\x7f]")
-"""Characters that no text has; a message has some, as the keys of its fields."""
-_TAR = (257, b"ustar")
 
 
 def recognize(file: MappedFile) -> Format:
@@ -43,12 +23,12 @@ def recognize(file: MappedFile) -> Format:
     Raises:
         WeightsError: it is none of weights; the message says what it is, where that can be told.
     """
-    start = file.read(0, 512)
+    start = file.read(0, LOOKED_AT)
     if start.startswith(GZIP):
         return "gzip"
     if start.startswith(NPY):
         return "npy"
-    if start.startswith(_ZIP):
+    if start.startswith(ZIP):
         return _zip_format(file)
     if _is_hdf5(file):
         return "hdf5"
@@ -56,23 +36,18 @@ def recognize(file: MappedFile) -> Format:
         return "torch"
     if _is_safetensors(file):
         return "safetensors"
-    for signature, what in _FOREIGN:
-        if start.startswith(signature):
-            raise _foreign(what, start)
-    if _MARKUP.match(start):
-        raise _foreign("a web page, not the file that it may offer", start)
-    if start[_TAR[0] : _TAR[0] + len(_TAR[1])] == _TAR[1]:
-        raise _foreign("a tar archive; unpack it first", start)
+    if (what := foreign(start)) is not None:
+        raise _refusal(what, start)
     if _is_text(start):
         if _INDEX.match(start) and b'"weight_map"' in file.read(0, LONGEST_HEADER):
             return "index"
-        raise _foreign("text, such as the prototxt of a net, which has no trained weights in it", start)
+        raise _refusal("text, such as the prototxt of a net, which has no trained weights in it", start)
     return _message(file, start)
 
 
 def _is_text(start: bytes) -> bool:
     """Whether the first bytes of a file are text, the last character of which may be cut."""
-    return not _CONTROL.search(start) and "\ufffd" not in start.decode("utf-8", "replace")[:-4]
+    return not CONTROL.search(start) and "\ufffd" not in start.decode("utf-8", "replace")[:-4]
 
 
 def _zip_format(file: MappedFile) -> Format:
@@ -81,7 +56,7 @@ def _zip_format(file: MappedFile) -> Format:
         return "torch"
     if any(name.endswith(".npy") for name in names) or not names:
         return "npz"
-    raise _foreign("a zip archive without arrays of NumPy or tensors of PyTorch; unpack it first", b"PK")
+    raise _refusal("a zip archive without arrays of NumPy or tensors of PyTorch; unpack it first", b"PK")
 
 
 def _is_hdf5(file: MappedFile) -> bool:
@@ -125,7 +100,7 @@ def _message(file: MappedFile, start: bytes) -> Format:
     except WeightsError as error:
         broken = error
     if seen >= _STATE:
-        raise _foreign("the state of a solver; the weights are in the .caffemodel beside it", start)
+        raise _refusal("the state of a solver; the weights are in the .caffemodel beside it", start)
     known = seen & _NET
     if seen & _LAYERS and (1, VARINT) not in seen and len(known) * 2 >= len(seen):
         return "caffemodel"
@@ -133,9 +108,9 @@ def _message(file: MappedFile, start: bytes) -> Format:
         return "binaryproto"
     if broken is not None and known and len(known) == len(seen):
         raise broken
-    raise _foreign("none of weights that is known here: no .caffemodel, HDF5, npz, safetensors or torch file", start)
+    raise _refusal("none of weights that is known here: no .caffemodel, HDF5, npz, safetensors or torch file", start)
 
 
-def _foreign(what: str, start: bytes) -> WeightsError:
+def _refusal(what: str, start: bytes) -> WeightsError:
     received = f" Received: {start[:24]!r}" if start else ""
     return WeightsError(f"the file is {what}.{received}")

@@ -14,7 +14,6 @@ from filler_server.weights.mapped_tensor import MappedTensor, Segment
 from filler_server.weights.stored import StoredTensor, array_blocks
 from filler_server.weights.writer import PlainWriter, Tensor
 
-MAGIC = b"\x93NUMPY"
 NAME = "array"
 """What the one tensor of a .npy is called; the file has no name for it."""
 

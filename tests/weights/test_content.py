@@ -3,6 +3,7 @@
 import gzip
 import io
 import pickle
+import tarfile
 import zipfile
 from pathlib import Path
 
@@ -33,6 +34,16 @@ def archive(**entries: bytes) -> bytes:
     return file.getvalue()
 
 
+def tar(**entries: bytes) -> bytes:
+    file = io.BytesIO()
+    with tarfile.open(fileobj=file, mode="w") as out:
+        for name, content in entries.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(content)
+            out.addfile(info, io.BytesIO(content))
+    return file.getvalue()
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [
@@ -52,7 +63,7 @@ def archive(**entries: bytes) -> bytes:
         (archive(readme=b"hello"), "a zip archive without arrays"),
         (b"PK\x03\x04" + bytes(30), "a zip archive that is damaged or cut short"),
         (npz(a=ARRAY)[:-30], "a zip archive that is damaged or cut short"),
-        (b"a" * 257 + b"ustar" + bytes(250), "a tar archive; unpack it first"),
+        (tar(readme=b"hello"), "a tar archive; unpack it first"),
         (SolverState(iter=3, learned_net="x.caffemodel", current_step=1).SerializeToString(), "state of a solver"),
         (NetParameter(name="n" * 20).SerializeToString(), "none of weights"),
         (b"\x1f\x8b" + bytes(30), "compressed by gzip, and damaged"),
