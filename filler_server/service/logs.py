@@ -2,10 +2,14 @@
 
 import logging
 import sys
-from typing import Any
+import traceback
+from collections.abc import MutableMapping
+from typing import Any, TextIO
 
 import structlog
+from structlog.typing import ExcInfo
 
+from caffe_filler.printable import printable
 from filler_server.service.calls import Call, CallObserver
 from filler_server.service.settings import Log
 
@@ -29,13 +33,14 @@ def configure(log: Log) -> None:
         [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
         if is_json
         else [
+            _print_event,
             # Values that clients chose are quoted, so that no line is anybody's but the server's.
             structlog.dev.ConsoleRenderer(
                 colors=sys.stderr.isatty(),
                 pad_event_to=0,
                 pad_level=False,
                 repr_native_str=True,
-                exception_formatter=structlog.dev.plain_traceback,
+                exception_formatter=_print_traceback,
                 sort_keys=False,
             ),
         ]
@@ -51,6 +56,18 @@ def configure(log: Log) -> None:
     # What libraries say of their own workings is nobody's business here.
     for name in ("numba", "asyncio"):
         logging.getLogger(name).setLevel(logging.WARNING)
+
+
+def _print_event(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Escape what libraries log: their messages quote their callers."""
+    event["event"] = printable(str(event.get("event", "")))
+    return event
+
+
+def _print_traceback(stream: TextIO, exception: ExcInfo) -> None:
+    """Write a traceback, indented: an error's message may have lines that look like those of a log."""
+    text = "".join(traceback.format_exception(*exception))
+    stream.write("".join(f"\n  {printable(line)}" for line in text.splitlines()))
 
 
 class CallLog(CallObserver):

@@ -3,6 +3,8 @@
 import click
 from click.shell_completion import get_completion_class
 
+from filler_client.cli.terminal import print_line, print_text
+
 
 @click.command()
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
@@ -18,4 +20,5 @@ def completion(ctx: click.Context, shell: str) -> None:
     kind = get_completion_class(shell)
     if kind is None:
         raise click.UsageError(f"no completion for {shell}")
-    click.echo(kind(ctx.find_root().command, {}, "filler", "_FILLER_COMPLETE").source())
+    print_text(kind(ctx.find_root().command, {}, "filler", "_FILLER_COMPLETE").source())
+    print_line()

@@ -51,7 +51,7 @@ def convert(
       filler convert imagenet_mean.binaryproto mean.npy
     """
     from caffe_filler import dtypes
-    from filler_client.cli.terminal import print_warnings, progress, size
+    from filler_client.cli.terminal import print_line, print_warnings, progress, size
     from filler_server.weights.conversion import plan_conversion, write_conversion
     from filler_server.weights.opening import open_weights
 
@@ -70,7 +70,7 @@ def convert(
                 conversion, target, metadata=metadata, max_shard_bytes=max_shard_size, advance=advance
             )
     for note in (*conversion.notes, *notes):
-        click.echo(f"{target}: note: {note}", err=True)
+        print_line(f"{target}: note: {note}", err=True)
     seconds = time.perf_counter() - begun
     rate = f"{size(conversion.nbytes)} in {seconds:.2f} s ({size(conversion.nbytes / seconds)}/s)"
-    click.echo(f"{weights.format}: {len(conversion.headers)} tensors, {rate}: {target}")
+    print_line(f"{weights.format}: {len(conversion.headers)} tensors, {rate}: {target}")

@@ -1,6 +1,5 @@
 """`filler diff`: how two files of weights differ."""
 
-import json
 import math
 import sys
 from pathlib import Path
@@ -35,7 +34,7 @@ def diff(first: Path, second: Path, atol: float, show_all: bool, quiet: bool, as
       filler diff weights.npz weights_f16.npz --atol 1e-3
     """
     from caffe_filler.errors import FillerError
-    from filler_client.cli.terminal import progress
+    from filler_client.cli.terminal import print_json, print_line, progress
     from filler_server.weights.comparison import compare
     from filler_server.weights.opening import open_weights
 
@@ -43,10 +42,10 @@ def diff(first: Path, second: Path, atol: float, show_all: bool, quiet: bool, as
         with open_weights(first) as one, open_weights(second) as two, progress(one.nbytes) as advance:
             found = list(compare(one, two, atol=atol, advance=advance))
     except (FillerError, OSError) as error:
-        click.echo(f"filler: {error}", err=True)
+        print_line(f"filler: {error}", err=True)
         sys.exit(_TROUBLE)
     if as_json:
-        click.echo(json.dumps([_entry(comparison) for comparison in found], indent=2, ensure_ascii=False))
+        print_json([_entry(comparison) for comparison in found], indent=2)
     elif not quiet:
         _print(found, show_all=show_all)
     sys.exit(0 if all(comparison.verdict == "equal" for comparison in found) else 1)
@@ -70,7 +69,7 @@ def _tensor(tensor: "StoredTensor | None") -> dict[str, Any] | None:
 
 
 def _print(found: "list[Comparison]", *, show_all: bool) -> None:
-    from filler_client.cli.terminal import number, print_table, shape
+    from filler_client.cli.terminal import number, print_line, print_table, shape
 
     def side(tensor: "StoredTensor | None") -> str:
         return "-" if tensor is None else f"{shape(tensor.shape)} {tensor.dtype.name}"
@@ -90,6 +89,6 @@ def _print(found: "list[Comparison]", *, show_all: bool) -> None:
     columns = [("tensor", "left"), ("verdict", "left"), ("A", "left"), ("B", "left")]
     if rows:
         print_table([*columns, ("different", "right"), ("max abs difference", "right")], rows)
-        click.echo()
+        print_line()
     equal = sum(comparison.verdict == "equal" for comparison in found)
-    click.echo(f"{equal} of {len(found)} tensors are equal")
+    print_line(f"{equal} of {len(found)} tensors are equal")

@@ -17,12 +17,11 @@ def fillers(as_json: bool, server: Server) -> None:
       filler fillers --json | jq -r '.[].type'
     """
     from filler_client.cli.connect import connect
+    from filler_client.cli.terminal import print_json, print_table
 
     with connect(server) as client:
         answer = client.list_fillers()
     if as_json:
-        import json
-
         listed = [
             {
                 "type": filler.type,
@@ -31,10 +30,8 @@ def fillers(as_json: bool, server: Server) -> None:
             }
             for filler in answer.fillers
         ]
-        click.echo(json.dumps(listed, indent=1))
+        print_json(listed, indent=1)
         return
-    from filler_client.cli.terminal import print_table
-
     rows = [
         [filler.type, ", ".join(f"{field.name}: {field.default_value}" for field in filler.fields), filler.description]
         for filler in answer.fillers

@@ -32,6 +32,7 @@ def health(service: str, timeout: float, server: Server) -> None:
 
     from filler_client._connection import parse_targets
     from filler_client.cli.connect import security
+    from filler_client.cli.terminal import print_line
 
     try:
         from grpc_health.v1 import health_pb2, health_pb2_grpc
@@ -48,7 +49,8 @@ def health(service: str, timeout: float, server: Server) -> None:
             except grpc.RpcError as error:
                 text = error.details() or "no answer"
                 raise click.ClickException(f"{target}: {error.code().name}: {text}") from None
-        status = health_pb2.HealthCheckResponse.ServingStatus.Name(answer.status)
-        click.echo(f"{target}: {status}")
+        known = health_pb2.HealthCheckResponse.ServingStatus
+        status = known.Name(answer.status) if answer.status in known.values() else f"unknown status {answer.status}"
+        print_line(f"{target}: {status}")
         is_serving &= status == "SERVING"
     sys.exit(0 if is_serving else 1)

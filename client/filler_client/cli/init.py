@@ -102,7 +102,7 @@ def init(
     from filler_client import _finetune, _requests
     from filler_client.cli.connect import connect
     from filler_client.cli.sources import choose, net_sources, settle_seed
-    from filler_client.cli.terminal import print_warnings, progress
+    from filler_client.cli.terminal import print_line, print_warnings, progress
     from filler_server.weights.formats import open_writer
 
     if (dry_run or ignore_shape) and not weights:
@@ -153,7 +153,7 @@ def init(
         _print(plan, output, total, time.perf_counter() - begun)
     else:
         _print_merge(merge.plan)
-        click.echo(f"{_rate(total, time.perf_counter() - begun)}: {output}")
+        print_line(f"{_rate(total, time.perf_counter() - begun)}: {output}")
 
 
 def _write(
@@ -212,7 +212,7 @@ def _definitions(request: "filler_pb2.PlanNetRequest", output: Path) -> "NetPara
 
 def _print(plan: "filler_pb2.PlanNetResponse", output: Path, total: int, seconds: float) -> None:
     from filler_client.cli.blobs import dimensions, short_filler
-    from filler_client.cli.terminal import number, print_table, shape
+    from filler_client.cli.terminal import number, print_line, print_table, shape
 
     rows = [
         [blob.name, shape(dimensions(blob.shape)), short_filler(blob), number(blob.std), number(blob.count)]
@@ -221,12 +221,13 @@ def _print(plan: "filler_pb2.PlanNetResponse", output: Path, total: int, seconds
     ]
     columns = [("blob", "left"), ("shape", "left"), ("filler", "left"), ("std", "right"), ("values", "right")]
     print_table(columns, rows)
-    click.echo(f"\n{number(plan.parameters)} parameters, {_rate(total, seconds)}: {output}")
+    print_line()
+    print_line(f"{number(plan.parameters)} parameters, {_rate(total, seconds)}: {output}")
 
 
 def _print_merge(plan: "MergePlan") -> None:
     """Print what becomes of each blob, then of the files' other tensors, then why Caffe would refuse them."""
-    from filler_client.cli.terminal import print_table, shape
+    from filler_client.cli.terminal import print_line, print_table, shape
 
     files = {blob.file for blob in plan.blobs if blob.file is not None} | {tensor.file for tensor in plan.unused}
     short = len({file.name for file in files}) == len(files)
@@ -246,14 +247,14 @@ def _print_merge(plan: "MergePlan") -> None:
     ]
     columns = [("blob", "left"), ("shape", "left"), ("what", "left"), ("from", "left"), ("shape there", "left")]
     print_table(columns, rows)
-    click.echo()
+    print_line()
     for tensor in plan.unused:
-        click.echo(f"unused: {tensor.name} {shape(tensor.shape)} of {called(tensor.file)}")
+        print_line(f"unused: {tensor.name} {shape(tensor.shape)} of {called(tensor.file)}")
     for conflict in plan.conflicts:
-        click.echo(f"{'filled' if plan.ignore_shape else 'conflict'}: {conflict}")
+        print_line(f"{'filled' if plan.ignore_shape else 'conflict'}: {conflict}")
     actions = [blob.action for blob in plan.blobs]
     counts = ", ".join(f"{actions.count(action)} {action}" for action in ("copied", "reshaped", "filled", "conflict"))
-    click.echo(f"{len(actions)} blobs: {counts}; {len(plan.unused)} unused in the files")
+    print_line(f"{len(actions)} blobs: {counts}; {len(plan.unused)} unused in the files")
 
 
 def _rate(total: int, seconds: float) -> str:

@@ -1,7 +1,6 @@
 """`filler inspect`: what is in a file of weights."""
 
 import dataclasses
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,7 +28,7 @@ def inspect(weights: Path, only_list: bool, as_json: bool) -> None:
       filler inspect --list VGG_ILSVRC_16_layers.caffemodel
       filler inspect snapshot.caffemodel.h5 --json | jq -r '.tensors[] | select(.nonfinite > 0).name'
     """
-    from filler_client.cli.terminal import print_warnings, progress
+    from filler_client.cli.terminal import print_json, print_warnings, progress
     from filler_server.weights.opening import open_weights
     from filler_server.weights.statistics import statistics
 
@@ -38,7 +37,7 @@ def inspect(weights: Path, only_list: bool, as_json: bool) -> None:
         with progress(0 if only_list else file.nbytes) as advance:
             found = [None if only_list else statistics(tensor, advance) for tensor in file.tensors]
         if as_json:
-            click.echo(json.dumps(_document(file, found), indent=2, ensure_ascii=False))
+            print_json(_document(file, found), indent=2)
         else:
             _print(file, found)
 
@@ -72,7 +71,7 @@ def _document(file: "WeightsFile", found: "list[Statistics | None]") -> dict[str
 
 
 def _print(file: "WeightsFile", found: "list[Statistics | None]") -> None:
-    from filler_client.cli.terminal import number, print_table, shape, size
+    from filler_client.cli.terminal import number, print_line, print_table, shape, size
     from filler_server.weights.conversion import layer_types
 
     types = {} if file.net is None else layer_types(file.net)
@@ -94,7 +93,8 @@ def _print(file: "WeightsFile", found: "list[Statistics | None]") -> None:
     print_table(columns, [cells(*pair) for pair in zip(file.tensors, found, strict=True)])
     count = sum(tensor.count for tensor in file.tensors)
     called = f" '{file.net.name}'" if file.net is not None and file.net.name else ""
-    click.echo(f"\n{file.format}{called}: {len(found)} tensors, {number(count)} values, {size(file.nbytes)}")
+    print_line()
+    print_line(f"{file.format}{called}: {len(found)} tensors, {number(count)} values, {size(file.nbytes)}")
     broken = [tensor.name for tensor, figure in zip(file.tensors, found, strict=True) if figure and figure.nonfinite]
     if broken:
-        click.echo(f"{file.path}: infinite or no numbers in {', '.join(broken)}", err=True)
+        print_line(f"{file.path}: infinite or no numbers in {', '.join(broken)}", err=True)

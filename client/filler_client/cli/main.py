@@ -5,6 +5,7 @@ import sys
 import click
 
 from caffe_filler.errors import FillerError
+from caffe_filler.printable import printable
 from filler_client.cli.completion import completion
 from filler_client.cli.convert import convert
 from filler_client.cli.diff import diff
@@ -15,6 +16,7 @@ from filler_client.cli.init import init
 from filler_client.cli.inspect import inspect
 from filler_client.cli.plan import plan
 from filler_client.cli.serve import serve as serve_command
+from filler_client.cli.terminal import print_line
 from filler_client.cli.upgrade import upgrade
 
 
@@ -57,14 +59,15 @@ def _run(command: click.Command, name: str) -> None:
     except click.exceptions.Exit as error:
         sys.exit(error.exit_code)
     except click.ClickException as error:
+        error.message = printable(error.message, keep="\n\t")
         error.show()
         sys.exit(error.exit_code)
     except (click.Abort, KeyboardInterrupt):
-        click.echo(f"{name}: interrupted", err=True)
+        print_line(f"{name}: interrupted", err=True)
         sys.exit(130)
     except BrokenPipeError:
         sys.stderr.close()
         sys.exit(1)
     except (FillerError, OSError) as error:
-        click.echo(f"{name}: {error}", err=True)
+        print_line(f"{name}: {error}", err=True)
         sys.exit(1)

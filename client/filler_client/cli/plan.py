@@ -55,6 +55,7 @@ def plan(
     from filler_client import _requests
     from filler_client.cli.connect import connect
     from filler_client.cli.sources import net_sources, settle_seed
+    from filler_client.cli.terminal import print_json, print_line
 
     sources = net_sources(net, solver, options)
     requests = [_requests.plan_request(source.data, **source.options) for source in sources.nets]
@@ -70,14 +71,12 @@ def plan(
             with in_file(source.label):
                 answers.append(client.plan(request))
     if as_json:
-        import json
-
         plans = [as_dict(answer) for answer in answers]
-        click.echo(json.dumps(plans if solver else plans[0], indent=1, ensure_ascii=False))
+        print_json(plans if solver else plans[0], indent=1)
         return
     for number, (source, answer) in enumerate(zip(sources.nets, answers, strict=True)):
         if number:
-            click.echo()
+            print_line()
         _print(answer, source.label)
 
 
@@ -132,10 +131,11 @@ def _blob(blob: "filler_pb2.BlobPlan") -> dict[str, Any]:
 def _print(plan: "filler_pb2.PlanNetResponse", source: Path) -> None:
     from caffe_filler.caffe.caffe_pb2 import Phase
     from filler_client.cli.blobs import dimensions, short_filler
-    from filler_client.cli.terminal import number, print_table, print_warnings, shape, size
+    from filler_client.cli.terminal import number, print_line, print_table, print_warnings, shape, size
 
     state = [Phase.Name(plan.state.phase), *(f"stage {stage}" for stage in plan.state.stage)]
-    click.echo(f"{plan.name or source.name} ({', '.join(state)})\n")
+    print_line(f"{plan.name or source.name} ({', '.join(state)})")
+    print_line()
     rows = []
     for layer in plan.layers:
         tops = ", ".join(f"{top.name} {shape(dimensions(top.shape))}" for top in layer.tops)
@@ -159,5 +159,6 @@ def _print(plan: "filler_pb2.PlanNetResponse", source: Path) -> None:
     justify = dict.fromkeys(("draws", *_NUMBERS), "right")
     print_table([(title.replace("_", " "), justify.get(title, "left")) for title in titles], rows)
     drawn_in_all = f", {number(sum(layer.draws for layer in plan.layers))} draws" if plan.sequential else ""
-    click.echo(f"\n{number(plan.parameters)} parameters, {size(4 * plan.parameters)} as float32{drawn_in_all}")
+    print_line()
+    print_line(f"{number(plan.parameters)} parameters, {size(4 * plan.parameters)} as float32{drawn_in_all}")
     print_warnings(plan.warnings, source)

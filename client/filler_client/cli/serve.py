@@ -82,13 +82,14 @@ def serve(print_config: bool, **values: Any) -> None:
       filler serve --listen 0.0.0.0:50051 --insecure --metrics-listen 0.0.0.0:9090 --log-format json
       filler serve --print-config > filler.toml && filler serve --config filler.toml
     """
+    from filler_client.cli.terminal import print_text
     from filler_server.service.configuration import build, check_environment, to_toml
 
     check_environment([_CONFIG, _PRINT_CONFIG])
     settings = build(values)
     try:
         if print_config:
-            click.echo(to_toml(settings), nl=False)
+            print_text(to_toml(settings))
             return
         from filler_server.service.process import serve as run
     except ModuleNotFoundError as error:

@@ -10,7 +10,7 @@ import click
 from caffe_filler.caffe.caffe_pb2 import Phase
 from filler_client import NetOptions
 from filler_client.cli.options import in_file
-from filler_client.cli.terminal import print_warnings
+from filler_client.cli.terminal import print_line, print_warnings
 
 if TYPE_CHECKING:
     from filler_server.prototxt.solver import NetChoice
@@ -82,7 +82,7 @@ def settle_seed(sources: Sources, seed: int | None, solver: Path | None) -> int:
     if seed is not None:
         return seed
     if solver is not None and sources.seed is None:
-        click.echo(f"{solver}: no random_seed, so that Caffe would start at random: the seed is 0 here", err=True)
+        print_line(f"{solver}: no random_seed, so that Caffe would start at random: the seed is 0 here", err=True)
     return sources.seed or 0
 
 

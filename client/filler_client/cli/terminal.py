@@ -1,21 +1,17 @@
-"""What a person sees: tables with aligned numbers, warnings, progress of bytes."""
+"""What a person sees: lines, tables with aligned numbers, warnings, progress of bytes.
 
+Everything that a command prints goes through here, so that names and messages cannot steer the terminal.
+"""
+
+import json
+import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Protocol
 
 import click
-from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    DownloadColumn,
-    Progress,
-    TaskProgressColumn,
-    TextColumn,
-    TimeRemainingColumn,
-    TransferSpeedColumn,
-)
-from rich.text import Text
+
+from caffe_filler.printable import printable, printable_json
 
 
 class Advance(Protocol):
@@ -26,12 +22,36 @@ class Advance(Protocol):
         ...
 
 
+def print_line(text: str = "", *, err: bool = False) -> None:
+    """Print one line, to standard output or standard error; characters that do not print are escaped."""
+    click.echo(printable(text), err=err)
+
+
+def print_json(document: object, *, indent: int) -> None:
+    """Print plain values as JSON; characters that do not print are escaped."""
+    click.echo(printable_json(json.dumps(document, indent=indent, ensure_ascii=False)))
+
+
+def print_text(text: str) -> None:
+    """Print a text as it is but for characters that do not print, line breaks and tabs aside."""
+    click.echo(printable(text, keep="\n\t"), nl=False)
+
+
+def print_file(data: bytes) -> None:
+    """Write a file to standard output: its very bytes, or on a terminal its text."""
+    if sys.stdout.isatty():
+        print_text(data.decode(errors="replace"))
+    else:
+        sys.stdout.buffer.write(data)
+
+
 def print_table(columns: Sequence[tuple[str, str]], rows: Sequence[Sequence[str]]) -> None:
     """Print rows under their titles; each column is a title and "left" or "right".
 
     Plain, since the tables of Rich take seconds for a net of thousands of layers.
     """
     titles = [title for title, _ in columns]
+    rows = [[printable(cell) for cell in row] for row in rows]
     widths = [max(map(len, cells)) for cells in zip(titles, *rows, strict=True)]
     aligned = [str.rjust if justify == "right" else str.ljust for _, justify in columns]
 
@@ -56,19 +76,32 @@ def print_changes(changes: Iterable[Any], source: object) -> None:
 
 def _print_notes(notes: Iterable[Any], source: object, kind: tuple[str, str]) -> None:
     """Print notes with `message`, `line`, `column` and `layer`: messages of the wire, or the library's own."""
-    console = Console(stderr=True, soft_wrap=True, highlight=False)
+    label, color = kind
     for note in notes:
         place = ":".join(str(part) for part in (source, note.line, note.column) if part)
         layer = f"layer '{note.layer}': " if note.layer else ""
-        console.print(Text.assemble(place, ": ", kind, layer, note.message))
+        text = f"{printable(place)}: {click.style(label, fg=color)}{printable(layer + note.message)}"
+        click.echo(text, err=True)
 
 
 @contextmanager
 def progress(total: int) -> Iterator[Advance]:
     """Show bytes, rate and time left on standard error while the block runs, when that is a terminal."""
+    # Half of the time that a command takes to start, for the few that show their progress.
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        DownloadColumn,
+        Progress,
+        TaskProgressColumn,
+        TextColumn,
+        TimeRemainingColumn,
+        TransferSpeedColumn,
+    )
+
     console = Console(stderr=True)
     bar = Progress(
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         TaskProgressColumn(),
         DownloadColumn(binary_units=True),
@@ -82,7 +115,7 @@ def progress(total: int) -> Iterator[Advance]:
         task = bar.add_task("", total=total)
 
         def advance(nbytes: int, name: str) -> None:
-            bar.update(task, advance=nbytes, description=name)
+            bar.update(task, advance=nbytes, description=printable(name))
 
         yield advance
 

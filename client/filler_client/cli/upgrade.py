@@ -27,7 +27,7 @@ def upgrade(source: Path, target: Path | None, check: bool, strict: bool, server
       filler upgrade --check train_val.prototxt && echo up to date
     """
     from filler_client.cli.connect import connect
-    from filler_client.cli.terminal import print_changes, print_warnings
+    from filler_client.cli.terminal import print_changes, print_file, print_line, print_warnings
 
     if target is None and not check:
         raise click.UsageError("Missing argument 'OUT': the file to write, or - for standard output; or give --check.")
@@ -38,7 +38,7 @@ def upgrade(source: Path, target: Path | None, check: bool, strict: bool, server
     if check:
         sys.exit(1 if answer.needs_upgrade else 0)
     if str(target) == "-":
-        sys.stdout.buffer.write(answer.file)
+        print_file(answer.file)
     elif target is not None:
         from filler_server.weights.writer import AtomicFile
 
@@ -49,4 +49,4 @@ def upgrade(source: Path, target: Path | None, check: bool, strict: bool, server
         except BaseException:
             output.discard()
             raise
-    click.echo(f"{answer.kind}: {len(answer.changes) or 'no'} changes", err=True)
+    print_line(f"{answer.kind}: {len(answer.changes) or 'no'} changes", err=True)
