@@ -103,8 +103,11 @@ def _sharded(path: Path, file: MappedFile, resources: ExitStack) -> WeightsFile:
     for shard in shards:
         if PurePath(shard).name != shard:
             raise WeightsError(f"the shards of an index lie beside it. Received: {shard[:200]!r}")
-        with _naming(Path(shard)):
+        try:
             found, more = read_safetensors(_mapped(path.parent / shard, resources))
+        except FillerError as error:
+            error.within(shard)
+            raise
         tensors.extend(tensor for tensor in found if places.get(tensor.name) == shard)
         metadata.update(more)
     missing = places.keys() - {tensor.name for tensor in tensors}

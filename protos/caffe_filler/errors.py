@@ -56,6 +56,7 @@ class FillerError(Exception):
         column: column of the file at fault, from 1; None where no column is.
         layer: name of the layer at fault; None where no layer is.
         blob: name of the blob at fault; None where no blob is.
+        file: path of the file at fault, on this machine; None where none was named.
 
     Args:
         message: the reason.
@@ -69,6 +70,7 @@ class FillerError(Exception):
     column: int | None = None
     layer: str | None = None
     blob: str | None = None
+    file: str | None = None
 
     _details: ClassVar[_Details] = {
         "field": str,
@@ -116,8 +118,14 @@ class FillerError(Exception):
         return self
 
     def in_file(self, path: str | PathLike[str]) -> Self:
-        """Name the file in which the error lies, and return it."""
-        return self.within(fspath(path))
+        """Name the file in which the error lies, unless it has one, and return the error."""
+        if self.file is None:
+            self.file = fspath(path)
+            self._places = self._places_in(self.file)
+        return self
+
+    def _places_in(self, file: str) -> tuple[str, ...]:
+        return (file, *self._places)
 
     @classmethod
     def restored(cls, message: str, *, violations: Iterable[FieldViolation] = (), metadata: Mapping[str, str]) -> Self:
@@ -165,12 +173,10 @@ class PrototxtError(InvalidArgument):
         if line is not None:
             self._places = (f"{line}:{column}",)
 
-    def in_file(self, path: str | PathLike[str]) -> Self:
-        """Name the file in which the error lies, as in `net.prototxt:3:14`, and return it."""
-        if self.line is None or len(self._places) != 1:
-            return super().in_file(path)
-        self._places = (f"{fspath(path)}:{self._places[0]}",)
-        return self
+    def _places_in(self, file: str) -> tuple[str, ...]:
+        # As in `net.prototxt:3:14`, which editors understand.
+        alone = self.line is not None and len(self._places) == 1
+        return (f"{file}:{self._places[0]}",) if alone else super()._places_in(file)
 
 
 class NetError(InvalidArgument):

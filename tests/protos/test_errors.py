@@ -93,7 +93,9 @@ def test_fields_at_fault_lie_within_others() -> None:
 )
 def test_an_error_in_a_file_names_it(error: FillerError, text: str) -> None:
     assert error.in_file(Path("net.prototxt")) is error
-    assert str(error) == text
+    assert (str(error), error.file) == (text, "net.prototxt")
+    assert str(error.in_file("solver.prototxt")) == text
+    assert "file" not in error.metadata
 
 
 def test_a_limit_is_known_by_its_name_and_not_by_its_words() -> None:
