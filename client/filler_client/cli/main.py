@@ -1,11 +1,11 @@
 """The entry points `filler` and `filler-server`."""
 
+import io
 import sys
 
 import click
 
 from caffe_filler.errors import FillerError
-from caffe_filler.printable import printable
 from filler_client.cli.completion import completion
 from filler_client.cli.convert import convert
 from filler_client.cli.diff import diff
@@ -16,7 +16,7 @@ from filler_client.cli.init import init
 from filler_client.cli.inspect import inspect
 from filler_client.cli.plan import plan
 from filler_client.cli.serve import serve as serve_command
-from filler_client.cli.terminal import print_line
+from filler_client.cli.terminal import print_line, print_text
 from filler_client.cli.upgrade import upgrade
 
 
@@ -59,8 +59,9 @@ def _run(command: click.Command, name: str) -> None:
     except click.exceptions.Exit as error:
         sys.exit(error.exit_code)
     except click.ClickException as error:
-        error.message = printable(error.message, keep="\n\t")
-        error.show()
+        shown = io.StringIO()
+        error.show(shown)
+        print_text(shown.getvalue(), err=True)
         sys.exit(error.exit_code)
     except (click.Abort, KeyboardInterrupt):
         print_line(f"{name}: interrupted", err=True)

@@ -32,9 +32,9 @@ def print_json(document: object, *, indent: int) -> None:
     click.echo(printable_json(json.dumps(document, indent=indent, ensure_ascii=False)))
 
 
-def print_text(text: str) -> None:
+def print_text(text: str, *, err: bool = False) -> None:
     """Print a text as it is but for characters that do not print, line breaks and tabs aside."""
-    click.echo(printable(text, keep="\n\t"), nl=False)
+    click.echo(printable(text, keep="\n\t"), nl=False, err=err)
 
 
 def print_file(data: bytes) -> None:
