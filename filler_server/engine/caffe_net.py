@@ -1,7 +1,7 @@
 """A net over the `caffe` stream: the blobs that `caffe train` would have started from."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import pairwise
 from math import prod
 from typing import Any, Protocol
@@ -100,8 +100,8 @@ class CaffeNet:
         return self._state(len(self._steps))
 
     def _add(self, draws: LayerDraws) -> None:
-        if draws.seeds:
-            self._steps.append(_Seeds(draws.seeds))
+        if draws.seeds != 0:
+            self._steps.append(_Seeds(draws.layer, draws.seeds))
         for blob in draws.fills:
             fill = self._fill(blob)
             self._fills[blob.name] = len(self._steps), fill
@@ -145,6 +145,14 @@ class CaffeNet:
                 raise NetError(
                     f"Caffe's numbers behind blob '{step.blob.name}' cannot be had: {error.reason}"
                 ) from error
+        elif isinstance(step, _Seeds):
+            raise NetError(
+                "Caffe's numbers after this layer cannot be had: it reads data, and it is not known how much such a "
+                "layer draws at its set-up; with data_draws none (--data-draws none) it draws nothing. "
+                f"Received: type='{step.layer.type}'",
+                layer=step.layer.name,
+                line=step.layer.line,
+            )
         elif isinstance(step, _Refills):
             bottom = step.layer.bottoms[0]
             raise NetError(
@@ -170,11 +178,17 @@ class _Step(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class _Seeds:
-    count: int
-    is_open: bool = field(default=False, init=False)
+    """Outputs that seed other engines; None: it is not known how many."""
+
+    layer: Layer
+    count: int | None
+
+    @property
+    def is_open(self) -> bool:
+        return self.count is None
 
     def run(self, state: EngineState) -> EngineState:
-        return state.skip(self.count)
+        return state.skip(self.count or 0)
 
 
 class _Fill:

@@ -1,21 +1,28 @@
-"""Layer types by Caffe's names: how each is set up, and how many bottoms and tops it takes.
+"""Layer types by Caffe's names: how each is set up, how many bottoms and tops it takes, and its traits.
 
 A further type is a function from `LayerContext` to `SetUp` under `register`:
 
     @register("Twice", bottoms=exactly(1), tops=exactly(1))
     def twice(layer: LayerContext) -> SetUp:
         return SetUp([layer.bottoms[0]])
+
+Traits are what other rooms need to know of a type: what its set-up draws from Caffe's engine, what its blobs are, and
+which shapes they had in old files. They stand at its registration, so that a new type is one function in one place.
 """
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import NamedTuple, TypeAlias
 
+from caffe_filler.caffe import caffe_pb2
 from caffe_filler.nearest import nearest
 from filler_server.net.layer import LayerContext, SetUp
 
 SetUpFunction: TypeAlias = Callable[[LayerContext], SetUp]
+
+SeedRule: TypeAlias = Callable[[caffe_pb2.LayerParameter, caffe_pb2.Phase], int | None]
+"""How many outputs of the engine a layer draws at set-up to seed engines of its own, in a phase; None: not known."""
 
 
 class BlobCount(NamedTuple):
@@ -44,7 +51,26 @@ def between(least: int, most: int) -> BlobCount:
     return BlobCount(least, most)
 
 
-@dataclass(frozen=True, slots=True)
+def no_seeds(parameter: caffe_pb2.LayerParameter, phase: caffe_pb2.Phase) -> int:
+    """Return 0: the set-up draws nothing but the values of the layer's blobs."""
+    return 0
+
+
+def unknown_seeds(parameter: caffe_pb2.LayerParameter, phase: caffe_pb2.Phase) -> None:
+    """Return None: the set-up draws, but no public source tells how much."""
+    return
+
+
+def up_to(*roles: str) -> tuple[tuple[str, ...], ...]:
+    """Return the roles of blobs of which the last ones may be missing.
+
+    >>> up_to("weight", "bias")
+    (('weight',), ('weight', 'bias'))
+    """
+    return tuple(roles[:number] for number in range(1, len(roles) + 1))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LayerType:
     """A layer type.
 
@@ -59,6 +85,11 @@ class LayerType:
         fork_fields: the paths of fields outside of BVLC's schema that its set-up asks for.
         fork: whether only forks have it. Another fork may have another type of that name, so that one which does not
             fit is not refused but as good as unknown.
+        seeds: how many outputs of Caffe's engine its set-up draws before it fills its blobs, to seed other engines.
+        refilled: how many of its blobs, the last ones, are filled again at each further timestep of the unrolled net.
+        blob_roles: what its blobs are, one sequence of names for each number of blobs that it can have.
+        blob_axes: how many axes each of its blobs has, as far as the type alone tells and old files had four of them
+            (`Blob::LegacyShape`); None for a blob that may have any number.
     """
 
     name: str
@@ -70,6 +101,40 @@ class LayerType:
     open_blobs: bool
     fork_fields: frozenset[str]
     fork: bool
+    seeds: SeedRule
+    refilled: int
+    blob_roles: tuple[tuple[str, ...], ...]
+    blob_axes: tuple[int | None, ...]
+
+    def roles(self, blobs: int, counts: Sequence[int | None] = ()) -> tuple[str, ...]:
+        """Return what the blobs of a layer of this type are, in their order, if it has so many; () if it never has.
+
+        The words are the same for all types: `weight` and `bias` are multiplied with and added to the input;
+        `scale` multiplies each channel; `slope` is that of a PReLU; `mean` and `variance` are statistics, which
+        `factor` divides; those of LSTM and RNN have Caffe's names of the unrolled net (`W_xc`, `b_c`, `W_hc`).
+
+        Args:
+            blobs: how many blobs the layer has.
+            counts: how many values each has, where that is known. It tells apart the forms of BatchNorm with five
+                blobs: a `factor` has one value.
+        """
+        forms = [roles for roles in self.blob_roles if len(roles) == blobs]
+        fitting = (
+            roles
+            for roles in forms
+            if all(count in (None, 1) for role, count in zip(roles, counts, strict=False) if role == "factor")
+        )
+        return next(fitting, forms[0] if forms else ())
+
+    def modern_shape(self, index: int, shape: tuple[int, ...]) -> tuple[int, ...]:
+        """Return the shape that a blob has today whose shape in an old file is this one, of four axes.
+
+        The leading axes of 1 that old files put in front of a bias (1, 1, 1, N) or of the weight of an inner product
+        (1, 1, M, N) are dropped. The shape stays as it is where the type does not tell, or they are not 1.
+        """
+        axes = self.blob_axes[index] if index < len(self.blob_axes) else None
+        extra = 0 if axes is None else len(shape) - axes
+        return shape[extra:] if extra > 0 and all(dim == 1 for dim in shape[:extra]) else shape
 
 
 _types: dict[str, LayerType] = {}
@@ -85,6 +150,10 @@ def register(
     open_blobs: bool = False,
     fork_fields: Iterable[str] = (),
     fork: bool = False,
+    seeds: SeedRule = no_seeds,
+    refilled: int = 0,
+    roles: Sequence[tuple[str, ...]] = (),
+    blob_axes: Sequence[int | None] = (),
 ) -> Callable[[SetUpFunction], SetUpFunction]:
     """Return a decorator that registers a set-up function under a type name; the attributes are LayerType's.
 
@@ -96,7 +165,19 @@ def register(
         if name in _types:
             raise ValueError(f"layer type already registered. Received: name={name!r}")
         _types[name] = LayerType(
-            name, set_up, bottoms, tops, one_top_per_bottom, loss, open_blobs, frozenset(fork_fields), fork
+            name=name,
+            set_up=set_up,
+            bottoms=bottoms,
+            tops=tops,
+            one_top_per_bottom=one_top_per_bottom,
+            loss=loss,
+            open_blobs=open_blobs,
+            fork_fields=frozenset(fork_fields),
+            fork=fork,
+            seeds=seeds,
+            refilled=refilled,
+            blob_roles=tuple(roles),
+            blob_axes=tuple(blob_axes),
         )
         return set_up
 

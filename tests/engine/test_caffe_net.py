@@ -15,8 +15,10 @@ from filler_server.engine.caffe_net import CaffeNet
 from filler_server.engine.computed import ComputedTensor
 from filler_server.engine.region import Region
 from filler_server.net.draws import DataDraws
+from filler_server.net.layer import LayerContext, SetUp
 from filler_server.net.plan import NetPlan
 from filler_server.net.planner import plan_net
+from filler_server.net.registry import exactly, layer_type, layer_type_names, register, unknown_seeds
 from filler_server.prototxt import read_net
 from filler_server.rng.caffe import kernels
 from filler_server.rng.caffe.boost import Profile
@@ -317,3 +319,31 @@ def test_memory_is_bounded() -> None:
         assert tracemalloc.get_traced_memory()[1] < 2_000_000
     finally:
         tracemalloc.stop()
+
+
+def test_a_data_layer_of_which_the_draws_are_not_known_hides_what_follows_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    types = {name: layer_type(name) for name in layer_type_names()}
+    monkeypatch.setattr("filler_server.net.registry._types", types)
+
+    @register("Feed", bottoms=exactly(0), tops=exactly(1), seeds=unknown_seeds)
+    def feed(layer: LayerContext) -> SetUp:
+        return SetUp([(2, 3)])
+
+    weight = 'inner_product_param { num_output: 2 bias_term: false weight_filler { type: "gaussian" } }'
+    text = (
+        'layer { name: "x" type: "Input" top: "x" input_param { shape { dim: 2 dim: 3 } } }\n'
+        f'layer {{ name: "first" type: "InnerProduct" bottom: "x" top: "y" {weight} }}\n'
+        'layer { name: "feed" type: "Feed" top: "z" }\n'
+        f'layer {{ name: "last" type: "InnerProduct" bottom: "z" top: "w" {weight} }}\n'
+    )
+    plan = plan_net(read_net(text.encode()))
+    start = EngineState.seeded(1)
+    net = CaffeNet(plan, start, dtype=np.dtype("f4"))
+    (first,) = net.tensors([("first/0", Region.whole)])
+    assert first.array().any()
+    with pytest.raises(NetError, match=r"'feed'.*not known how much such a layer draws.*type='Feed'"):
+        net.tensors()
+    silent = CaffeNet(plan, start, dtype=np.dtype("f4"), data_draws=DataDraws.NONE)
+    (_, a), (_, b), (_, c), (_, d) = silent.layer_draws()
+    assert (a, c) == (0, 0)
+    assert min(b, d) >= 6

@@ -5,7 +5,7 @@ import math
 from caffe_filler.caffe import caffe_pb2
 from filler_server.net.dimensions import Dims, Unknown, count, differ
 from filler_server.net.layer import LayerContext, LearnedBlob, SetUp
-from filler_server.net.registry import exactly, register
+from filler_server.net.registry import exactly, register, up_to
 
 _QUARTER = caffe_pb2.FillerParameter(type="constant", value=0.25)
 
@@ -42,7 +42,7 @@ def logarithm(layer: LayerContext) -> SetUp:
     return neuron(layer)
 
 
-@register("PReLU", bottoms=exactly(1), tops=exactly(1))
+@register("PReLU", bottoms=exactly(1), tops=exactly(1), roles=up_to("slope"))
 def parametric_relu(layer: LayerContext) -> SetUp:
     """The slopes: [C], or a scalar [] with channel_shared."""
     parameter = layer.parameter.prelu_param

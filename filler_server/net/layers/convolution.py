@@ -2,18 +2,37 @@
 
 from filler_server.net.dimensions import Dim, Dims, Unknown, product, quotient, shapes_differ, text
 from filler_server.net.layer import LayerContext, LearnedBlob, SetUp
-from filler_server.net.registry import at_least, exactly, register
+from filler_server.net.registry import at_least, exactly, register, up_to
 from filler_server.net.shapes import MAX_COUNT, four_axes, is_legacy
 from filler_server.net.windows import FORK_FIELDS, Windows, implied_spatial_axes, read_windows
 
+BLOB_AXES = (4, 1)
+"""Axes of weight and bias over two spatial axes, the only number that there was in old files."""
 
-@register("Convolution", bottoms=at_least(1), tops=at_least(1), one_top_per_bottom=True, fork_fields=FORK_FIELDS)
+
+@register(
+    "Convolution",
+    bottoms=at_least(1),
+    tops=at_least(1),
+    one_top_per_bottom=True,
+    fork_fields=FORK_FIELDS,
+    roles=up_to("weight", "bias"),
+    blob_axes=BLOB_AXES,
+)
 def convolution(layer: LayerContext) -> SetUp:
     """Weight [num_output, C / group, kernel...], bias [num_output]."""
     return _convolve(layer, transposed=False)
 
 
-@register("Deconvolution", bottoms=at_least(1), tops=at_least(1), one_top_per_bottom=True, fork_fields=FORK_FIELDS)
+@register(
+    "Deconvolution",
+    bottoms=at_least(1),
+    tops=at_least(1),
+    one_top_per_bottom=True,
+    fork_fields=FORK_FIELDS,
+    roles=up_to("weight", "bias"),
+    blob_axes=BLOB_AXES,
+)
 def deconvolution(layer: LayerContext) -> SetUp:
     """Weight [C, num_output / group, kernel...], bias [num_output]."""
     return _convolve(layer, transposed=True)

@@ -5,7 +5,7 @@ from typing import TypeVar
 
 from caffe_filler.caffe import caffe_pb2
 from filler_server.net.layer import LayerContext, LearnedBlob, SetUp
-from filler_server.net.registry import at_least, between, exactly, register
+from filler_server.net.registry import at_least, between, exactly, register, up_to
 
 _Value = TypeVar("_Value")
 
@@ -15,6 +15,29 @@ SIZE_FIELDS = tuple(
     f"transform_param.{name}" for name in ("crop_h", "crop_w", "crop_height", "crop_width", "resize_param")
 )
 """Fields of forks that give images a size."""
+
+
+def _transforms_at_random(parameter: caffe_pb2.LayerParameter, phase: caffe_pb2.Phase) -> bool:
+    """`DataTransformer::InitRand`: whether the transformer takes an engine of its own, which one output seeds."""
+    transform = parameter.transform_param
+    return transform.mirror or (phase == caffe_pb2.TRAIN and transform.crop_size > 0)
+
+
+# The transformer of a layer that fetches ahead is set up twice, and the thread takes an engine, too.
+
+
+def _data_seeds(parameter: caffe_pb2.LayerParameter, phase: caffe_pb2.Phase) -> int:
+    return 2 * _transforms_at_random(parameter, phase) + 1
+
+
+def _image_data_seeds(parameter: caffe_pb2.LayerParameter, phase: caffe_pb2.Phase) -> int:
+    image_data = parameter.image_data_param
+    return _data_seeds(parameter, phase) + image_data.shuffle + (image_data.rand_skip > 0)
+
+
+def _window_data_seeds(parameter: caffe_pb2.LayerParameter, phase: caffe_pb2.Phase) -> int:
+    transform = parameter.transform_param
+    return _data_seeds(parameter, phase) + (transform.mirror or transform.crop_size > 0)
 
 
 @register("Input", bottoms=exactly(0), tops=at_least(1))
@@ -57,7 +80,7 @@ def dummy_data(layer: LayerContext) -> SetUp:
     return SetUp(shapes)
 
 
-@register("Data", bottoms=exactly(0), tops=between(1, 2), fork_fields=SIZE_FIELDS)
+@register("Data", bottoms=exactly(0), tops=between(1, 2), fork_fields=SIZE_FIELDS, seeds=_data_seeds)
 def data(layer: LayerContext) -> SetUp:
     """[batch_size, C, H, W], crop_size for H and W; the label is [batch_size]."""
     check_mean(layer)
@@ -66,7 +89,13 @@ def data(layer: LayerContext) -> SetUp:
     return SetUp([(batch_size, channels(layer), *image_size(layer)), (batch_size,)][: layer.num_tops])
 
 
-@register("ImageData", bottoms=exactly(0), tops=exactly(2), fork_fields=["image_data_param.channels"])
+@register(
+    "ImageData",
+    bottoms=exactly(0),
+    tops=exactly(2),
+    fork_fields=["image_data_param.channels"],
+    seeds=_image_data_seeds,
+)
 def image_data(layer: LayerContext) -> SetUp:
     """[batch_size, 3 or 1, H, W], crop_size or new_height and new_width for H and W; the label is [batch_size].
 
@@ -95,7 +124,7 @@ def image_data(layer: LayerContext) -> SetUp:
     return SetUp([image, (parameter.batch_size,)])
 
 
-@register("WindowData", bottoms=exactly(0), tops=exactly(2))
+@register("WindowData", bottoms=exactly(0), tops=exactly(2), seeds=_window_data_seeds)
 def window_data(layer: LayerContext) -> SetUp:
     """[batch_size, C, crop_size, crop_size]; the label is [batch_size]."""
     check_mean(layer)
@@ -106,7 +135,7 @@ def window_data(layer: LayerContext) -> SetUp:
     return SetUp([(batch_size, channels(layer), crop_size, crop_size), (batch_size,)])
 
 
-@register("MemoryData", bottoms=exactly(0), tops=exactly(2))
+@register("MemoryData", bottoms=exactly(0), tops=exactly(2), seeds=_transforms_at_random)
 def memory_data(layer: LayerContext) -> SetUp:
     """[batch_size, channels, height, width]; the label is [batch_size]."""
     check_mean(layer)
@@ -131,7 +160,9 @@ def hdf5_data(layer: LayerContext) -> SetUp:
     return SetUp([None] * layer.num_tops)
 
 
-@register("Parameter", bottoms=exactly(0), tops=exactly(1), fork_fields=["parameter_param.filler"])
+@register(
+    "Parameter", bottoms=exactly(0), tops=exactly(1), fork_fields=["parameter_param.filler"], roles=up_to("weight")
+)
 def parameter_(layer: LayerContext) -> SetUp:
     """One blob that is its own top, zero at first; openvinotoolkit/training_toolbox_caffe has a filler for it."""
     shape = tuple(layer.parameter.parameter_param.shape.dim)

@@ -2,10 +2,10 @@
 
 from filler_server.net.dimensions import Dim, Dims, Unknown, count
 from filler_server.net.layer import LayerContext, LearnedBlob, SetUp
-from filler_server.net.registry import between, exactly, register
+from filler_server.net.registry import between, exactly, register, up_to
 
 
-@register("InnerProduct", bottoms=between(1, 3), tops=exactly(1))
+@register("InnerProduct", bottoms=between(1, 3), tops=exactly(1), roles=up_to("weight", "bias"), blob_axes=(2, 1))
 def inner_product(layer: LayerContext) -> SetUp:
     """Weight [num_output, K], or [K, num_output] with transpose; bias [num_output]. K: all axes from `axis` on.
 
@@ -36,7 +36,7 @@ def inner_product(layer: LayerContext) -> SetUp:
     return SetUp([top], layer.learned(*blobs))
 
 
-@register("Embed", bottoms=exactly(1), tops=exactly(1))
+@register("Embed", bottoms=exactly(1), tops=exactly(1), roles=up_to("weight", "bias"), blob_axes=(2, 1))
 def embed(layer: LayerContext) -> SetUp:
     """Weight [input_dim, num_output], bias [num_output]."""
     parameter = layer.parameter.embed_param

@@ -12,12 +12,22 @@ _ONE = caffe_pb2.FillerParameter(type="constant", value=1)
 _SCALES = tuple(f"batch_norm_param.{name}" for name in ("scale_bias", "scale_filler", "bias_filler"))
 
 
-@register("BatchNorm", bottoms=exactly(1), tops=exactly(1), fork_fields=_SCALES)
+@register(
+    "BatchNorm",
+    bottoms=exactly(1),
+    tops=exactly(1),
+    fork_fields=_SCALES,
+    roles=[
+        ("mean", "variance", "factor"),
+        ("mean", "variance", "factor", "scale", "bias"),
+        ("scale", "bias", "mean", "variance", "factor"),
+    ],
+)
 def batch_norm(layer: LayerContext) -> SetUp:
     """Mean [C], variance [C] and their common divisor [1], all zero at first.
 
     With scale_bias, or a filler for one of them, a scale [C] and a bias [C] as well, and the divisor is 1 at first
-    (NVIDIA/caffe, batch_norm_layer.cpp).
+    (NVIDIA/caffe, batch_norm_layer.cpp). Files of NVIDIA/caffe 0.15 have those two first.
     """
     bottom = layer.bottoms[0]
     channels: Dim = bottom if isinstance(bottom, Unknown) else bottom[layer.axis(bottom, 1)]

@@ -1,6 +1,7 @@
 """LSTM and RNN, which Caffe unrolls into a net of their own, and LSTMUnit, a layer of that net.
 
-Inline blobs do not count here: Caffe throws them away and takes those of the unrolled net.
+Inline blobs do not count here: Caffe throws them away and takes those of the unrolled net. At each further timestep
+the unrolled net fills the hidden weight again; in an RNN those of its output layer, too.
 """
 
 from collections.abc import Callable, Sequence
@@ -27,13 +28,25 @@ def _tops(hidden: int) -> CountRule:
     return rule
 
 
-@register("LSTM", bottoms=_bottoms(2), tops=_tops(2))
+@register(
+    "LSTM",
+    bottoms=_bottoms(2),
+    tops=_tops(2),
+    refilled=1,
+    roles=[("W_xc", "b_c", "W_hc"), ("W_xc", "b_c", "W_xc_static", "W_hc")],
+)
 def lstm(layer: LayerContext) -> SetUp:
     """[4N, K], [4N], with static input [4N, Ks], [4N, N]; the state is h and c."""
     return _recurrent(layer, hidden=2, gates=4, rest=lambda n, weight, bias: [LearnedBlob((4 * n, n), weight)])
 
 
-@register("RNN", bottoms=_bottoms(1), tops=_tops(1))
+@register(
+    "RNN",
+    bottoms=_bottoms(1),
+    tops=_tops(1),
+    refilled=3,
+    roles=[("W_xh", "b_h", "W_hh", "W_ho", "b_o"), ("W_xh", "b_h", "W_xh_static", "W_hh", "W_ho", "b_o")],
+)
 def rnn(layer: LayerContext) -> SetUp:
     """[N, K], [N], with static input [N, Ks], [N, N], [N, N], [N]; the state is h."""
     return _recurrent(

@@ -3,12 +3,12 @@
 from caffe_filler.caffe import caffe_pb2
 from filler_server.net.dimensions import Dim, Dims, Unknown, count, differ, refine
 from filler_server.net.layer import LayerContext, LearnedBlob, SetUp
-from filler_server.net.registry import between, exactly, register
+from filler_server.net.registry import between, exactly, register, up_to
 
 _ONE = caffe_pb2.FillerParameter(type="constant", value=1)
 
 
-@register("Scale", bottoms=between(1, 2), tops=exactly(1))
+@register("Scale", bottoms=between(1, 2), tops=exactly(1), roles=up_to("scale", "bias"))
 def scale(layer: LayerContext) -> SetUp:
     """The scale unless it is a bottom, bottom.shape[axis : axis + num_axes]; with bias_term a bias like it."""
     parameter = layer.parameter.scale_param
@@ -31,7 +31,7 @@ def scale(layer: LayerContext) -> SetUp:
     return SetUp([bottom], blobs)
 
 
-@register("Bias", bottoms=between(1, 2), tops=exactly(1))
+@register("Bias", bottoms=between(1, 2), tops=exactly(1), roles=up_to("bias"))
 def bias(layer: LayerContext) -> SetUp:
     """The bias unless it is a bottom, bottom.shape[axis : axis + num_axes]."""
     parameter = layer.parameter.bias_param

@@ -2,13 +2,19 @@
 
 from filler_server.net.dimensions import Dim, Dims, Unknown, product, quotient
 from filler_server.net.layer import LayerContext, LearnedBlob, SetUp
-from filler_server.net.layers.convolution import convolution
-from filler_server.net.registry import at_least, exactly, register_fork
+from filler_server.net.layers.convolution import BLOB_AXES, convolution
+from filler_server.net.registry import at_least, exactly, register_fork, up_to
 from filler_server.net.windows import FORK_FIELDS, read_windows
 
 
 @register_fork(
-    "DepthwiseConvolution", bottoms=at_least(1), tops=at_least(1), one_top_per_bottom=True, fork_fields=FORK_FIELDS
+    "DepthwiseConvolution",
+    bottoms=at_least(1),
+    tops=at_least(1),
+    one_top_per_bottom=True,
+    fork_fields=FORK_FIELDS,
+    roles=up_to("weight", "bias"),
+    blob_axes=BLOB_AXES,
 )
 def depthwise_convolution(layer: LayerContext) -> SetUp:
     """A Convolution whose `group` is the number of channels (eric612/MobileNet-YOLO, depthwise_conv_layer.cpp).
@@ -20,14 +26,27 @@ def depthwise_convolution(layer: LayerContext) -> SetUp:
 
 
 @register_fork(
-    "HoleConvolution", bottoms=at_least(1), tops=at_least(1), one_top_per_bottom=True, fork_fields=FORK_FIELDS
+    "HoleConvolution",
+    bottoms=at_least(1),
+    tops=at_least(1),
+    one_top_per_bottom=True,
+    fork_fields=FORK_FIELDS,
+    roles=up_to("weight", "bias"),
+    blob_axes=BLOB_AXES,
 )
 def hole_convolution(layer: LayerContext) -> SetUp:
     """A Convolution, `hole` its dilation (hszhao/PSPNet, evaluation/prototxt)."""
     return convolution(layer)
 
 
-@register_fork("ConvolutionDepthwise", bottoms=exactly(1), tops=exactly(1), fork_fields=FORK_FIELDS)
+@register_fork(
+    "ConvolutionDepthwise",
+    bottoms=exactly(1),
+    tops=exactly(1),
+    fork_fields=FORK_FIELDS,
+    roles=up_to("weight", "bias"),
+    blob_axes=BLOB_AXES,
+)
 def convolution_depthwise(layer: LayerContext) -> SetUp:
     """One kernel for each channel: weight [C, 1, kernel...], bias [C] (luoyetx/mini-caffe, conv_dw_layer.cpp).
 
@@ -46,7 +65,13 @@ def convolution_depthwise(layer: LayerContext) -> SetUp:
     return SetUp([(num, channels, *extents)] * layer.num_tops, layer.learned(*blobs))
 
 
-@register_fork("Local", bottoms=exactly(1), tops=exactly(1), fork_fields=["local_param", *FORK_FIELDS])
+@register_fork(
+    "Local",
+    bottoms=exactly(1),
+    tops=exactly(1),
+    fork_fields=["local_param", *FORK_FIELDS],
+    roles=up_to("weight", "bias"),
+)
 def local(layer: LayerContext) -> SetUp:
     """Another kernel at each place: weight [num_output, 1, C * kernel, places], bias [1, 1, num_output, places].
 
@@ -82,7 +107,7 @@ def local(layer: LayerContext) -> SetUp:
     return SetUp([(num, num_output, *extents)], layer.learned(*blobs))
 
 
-@register_fork("CCCP", bottoms=exactly(1), tops=exactly(1), fork_fields=["cccp_param"])
+@register_fork("CCCP", bottoms=exactly(1), tops=exactly(1), fork_fields=["cccp_param"], roles=up_to("weight", "bias"))
 def cascaded_pooling(layer: LayerContext) -> SetUp:
     """Weight [1, 1, group * num_output, C / group], bias [1, 1, 1, group * num_output].
 

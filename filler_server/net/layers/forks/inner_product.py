@@ -2,17 +2,27 @@
 
 from filler_server.net.dimensions import Dim, Dims, Unknown, count, differ
 from filler_server.net.layer import LayerContext, LearnedBlob, SetUp
-from filler_server.net.registry import between, exactly, register_fork
+from filler_server.net.registry import between, exactly, register_fork, up_to
 
 
-@register_fork("MarginInnerProduct", bottoms=exactly(2), tops=between(1, 2), fork_fields=["margin_inner_product_param"])
+@register_fork(
+    "MarginInnerProduct",
+    bottoms=exactly(2),
+    tops=between(1, 2),
+    fork_fields=["margin_inner_product_param"],
+    roles=up_to("weight"),
+)
 def margin_inner_product(layer: LayerContext) -> SetUp:
     """Weight [num_output, K], K all axes from `axis` on (wy1iu/sphereface, margin_inner_product_layer.cpp)."""
     return _with_margin(layer, "margin_inner_product_param")
 
 
 @register_fork(
-    "LargeMarginInnerProduct", bottoms=exactly(2), tops=between(1, 2), fork_fields=["largemargin_inner_product_param"]
+    "LargeMarginInnerProduct",
+    bottoms=exactly(2),
+    tops=between(1, 2),
+    fork_fields=["largemargin_inner_product_param"],
+    roles=up_to("weight"),
 )
 def large_margin_inner_product(layer: LayerContext) -> SetUp:
     """Weight [num_output, K] (wy1iu/LargeMargin_Softmax_Loss, largemargin_inner_product_layer.cpp)."""

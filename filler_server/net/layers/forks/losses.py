@@ -3,7 +3,7 @@
 from filler_server.net.dimensions import Dim, Unknown, count
 from filler_server.net.layer import LayerContext, LearnedBlob, OpenDims, SetUp
 from filler_server.net.layers.losses import check_batch
-from filler_server.net.registry import at_least, between, exactly, register_fork
+from filler_server.net.registry import at_least, between, exactly, register_fork, up_to
 
 _SCALAR: OpenDims = ()
 
@@ -27,7 +27,14 @@ def scalar_loss(layer: LayerContext) -> SetUp:
     return SetUp([_SCALAR, *[None] * (layer.num_tops - 1)])
 
 
-@register_fork("CenterLoss", bottoms=exactly(2), tops=at_least(1), loss=True, fork_fields=["center_loss_param"])
+@register_fork(
+    "CenterLoss",
+    bottoms=exactly(2),
+    tops=at_least(1),
+    loss=True,
+    fork_fields=["center_loss_param"],
+    roles=up_to("centers"),
+)
 def center_loss(layer: LayerContext) -> SetUp:
     """A scalar; the centers [num_output, K] are learned (ydwen/caffe-face, center_loss_layer.cpp)."""
     check_batch(layer)

@@ -3,13 +3,20 @@
 from caffe_filler.caffe import caffe_pb2
 from filler_server.net.dimensions import Dims, count, differ
 from filler_server.net.layer import LayerContext, LearnedBlob, OpenDims, SetUp
-from filler_server.net.registry import between, exactly, register_fork
+from filler_server.net.registry import between, exactly, register_fork, up_to
 
 _ZEROS = caffe_pb2.FillerParameter()
 _ONES = caffe_pb2.FillerParameter(type="constant", value=1)
+_BN_ROLES = [("scale", "bias"), ("scale", "bias", "mean", "variance")]
 
 
-@register_fork("Normalize", bottoms=exactly(1), tops=between(1, 2), fork_fields=["norm_param", "normalize_param"])
+@register_fork(
+    "Normalize",
+    bottoms=exactly(1),
+    tops=between(1, 2),
+    fork_fields=["norm_param", "normalize_param"],
+    roles=up_to("scale"),
+)
 def normalize(layer: LayerContext) -> SetUp:
     """The scale, one for all channels or [C] (weiliu89/caffe branch ssd, normalize_layer.cpp).
 
@@ -31,8 +38,8 @@ def normalize(layer: LayerContext) -> SetUp:
     return SetUp([bottom], blobs)
 
 
-@register_fork("BN", bottoms=exactly(1), tops=between(1, 3), fork_fields=["bn_param"])
-@register_fork("SyncBN", bottoms=exactly(1), tops=exactly(1), fork_fields=["bn_param"])
+@register_fork("BN", bottoms=exactly(1), tops=between(1, 3), fork_fields=["bn_param"], roles=_BN_ROLES)
+@register_fork("SyncBN", bottoms=exactly(1), tops=exactly(1), fork_fields=["bn_param"], roles=_BN_ROLES)
 def bn(layer: LayerContext) -> SetUp:
     """One of three forms, told by the fields of bn_param.
 

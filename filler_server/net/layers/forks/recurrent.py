@@ -5,7 +5,13 @@ from filler_server.net.layer import LayerContext, LearnedBlob, SetUp
 from filler_server.net.registry import between, exactly, register_fork
 
 
-@register_fork("Lstm", bottoms=between(1, 3), tops=exactly(1), fork_fields=["lstm_param"])
+@register_fork(
+    "Lstm",
+    bottoms=between(1, 3),
+    tops=exactly(1),
+    fork_fields=["lstm_param"],
+    roles=[("input_weight", "hidden_weight", "bias")],
+)
 def lstm(layer: LayerContext) -> SetUp:
     """Input weight [4H, I], hidden weight [4H, H], bias [4H]; one forget gate for all steps, no unrolled net.
 

@@ -22,7 +22,12 @@ def seg_accuracy(layer: LayerContext) -> SetUp:
     return SetUp([(1, 1, 1, 3)])
 
 
-@register_fork("MultiStageMeanfield", bottoms=exactly(3), tops=exactly(1))
+@register_fork(
+    "MultiStageMeanfield",
+    bottoms=exactly(3),
+    tops=exactly(1),
+    roles=[("spatial_kernel", "bilateral_kernel", "compatibility")],
+)
 def multi_stage_meanfield(layer: LayerContext) -> SetUp:
     """Spatial and bilateral kernels and the compatibility of labels, each [1, 1, C, C].
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from caffe_filler.caffe import caffe_pb2
 from filler_server.net.dimensions import Dim, Dims, Unknown, quotient
 from filler_server.net.layer import LayerContext, LearnedBlob, SetUp
-from filler_server.net.registry import exactly, register_fork
+from filler_server.net.registry import exactly, register_fork, up_to
 
 _CONVOLUTION_FIELDS = (
     "convolution3d_param",
@@ -16,7 +16,13 @@ _POOLING_FIELDS = ("pooling3d_param", "pooling_param.kernel_depth", "pooling_par
 _Axes = tuple[Dim, Dim, Dim, Dim, Dim]
 
 
-@register_fork("Convolution3D", bottoms=exactly(1), tops=exactly(1), fork_fields=_CONVOLUTION_FIELDS)
+@register_fork(
+    "Convolution3D",
+    bottoms=exactly(1),
+    tops=exactly(1),
+    fork_fields=_CONVOLUTION_FIELDS,
+    roles=up_to("weight", "bias"),
+)
 def convolution_3d(layer: LayerContext) -> SetUp:
     """Weight [num_output, C, kernel_depth, kernel_size, kernel_size], bias [1, 1, 1, 1, num_output].
 
@@ -41,7 +47,13 @@ def convolution_3d(layer: LayerContext) -> SetUp:
     return SetUp([(num, num_output, *outputs)], blobs)
 
 
-@register_fork("Deconvolution3D", bottoms=exactly(1), tops=exactly(1), fork_fields=_CONVOLUTION_FIELDS)
+@register_fork(
+    "Deconvolution3D",
+    bottoms=exactly(1),
+    tops=exactly(1),
+    fork_fields=_CONVOLUTION_FIELDS,
+    roles=up_to("weight", "bias"),
+)
 def deconvolution_3d(layer: LayerContext) -> SetUp:
     """Weight [C, num_output, kernel_depth, kernel_size, kernel_size], bias [1, 1, 1, 1, num_output].
 
