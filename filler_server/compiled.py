@@ -1,7 +1,8 @@
 """How kernels are compiled and on how many threads they run.
 
 Kernels are compiled without fastmath and so without contraction: every operation is one IEEE operation, in the order
-written, and the bytes are the same on every CPU. The compiled code is kept in Numba's cache.
+written, and the bytes are the same on every CPU. The compiled code is kept in Numba's cache, which must be nobody
+else's: what lies there is run.
 """
 
 import ctypes
@@ -10,6 +11,8 @@ import threading
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
 from typing import Any, TypeVar
 
 import numba
@@ -18,6 +21,7 @@ from numba.core.errors import NumbaWarning
 from numpy.typing import NDArray
 
 from caffe_filler.errors import InvalidArgument, Unavailable
+from caffe_filler.ownership import stranger
 
 Kernel = TypeVar("Kernel", bound=Callable[..., Any])
 
@@ -189,8 +193,27 @@ def _load_tbb() -> None:
 
 def _compile(function: Kernel, *, parallel: bool) -> Kernel:
     try:
-        kernel: Kernel = _numba.njit(cache=True, parallel=parallel, **_OPTIONS)(function)
+        kernel: Any = _numba.njit(cache=True, parallel=parallel, **_OPTIONS)(function)
     except RuntimeError:
         # No directory for the cache can be written.
         kernel = _numba.njit(parallel=parallel, **_OPTIONS)(function)
-    return kernel
+    else:
+        # Nothing is read from there before the first call.
+        _check_cache(Path(kernel._cache.cache_path), Path(function.__code__.co_filename))
+    compiled: Kernel = kernel
+    return compiled
+
+
+@cache
+def _check_cache(folder: Path, source: Path) -> None:
+    """Make sure that nobody but who could change the kernels' source can put code into their cache.
+
+    Raises:
+        InvalidArgument: others can.
+    """
+    cause = stranger(folder, trusted=source)
+    if cause is not None:
+        raise InvalidArgument(
+            f"others could run code through the cache of compiled kernels, {folder}. {cause}, or set NUMBA_CACHE_DIR "
+            f"to a folder of your own. Received: NUMBA_CACHE_DIR={_numba.config.CACHE_DIR or None}"
+        )

@@ -168,12 +168,15 @@ def test_kernels_are_copied_from_the_image_to_where_numba_looks(
     pod: Any, container: Any, image_env: dict[str, str]
 ) -> None:
     cache = image_env["NUMBA_CACHE_DIR"]
-    (volume,) = [mount["name"] for mount in container["volumeMounts"] if mount["mountPath"] == cache]
-    assert "emptyDir" in {entry["name"]: entry for entry in pod["spec"]["volumes"]}[volume]
+    (volume,) = [mount for mount in container["volumeMounts"] if mount["mountPath"] == cache]
+    assert "emptyDir" in {entry["name"]: entry for entry in pod["spec"]["volumes"]}[volume["name"]]
+    # The root of the volume can be written by all, which Numba's cache must not be.
+    assert volume["subPath"] == PurePosixPath(cache).name
     (init,) = pod["spec"]["initContainers"]
     ((mount),) = init["volumeMounts"]
-    assert mount["name"] == volume
-    assert init["command"] == ["cp", "-a", f"{cache}/.", mount["mountPath"]]
+    assert mount["name"] == volume["name"]
+    assert "subPath" not in mount
+    assert init["command"] == ["cp", "-a", cache, mount["mountPath"]]
     assert mount["mountPath"] != cache
     assert init["image"] == container["image"]
 
