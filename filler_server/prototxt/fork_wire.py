@@ -7,7 +7,7 @@ from google.protobuf.message import DecodeError
 from google.protobuf.unknown_fields import UnknownFieldSet
 
 from caffe_filler.caffe import caffe_pb2
-from caffe_filler.wire import I32, LEN, VARINT
+from caffe_filler.wire import I32, LEN, VARINT, signed
 from filler_server.prototxt.forks import ForkBlock, ForkField
 from filler_server.prototxt.unknown import Value
 
@@ -25,14 +25,10 @@ def fork_values(known: ForkField, wire_type: int, data: int | bytes) -> list[Val
     if known.kind == "real":
         if wire_type == I32:
             return [repr(struct.unpack("<f", struct.pack("<I", data))[0])]
-        return [str(_signed(data))] if wire_type == VARINT else []
+        return [str(signed(data))] if wire_type == VARINT else []
     if wire_type != VARINT or known.kind in ("block", "filler"):
         return []
-    return [("true" if data else "false") if known.kind == "bool" else str(_signed(data))]
-
-
-def _signed(data: int) -> int:
-    return data - (1 << 64) if data >> 63 else data
+    return [("true" if data else "false") if known.kind == "bool" else str(signed(data))]
 
 
 def _from_bytes(known: ForkField, data: bytes) -> list[Value]:

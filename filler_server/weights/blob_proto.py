@@ -8,7 +8,7 @@ import numpy as np
 
 from caffe_filler.caffe import caffe_pb2
 from caffe_filler.errors import WeightsError
-from caffe_filler.wire import I32, I64, LEN, VARINT
+from caffe_filler.wire import I32, I64, LEN, VARINT, signed
 from filler_server.weights.mapped import MappedFile
 from filler_server.weights.mapped_tensor import MappedTensor, Segment
 from filler_server.weights.wire import Field, Walker
@@ -48,7 +48,7 @@ def read_blob(file: MappedFile, walker: Walker, start: int, stop: int, name: str
         elif field.number == _SHAPE and field.wire_type == LEN:
             dims.extend(_dims(walker, field))
         elif field.number in _LEGACY and field.wire_type == VARINT:
-            legacy[field.number] = _signed32(field.value)
+            legacy[field.number] = signed(field.value, 32)
         elif field.number == RAW_DATA and field.wire_type == LEN:
             raw = field
         elif field.number == RAW_DATA_TYPE and field.wire_type == VARINT:
@@ -112,18 +112,9 @@ def _dims(walker: Walker, shape: Field) -> list[int]:
         if field.number != _DIM:
             continue
         if field.wire_type == VARINT:
-            dims.append(_signed(field.value))
+            dims.append(signed(field.value))
         elif field.wire_type == LEN:
-            dims.extend(_signed(value) for value in walker.varints(field.data, field.stop, most=MOST_AXES + 1))
+            dims.extend(signed(value) for value in walker.varints(field.data, field.stop, most=MOST_AXES + 1))
         if len(dims) > MOST_AXES:
             break
     return dims
-
-
-def _signed(value: int) -> int:
-    return value - (1 << 64) if value >> 63 else value
-
-
-def _signed32(value: int) -> int:
-    low = value & 0xFFFF_FFFF
-    return low - (1 << 32) if low >> 31 else low

@@ -86,6 +86,12 @@ def read_varint(buffer: Buffer, start: int, stop: int) -> tuple[int, int]:
     raise Malformed(start, "a number is not complete")
 
 
+def signed(value: int, bits: int = 64) -> int:
+    """Return a varint's value as an integer of so many bits, in two's complement."""
+    value &= (1 << bits) - 1
+    return value - (1 << bits) if value >> (bits - 1) else value
+
+
 def varint(value: int) -> bytes:
     """Return a number of 0 or more as a varint: seven bits a byte, the low ones first."""
     encoded = bytearray()

@@ -4,7 +4,20 @@ from google.protobuf.unknown_fields import UnknownFieldSet
 from hypothesis import given
 from hypothesis import strategies as st
 
-from caffe_filler.wire import I32, I64, LEN, VARINT, Malformed, fields, key, length_delimited, read_varint, tag, varint
+from caffe_filler.wire import (
+    I32,
+    I64,
+    LEN,
+    VARINT,
+    Malformed,
+    fields,
+    key,
+    length_delimited,
+    read_varint,
+    signed,
+    tag,
+    varint,
+)
 
 uint64s = st.integers(0, 2**64 - 1)
 numbers = st.integers(1, 2**29 - 1)
@@ -51,6 +64,23 @@ def test_known_numbers(value: int, encoded: bytes) -> None:
 
 def test_what_is_over_64_bits_is_cut_off() -> None:
     assert read_varint(b"\xff" * 9 + b"\x7f", 0, 10) == (2**64 - 1, 10)
+
+
+@pytest.mark.parametrize(
+    ("value", "bits", "number"),
+    [
+        (0, 64, 0),
+        (2**63 - 1, 64, 2**63 - 1),
+        (2**63, 64, -(2**63)),
+        (2**64 - 1, 64, -1),
+        (2**31 - 1, 32, 2**31 - 1),
+        (2**31, 32, -(2**31)),
+        (2**32 + 7, 32, 7),
+        (2**64 - 1, 32, -1),
+    ],
+)
+def test_integers_with_a_sign(value: int, bits: int, number: int) -> None:
+    assert signed(value, bits) == number
 
 
 def test_keys() -> None:
