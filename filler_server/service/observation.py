@@ -37,7 +37,10 @@ class Observation(grpc.ServerInterceptor):
         self._changed = threading.Condition()
 
     def wait_idle(self, seconds: float) -> bool:
-        """Wait until no call of the service is running, and return whether that came to pass in time."""
+        """Wait until every call of the service has ended, and return whether that came to pass in time.
+
+        A call ends when its status has been sent, which is later than the end of its stream.
+        """
         with self._changed:
             return self._changed.wait_for(lambda: not self._running, seconds)
 
@@ -111,9 +114,11 @@ class Observation(grpc.ServerInterceptor):
             client=_common_name(context),
         )
         call.make_current()
-        counted = details.method.startswith(self._service)
-        with self._changed:
-            self._running += counted
+        if details.method.startswith(self._service):
+            with self._changed:
+                self._running += 1
+            if not context.add_callback(self._ended):
+                self._ended()
         for observer in self._observers:
             observer.began(call)
         try:
@@ -125,9 +130,11 @@ class Observation(grpc.ServerInterceptor):
             call.status, call.error, call.limit = _outcome(context)
             for observer in reversed(self._observers):
                 observer.ended(call)
-            with self._changed:
-                self._running -= counted
-                self._changed.notify_all()
+
+    def _ended(self) -> None:
+        with self._changed:
+            self._running -= 1
+            self._changed.notify_all()
 
     def _sent(self, call: Call, nbytes: int) -> None:
         call.bytes += nbytes

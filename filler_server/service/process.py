@@ -6,7 +6,6 @@ import signal
 import threading
 import time
 from queue import SimpleQueue
-from types import FrameType
 
 from caffe_filler.memory import keep_freed_memory
 from filler_server import compiled
@@ -23,10 +22,6 @@ _LAST_SECONDS = 1.0
 _log = logging.getLogger(__name__)
 
 
-class _Stopped(BaseException):
-    """The process was told to stop before it served; no `except Exception` on the way may keep it."""
-
-
 def serve(settings: Settings) -> int:
     """Run a server until SIGTERM or SIGINT; a second signal ends it at once. Returns the exit status.
 
@@ -36,59 +31,59 @@ def serve(settings: Settings) -> int:
     logs.configure(settings.log)
     keep_freed_memory(_KEPT_BYTES)
     server = FillerServer(settings)
-    # Unlike an Event, whose lock the interrupted thread may hold, this queue may be put to by a handler of signals.
-    received: SimpleQueue[int] = SimpleQueue()
-    is_started = False
-
-    def on_signal(number: int, _: FrameType | None) -> None:
-        received.put(number)
-        if not is_started:
-            raise _Stopped
-
+    # A handler of signals may put to this queue, unlike to an Event, whose lock the interrupted thread may hold.
+    events: SimpleQueue[int | Exception | None] = SimpleQueue()
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, on_signal)
-    try:
-        _start(server, received)
-        is_started = True
+        signal.signal(number, lambda number, _: events.put(number))
+    # Compilation cannot be interrupted, and the main thread is the one that hears signals.
+    starter = threading.Thread(target=_start, args=(server, events), daemon=True)
+    starter.start()
+    event = events.get()
+    if isinstance(event, Exception):
+        raise event
+    if event is None:
         _tell_addresses(server)
-        received.get()
+        events.get()
         _log.info("stopping: running calls have %g s", settings.grace)
         done = threading.Thread(target=server.stop)
-    except _Stopped:
+    else:
         # Nothing runs that could be finished.
-        is_started = True
-        received.get()
         _log.info("stopping before all kernels were compiled")
         done = threading.Thread(target=server.stop, args=(0,))
     done.start()
     while done.is_alive():
         done.join(0.05)
-        if not received.empty():
+        if not events.empty():
             server.stop(0)
     for number in (signal.SIGTERM, signal.SIGINT):
         # A signal that comes while the interpreter winds up would make a failure of a graceful end.
         signal.signal(number, signal.SIG_IGN)
+    is_computing = starter.is_alive() or not _threads_end()
     _log.info("stopped")
-    if not _threads_end():
-        # A call is in a computation that cannot be interrupted, and the interpreter would wait for it.
+    if is_computing:
+        # A computation cannot be interrupted, and the interpreter would wait for it.
         logging.shutdown()
         os._exit(0)
     return 0
 
 
-def _start(server: FillerServer, received: SimpleQueue[int]) -> None:
+def _start(server: FillerServer, events: "SimpleQueue[int | Exception | None]") -> None:
+    """Start the server; put None when it serves, or what it fails with."""
     _log.info("compiling kernels for %d threads (%s)", compiled.threads(), compiled.threading_layer())
     began = time.monotonic()
 
     def on_compiled(name: str) -> None:
         nonlocal began
-        if not received.empty():
-            raise _Stopped
         seconds, began = time.monotonic() - began, time.monotonic()
         if seconds > 1:
             _log.info("compiled %s (%.1f s)", name, seconds)
 
-    server.start(on_compiled)
+    try:
+        server.start(on_compiled)
+    except Exception as error:
+        events.put(error)
+    else:
+        events.put(None)
 
 
 def _tell_addresses(server: FillerServer) -> None:

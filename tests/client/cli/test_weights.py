@@ -184,8 +184,3 @@ def test_init_writes_a_caffemodel_that_describes_its_net(lenet: Path, nets: Path
     there = lenet.with_name("there.caffemodel")
     succeed("init", nets / "lenet.prototxt", "--seed", 1, "-o", there, "--server", server.address)
     assert there.read_bytes() == lenet.read_bytes()
-
-
-@pytest.mark.parametrize("verb", ["convert", "inspect", "diff", "init"])
-def test_help_has_examples(verb: str) -> None:
-    assert b"Examples:" in succeed(verb, "--help")

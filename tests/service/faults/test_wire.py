@@ -33,7 +33,8 @@ from tests.service.faults.http2 import (
 
 FILL = "/caffe_filler.v1.FillerService/Fill"
 CALL = frame(HEADERS, END_HEADERS, 1, call_headers(FILL))
-SECONDS = 20
+SECONDS = 60
+"""What a busy machine may take to end what the server ends."""
 
 GARBAGE = {
     "nothing": b"",
@@ -188,7 +189,7 @@ def test_requests_that_are_none(narrow: ServerProcess, case: str) -> None:
     sent, status, text = REQUESTS[case]
     with Connection(narrow.address) as connection:
         connection.send(sent)
-        ((code, details),) = statuses(connection, 4, calls=1)
+        ((code, details),) = statuses(connection, SECONDS, calls=1)
     assert code == status
     assert text in details
     check_serves(narrow)
@@ -201,7 +202,7 @@ def test_very_many_requests_that_never_come(impatient: ServerProcess) -> None:
             connection.send(frame(HEADERS, END_HEADERS, 2 * number + 1, call_headers(FILL)))
     check_serves(impatient)
     for connection in connections:
-        ended = statuses(connection, 10, calls=60)
+        ended = statuses(connection, SECONDS, calls=60)
         assert [code for code, _ in ended] == [RESOURCE_EXHAUSTED] * 60
         connection.close()
 
@@ -213,7 +214,7 @@ def test_a_watcher_of_health_who_takes_nothing(impatient: ServerProcess) -> None
             + frame(DATA, END_STREAM, 1, message(b""))
         )
         check_serves(impatient)
-        ((code, text),) = statuses(connection, 5, calls=1)
+        ((code, text),) = statuses(connection, SECONDS, calls=1)
     assert (code, text.partition(".")[0]) == (RESOURCE_EXHAUSTED, "over the limit stall_seconds=2")
 
 
