@@ -2,6 +2,7 @@
 
 import os
 import re
+import signal
 import subprocess
 import sys
 import threading
@@ -25,7 +26,8 @@ class ServerProcess:
         command: Sequence[str] = (),
     ) -> None:
         command = command or [sys.executable, "-m", "filler_client.cli", "serve", "--listen", listen, *options]
-        self.process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env={**os.environ, **(env or {})})
+        environment = {**os.environ, "PYTHONFAULTHANDLER": "1", **(env or {})}
+        self.process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment)
         self._lines: list[str] = []
         self._ended = False
         self._written = threading.Condition()
@@ -60,9 +62,20 @@ class ServerProcess:
         self.wait()
 
     def wait(self) -> int:
-        """Wait for its end; returns the exit status."""
-        status = self.process.wait(timeout=60)
+        """Wait for its end; returns the exit status.
+
+        Raises:
+            AssertionError: it does not end; the message has its log, and where each of its threads is.
+        """
+        try:
+            status = self.process.wait(timeout=120)
+        except subprocess.TimeoutExpired:
+            self.process.send_signal(signal.SIGABRT)
+            status = None
         self._reader.join(timeout=60)
+        if status is None:
+            self.process.kill()
+            raise AssertionError(f"the server does not end:\n{self.log}")
         return status
 
     def _read(self) -> None:

@@ -1,11 +1,12 @@
 """The server as a process: signals, memory, and a graceful end."""
 
+import contextlib
 import logging
 import os
 import signal
 import threading
 import time
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 
 from caffe_filler.memory import keep_freed_memory
 from filler_server import compiled
@@ -18,6 +19,11 @@ _KEPT_BYTES = 256 << 20
 
 _LAST_SECONDS = 1.0
 """What the threads of calls get to notice that their calls have ended."""
+
+_POLL_SECONDS = 0.1
+
+_Event = int | Exception | None
+"""A signal, what the start failed with, or that the server serves."""
 
 _log = logging.getLogger(__name__)
 
@@ -32,18 +38,18 @@ def serve(settings: Settings) -> int:
     keep_freed_memory(_KEPT_BYTES)
     server = FillerServer(settings)
     # A handler of signals may put to this queue, unlike to an Event, whose lock the interrupted thread may hold.
-    events: SimpleQueue[int | Exception | None] = SimpleQueue()
+    events: SimpleQueue[_Event] = SimpleQueue()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda number, _: events.put(number))
     # Compilation cannot be interrupted, and the main thread is the one that hears signals.
     starter = threading.Thread(target=_start, args=(server, events), daemon=True)
     starter.start()
-    event = events.get()
+    event = _next(events)
     if isinstance(event, Exception):
         raise event
     if event is None:
         _tell_addresses(server)
-        events.get()
+        _next(events)
         _log.info("stopping: running calls have %g s", settings.grace)
         done = threading.Thread(target=server.stop)
     else:
@@ -67,7 +73,18 @@ def serve(settings: Settings) -> int:
     return 0
 
 
-def _start(server: FillerServer, events: "SimpleQueue[int | Exception | None]") -> None:
+def _next(events: "SimpleQueue[_Event]") -> _Event:
+    """Wait for the next event.
+
+    A handler runs when the main thread runs: not if the signal came just before a wait without an end, or to another
+    thread.
+    """
+    while True:
+        with contextlib.suppress(Empty):
+            return events.get(timeout=_POLL_SECONDS)
+
+
+def _start(server: FillerServer, events: "SimpleQueue[_Event]") -> None:
     """Start the server; put None when it serves, or what it fails with."""
     _log.info("compiling kernels for %d threads (%s)", compiled.threads(), compiled.threading_layer())
     began = time.monotonic()
