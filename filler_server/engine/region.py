@@ -7,7 +7,7 @@ from math import prod
 import numpy as np
 
 from caffe_filler.errors import RegionError
-from filler_server.fillers.shape import check_shape
+from caffe_filler.shapes import check_shape
 from filler_server.rng.stream import Runs
 
 

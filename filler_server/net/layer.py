@@ -5,10 +5,10 @@ from dataclasses import dataclass, field
 from typing import NoReturn, TypeAlias
 
 from caffe_filler.caffe import caffe_pb2
+from caffe_filler.shapes import MAX_AXES
 from filler_server.net.dimensions import Dim, Dims, Unknown
 from filler_server.net.fork_fields import ForkFields
 from filler_server.net.refusals import refusal
-from filler_server.net.shapes import MAX_AXES
 
 OpenDims: TypeAlias = tuple[Dim | None, ...] | Unknown | None
 """Dims of a top that may itself be where something is unknown: None there."""

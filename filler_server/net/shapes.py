@@ -1,10 +1,8 @@
 """What shapes a blob can have at all (Caffe's `Blob::Reshape`)."""
 
 from caffe_filler.caffe import caffe_pb2
+from caffe_filler.shapes import CAFFE_MAX_COUNT, MAX_AXES
 from filler_server.net.dimensions import Dims, Unknown
-
-MAX_COUNT = 2**31 - 1
-MAX_AXES = 32
 
 
 def shape_fault(dims: Dims) -> str | None:
@@ -19,10 +17,10 @@ def shape_fault(dims: Dims) -> str | None:
             count = None
         elif dim < 0:
             return "a dimension is negative"
-        elif dim > MAX_COUNT:
+        elif dim > CAFFE_MAX_COUNT:
             return "a dimension exceeds INT_MAX"
         elif count is not None:
-            if count and dim > MAX_COUNT // count:
+            if count and dim > CAFFE_MAX_COUNT // count:
                 return "blob size exceeds INT_MAX"
             count *= dim
     return None

@@ -8,13 +8,11 @@ import numpy as np
 
 from caffe_filler.caffe import caffe_pb2
 from caffe_filler.errors import WeightsError
+from caffe_filler.shapes import MAX_AXES
 from caffe_filler.wire import I32, I64, LEN, VARINT, signed
 from filler_server.weights.mapped import MappedFile
 from filler_server.weights.mapped_tensor import MappedTensor, Segment
 from filler_server.weights.wire import Field, Walker
-
-MOST_AXES = 32
-"""Axes of a blob (Caffe's kMaxBlobAxes)."""
 
 _NUMBER = {field.name: field.number for field in caffe_pb2.BlobProto.DESCRIPTOR.fields}
 _SHAPE = _NUMBER["shape"]
@@ -54,8 +52,8 @@ def read_blob(file: MappedFile, walker: Walker, start: int, stop: int, name: str
         elif field.number == RAW_DATA_TYPE and field.wire_type == VARINT:
             raw_type = field.value
     shape = [legacy.get(number, 0) for number in _LEGACY] if legacy else dims
-    if len(shape) > MOST_AXES:
-        raise WeightsError(f"blob '{name}' has more than {MOST_AXES} axes. Received: {len(shape)}")
+    if len(shape) > MAX_AXES:
+        raise WeightsError(f"blob '{name}' has more than {MAX_AXES} axes. Received: {len(shape)}")
     if any(dim < 0 for dim in shape):
         raise WeightsError(f"blob '{name}' has a dimension below 0. Received: shape={shape}")
     number = next((number for number in reversed(_VALUES) if segments[number]), None)
@@ -114,7 +112,7 @@ def _dims(walker: Walker, shape: Field) -> list[int]:
         if field.wire_type == VARINT:
             dims.append(signed(field.value))
         elif field.wire_type == LEN:
-            dims.extend(signed(value) for value in walker.varints(field.data, field.stop, most=MOST_AXES + 1))
-        if len(dims) > MOST_AXES:
+            dims.extend(signed(value) for value in walker.varints(field.data, field.stop, most=MAX_AXES + 1))
+        if len(dims) > MAX_AXES:
             break
     return dims

@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 
 from caffe_filler.errors import RegionError, ShapeError
 from filler_server.engine.region import Region
-from filler_server.fillers.shape import MAX_AXES, check_shape
 from filler_server.rng.stream import Runs
 from tests.regions import regions, shapes
 
@@ -162,14 +161,6 @@ def test_a_shape_that_no_blob_has_is_refused(make: object, shape: list[int], rec
         make(shape)  # type: ignore[operator]
     assert str(caught.value).endswith(received)
     assert [violation.field for violation in caught.value.violations] == ["shape"]
-
-
-def test_shapes_that_a_blob_has() -> None:
-    assert check_shape([]) == ()
-    assert check_shape(list(np.array([2, 3], np.int32))) == (2, 3)
-    assert all(type(dim) is int for dim in check_shape(list(np.array([2, 3], np.uint8))))
-    assert check_shape([1] * MAX_AXES) == (1,) * MAX_AXES
-    assert check_shape([2**60 - 1]) == (2**60 - 1,)
 
 
 @pytest.mark.parametrize(

@@ -2,10 +2,10 @@
 
 from functools import reduce
 
+from caffe_filler.shapes import MAX_AXES
 from filler_server.net.dimensions import Dim, Dims, Unknown, count, differ, product, quotient
 from filler_server.net.layer import LayerContext, SetUp
 from filler_server.net.registry import at_least, exactly, register
-from filler_server.net.shapes import MAX_AXES
 
 
 @register("Flatten", bottoms=exactly(1), tops=exactly(1))

@@ -1,9 +1,10 @@
 """Convolution, Deconvolution, Im2col."""
 
+from caffe_filler.shapes import CAFFE_MAX_COUNT
 from filler_server.net.dimensions import Dim, Dims, Unknown, product, quotient, shapes_differ, text
 from filler_server.net.layer import LayerContext, LearnedBlob, SetUp
 from filler_server.net.registry import at_least, exactly, register, up_to
-from filler_server.net.shapes import MAX_COUNT, four_axes, is_legacy
+from filler_server.net.shapes import four_axes, is_legacy
 from filler_server.net.windows import FORK_FIELDS, Windows, implied_spatial_axes, read_windows
 
 BLOB_AXES = (4, 1)
@@ -88,7 +89,7 @@ def _convolve(layer: LayerContext, *, transposed: bool) -> SetUp:
     spatial = bottom[axis + 1 :]
     extents = windows.spread(spatial) if transposed else _output(layer, windows, spatial)
     column = product((num_output if transposed else channels, *windows.kernel, *(spatial if transposed else extents)))
-    if isinstance(column, int) and column > MAX_COUNT:
+    if isinstance(column, int) and column > CAFFE_MAX_COUNT:
         layer.refuse("blob size of the column buffer exceeds INT_MAX", count=column, shape=bottom)
     if parameter.bias_term:
         layer.require_values(product(extents), "the output")

@@ -1,0 +1,35 @@
+"""The shapes that a blob can have, in Caffe and here."""
+
+import operator
+from collections.abc import Sequence
+from math import prod
+
+from caffe_filler.errors import ShapeError
+
+MAX_AXES = 32
+"""The most axes of a blob: Caffe's `kMaxBlobAxes`, and the library's own limit."""
+
+CAFFE_MAX_COUNT = 2**31 - 1
+"""The most values of a blob in Caffe, whose count is an int. Nets are held to it; single blobs are not."""
+
+MAX_COUNT = (2**63 - 1) // 8
+"""The most values of a blob here: as float64 they have 2^63 - 1 bytes at most."""
+
+
+def check_shape(shape: Sequence[int]) -> tuple[int, ...]:
+    """Return `shape` as a tuple when a blob can have it. No axes make a scalar.
+
+    Raises:
+        ShapeError: more than `MAX_AXES` axes or `MAX_COUNT` values, or a dimension that is no integer or below 1.
+    """
+    try:
+        dims = tuple(map(operator.index, shape))
+    except TypeError:
+        raise ShapeError(f"the dimensions of a blob are integers. Received: shape={list(shape)}") from None
+    if len(dims) > MAX_AXES:
+        raise ShapeError(f"a blob has at most {MAX_AXES} axes. Received: {len(dims)} axes")
+    if min(dims, default=1) < 1:
+        raise ShapeError(f"every dimension of a blob is at least 1. Received: shape={list(dims)}")
+    if prod(dims) > MAX_COUNT:
+        raise ShapeError(f"a blob has at most {MAX_COUNT} values. Received: shape={list(dims)}")
+    return dims
