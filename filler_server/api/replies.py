@@ -14,7 +14,8 @@ from caffe_filler.errors import FillerError
 from caffe_filler.v1 import filler_pb2
 from filler_server.engine.computed import ComputedTensor
 from filler_server.engine.region import Region
-from filler_server.fillers import fans, get_filler, registered
+from filler_server.fillers import get_filler, registered
+from filler_server.fillers.variance_scaling import fan_in, fan_out
 from filler_server.net.plan import Blob, NetPlan, Shape
 from filler_server.prototxt.report import Note
 from filler_server.prototxt.rewrite import Upgraded
@@ -121,10 +122,10 @@ def _blob_plan(blob: Blob) -> filler_pb2.BlobPlan:
     shape = tuple(dim for dim in blob.shape if dim is not None)
     entry.count = blob.count
     if shape:
-        entry.fan_in, entry.fan_out = fans.fan_in(shape), fans.fan_out(shape)
+        entry.fan_in, entry.fan_out = fan_in(shape), fan_out(shape)
     if blob.given is None and _cannot_fill(blob) is None:
-        moments = get_filler(blob.filler).moments(shape)
-        entry.mean, entry.std = moments.mean, moments.std
+        distribution = get_filler(blob.filler).distribution(shape, np.dtype(np.float64))
+        entry.mean, entry.std = distribution.mean, distribution.std
     return entry
 
 

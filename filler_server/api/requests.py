@@ -29,9 +29,6 @@ from filler_server.rng.stream import RandomStream
 Plan: TypeAlias = Callable[[filler_pb2.PlanNetRequest, Limits], NetPlan]
 """Plans a net: `planning.plan`, or something that lets it wait for its turn."""
 
-_SUMS_ROWS = frozenset({"positive_unitball"})
-"""Fillers of which a value costs its whole row, whatever the stream. Blobs of nets are not that large."""
-
 _PROFILES = {"CAFFE": Profile.CAFFE, "CAFFE_1_56": Profile.CAFFE_1_56, "CAFFE_1_55": Profile.CAFFE_1_55}
 
 
@@ -66,8 +63,9 @@ def fill_job(request: filler_pb2.FillRequest, limits: Limits) -> Job:
             shape = tuple(spec.shape.dim)
             region = _region(spec.region)(shape)
             random = _blob_stream(request, spec)
-            tensors.append(FilledBlob(spec.name, get_filler(spec.filler), random, region, dtype, shape=shape))
-        if request.stream != filler_pb2.PHILOX or spec.filler.type in _SUMS_ROWS:
+            filler = get_filler(spec.filler)
+            tensors.append(FilledBlob(spec.name, filler, random, region, dtype, shape=shape))
+        if request.stream != filler_pb2.PHILOX or filler.sums_rows:
             sequential += prod(shape)
     limits.check("sequential_elements", sequential)
     return _job(tensors, request.start, limits)

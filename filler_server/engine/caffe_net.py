@@ -12,16 +12,13 @@ from caffe_filler.errors import NetError
 from filler_server.cancellation import checkpoint
 from filler_server.engine.computed import ComputedTensor
 from filler_server.engine.net import Naming, RegionOf, blob_tensors, known_shape
-from filler_server.fillers import Filler, get_filler
+from filler_server.fillers import Filler, backend, get_filler
 from filler_server.net.draws import DataDraws, LayerDraws, net_draws
 from filler_server.net.plan import Blob, Layer, NetPlan
 from filler_server.rng.caffe.boost import Dtype, Profile
 from filler_server.rng.caffe.mt19937 import EngineState
 from filler_server.rng.caffe.stream import CaffeStream
 from filler_server.rng.stream import Runs
-
-_DRAW_NOTHING = ("constant", "bilinear")
-"""Types of fillers that draw nothing whatever the shape."""
 
 
 class CaffeNet:
@@ -107,7 +104,7 @@ class CaffeNet:
             self._fills[blob.name] = len(self._steps), fill
             self._steps.append(fill)
         refills = [self._fill(blob) for blob in draws.refills]
-        if draws.times != 0 and not all(fill.draws_nothing for fill in refills):
+        if draws.times != 0 and any(fill.draws for fill in refills):
             self._steps.append(_Refills(draws.layer, refills, draws.times))
 
     def _fill(self, blob: Blob) -> "_Fill":
@@ -205,12 +202,12 @@ class _Fill:
         self._first: CaffeStream | None = None
 
     @property
-    def draws_nothing(self) -> bool:
-        return self._filler.type in _DRAW_NOTHING
+    def draws(self) -> bool:
+        return self._filler.draws
 
     @property
     def is_open(self) -> bool:
-        return self._shape is None and not self.draws_nothing
+        return self._shape is None and self.draws
 
     def stream(self, start: Callable[[], EngineState]) -> CaffeStream:
         """Return the blob's numbers for a reader; where the first reader has been is not run through again."""
@@ -219,13 +216,14 @@ class _Fill:
         return stream
 
     def run(self, state: EngineState) -> EngineState:
-        if self.draws_nothing:
+        if not self.draws:
             return state
         stream = self._first
         if stream is None or not stream.is_known:
             stream = self._new(state)
             last, shape = np.empty(1, self._dtype), self._shape or ()
-            self._filler.fill(last, Runs.contiguous(prod(shape) - 1, 1), shape, stream)
+            fill = backend.prepare(self._filler.distribution(shape, self._dtype))
+            fill(last, Runs.contiguous(prod(shape) - 1, 1), stream)
         return stream.end_state()
 
     def _new(self, start: EngineState | Callable[[], EngineState]) -> CaffeStream:

@@ -1,5 +1,7 @@
 """One blob, or a region of one, as a tensor whose values are computed."""
 
+from functools import lru_cache
+from math import inf
 from typing import Any
 
 import ml_dtypes
@@ -9,12 +11,13 @@ from numpy.typing import NDArray
 from caffe_filler.caffe.caffe_pb2 import BlobProto
 from caffe_filler.errors import InvalidArgument
 from filler_server.engine.region import Region
+from filler_server.fillers import backend
 from filler_server.fillers.base import Filler
+from filler_server.fillers.distributions import reach
 from filler_server.rng.stream import RandomStream, Values
 from filler_server.tensors import BLOCK, Tensor
 
-_WIDEST_GAUSSIAN = 6.6
-"""In standard deviations; further from the mean lies no float32 value of philox, and one in 10^10 of Caffe's."""
+_FLOAT32, _FLOAT64 = np.dtype(np.float32), np.dtype(np.float64)
 
 
 class ComputedTensor(Tensor):
@@ -74,12 +77,18 @@ class FilledBlob(ComputedTensor):
         owner: str | None = None,
     ) -> None:
         super().__init__(name, region, dtype, shape=shape, owner=owner)
-        self._filler = filler
+        filled_shape = shape if filled_shape is None else filled_shape
+        filler.check(filled_shape)
+        distribution = filler.distribution(filled_shape, _FLOAT64 if dtype == _FLOAT64 else _FLOAT32)
+        largest, limit = reach(distribution), _largest(dtype)
+        if limit < largest < inf:
+            raise InvalidArgument(
+                f"values of '{filler.type}' reach {largest:.6g} and {dtype} ends at {limit:.6g}. "
+                f"Received: dtype={dtype}",
+                field="dtype",
+            )
+        self._fill = backend.prepare(distribution)
         self._random = random
-        self._filled_shape = shape if filled_shape is None else filled_shape
-        filler.check(self._filled_shape)
-        if dtype.itemsize == 2:
-            self._check_range()
 
     def over(self, random: RandomStream) -> "FilledBlob":
         """Return the same blob over other random numbers."""
@@ -91,33 +100,26 @@ class FilledBlob(ComputedTensor):
     def read(self, start: int, out: NDArray[Any]) -> None:
         """Compute the values; float16 and bfloat16 are the float32 values, rounded to nearest even."""
         if self.dtype.itemsize >= 4 and (out.size <= BLOCK or self.region.is_contiguous):
-            self._fill(start, out)
+            self._compute(start, out)
             return
         for begin in range(0, out.size, BLOCK):
             block = out[begin : begin + BLOCK]
             if self.dtype.itemsize >= 4:
-                self._fill(start + begin, block)
+                self._compute(start + begin, block)
             else:
                 values = np.empty(block.size, np.float32)
-                self._fill(start + begin, values)
+                self._compute(start + begin, values)
                 with np.errstate(over="ignore"):
                     block[...] = values
 
-    def _fill(self, start: int, out: NDArray[Any]) -> None:
+    def _compute(self, start: int, out: NDArray[Any]) -> None:
         if out.size:
-            self._filler.fill(out, self.region.runs(start, out.size), self._filled_shape, self._random)
+            self._fill(out, self.region.runs(start, out.size), self._random)
 
-    def _check_range(self) -> None:
-        limit = float(ml_dtypes.finfo(self.dtype).max)  # type: ignore[no-untyped-call]
-        moments = self._filler.moments(self._filled_shape)
-        reach = abs(moments.mean) + _WIDEST_GAUSSIAN * moments.std
-        bounds = [abs(bound) for bound in (moments.minimum, moments.maximum) if np.isfinite(bound)]
-        if (largest := max([reach if len(bounds) < 2 else 0.0, *bounds])) > limit and np.isfinite(largest):
-            raise InvalidArgument(
-                f"values of '{self._filler.type}' reach {largest:.6g} and {self.dtype} ends at {limit:.6g}. "
-                f"Received: dtype={self.dtype}",
-                field="dtype",
-            )
+
+@lru_cache
+def _largest(dtype: np.dtype[Any]) -> float:
+    return float(ml_dtypes.finfo(dtype).max)  # type: ignore[no-untyped-call]
 
 
 class GivenBlob(ComputedTensor):

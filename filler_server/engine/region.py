@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from math import prod
 
 import numpy as np
@@ -32,8 +33,7 @@ class Region:
     @classmethod
     def whole(cls, shape: Sequence[int]) -> "Region":
         """All of a blob of `shape`."""
-        dims = check_shape(shape)
-        return cls(dims, (0,) * len(dims), dims)
+        return _whole(check_shape(shape))
 
     @classmethod
     def box(cls, shape: Sequence[int], ranges: Sequence[tuple[int, int | None]]) -> "Region":
@@ -120,6 +120,11 @@ class Region:
         while axis > 0 and self.shape[axis] == self.dims[axis]:
             axis -= 1
         return axis
+
+
+@lru_cache(maxsize=1024)
+def _whole(dims: tuple[int, ...]) -> Region:
+    return Region(dims, (0,) * len(dims), dims)
 
 
 def _text(ranges: Sequence[tuple[int, int | None]]) -> str:

@@ -1,27 +1,20 @@
-"""What every filler is: validated parameters, and a pure function of shape, random stream and place."""
+"""A filler: validated parameters, and from the shape of a blob to the distribution of its values."""
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
-from typing import ClassVar
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+import numpy as np
 
 from caffe_filler.caffe.caffe_pb2 import FillerParameter
-from filler_server.rng.stream import RandomStream, Runs, Values
-
-
-@dataclass(frozen=True, slots=True)
-class Moments:
-    """What theory expects of a filled blob; `minimum` and `maximum` bound every value (infinite where nothing does)."""
-
-    mean: float
-    std: float
-    minimum: float
-    maximum: float
+from filler_server.fillers.distributions import Distribution
 
 
 class Filler(ABC):
     """A filler of one type with its parameters.
 
-    Construction validates the parameters, `check` the shape; `fill` only computes.
+    Construction validates the parameters and `check` the shape; `distribution` says what the values are, and
+    `filler_server.fillers.backend` computes them.
     """
 
     type: ClassVar[str]
@@ -29,6 +22,13 @@ class Filler(ABC):
 
     fields: ClassVar[tuple[str, ...]]
     """The fields of FillerParameter that this type reads, `type` aside."""
+
+    draws: ClassVar[bool] = True
+    """Whether random numbers are drawn; if not, none are, whatever the shape."""
+
+    sums_rows: ClassVar[bool] = False
+    """Whether a value costs its whole row (all values of one index of the first axis), even where any number of the
+    random stream can be had alone."""
 
     @abstractmethod
     def __init__(self, param: FillerParameter) -> None:
@@ -48,12 +48,17 @@ class Filler(ABC):
         """
 
     @abstractmethod
-    def fill(self, out: Values, runs: Runs, shape: tuple[int, ...], random: RandomStream) -> None:
-        """Write the elements `runs` of the blob of `shape` to `out`.
+    def distribution(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Distribution:
+        """Return the distribution of the values of a blob of `shape`, for which `check(shape)` has passed.
 
-        `out` is one-dimensional, contiguous, of `runs.count` float32 or float64; `check(shape)` has passed.
+        `dtype` is float32 or float64, Caffe's `Dtype`, in which parameters are computed. (Values of float16 and
+        bfloat16 are those of float32, rounded.)
         """
 
-    @abstractmethod
-    def moments(self, shape: tuple[int, ...]) -> Moments:
-        """Return mean, standard deviation and bounds that theory expects of a blob of `shape`."""
+    @classmethod
+    def samples(cls) -> Sequence[FillerParameter]:
+        """Return parameters that together need all compiled code of this type; a server compiles it before it serves.
+
+        This implementation returns the default parameters.
+        """
+        return (FillerParameter(type=cls.type),)

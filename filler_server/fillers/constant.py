@@ -1,15 +1,14 @@
 """`constant`: one value everywhere."""
 
-import math
+from typing import Any
+
+import numpy as np
 
 from caffe_filler.caffe.caffe_pb2 import FillerParameter
-from filler_server.fillers.base import Filler, Moments
-from filler_server.fillers.parameters import refuse_sparse
+from filler_server.fillers.base import Filler
+from filler_server.fillers.checks import refuse_sparse
+from filler_server.fillers.distributions import Constant
 from filler_server.fillers.shape import check_shape
-from filler_server.rng.stream import RandomStream, Runs, Values
-
-_SMALL = 1 << 15
-"""Fewer values than this NumPy has written before a kernel has begun."""
 
 
 class ConstantFiller(Filler):
@@ -20,6 +19,7 @@ class ConstantFiller(Filler):
 
     type = "constant"
     fields = ("value",)
+    draws = False
 
     def __init__(self, param: FillerParameter) -> None:
         """Take any `value`, infinite and NaN as well, as Caffe does."""
@@ -30,15 +30,6 @@ class ConstantFiller(Filler):
         """Accept every shape that a blob can have."""
         check_shape(shape)
 
-    def fill(self, out: Values, runs: Runs, shape: tuple[int, ...], random: RandomStream) -> None:
-        """Write the value; `random` is not used."""
-        if out.size < _SMALL:
-            out.fill(self._value)
-            return
-        from filler_server.fillers import kernels
-
-        kernels.constant(out, self._value)
-
-    def moments(self, shape: tuple[int, ...]) -> Moments:
-        """Mean and bounds are the value."""
-        return Moments(self._value, 0.0 if math.isfinite(self._value) else math.nan, self._value, self._value)
+    def distribution(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Constant:
+        """Return the value."""
+        return Constant(self._value)

@@ -1,16 +1,16 @@
 """`gaussian`: normal values, optionally most of them zero."""
 
-from math import inf, sqrt
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
 from caffe_filler.caffe.caffe_pb2 import FillerParameter
 from caffe_filler.errors import FillerParameterError
-from filler_server.fillers.base import Filler, Moments
-from filler_server.fillers.fans import Dtype
-from filler_server.fillers.parameters import finite
-from filler_server.fillers.shape import check_axis, check_shape
-from filler_server.rng.stream import RandomStream, Runs, Values
+from filler_server.fillers.base import Filler
+from filler_server.fillers.checks import check_axis, finite
+from filler_server.fillers.distributions import Gaussian, MaskedGaussian
+from filler_server.fillers.shape import check_shape
 
 
 class GaussianFiller(Filler):
@@ -26,16 +26,17 @@ class GaussianFiller(Filler):
 
     def __init__(self, param: FillerParameter) -> None:
         """Take `mean`, `std` > 0, both finite, and `sparse` >= 0, or -1 for none."""
-        self._mean, self._std = finite(param, "mean"), finite(param, "std")
-        if self._std <= 0:
+        mean, std = finite(param, "mean"), finite(param, "std")
+        if std <= 0:
             raise FillerParameterError(
-                f"std of filler type 'gaussian' must be above 0. Received: std={self._std}", field="std"
+                f"std of filler type 'gaussian' must be above 0. Received: std={std}", field="std"
             )
         if param.sparse < -1:
             raise FillerParameterError(
                 f"sparse of filler type 'gaussian' must be at least 0, or -1 for none. Received: sparse={param.sparse}",
                 field="sparse",
             )
+        self._normal = Gaussian(mean, std)
         self._sparse = param.sparse
 
     def check(self, shape: tuple[int, ...]) -> None:
@@ -51,22 +52,14 @@ class GaussianFiller(Filler):
                 field="sparse",
             )
 
-    def fill(self, out: Values, runs: Runs, shape: tuple[int, ...], random: RandomStream) -> None:
-        """Write normal values, then multiply by the mask."""
-        random.gaussian(out, runs, self._mean, self._std)
-        if self._sparse >= 0:
-            mask = np.empty(out.shape, np.bool_)
-            random.bernoulli(mask, runs, _kept(self._sparse, shape, out.dtype.type))
-            out *= mask
+    def distribution(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Gaussian | MaskedGaussian:
+        """Return N(mean, std^2), with sparse masked by a probability that is computed in `dtype`."""
+        if self._sparse < 0:
+            return self._normal
+        real = np.dtype(dtype).type
+        return MaskedGaussian(self._normal, float(real(self._sparse) / real(shape[0])))
 
-    def moments(self, shape: tuple[int, ...]) -> Moments:
-        """With the mask, the mean is p mean and the variance p (std^2 + mean^2) - (p mean)^2."""
-        kept = _kept(self._sparse, shape, np.float64) if self._sparse >= 0 else 1.0
-        mean = kept * self._mean
-        std = sqrt(kept * (self._std**2 + (1 - kept) * self._mean**2))
-        return Moments(mean, std, -inf if kept else 0.0, inf if kept else 0.0)
-
-
-def _kept(sparse: int, shape: tuple[int, ...], dtype: Dtype) -> float:
-    """The probability that a value is kept, computed in `dtype`."""
-    return float(dtype(sparse) / dtype(shape[0]))
+    @classmethod
+    def samples(cls) -> Sequence[FillerParameter]:
+        """Return parameters with and without the mask."""
+        return FillerParameter(type=cls.type), FillerParameter(type=cls.type, sparse=1)

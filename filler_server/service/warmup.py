@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from caffe_filler.caffe.caffe_pb2 import FillerParameter
+from caffe_filler.errors import ShapeError
 from filler_server.engine.computed import FilledBlob
 from filler_server.engine.region import Region
 from filler_server.fillers import get_filler, registered
@@ -36,11 +37,8 @@ def warm_up() -> Iterator[str]:
 
 
 def _warm_up(stream: str, stream_of: _StreamOf, shapes: tuple[_Shape, ...]) -> Iterator[str]:
-    for kind in registered():
-        params = [FillerParameter(type=kind)]
-        if kind == "gaussian":
-            params.append(FillerParameter(type=kind, sparse=1))
-        for param in params:
+    for kind, filler in registered().items():
+        for param in filler.samples():
             for dtype in _DTYPES:
                 for shape in shapes:
                     _fill(param, dtype, shape, stream_of(shape, dtype))
@@ -52,6 +50,10 @@ def _caffe(profile: Profile) -> _StreamOf:
 
 
 def _fill(param: FillerParameter, dtype: np.dtype[Any], shape: _Shape, random: RandomStream) -> None:
-    blob = FilledBlob("", get_filler(param), random, Region.whole(shape), dtype, shape=shape)
+    try:
+        blob = FilledBlob("", get_filler(param), random, Region.whole(shape), dtype, shape=shape)
+    except ShapeError:
+        # A user's filler need not take every shape.
+        return
     # From the second value on, so that rows are filled in part, too.
     blob.read(1, np.empty(blob.region.count - 1, dtype))

@@ -13,8 +13,8 @@ from caffe_filler.errors import InvalidArgument
 from filler_server.engine import computed
 from filler_server.engine.computed import ComputedTensor, FilledBlob, GivenBlob, given_values
 from filler_server.engine.region import Region
-from filler_server.fillers.base import Moments
-from tests.flat_index import FlatIndexFiller, NoStream, flat_index_blob
+from filler_server.fillers import get_filler
+from tests.flat_index import FlatIndex, FlatIndexFiller, NoStream, flat_index_blob
 from tests.regions import regions, shapes
 
 DTYPES = [np.dtype(t) for t in (np.float32, np.float64, np.float16, ml_dtypes.bfloat16)]
@@ -106,28 +106,17 @@ def test_half_precision_ties_go_to_even(dtype: Any, bits: int) -> None:
 def test_a_long_region_is_computed_in_blocks(monkeypatch: pytest.MonkeyPatch, dtype: Any) -> None:
     monkeypatch.setattr(computed, "BLOCK", 100)
     region = Region.box((50, 20), [(0, None), (3, 18)])
-    tensor = flat_index_blob((50, 20), region, dtype)
+    distribution = FlatIndex(modulus=1000)
+    tensor = flat_index_blob((50, 20), region, dtype, distribution=distribution)
     want = np.arange(1000.0).astype(dtype)
     np.testing.assert_array_equal(whole(tensor), window(want, region))
-    filler = tensor._filler
-    assert isinstance(filler, FlatIndexFiller)
-    assert filler.longest == 100
-
-
-class Reaching(FlatIndexFiller):
-    """A filler of given moments."""
-
-    def __init__(self, moments: Moments) -> None:
-        super().__init__(FillerParameter())
-        self._moments = moments
-
-    def moments(self, shape: tuple[int, ...]) -> Moments:
-        return self._moments
+    assert distribution.longest == 100
 
 
 def reaching(dtype: Any, mean: float, std: float, minimum: float, maximum: float) -> FilledBlob:
-    filler = Reaching(Moments(mean, std, minimum, maximum))
-    return FilledBlob("b", filler, NoStream(), Region.whole((2,)), np.dtype(dtype), shape=(2,))
+    distribution = FlatIndex()
+    distribution.mean, distribution.std, distribution.minimum, distribution.maximum = mean, std, minimum, maximum
+    return flat_index_blob((2,), dtype=dtype, distribution=distribution)
 
 
 INF = float("inf")
@@ -170,6 +159,15 @@ def test_values_that_bfloat16_cannot_hold_are_refused() -> None:
     largest = float(np.finfo(np.float32).max)
     with pytest.raises(InvalidArgument, match=r"bfloat16 ends at 3\.38953e"):
         reaching(ml_dtypes.bfloat16, largest, 0, largest, largest)
+    reaching(np.float32, largest, 0, largest, largest)
+
+
+@pytest.mark.parametrize(("mean", "std"), [(0, 6e37), (3.4e38, 1e36), (-3.4e38, 1e36)])
+def test_normal_values_that_float32_cannot_hold_are_refused(mean: float, std: float) -> None:
+    filler, region = get_filler(FillerParameter(type="gaussian", mean=mean, std=std)), Region.whole((2,))
+    with pytest.raises(InvalidArgument, match=r"values of 'gaussian' reach .* and float32 ends at 3\.40282e\+38"):
+        FilledBlob("b", filler, NoStream(), region, np.dtype(np.float32), shape=(2,))
+    FilledBlob("b", filler, NoStream(), region, np.dtype(np.float64), shape=(2,))
 
 
 def test_a_blob_that_shares_values_under_another_shape() -> None:

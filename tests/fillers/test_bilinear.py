@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 
 from caffe_filler.errors import ShapeError
-from filler_server.fillers import bilinear
+from filler_server.fillers import backend
 from filler_server.rng.stream import Runs
-from tests.fillers.streams import STREAM, GivenStream, fill, filler_of
+from tests.fillers.streams import STREAM, GivenStream, fill, filler_of, prepared
 
 DTYPES = [np.float32, np.float64]
 
@@ -54,19 +54,19 @@ def test_a_plane_of_width_4() -> None:
 def test_wide_planes_and_long_blobs_agree_with_small_ones(dtype: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     shape = (30, 2, 100, 100)
     copied = fill('type: "bilinear"', shape, dtype)
-    monkeypatch.setattr(bilinear, "_SMALL_PLANE", 0)
+    monkeypatch.setattr(backend, "_SMALL_PLANE", 0)
     assert fill('type: "bilinear"', shape, dtype).tobytes() == copied.tobytes()
 
 
 @pytest.mark.parametrize("small_plane", [0, 1 << 14])
 def test_runs_anywhere(small_plane: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bilinear, "_SMALL_PLANE", small_plane)
+    monkeypatch.setattr(backend, "_SMALL_PLANE", small_plane)
     shape = (50, 4, 37, 37)
     whole = fill('type: "bilinear"', shape).ravel()
     starts = np.sort(np.random.default_rng(1).integers(0, whole.size - 3000, 200))
     lengths = np.random.default_rng(2).integers(0, 3000, 200)
     out = np.empty(lengths.sum(), np.float32)
-    filler_of('type: "bilinear"').fill(out, Runs(starts, np.append(0, np.cumsum(lengths))), shape, STREAM)
+    prepared('type: "bilinear"', shape)(out, Runs(starts, np.append(0, np.cumsum(lengths))), STREAM)
     assert (out == np.concatenate([whole[s : s + n] for s, n in zip(starts, lengths, strict=True)])).all()
 
 
@@ -80,13 +80,3 @@ def test_nothing_is_drawn() -> None:
 def test_shapes_that_are_no_kernels_are_refused(shape: tuple[int, ...]) -> None:
     with pytest.raises(ShapeError, match=r"bilinear.* Received: shape="):
         filler_of('type: "bilinear"').check(shape)
-
-
-@pytest.mark.parametrize("width", [1, 2, 3, 4, 5, 16, 33])
-def test_moments_are_those_of_the_values(width: int) -> None:
-    shape = (3, 1, width, width)
-    values, moments = fill('type: "bilinear"', shape, np.float64), filler_of('type: "bilinear"').moments(shape)
-    assert moments.mean == pytest.approx(values.mean(), rel=1e-13)
-    assert moments.std == pytest.approx(values.std(), rel=1e-7, abs=1e-8)
-    assert moments.minimum == pytest.approx(values.min())
-    assert moments.maximum == pytest.approx(values.max())

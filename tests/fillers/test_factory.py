@@ -1,16 +1,28 @@
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import dataclass
+from math import prod, sqrt
 from typing import Any
 
+import numpy as np
 import pytest
+from numpy.typing import ArrayLike
 
 from caffe_filler.caffe.caffe_pb2 import FillerParameter
 from caffe_filler.errors import FillerParameterError, InvalidArgument, UnknownFiller
-from filler_server.fillers import Filler, factory, get_filler, register, registered
-from filler_server.fillers.base import Moments
+from filler_client import FillerClient
+from filler_server.fillers import Distribution, Filler, factory, get_filler, register, registered
+from filler_server.fillers.distributions import Uniform
 from filler_server.rng.stream import RandomStream, Runs, Values
 
+NET = """
+layer { name: "data" type: "Input" top: "data" input_param { shape { dim: [1, 4] } } }
+layer {
+  name: "ip" type: "InnerProduct" bottom: "data" top: "ip"
+  inner_product_param { num_output: 4 bias_term: false weight_filler { type: "identity" value: 3 } }
+}
+"""
 TYPES = ["constant", "gaussian", "uniform", "positive_unitball", "xavier", "msra", "bilinear"]
 
 
@@ -20,8 +32,47 @@ def registry(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     return
 
 
+@dataclass(frozen=True)
+class Diagonal:
+    """A value on the diagonal of a square, 0 elsewhere; brings what fills a blob with it."""
+
+    value: float
+    width: int
+
+    minimum = 0.0
+
+    @property
+    def maximum(self) -> float:
+        return self.value
+
+    @property
+    def mean(self) -> float:
+        return self.value / self.width
+
+    @property
+    def std(self) -> float:
+        return self.value * sqrt(1 / self.width - 1 / self.width**2)
+
+    def density(self, x: ArrayLike) -> Any:
+        return np.zeros(np.shape(x))
+
+    def mass(self, x: ArrayLike) -> Any:
+        return np.select([np.equal(x, 0), np.equal(x, self.value)], [1 - 1 / self.width, 1 / self.width], 0.0)
+
+    def cdf(self, x: ArrayLike) -> Any:
+        return np.select([np.less(x, 0), np.less(x, self.value)], [0.0, 1 - 1 / self.width], 1.0)
+
+    def quantile(self, q: ArrayLike) -> Any:
+        return np.where(np.asarray(q) <= 1 - 1 / self.width, 0.0, self.value)
+
+    def fill(self, out: Values, runs: Runs, random: RandomStream) -> None:
+        offsets = np.repeat(runs.starts - runs.bounds[:-1], np.diff(runs.bounds))
+        y, x = np.divmod(offsets + np.arange(out.size), self.width)
+        out[...] = np.where(x == y, self.value, 0.0)
+
+
 class Identity(Filler):
-    """Ones on the diagonal."""
+    """A value on the diagonal."""
 
     type = "identity"
     fields = ("value",)
@@ -32,11 +83,8 @@ class Identity(Filler):
     def check(self, shape: tuple[int, ...]) -> None:
         pass
 
-    def fill(self, out: Values, runs: Runs, shape: tuple[int, ...], random: RandomStream) -> None:
-        out.fill(self.value)
-
-    def moments(self, shape: tuple[int, ...]) -> Moments:
-        return Moments(0.0, 0.0, 0.0, 0.0)
+    def distribution(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Distribution:
+        return Diagonal(self.value, shape[0])
 
 
 def test_there_are_the_seven_of_caffe() -> None:
@@ -94,6 +142,41 @@ def test_users_register_types_of_their_own() -> None:
 
 
 @pytest.mark.usefixtures("registry")
+def test_a_distribution_of_the_users_own_fills_blobs() -> None:
+    register(Identity)
+    client = FillerClient.embedded()
+    assert (client.fill(FillerParameter(type="identity", value=2), (700, 700)) == 2 * np.eye(700)).all()
+    net = client.plan_net(NET)
+    (blob,) = net.layers[1].blobs
+    assert (blob.mean, blob.std) == (0.75, 0.75 * sqrt(3))
+    assert (client.init_net(NET)["ip/0"] == 3 * np.eye(4)).all()
+
+
+class Wide(Filler):
+    """Uniform values of [-w, w], w being the number of values."""
+
+    type = "wide"
+    fields = ()
+
+    def __init__(self, param: FillerParameter) -> None:
+        pass
+
+    def check(self, shape: tuple[int, ...]) -> None:
+        pass
+
+    def distribution(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Uniform:
+        return Uniform(-prod(shape), prod(shape))
+
+
+@pytest.mark.usefixtures("registry")
+def test_a_filler_of_the_users_own_may_use_a_distribution_of_ours() -> None:
+    register(Wide)
+    client = FillerClient.embedded()
+    got = client.fill(FillerParameter(type="wide"), (5, 40), seed=3)
+    assert (got == client.fill(FillerParameter(type="uniform", min=-200, max=200), (5, 40), seed=3)).all()
+
+
+@pytest.mark.usefixtures("registry")
 def test_names_are_taken_once() -> None:
     class Other(Identity):
         type = "msra"
@@ -124,14 +207,17 @@ def test_filler_errors_name_the_field() -> None:
     assert caught.value.field == "std"
 
 
-def test_factory_and_moments_need_no_numba() -> None:
+def test_factory_and_distributions_need_no_numba() -> None:
     code = (
         "import sys\n"
-        "from filler_server.fillers import get_filler, registered\n"
+        "import numpy as np\n"
+        "from filler_server.fillers import backend, get_filler, registered\n"
         "from caffe_filler.caffe.caffe_pb2 import FillerParameter\n"
         "for name in registered():\n"
         "    filler = get_filler(FillerParameter(type=name))\n"
-        "    filler.check((2, 3, 4, 4)); filler.moments((2, 3, 4, 4))\n"
+        "    filler.check((2, 3, 4, 4))\n"
+        "    distribution = filler.distribution((2, 3, 4, 4), np.dtype(np.float32))\n"
+        "    backend.prepare(distribution); distribution.cdf(distribution.quantile([0.1, 0.9]))\n"
         "assert 'numba' not in sys.modules\n"
         "assert not any(name.startswith(('grpc', 'filler_server.net')) for name in sys.modules)\n"
     )

@@ -1,8 +1,8 @@
-"""What is common to the fillers: parameters, shapes, regions, moments; and the short ones' own formulas."""
+"""What is common to the fillers: parameters, shapes, regions, bounds; and the short ones' own formulas."""
 
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
-from math import inf, isnan, nan, prod, sqrt
+from math import inf, nan, prod
 from typing import Any
 
 import numpy as np
@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from caffe_filler.errors import FillerParameterError, ShapeError
-from filler_server.fillers import registered
-from filler_server.fillers.base import Moments
-from tests.fillers.streams import STREAM, GivenStream, fill, filler_of
+from filler_server.fillers import Filler, registered
+from filler_server.rng.stream import Runs
+from tests.fillers.streams import STREAM, GivenStream, distribution_of, fill, filler_of, prepared
 from tests.regions import regions
 
 DTYPES = [np.float32, np.float64]
@@ -36,22 +36,28 @@ def test_a_region_holds_the_values_of_the_blob(data: Any, text: str, shape: tupl
     region = data.draw(regions(shape, smallest=1))
     window = tuple(slice(s, s + n) for s, n in zip(region.starts, region.shape, strict=True))
     want = fill(text, shape, dtype).reshape(region.dims)[window].ravel()
-    filler, got = filler_of(text), np.empty(region.count, dtype)
+    fill_runs, got = prepared(text, shape, dtype), np.empty(region.count, dtype)
     edges = sorted({0, region.count, *data.draw(st.lists(st.integers(0, region.count), max_size=3))})
     pieces = list(pairwise(edges))
     for begin, end in data.draw(st.permutations(pieces)):
-        filler.fill(got[begin:end], region.runs(begin, end - begin), shape, STREAM)
+        fill_runs(got[begin:end], region.runs(begin, end - begin), STREAM)
     assert got.tobytes() == want.tobytes()
 
 
 @pytest.mark.parametrize("text", FILLERS)
-def test_threads_may_share_a_filler(text: str) -> None:
+def test_threads_may_share_what_fills(text: str) -> None:
     shape = (8, 16, 64, 64)
     want = fill(text, shape)
-    filler = filler_of(text)
+    fill_runs, runs = prepared(text, shape), Runs.contiguous(0, want.size)
+
+    def filled(_: int) -> bytes:
+        out = np.empty(want.size, np.float32)
+        fill_runs(out, runs, STREAM)
+        return out.tobytes()
+
     with ThreadPoolExecutor(8) as pool:
-        for got in pool.map(lambda _: fill(filler, shape), range(16)):
-            assert got.tobytes() == want.tobytes()
+        for got in pool.map(filled, range(16)):
+            assert got == want.tobytes()
 
 
 @pytest.mark.parametrize("name", [name for name in registered() if name != "gaussian"])
@@ -199,34 +205,29 @@ def test_sparse_must_fit_the_shape() -> None:
         filler_of('type: "gaussian" sparse: 1').check(())
 
 
-@pytest.mark.parametrize(
-    ("text", "shape", "want"),
-    [
-        ('type: "constant" value: 0.5', (3,), Moments(0.5, 0.0, 0.5, 0.5)),
-        ('type: "uniform" min: -1 max: 3', (3,), Moments(1.0, 4 / sqrt(12), -1.0, 3.0)),
-        ('type: "gaussian" mean: 2 std: 3', (3,), Moments(2.0, 3.0, -inf, inf)),
-        ('type: "gaussian" std: 3 sparse: 1', (4, 9), Moments(0.0, 1.5, -inf, inf)),
-        ('type: "gaussian" mean: 2 std: 3 sparse: 1', (4, 9), Moments(0.5, sqrt(3), -inf, inf)),
-        ('type: "gaussian" mean: 2 sparse: 0', (4, 9), Moments(0.0, 0.0, 0.0, 0.0)),
-        ('type: "msra"', (4, 50), Moments(0.0, 0.2, -inf, inf)),
-        ('type: "xavier"', (4, 3, 2, 2), Moments(0.0, sqrt(1 / 12), -0.5, 0.5)),
-    ],
-)
-def test_moments(text: str, shape: tuple[int, ...], want: Moments) -> None:
-    got = filler_of(text).moments(shape)
-    assert got.mean == pytest.approx(want.mean, rel=1e-15)
-    assert got.std == pytest.approx(want.std, rel=1e-15)
-    assert (got.minimum, got.maximum) == (want.minimum, want.maximum)
-
-
-def test_moments_of_a_constant_that_is_no_number() -> None:
-    assert isnan(filler_of('type: "constant" value: nan').moments((3,)).mean)
-
-
 @pytest.mark.parametrize("text", FILLERS)
 @pytest.mark.parametrize("shape", [(1, 1, 1, 1), (2, 1, 3, 3), (3, 2, 5, 5), (7, 3, 11, 11), (2, 2, 200, 200)])
 @pytest.mark.parametrize("dtype", DTYPES)
-def test_moments_bound_every_value(text: str, shape: tuple[int, ...], dtype: Any) -> None:
-    moments, values = filler_of(text).moments(shape), fill(text, shape, dtype)
-    assert moments.minimum <= values.min()
-    assert values.max() <= moments.maximum
+def test_the_distribution_bounds_every_value(text: str, shape: tuple[int, ...], dtype: Any) -> None:
+    distribution, values = distribution_of(text, shape, dtype), fill(text, shape, dtype)
+    assert distribution.minimum <= values.min()
+    assert values.max() <= distribution.maximum
+
+
+@pytest.mark.parametrize("text", FILLERS)
+def test_what_a_filler_says_of_its_draws_holds(text: str) -> None:
+    random = GivenStream(np.ones(200), np.ones(200))
+    fill(text, (4, 2, 5, 5), random=random)
+    assert bool(random.calls) == filler_of(text).draws
+
+
+@pytest.mark.parametrize("text", FILLERS)
+def test_a_value_costs_its_row_where_the_filler_says_so(text: str) -> None:
+    random = GivenStream(np.ones(200), np.ones(200))
+    prepared(text, (4, 2, 5, 5))(np.empty(1, np.float32), Runs.contiguous(70, 1), random)
+    assert (random.drawn > 2) == filler_of(text).sums_rows
+
+
+@pytest.mark.parametrize("filler", registered().values())
+def test_samples_are_of_their_type(filler: type[Filler]) -> None:
+    assert {param.type for param in filler.samples()} == {filler.type}

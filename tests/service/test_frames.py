@@ -216,13 +216,13 @@ def test_values_are_computed_in_the_message_itself(monkeypatch: pytest.MonkeyPat
     tensors = [flat_index_blob((1000,)), flat_index_blob((50,), dtype=np.float64)]
     computed: list[tuple[int, int]] = []
     for tensor in tensors:
-        fill = tensor._fill
+        compute = tensor._compute
 
-        def watched(start: int, out: Any, fill: Any = fill) -> None:
+        def watched(start: int, out: Any, compute: Any = compute) -> None:
             computed.append((out.ctypes.data, out.nbytes))
-            fill(start, out)
+            compute(start, out)
 
-        monkeypatch.setattr(tensor, "_fill", watched)
+        monkeypatch.setattr(tensor, "_compute", watched)
     (message,) = frames(tensors)
     start = np.frombuffer(message, np.uint8).ctypes.data
     assert [(address - start, size) for address, size in computed] == list(

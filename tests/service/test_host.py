@@ -29,16 +29,16 @@ sys.addaudithook(audit)
 
 SERVE = """
 from filler_server.fillers.constant import ConstantFiller
+from filler_server.fillers.distributions import Constant
 from filler_server.service.process import serve
 from filler_server.service.settings import Settings
 
-filled = ConstantFiller.fill
-def fill(self, out, runs, shape, random):
-    if shape == (7,):
+class Faulty(Constant):
+    def fill(self, out, runs, random):
         open("/nonexistent/secret-of-the-host")
-    filled(self, out, runs, shape, random)
 
-ConstantFiller.fill = fill
+usual = ConstantFiller.distribution
+ConstantFiller.distribution = lambda self, shape, dtype: Faulty(0.0) if shape == (7,) else usual(self, shape, dtype)
 sys.exit(serve(Settings(listen=["127.0.0.1:0"])))
 """
 

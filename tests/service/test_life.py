@@ -105,13 +105,16 @@ def test_a_computation_that_cannot_be_interrupted_does_not_keep_the_process(tmp_
     program.write_text(
         "import sys, time\n"
         "from filler_server.fillers.constant import ConstantFiller\n"
+        "from filler_server.fillers.distributions import Constant\n"
         "from filler_server.service.process import serve\n"
         "from filler_server.service.settings import Settings\n"
-        "filled = ConstantFiller.fill\n"
-        "def fill(self, out, runs, shape, random):\n"
-        "    filled(self, out, runs, shape, random)\n"
-        "    time.sleep(3600 if shape == (7,) else 0)\n"
-        "ConstantFiller.fill = fill\n"
+        "class Endless(Constant):\n"
+        "    def fill(self, out, runs, random):\n"
+        "        time.sleep(3600)\n"
+        "usual = ConstantFiller.distribution\n"
+        "ConstantFiller.distribution = (\n"
+        "    lambda self, shape, dtype: Endless(0.0) if shape == (7,) else usual(self, shape, dtype)\n"
+        ")\n"
         "sys.exit(serve(Settings(listen=['127.0.0.1:0'], grace=0.5, metrics_listen='127.0.0.1:0')))\n"
     )
     process = ServerProcess(command=[sys.executable, str(program)])

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from caffe_filler.caffe.caffe_pb2 import FillerParameter
 from filler_server import compiled
-from filler_server.fillers import get_filler
+from filler_server.fillers import backend, get_filler
 from filler_server.rng.philox import PhiloxStream
 from filler_server.rng.stream import Runs
 from tests.benchmarks.machine import version
@@ -28,13 +28,14 @@ def about() -> str:
 
 
 def prepare(work: str, nbytes: int, threads: int) -> Callable[[], object]:
-    """Fill a blob with the filler of that name; filler, stream and buffer exist already."""
+    """Fill a blob with the filler of that name; what fills, the stream and the buffer exist already."""
     out = buffer(nbytes)
     shape = _shape(work, out.size)
     compiled.set_threads(threads)
     filler, stream, runs = get_filler(FILLERS[work]), PhiloxStream(1701, "fc6/0"), Runs.contiguous(0, out.size)
     filler.check(shape)
-    return lambda: filler.fill(out, runs, shape, stream)
+    fill = backend.prepare(filler.distribution(shape, out.dtype))
+    return lambda: fill(out, runs, stream)
 
 
 def _shape(work: str, count: int) -> tuple[int, ...]:

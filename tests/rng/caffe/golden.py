@@ -21,7 +21,7 @@ from filler_server.rng.caffe.boost import Profile
 from filler_server.rng.caffe.mt19937 import EngineState
 from filler_server.rng.caffe.stream import CaffeStream
 from filler_server.rng.stream import Runs
-from tests.fillers.streams import filler_of
+from tests.fillers.streams import prepared
 from tests.rng.caffe.reference import libm
 
 FILLERS: list[tuple[str, tuple[int, ...]]] = [
@@ -65,10 +65,8 @@ def cases(profile: Profile) -> list[dict[str, Any]]:
         count = prod(shape)
         start = EngineState.seeded(seed).skip(skip)
         stream = CaffeStream(start, count, np.dtype(dtype), profile)
-        filler = filler_of(text)
-        filler.check(shape)
         out = np.empty(count, dtype)
-        filler.fill(out, Runs.contiguous(0, count), shape, stream)
+        prepared(text, shape, dtype)(out, Runs.contiguous(0, count), stream)
         end = stream.end_state()
         found.append(
             {

@@ -15,7 +15,7 @@ from filler_server.rng.caffe.boost import Profile
 from filler_server.rng.caffe.mt19937 import EngineState
 from filler_server.rng.caffe.stream import CaffeStream
 from filler_server.rng.stream import Runs
-from tests.fillers.streams import filler_of
+from tests.fillers.streams import prepared
 from tests.rng.caffe import golden
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -66,7 +66,7 @@ def test_bytes_and_draws_are_those_of_caffe(shared: Path, folder: str, least: in
         start = EngineState.seeded(case["seed"]).skip(case["skip"])
         stream = CaffeStream(start, count, dtype, profile)
         out = np.empty(count, dtype)
-        filler_of(case["filler"]).fill(out, Runs.contiguous(0, count), shape, stream)
+        prepared(case["filler"], shape, dtype)(out, Runs.contiguous(0, count), stream)
         end = stream.end_state()
         got = (hashlib.sha256(out.tobytes()).hexdigest(), end.draws - start.draws, int(end.outputs(1)[0]))
         assert got == (case["sha256"], case["draws"], case["rng_next"]), case["id"]

@@ -1,9 +1,9 @@
-"""Checks of FillerParameter's fields that several fillers share."""
+"""Checks of parameters and shapes that several fillers share."""
 
 import math
 
 from caffe_filler.caffe.caffe_pb2 import FillerParameter
-from caffe_filler.errors import FillerParameterError
+from caffe_filler.errors import FillerParameterError, ShapeError
 
 
 def refuse_sparse(param: FillerParameter) -> None:
@@ -34,3 +34,13 @@ def finite(param: FillerParameter, field: str) -> float:
             f"{field} of filler type '{param.type}' must be finite. Received: {field}={value}", field=field
         )
     return value
+
+
+def check_axis(shape: tuple[int, ...], reader: str) -> None:
+    """Make sure that a shape has a first axis; `reader` says who reads it.
+
+    Raises:
+        ShapeError: it has no axes.
+    """
+    if not shape:
+        raise ShapeError(f"{reader} needs a blob with at least one axis. Received: shape=[]")

@@ -1,0 +1,468 @@
+"""The distributions of the values of a blob: what theory knows of them, in float64.
+
+Arguments and results of `density`, `mass`, `cdf` and `quantile` are numbers or arrays of any shape; NaN gives NaN, and
+so does a quantile outside [0, 1]. A distribution speaks of real numbers: that a blob holds them rounded to its dtype is
+not part of it, but for `BilinearPattern`.
+
+    cdf(x)       P(X <= x), the integral of `density` up to x and the sum of `mass` up to and including x
+    density(x)   the density of the part that has one, 0 for the rest
+    mass(x)      P(X = x)
+    quantile(q)  the least x with cdf(x) >= q; `minimum` for q = 0
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from math import inf, isfinite, nan, pi, sqrt
+from typing import Any, Protocol, TypeAlias
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from filler_server.cancellation import checkpoint
+from filler_server.fillers import shares
+
+Reals: TypeAlias = NDArray[np.float64]
+"""float64, of the shape of the argument; a number for a number."""
+
+_WIDEST_NORMAL = 6.6
+"""In standard deviations; further from the mean lies no float32 value of philox, and one in 10^10 of Caffe's."""
+
+
+class Distribution(Protocol):
+    """What is known of one value of a blob, whichever it is.
+
+    A distribution that is none of this module has a method `fill(out, runs, random)` as well, which
+    `filler_server.fillers.backend` calls.
+    """
+
+    @property
+    def mean(self) -> float:
+        """The expected value."""
+        ...
+
+    @property
+    def std(self) -> float:
+        """The standard deviation."""
+        ...
+
+    @property
+    def minimum(self) -> float:
+        """The largest number below which no value lies, -infinity where there is none."""
+        ...
+
+    @property
+    def maximum(self) -> float:
+        """The smallest number above which no value lies, infinity where there is none."""
+        ...
+
+    def density(self, x: ArrayLike) -> Reals:
+        """Return the density at x of the part that has one."""
+        ...
+
+    def mass(self, x: ArrayLike) -> Reals:
+        """Return the probability of x itself."""
+        ...
+
+    def cdf(self, x: ArrayLike) -> Reals:
+        """Return the probability of x and all below it."""
+        ...
+
+    def quantile(self, q: ArrayLike) -> Reals:
+        """Return the least x with cdf(x) >= q."""
+        ...
+
+
+def reach(distribution: Distribution) -> float:
+    """Return the largest magnitude to reckon with: that of the bounds, or where there is none, of 6.6 std."""
+    low, high = distribution.minimum, distribution.maximum
+    if isfinite(low) and isfinite(high):
+        return max(abs(low), abs(high))
+    bound = abs(low) if isfinite(low) else abs(high) if isfinite(high) else 0.0
+    return max(abs(distribution.mean) + _WIDEST_NORMAL * distribution.std, bound)
+
+
+class _Discrete:
+    """Nothing but values that have a probability of their own."""
+
+    __slots__ = ()
+
+    def density(self, x: ArrayLike) -> Reals:
+        """Return 0: there is no part with a density."""
+        return _where(_reals(x), False, 0.0, 0.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Constant(_Discrete):
+    """One value."""
+
+    value: float
+
+    @property
+    def mean(self) -> float:
+        """The value."""
+        return self.value
+
+    @property
+    def std(self) -> float:
+        """0; NaN for a value that is not finite."""
+        return 0.0 if isfinite(self.value) else nan
+
+    @property
+    def minimum(self) -> float:
+        """The value."""
+        return self.value
+
+    @property
+    def maximum(self) -> float:
+        """The value."""
+        return self.value
+
+    def mass(self, x: ArrayLike) -> Reals:
+        """Return 1 for the value."""
+        x = _reals(x)
+        return _where(x, x == self.value, 1.0, 0.0)
+
+    def cdf(self, x: ArrayLike) -> Reals:
+        """Return 1 from the value on."""
+        x = _reals(x)
+        return _where(x, x >= self.value, 1.0, 0.0)
+
+    def quantile(self, q: ArrayLike) -> Reals:
+        """Return the value."""
+        return _result(_reals(q), self.value)
+
+
+@dataclass(frozen=True, slots=True)
+class Uniform:
+    """Every value of [low, high] equally likely; finite, low <= high."""
+
+    low: float
+    high: float
+
+    @property
+    def mean(self) -> float:
+        """The middle."""
+        return (self.low + self.high) / 2
+
+    @property
+    def std(self) -> float:
+        """(high - low) / sqrt(12)."""
+        return (self.high - self.low) / sqrt(12)
+
+    @property
+    def minimum(self) -> float:
+        """Low."""
+        return self.low
+
+    @property
+    def maximum(self) -> float:
+        """High."""
+        return self.high
+
+    def density(self, x: ArrayLike) -> Reals:
+        """Return 1 / (high - low) from low to high."""
+        x = _reals(x)
+        width = self.high - self.low
+        return _where(x, (x >= self.low) & (x <= self.high) & (width > 0), 1 / width if width else 0.0, 0.0)
+
+    def mass(self, x: ArrayLike) -> Reals:
+        """Return 0, or 1 for the one value when low is high."""
+        x = _reals(x)
+        return _where(x, (x == self.low) & (self.low == self.high), 1.0, 0.0)
+
+    def cdf(self, x: ArrayLike) -> Reals:
+        """Return (x - low) / (high - low) between low and high."""
+        x = _reals(x)
+        inside = (np.clip(x, self.low, self.high) - self.low) / ((self.high - self.low) or 1.0)
+        return _where(x, x >= self.high, 1.0, inside)
+
+    def quantile(self, q: ArrayLike) -> Reals:
+        """Return low + (high - low) q."""
+        q, inside = _probabilities(q)
+        return _result(q, np.minimum(self.low + (self.high - self.low) * inside, self.high))
+
+
+@dataclass(frozen=True, slots=True)
+class Gaussian:
+    """Normal values, std > 0.
+
+    `cdf` is C's erfc, to a few units in the last place; `quantile` is Wichura's AS 241 (1988), to 2e-15 of z.
+    """
+
+    mean: float
+    std: float
+
+    @property
+    def minimum(self) -> float:
+        """-infinity."""
+        return -inf
+
+    @property
+    def maximum(self) -> float:
+        """Infinity."""
+        return inf
+
+    def density(self, x: ArrayLike) -> Reals:
+        """Return exp(-z^2 / 2) / (std sqrt(2 pi)), z = (x - mean) / std."""
+        with np.errstate(over="ignore"):
+            z = (_reals(x) - self.mean) / self.std
+            density: Reals = np.exp(-z * z / 2) / (self.std * sqrt(2 * pi))
+        return density
+
+    def mass(self, x: ArrayLike) -> Reals:
+        """Return 0: no value has a probability of its own."""
+        return _where(_reals(x), False, 0.0, 0.0)
+
+    def cdf(self, x: ArrayLike) -> Reals:
+        """Return erfc(-z / sqrt(2)) / 2, z = (x - mean) / std."""
+        with np.errstate(over="ignore"):
+            z = (self.mean - _reals(x)) / (self.std * sqrt(2))
+        return _each(math.erfc, z) / 2
+
+    def quantile(self, q: ArrayLike) -> Reals:
+        """Return the inverse of `cdf`."""
+        from statistics import NormalDist
+
+        q = _reals(q)
+        z = _each(NormalDist().inv_cdf, np.where((q > 0) & (q < 1), q, 0.5))
+        return _result(q, self.mean + self.std * np.where(q == 0, -inf, np.where(q == 1, inf, z)))
+
+
+@dataclass(frozen=True, slots=True)
+class MaskedGaussian:
+    """Normal values, each kept with probability `kept` and 0 otherwise; accurate as `Gaussian`.
+
+    Attributes:
+        normal: the distribution before the mask.
+        kept: in [0, 1].
+    """
+
+    normal: Gaussian
+    kept: float
+
+    @property
+    def mean(self) -> float:
+        """Kept times the mean before the mask."""
+        return self.kept * self.normal.mean
+
+    @property
+    def std(self) -> float:
+        """The root of kept (std^2 + mean^2) - (kept mean)^2."""
+        return sqrt(self.kept * (self.normal.std**2 + (1 - self.kept) * self.normal.mean**2))
+
+    @property
+    def minimum(self) -> float:
+        """-infinity, or 0 when nothing is kept."""
+        return -inf if self.kept else 0.0
+
+    @property
+    def maximum(self) -> float:
+        """Infinity, or 0 when nothing is kept."""
+        return inf if self.kept else 0.0
+
+    def density(self, x: ArrayLike) -> Reals:
+        """Return kept times the density before the mask."""
+        density: Reals = self.kept * self.normal.density(x)
+        return density
+
+    def mass(self, x: ArrayLike) -> Reals:
+        """Return 1 - kept for 0."""
+        x = _reals(x)
+        return _where(x, x == 0, 1 - self.kept, 0.0)
+
+    def cdf(self, x: ArrayLike) -> Reals:
+        """Return kept times the cdf before the mask, and 1 - kept more from 0 on."""
+        x = _reals(x)
+        return _where(x, x >= 0, 1 - self.kept, 0.0) + self.kept * self.normal.cdf(x)
+
+    def quantile(self, q: ArrayLike) -> Reals:
+        """Return 0 where cdf jumps, elsewhere the inverse of `cdf`."""
+        q, inside = _probabilities(q)
+        if self.kept == 0:
+            return _result(q, 0.0)
+        below = self.kept * self.normal.cdf(0.0)
+        share = np.where(inside <= below, inside, self.kept - np.minimum(1 - inside, self.kept)) / self.kept
+        kept = self.normal.quantile(np.minimum(share, 1.0))
+        # By rounding, either side of the jump may seem to reach beyond it.
+        above = np.where((inside > below + (1 - self.kept)) | (inside == 1), np.maximum(kept, 0.0), 0.0)
+        return _result(q, np.where(inside <= below, np.minimum(kept, 0.0), above))
+
+
+@dataclass(frozen=True, slots=True)
+class RowNormalizedUniform:
+    """One of n uniform values of [0, 1], divided by the sum of all n, which are a row of the blob.
+
+    `filler_server.fillers.shares` has the formulas. `cdf` is accurate to 1e-14, `density` to 1e-13 of its largest
+    value, `std` to 1e-12 of itself. Values of one row are not independent: their sum is 1.
+
+    Attributes:
+        length: n, at least 1.
+    """
+
+    length: int
+
+    @property
+    def mean(self) -> float:
+        """1 / n."""
+        return 1 / self.length
+
+    @property
+    def std(self) -> float:
+        """About 1 / (sqrt(3) n); 0 when the row has one value."""
+        return shares.std(self.length)
+
+    @property
+    def minimum(self) -> float:
+        """0, or 1 when the row has one value."""
+        return 1.0 if self.length == 1 else 0.0
+
+    @property
+    def maximum(self) -> float:
+        """1."""
+        return 1.0
+
+    def density(self, x: ArrayLike) -> Reals:
+        """Return the density, which is highest at 1 / n."""
+        x = _reals(x)
+        return _where(x, self.length > 1, shares.density(max(self.length, 2), x), 0.0)
+
+    def mass(self, x: ArrayLike) -> Reals:
+        """Return 0, or 1 for the value 1 when the row has one value."""
+        x = _reals(x)
+        return _where(x, (x == 1) & (self.length == 1), 1.0, 0.0)
+
+    def cdf(self, x: ArrayLike) -> Reals:
+        """Return the probability of x and all below it; 1 / 2 at 1 / n."""
+        x = _reals(x)
+        return _where(x, x >= 1, 1.0, shares.cdf(self.length, x) if self.length > 1 else 0.0)
+
+    def quantile(self, q: ArrayLike) -> Reals:
+        """Return the inverse of `cdf`."""
+        q, inside = _probabilities(q)
+        return _result(q, shares.quantile(self.length, inside) if self.length > 1 else 1.0)
+
+
+@dataclass(frozen=True)
+class BilinearPattern(_Discrete):
+    """The values of a square plane of bilinear interpolation weights, each as likely as it is frequent.
+
+    Nothing is random here. The plane has weights(y) weights(x) at [y, x]; `mass`, `cdf` and `quantile` are those of
+    the values as they stand in a blob of `dtype`, and take a time that grows with the square of the width.
+
+    Attributes:
+        width: of the plane.
+        dtype: float32 or float64, in which the values are computed.
+    """
+
+    width: int
+    dtype: np.dtype[Any]
+
+    def weights(self, x: NDArray[np.int64] | None = None) -> NDArray[Any]:
+        """Return the weights of one axis at x, or all: 1 - |x / f - m| in `dtype`, with m computed in double."""
+        real = self.dtype.type
+        f = -(-self.width // 2)
+        m = real((self.width - 1) / (2.0 * f))
+        places: NDArray[Any] = (np.arange(self.width) if x is None else x).astype(self.dtype)
+        weights: NDArray[Any] = real(1) - np.abs(places / real(f) - m)
+        return weights
+
+    @cached_property
+    def mean(self) -> float:
+        """The square of the mean of an axis: 1 / 4 for even widths, a little more for odd ones."""
+        return self._axis_mean**2
+
+    @cached_property
+    def std(self) -> float:
+        """Over the plane."""
+        f = -(-self.width // 2)
+        square = 1 / 3 - 1 / (12 * f * f) if self.width % 2 == 0 else (2 * f * f + 1) / (3 * f * self.width)
+        return sqrt(max(square**2 - self.mean**2, 0.0))
+
+    @cached_property
+    def minimum(self) -> float:
+        """The value in a corner."""
+        return float(np.min(self._extremes) ** 2)
+
+    @cached_property
+    def maximum(self) -> float:
+        """The value in the middle."""
+        return float(np.max(self._extremes) ** 2)
+
+    def mass(self, x: ArrayLike) -> Reals:
+        """Return the part of the plane that has the value x."""
+        x = _reals(x)
+        return _where(x, True, (self._count(x, "right") - self._count(x, "left")) / self.width**2, 0.0)
+
+    def cdf(self, x: ArrayLike) -> Reals:
+        """Return the part of the plane whose values are at most x."""
+        x = _reals(x)
+        return _where(x, True, self._count(x, "right") / self.width**2, 0.0)
+
+    def quantile(self, q: ArrayLike) -> Reals:
+        """Return the least value that is not below a part q of the plane."""
+        q, inside = _probabilities(q)
+        # The numbers between the bounds, all positive, are in the order of their bits.
+        bits = np.array([self.minimum, self.maximum]).view(np.int64)
+        low, high = np.full(q.shape, bits[0]), np.full(q.shape, bits[1])
+        while (low < high).any():
+            middle = low + (high - low) // 2
+            is_enough = self._count(middle.view(np.float64), "right") / self.width**2 >= inside
+            low, high = np.where(is_enough, low, middle + 1), np.where(is_enough, middle, high)
+        return _result(q, np.asarray(high).view(np.float64))
+
+    def _count(self, x: Reals, side: Any) -> NDArray[np.int64]:
+        """The number of values of the plane at most x, or below x for `side` "left"."""
+        weights, times = np.unique(self.weights(), return_counts=True)
+        before = np.append(0, np.cumsum(times))
+        count = np.zeros(x.shape, np.int64)
+        for weight_of_row, rows in zip(weights, times.tolist(), strict=True):
+            checkpoint()
+            count += rows * before[np.searchsorted((weights * weight_of_row).astype(np.float64), x, side)]
+        return count
+
+    @property
+    def _axis_mean(self) -> float:
+        f = -(-self.width // 2)
+        return 0.5 if self.width % 2 == 0 else f / self.width
+
+    @property
+    def _extremes(self) -> NDArray[Any]:
+        """The weights at the ends and in the middle of an axis."""
+        middle = self.width // 2
+        return self.weights(np.array([0, (self.width - 1) // 2, middle, self.width - 1]))
+
+
+def _reals(values: ArrayLike) -> Reals:
+    return np.asarray(values, np.float64)
+
+
+def _where(x: Reals, condition: Any, then: Any, otherwise: Any) -> Reals:
+    """Choose by condition; NaN stays NaN."""
+    chosen: Reals = np.where(np.isnan(x), nan, np.where(condition, then, otherwise))[()]
+    return chosen
+
+
+def _probabilities(q: ArrayLike) -> tuple[Reals, Reals]:
+    """Return q, and q with 1 / 2 in place of what is no probability."""
+    q = _reals(q)
+    return q, np.where((q >= 0) & (q <= 1), q, 0.5)
+
+
+def _result(q: Reals, x: Any) -> Reals:
+    """Return x where q is a probability, elsewhere NaN."""
+    result: Reals = np.where((q >= 0) & (q <= 1), x, nan)[()]
+    return result
+
+
+def _each(function: Callable[[float], float], values: Any) -> Reals:
+    """Apply a function of one number to every number."""
+    values = np.asarray(values)
+    flat, results = values.ravel(), np.empty(values.size)
+    for begin in range(0, flat.size, 1 << 16):
+        checkpoint()
+        block = flat[begin : begin + (1 << 16)]
+        results[begin : begin + block.size] = np.fromiter(map(function, block.tolist()), np.float64, block.size)
+    shaped: Reals = results.reshape(values.shape)[()]
+    return shaped
