@@ -13,14 +13,18 @@ from google.protobuf.message import Message
 from numpy.typing import NDArray
 
 from caffe_filler import dtypes
-from caffe_filler.errors import FillerError
+from caffe_filler.errors import DataLoss, FillerError, InvalidArgument
 from caffe_filler.memory import keep_freed_memory
 from caffe_filler.v1 import filler_pb2
 from filler_client import _finetune, _requests
-from filler_client._backend import Arrays, Arrivals, Piece, StreamRequest
+from filler_client._answer import ExpectedStream, planned_blobs
+from filler_client._arrays import Arrivals, Receivers
+from filler_client._backend import Arrays, Piece, Plan, StreamRequest, closed
 from filler_client._connection import SERVICE, RequestId, channel_options, parse_targets
+from filler_client._endings import GRACE_SECONDS
 from filler_client._errors import from_rpc
 from filler_client._finetune import FinetuneOptions, WeightsLike
+from filler_client._replies import read_fillers, read_plan, read_upgrade
 from filler_client._requests import FillerLike, FillNetOptions, FillOptions, NetLike, NetOptions
 from filler_client._resume import StreamPosition
 from filler_client._retry import Attempts, RetryPolicy
@@ -29,11 +33,14 @@ from filler_client._security import Security, SecurityOptions, Version
 if TYPE_CHECKING:
     from filler_server.weights.merge import MergePlan
 
+_Request = TypeVar("_Request", bound=Message)
 _Response = TypeVar("_Response", bound=Message)
 
 
 class AsyncFillerClient:
     """The remote `FillerClient` with coroutines and asynchronous iterators; the arguments are the same.
+
+    A client belongs to the event loop in which it is first used.
 
     Example:
         async with AsyncFillerClient("localhost:50051") as client:
@@ -50,20 +57,34 @@ class AsyncFillerClient:
         request_id: str | None = None,
         **security: Unpack[SecurityOptions],
     ) -> None:
+        self._set_up(target, timeout, retry or RetryPolicy(), request_id, Security(**security))
+
+    def _set_up(
+        self,
+        target: str | Sequence[str],
+        timeout: float | None,
+        policy: RetryPolicy,
+        request_id: str | None,
+        security: Security,
+    ) -> None:
+        self._settings = (target, timeout, policy, request_id, security)
         self._targets = parse_targets(target)
         self._request_id = RequestId(request_id)
-        self._security = Security(**security)
-        self._security.check(self._targets)
+        security.check(self._targets)
+        self._security = security
         self._timeout = timeout
-        self._policy = retry or RetryPolicy()
+        self._policy = policy
         self._channels: dict[tuple[str, Version], grpc.aio.Channel] = {}
         self._current = 0
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._is_closed = False
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _restored, self._settings
 
     async def list_fillers(self) -> filler_pb2.ListFillersResponse:
         """Return the fillers with the fields that each reads and their defaults."""
-        return await self._call(
-            "ListFillers", filler_pb2.ListFillersRequest(), filler_pb2.ListFillersResponse.FromString
-        )
+        return await self._call("ListFillers", filler_pb2.ListFillersRequest(), read_fillers)
 
     async def fill(
         self,
@@ -82,12 +103,12 @@ class AsyncFillerClient:
     async def plan_net(self, net: NetLike, **options: Unpack[NetOptions]) -> filler_pb2.PlanNetResponse:
         """Return the layers of a net with every shape and learnable blob; see `FillerClient.plan_net`."""
         request = _requests.plan_request(net, **options)
-        return await self._call("PlanNet", request, filler_pb2.PlanNetResponse.FromString)
+        return await self._call("PlanNet", request, read_plan)
 
     async def upgrade_net(self, file: NetLike, *, strict: bool = False) -> filler_pb2.UpgradeNetResponse:
         """Return a net or solver in the current format; see `FillerClient.upgrade_net`."""
         request = _requests.upgrade_request(file, strict=strict)
-        return await self._call("UpgradeNet", request, filler_pb2.UpgradeNetResponse.FromString)
+        return await self._call("UpgradeNet", request, read_upgrade)
 
     def fill_net(
         self,
@@ -97,7 +118,8 @@ class AsyncFillerClient:
         **options: Unpack[FillNetOptions],
     ) -> AsyncIterator[tuple[str, NDArray[Any]]]:
         """Yield name and array of each learnable blob; see `FillerClient.fill_net`."""
-        return self._arrays(_requests.fill_net_request(net, **options), out or {})
+        self._check_not_closed()
+        return self._arrays(_requests.fill_net_request(net, **options), {} if out is None else out)
 
     async def init_net(self, net: NetLike, **options: Unpack[FillNetOptions]) -> dict[str, NDArray[Any]]:
         """Return all learnable blobs of a net by name; as `fill_net`."""
@@ -126,23 +148,23 @@ class AsyncFillerClient:
     ) -> AsyncIterator[tuple[str, NDArray[Any]]]:
         """Yield name and array of each learnable blob, copied or filled; see `FillerClient.finetune_net`."""
         request = _finetune.fill_request(net, **options)
-        plan = await self._call("PlanNet", request.net, filler_pb2.PlanNetResponse.FromString)
+        plan = await self._call("PlanNet", request.net, read_plan)
         with ExitStack() as files:
             opening = _finetune.open_merge(plan, weights, ignore_shape=ignore_shape)
             merge = await asyncio.to_thread(files.enter_context, opening)
             merge.plan.check()
             for name in merge.plan.missing:
                 request.blobs.add(name=name)
-            given = out or {}
-            filled = self._arrays(request, given)
+            given = {} if out is None else out
+            filled = self._arrays(request, given, plan)
             for name, load in _finetune.merged_arrays(merge, dtypes.from_wire(request.dtype), given):
                 yield (name, await asyncio.to_thread(load)) if load is not None else await anext(filled)
 
-    async def pieces(self, request: StreamRequest) -> AsyncIterator[Piece]:
+    async def pieces(self, request: StreamRequest, *, plan: Plan | None = None) -> AsyncIterator[Piece]:
         """Yield the bytes of a stream piece by piece; see `FillerClient.pieces`."""
         keep_freed_memory()
         attempts = Attempts(self._policy, self._timeout)
-        position = StreamPosition(request.start)
+        position = StreamPosition(ExpectedStream(request, None if plan is None else planned_blobs(plan)))
         sent = copy.deepcopy(request)
         request_id = self._request_id.of_call()
         method = "Fill" if isinstance(request, filler_pb2.FillRequest) else "FillNet"
@@ -152,28 +174,44 @@ class AsyncFillerClient:
             call = channel.unary_stream(f"/{SERVICE}/{method}", type(sent).SerializeToString)(
                 sent, timeout=attempts.remaining, metadata=self._metadata(request_id)
             )
+            ending: asyncio.TimerHandle | None = None
             try:
                 async for message in call:
                     for piece in position.pieces(message):
                         attempts.progressed()
                         yield piece
+                        self._check_not_closed()
+                    if position.is_complete and ending is None:
+                        ending = asyncio.get_running_loop().call_later(GRACE_SECONDS, call.cancel)
                 position.check_complete()
             except grpc.RpcError as error:
                 await self._wait(attempts, from_rpc(error, target))
             except FillerError as error:
                 await self._wait(attempts, error)
+            except asyncio.CancelledError:
+                if not self._is_cut_off(call):
+                    raise
+                if position.is_complete:
+                    return
+                raise closed() from None
             else:
                 return
             finally:
+                if ending is not None:
+                    ending.cancel()
                 call.cancel()
 
     async def close(self) -> None:
         """Close the connections."""
+        if self._channels:
+            self._check_loop()
+        self._is_closed = True
         for channel in self._channels.values():
             await channel.close()
         self._channels.clear()
 
     async def __aenter__(self) -> "AsyncFillerClient":
+        self._check_open()
         return self
 
     async def __aexit__(
@@ -181,26 +219,38 @@ class AsyncFillerClient:
     ) -> None:
         await self.close()
 
-    async def _arrays(self, request: StreamRequest, out: Arrays) -> AsyncIterator[tuple[str, NDArray[Any]]]:
-        arrivals = Arrivals(out)
-        async for piece in self.pieces(request):
+    async def _arrays(
+        self, request: StreamRequest, out: Arrays, plan: Plan | None = None
+    ) -> AsyncIterator[tuple[str, NDArray[Any]]]:
+        arrivals = Arrivals(Receivers(out))
+        async for piece in self.pieces(request, plan=plan):
             if (complete := arrivals.take(piece)) is not None:
                 yield complete
 
-    async def _call(self, method: str, request: Message, parse: Callable[[bytes], _Response]) -> _Response:
+    async def _call(self, method: str, request: _Request, read: Callable[[bytes, _Request], _Response]) -> _Response:
         attempts = Attempts(self._policy, self._timeout)
         request_id = self._request_id.of_call()
         while True:
             target, channel = self._channel()
-            call = channel.unary_unary(f"/{SERVICE}/{method}", type(request).SerializeToString, parse)
+            call = channel.unary_unary(f"/{SERVICE}/{method}", type(request).SerializeToString)(
+                request, timeout=attempts.remaining, metadata=self._metadata(request_id)
+            )
             try:
-                response: _Response = await call(
-                    request, timeout=attempts.remaining, metadata=self._metadata(request_id)
-                )
+                return read(await call, request)
             except grpc.RpcError as error:
                 await self._wait(attempts, from_rpc(error, target))
-            else:
-                return response
+            except DataLoss as error:
+                await self._wait(attempts, error)
+            except asyncio.CancelledError:
+                if self._is_cut_off(call):
+                    raise closed() from None
+                raise
+
+    @staticmethod
+    def _is_cut_off(call: grpc.aio.Call) -> bool:
+        """Whether a call was cancelled from this side of the wire, which gRPC tells as if the task had been."""
+        task = asyncio.current_task()
+        return call.cancelled() and not (task is not None and task.cancelling())
 
     async def _wait(self, attempts: Attempts, error: FillerError) -> None:
         await asyncio.sleep(attempts.failed(error))
@@ -209,9 +259,32 @@ class AsyncFillerClient:
     def _metadata(self, request_id: tuple[str, str]) -> list[tuple[str, str]]:
         return [*(self._security.metadata() or ()), request_id]
 
+    def _check_open(self) -> None:
+        """Make sure that the client is not closed, and is used in its own event loop."""
+        self._check_not_closed()
+        self._check_loop()
+
+    def _check_not_closed(self) -> None:
+        if self._is_closed:
+            raise closed()
+
+    def _check_loop(self) -> None:
+        loop = asyncio.get_running_loop()
+        if self._loop is None:
+            self._loop = loop
+        if self._loop is not loop:
+            raise InvalidArgument("this client was used in another event loop; each loop needs a client of its own")
+
     def _channel(self) -> tuple[str, grpc.aio.Channel]:
+        self._check_open()
         target = self._targets[self._current % len(self._targets)]
         key = target, self._security.version()
         if key not in self._channels:
             self._channels[key] = self._security.aio_channel(target, channel_options(self._policy))
         return target, self._channels[key]
+
+
+def _restored(*settings: Any) -> AsyncFillerClient:
+    client = AsyncFillerClient.__new__(AsyncFillerClient)
+    client._set_up(*settings)
+    return client

@@ -129,7 +129,9 @@ class FillerClient:
             FillerError: one of the tree in `caffe_filler.errors`; what was yielded before is complete.
             OSError: the file cannot be read.
         """
-        return self._backend.arrays(_requests.fill_net_request(net, **options), out or {}, self._timeout)
+        self._backend.check_open()
+        request = _requests.fill_net_request(net, **options)
+        return self._backend.arrays(request, {} if out is None else out, self._timeout)
 
     def init_net(self, net: NetLike, **options: Unpack[FillNetOptions]) -> dict[str, NDArray[Any]]:
         """Return all learnable blobs of a net by name; as `fill_net`."""
@@ -189,8 +191,8 @@ class FillerClient:
             merge.plan.check()
             for name in merge.plan.missing:
                 request.blobs.add(name=name)
-            given = out or {}
-            filled = self._backend.arrays(request, given, self._timeout) if request.blobs else iter(())
+            given = {} if out is None else out
+            filled = self._backend.arrays(request, given, self._timeout, plan) if request.blobs else iter(())
             for name, load in _finetune.merged_arrays(merge, dtypes.from_wire(request.dtype), given):
                 yield (name, load()) if load is not None else next(filled)
 
@@ -211,19 +213,30 @@ class FillerClient:
         """Return the answer to a request for a plan, for a caller that goes on with the same request."""
         return self._backend.plan_net(request, self._timeout)
 
-    def pieces(self, request: filler_pb2.FillRequest | filler_pb2.FillNetRequest) -> Iterator[Piece]:
+    def pieces(
+        self,
+        request: filler_pb2.FillRequest | filler_pb2.FillNetRequest,
+        *,
+        plan: filler_pb2.PlanNetResponse | None = None,
+    ) -> Iterator[Piece]:
         """Yield the bytes of a stream piece by piece, for a caller that writes them on and keeps no array.
+
+        Args:
+            request: what to fill.
+            plan: the plan of the request's net, with which the blobs that come are compared.
 
         Raises:
             FillerError: one of the tree in `caffe_filler.errors`.
         """
-        return self._backend.pieces(request, self._timeout)
+        self._backend.check_open()
+        return self._backend.pieces(request, self._timeout, plan)
 
     def close(self) -> None:
-        """Close the connections."""
+        """Close the connections; the client cannot be used any more."""
         self._backend.close()
 
     def __enter__(self) -> "FillerClient":
+        self._backend.check_open()
         return self
 
     def __exit__(

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from caffe_filler.errors import Unavailable
 from caffe_filler.v1 import filler_pb2
-from filler_client._backend import Arrays, Piece, StreamRequest, array_for
+from filler_client._arrays import Receivers, flat
+from filler_client._backend import Arrays, Piece, Plan, StreamRequest, closed
 
 if TYPE_CHECKING:
     from filler_server.api.requests import Job
@@ -23,14 +24,22 @@ _PIECE_BYTES = 4 << 20
 class EmbeddedBackend:
     """Translates requests exactly as a server does, and computes into the caller's arrays."""
 
+    def __init__(self) -> None:
+        self._is_closed = False
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return EmbeddedBackend, ()
+
     def list_fillers(self, timeout: float | None) -> filler_pb2.ListFillersResponse:
         """Answer ListFillers."""
+        self.check_open()
         from filler_server.api import replies
 
         return replies.list_fillers()
 
     def plan_net(self, request: filler_pb2.PlanNetRequest, timeout: float | None) -> filler_pb2.PlanNetResponse:
         """Answer PlanNet; needs no Numba unless draws are to be counted."""
+        self.check_open()
         from filler_server.api import planning, replies
         from filler_server.api.limits import UNLIMITED
 
@@ -44,32 +53,48 @@ class EmbeddedBackend:
         self, request: filler_pb2.UpgradeNetRequest, timeout: float | None
     ) -> filler_pb2.UpgradeNetResponse:
         """Answer UpgradeNet; needs no Numba."""
+        self.check_open()
         from filler_server.api import planning, replies
         from filler_server.api.limits import UNLIMITED
 
         return replies.upgrade_reply(planning.upgrade(request, UNLIMITED))
 
-    def pieces(self, request: StreamRequest, timeout: float | None) -> Iterator[Piece]:
+    def pieces(self, request: StreamRequest, timeout: float | None, plan: Plan | None = None) -> Iterator[Piece]:
         """Compute piece by piece in two buffers: each while the one before it is being used."""
         free, used = (np.empty(_PIECE_BYTES, np.uint8).data for _ in range(2))
         with ThreadPoolExecutor(1, "fill") as pool:
             parts = _parts(_job(request))
             computed = _compute(pool, parts, free)
             while computed is not None:
+                self.check_open()
                 piece = computed.result()
                 free, used = used, free
                 computed = _compute(pool, parts, free)
                 yield piece
 
-    def arrays(self, request: StreamRequest, out: Arrays, timeout: float | None) -> Iterator[tuple[str, NDArray[Any]]]:
+    def arrays(
+        self, request: StreamRequest, out: Arrays, timeout: float | None, plan: Plan | None = None
+    ) -> Iterator[tuple[str, NDArray[Any]]]:
         """Compute each blob in its array."""
+        receivers = Receivers(out)
         for tensor in _job(request).tensors:
-            array = array_for(tensor.name, tensor.shape, tensor.dtype, out)
-            tensor.read(0, array.reshape(-1))
+            self.check_open()
+            array = receivers.array_for(tensor.name, tensor.shape, tensor.dtype)
+            tensor.read(0, flat(array))
             yield tensor.name, array
 
     def close(self) -> None:
-        """Do nothing: there is nothing to free."""
+        """End the use of the client; there is nothing to free."""
+        self._is_closed = True
+
+    def check_open(self) -> None:
+        """Make sure that the client is not closed.
+
+        Raises:
+            InvalidArgument: it is.
+        """
+        if self._is_closed:
+            raise closed()
 
 
 def _parts(job: "Job") -> Iterator[tuple["ComputedTensor", int, int]]:

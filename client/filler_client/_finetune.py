@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from caffe_filler.errors import InvalidArgument
 from caffe_filler.v1 import filler_pb2
 from filler_client import _requests
-from filler_client._backend import Arrays, array_for
+from filler_client._arrays import Receivers, flat
+from filler_client._backend import Arrays
 from filler_client._requests import DataDraws, NetLike, NetOptions, ValueOptions
 
 if TYPE_CHECKING:
@@ -82,20 +83,21 @@ def merged_arrays(
         InvalidArgument: an array of the caller does not fit.
     """
     merge.plan.check()
+    receivers = Receivers(out)
     for blob in merge.plan.blobs:
         tensor = merge.tensors.get(blob.name)
         if tensor is None:
             yield blob.name, None
             continue
-        yield blob.name, _loader(tensor, array_for(blob.name, tuple(tensor.shape), dtype, out))
+        yield blob.name, _loader(tensor, receivers.array_for(blob.name, tuple(tensor.shape), dtype))
 
 
 def _loader(tensor: Any, array: NDArray[Any]) -> Callable[[], NDArray[Any]]:
     def load() -> NDArray[Any]:
-        flat, start = array.reshape(-1), 0
+        values, start = flat(array), 0
         with np.errstate(over="ignore"):
             for block in tensor.blocks():
-                flat[start : start + block.size] = block
+                values[start : start + block.size] = block
                 start += block.size
         return array
 

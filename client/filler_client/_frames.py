@@ -3,6 +3,7 @@
 The generated classes would copy every payload once more when it is read; here it stays a view of the message.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import crc32c
@@ -46,31 +47,34 @@ class Frame:
             )
 
 
-def read_message(message: bytes) -> tuple[filler_pb2.StreamHeader | None, list[Frame]]:
-    """Return the header of a `FillResponse`, where it has one, and its pieces.
+def read_message(message: bytes) -> Iterator[filler_pb2.StreamHeader | Frame]:
+    """Yield the header of a `FillResponse`, where it has one, and its pieces.
+
+    Of a large message each is read when it is asked for: it may hold millions of pieces without data, of which the
+    first one is wrong.
 
     Raises:
         DataLoss: the message is no `FillResponse`.
     """
-    header: filler_pb2.StreamHeader | None = None
-    frames: list[Frame] = []
     try:
         if len(message) <= _SMALL:
-            return _parsed(filler_pb2.FillResponse.FromString(message))
+            yield from _parsed(filler_pb2.FillResponse.FromString(message))
+            return
         view = memoryview(message)
         for field, start, stop, _ in fields(view, 0, len(view)):
             if field == _PIECES:
-                frames.append(_frame(view, start, stop))
+                yield _frame(view, start, stop)
             elif field == _STREAM_HEADER:
-                header = filler_pb2.StreamHeader.FromString(message[start:stop])
+                yield filler_pb2.StreamHeader.FromString(message[start:stop])
     except (Malformed, DecodeError) as error:
         raise DataLoss(f"a message of {len(message)} bytes is not a FillResponse") from error
-    return header, frames
 
 
-def _parsed(response: filler_pb2.FillResponse) -> tuple[filler_pb2.StreamHeader | None, list[Frame]]:
-    frames = [
-        Frame(
+def _parsed(response: filler_pb2.FillResponse) -> Iterator[filler_pb2.StreamHeader | Frame]:
+    if response.HasField("header"):
+        yield response.header
+    for piece in response.pieces:
+        yield Frame(
             piece.blob,
             piece.header if piece.HasField("header") else None,
             piece.offset,
@@ -78,9 +82,6 @@ def _parsed(response: filler_pb2.FillResponse) -> tuple[filler_pb2.StreamHeader 
             piece.last,
             memoryview(piece.data),
         )
-        for piece in response.pieces
-    ]
-    return response.header if response.HasField("header") else None, frames
 
 
 def _frame(view: memoryview, start: int, stop: int) -> Frame:

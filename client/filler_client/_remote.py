@@ -3,6 +3,7 @@
 import copy
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import grpc
@@ -10,17 +11,24 @@ import grpc.experimental
 from google.protobuf.message import Message
 from numpy.typing import NDArray
 
-from caffe_filler.errors import FillerError
+from caffe_filler.errors import DataLoss, FillerError
 from caffe_filler.memory import keep_freed_memory
 from caffe_filler.v1 import filler_pb2
-from filler_client._backend import Arrays, Arrivals, Piece, StreamRequest
+from filler_client._answer import ExpectedStream, planned_blobs
+from filler_client._arrays import Arrivals, Receivers
+from filler_client._backend import Arrays, Piece, Plan, StreamRequest, closed
 from filler_client._connection import SERVICE, RequestId, channel_options, parse_targets
+from filler_client._endings import Endings
 from filler_client._errors import from_rpc
+from filler_client._replies import read_fillers, read_plan, read_upgrade
 from filler_client._resume import StreamPosition
 from filler_client._retry import Attempts, RetryPolicy
 from filler_client._security import Security, Version
 
+_Request = TypeVar("_Request", bound=Message)
 _Response = TypeVar("_Response", bound=Message)
+
+_endings = Endings()
 
 
 class RemoteBackend:
@@ -29,6 +37,7 @@ class RemoteBackend:
     def __init__(
         self, target: str | Sequence[str], policy: RetryPolicy, security: Security, request_id: str | None = None
     ) -> None:
+        self._settings = (target, policy, security, request_id)
         self._request_id = RequestId(request_id)
         self._targets = parse_targets(target)
         security.check(self._targets)
@@ -36,76 +45,99 @@ class RemoteBackend:
         self._policy = policy
         self._channels: dict[tuple[str, Version], grpc.Channel] = {}
         self._current = 0
+        self._is_closed = False
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return RemoteBackend, self._settings
 
     def list_fillers(self, timeout: float | None) -> filler_pb2.ListFillersResponse:
         """Call ListFillers."""
-        return self._call(
-            "ListFillers", filler_pb2.ListFillersRequest(), filler_pb2.ListFillersResponse.FromString, timeout
-        )
+        return self._call("ListFillers", filler_pb2.ListFillersRequest(), read_fillers, timeout)
 
     def plan_net(self, request: filler_pb2.PlanNetRequest, timeout: float | None) -> filler_pb2.PlanNetResponse:
         """Call PlanNet."""
-        return self._call("PlanNet", request, filler_pb2.PlanNetResponse.FromString, timeout)
+        return self._call("PlanNet", request, read_plan, timeout)
 
     def upgrade_net(
         self, request: filler_pb2.UpgradeNetRequest, timeout: float | None
     ) -> filler_pb2.UpgradeNetResponse:
         """Call UpgradeNet."""
-        return self._call("UpgradeNet", request, filler_pb2.UpgradeNetResponse.FromString, timeout)
+        return self._call("UpgradeNet", request, read_upgrade, timeout)
 
-    def pieces(self, request: StreamRequest, timeout: float | None) -> Iterator[Piece]:
+    def pieces(self, request: StreamRequest, timeout: float | None, plan: Plan | None = None) -> Iterator[Piece]:
         """Call Fill or FillNet, as often as it takes to get every byte once."""
         keep_freed_memory()
         attempts = Attempts(self._policy, timeout)
-        position = StreamPosition(request.start)
+        position = StreamPosition(ExpectedStream(request, None if plan is None else planned_blobs(plan)))
         sent = copy.deepcopy(request)
         request_id = self._request_id.of_call()
         while True:
             position.set_start(sent)
             target, channel = self._channel()
-            call = _stream(channel, sent)(sent, timeout=attempts.remaining, metadata=self._metadata(request_id))
+            with self._invoking():
+                call = _stream(channel, sent)(sent, timeout=attempts.remaining, metadata=self._metadata(request_id))
             try:
                 for message in call:
                     for piece in position.pieces(message):
                         attempts.progressed()
                         yield piece
+                        self.check_open()
+                    if position.is_complete:
+                        _endings.expect(call)
                 position.check_complete()
             except grpc.RpcError as error:
+                if position.is_complete and error.code() is grpc.StatusCode.CANCELLED:
+                    return
                 self._wait(attempts, from_rpc(error, target))
             except FillerError as error:
                 self._wait(attempts, error)
             else:
                 return
             finally:
+                _endings.ended(call)
                 _end(call)
 
-    def arrays(self, request: StreamRequest, out: Arrays, timeout: float | None) -> Iterator[tuple[str, NDArray[Any]]]:
+    def arrays(
+        self, request: StreamRequest, out: Arrays, timeout: float | None, plan: Plan | None = None
+    ) -> Iterator[tuple[str, NDArray[Any]]]:
         """Receive each blob into its array."""
-        arrivals = Arrivals(out)
-        for piece in self.pieces(request, timeout):
+        arrivals = Arrivals(Receivers(out))
+        for piece in self.pieces(request, timeout, plan):
             if (complete := arrivals.take(piece)) is not None:
                 yield complete
 
     def close(self) -> None:
         """Close the channels."""
+        self._is_closed = True
         for channel in self._channels.values():
             channel.close()
         self._channels.clear()
 
+    def check_open(self) -> None:
+        """Make sure that the channels are not closed.
+
+        Raises:
+            InvalidArgument: they are.
+        """
+        if self._is_closed:
+            raise closed()
+
     def _call(
-        self, method: str, request: Message, parse: Callable[[bytes], _Response], timeout: float | None
+        self, method: str, request: _Request, read: Callable[[bytes, _Request], _Response], timeout: float | None
     ) -> _Response:
         attempts = Attempts(self._policy, timeout)
         request_id = self._request_id.of_call()
         while True:
             target, channel = self._channel()
-            call = channel.unary_unary(f"/{SERVICE}/{method}", type(request).SerializeToString, parse)
+            call = channel.unary_unary(f"/{SERVICE}/{method}", type(request).SerializeToString)
             try:
-                response: _Response = call(request, timeout=attempts.remaining, metadata=self._metadata(request_id))
+                with self._invoking():
+                    answer = call(request, timeout=attempts.remaining, metadata=self._metadata(request_id))
+                return read(answer, request)
             except grpc.RpcError as error:
                 self._wait(attempts, from_rpc(error, target))
-            else:
-                return response
+            except DataLoss as error:
+                self._wait(attempts, error)
 
     def _wait(self, attempts: Attempts, error: FillerError) -> None:
         time.sleep(attempts.failed(error))
@@ -114,7 +146,17 @@ class RemoteBackend:
     def _metadata(self, request_id: tuple[str, str]) -> list[tuple[str, str]]:
         return [*(self._security.metadata() or ()), request_id]
 
+    @contextmanager
+    def _invoking(self) -> Iterator[None]:
+        """Tell what it means that gRPC refuses to start a call: another thread has closed the channel meanwhile."""
+        try:
+            yield
+        except ValueError:
+            self.check_open()
+            raise
+
     def _channel(self) -> tuple[str, grpc.Channel]:
+        self.check_open()
         target = self._targets[self._current % len(self._targets)]
         key = target, self._security.version()
         if key not in self._channels:

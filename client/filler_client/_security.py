@@ -89,6 +89,14 @@ class Security:
         self._insecure = insecure
         self.metadata()
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Refuse to take a secret along into a pickle."""
+        if self._token is not None:
+            raise TypeError("a client with a token cannot be pickled, so that the token stays here: give token_file")
+        if self._credentials is not None and not isinstance(self._credentials, Tls):
+            raise TypeError("a client with credentials of gRPC's own cannot be pickled: give credentials=Tls(...)")
+        return self.__dict__
+
     def check(self, targets: Sequence[str]) -> None:
         """Make sure that no token travels where others can read it.
 
@@ -132,6 +140,7 @@ class Security:
         import grpc
 
         credentials = self._channel_credentials(target)
+        options = [*options, *_proxy_option(target)]
         if credentials is None:
             return grpc.insecure_channel(target, options=options)
         return grpc.secure_channel(target, credentials, options=[*options, *self._name_option()])
@@ -145,6 +154,7 @@ class Security:
         import grpc.aio
 
         credentials = self._channel_credentials(target)
+        options = [*options, *_proxy_option(target)]
         if credentials is None:
             return grpc.aio.insecure_channel(target, options=options)
         return grpc.aio.secure_channel(target, credentials, options=[*options, *self._name_option()])
@@ -163,6 +173,11 @@ class Security:
 def _checked(token: str, where: str = "") -> str:
     check_token(token, where)
     return token
+
+
+def _proxy_option(target: str) -> list[tuple[str, int]]:
+    """What keeps calls to this machine inside of it: gRPC sends them to the proxy of the environment, too."""
+    return [("grpc.enable_http_proxy", 0)] if is_local(target) else []
 
 
 def _identity(path: str | PathLike[str]) -> tuple[int, ...] | None:

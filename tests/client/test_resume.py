@@ -9,15 +9,34 @@ from hypothesis import strategies as st
 from caffe_filler.caffe.caffe_pb2 import BlobShape
 from caffe_filler.errors import DataLoss
 from caffe_filler.v1 import filler_pb2
-from filler_client._backend import Piece
+from filler_client._answer import ExpectedStream
+from filler_client._backend import Piece, StreamRequest
 from filler_client._resume import StreamPosition
 
-BEGIN = filler_pb2.Position()
+
+def position_of(request: StreamRequest) -> StreamPosition:
+    """The position at the start of a request."""
+    return StreamPosition(ExpectedStream(request))
+
+
+def whole_net(net: bytes = b"a net of which nothing is known") -> filler_pb2.FillNetRequest:
+    """The request for all blobs of some net."""
+    return filler_pb2.FillNetRequest(net=filler_pb2.PlanNetRequest(net=net))
+
+
+NO_VALUES = filler_pb2.Region(flat=filler_pb2.Range(stop=0))
 
 
 def header(name: str, count: int) -> filler_pb2.BlobHeader:
-    """The header of a float32 blob."""
-    return filler_pb2.BlobHeader(name=name, shape=BlobShape(dim=[count]), bytes=4 * count)
+    """The header of a float32 blob; one without values is a region of one."""
+    region = None if count else NO_VALUES
+    return filler_pb2.BlobHeader(name=name, shape=BlobShape(dim=[count or 1]), region=region, bytes=4 * count)
+
+
+def spec(name: str, count: int) -> filler_pb2.BlobSpec:
+    """What asks for the blob of `header`."""
+    region = None if count else NO_VALUES
+    return filler_pb2.BlobSpec(name=name, shape=BlobShape(dim=[count or 1]), region=region)
 
 
 def piece(
@@ -66,8 +85,8 @@ def test_connections_that_break_anywhere_give_every_byte_once(
     blobs: list[bytes], lengths: list[int], messages: list[int]
 ) -> None:
     server = Server(blobs)
-    request = filler_pb2.FillRequest()
-    position = StreamPosition(request.start)
+    request = filler_pb2.FillRequest(blobs=[spec(f"blob{number}", len(data) // 4) for number, data in enumerate(blobs)])
+    position = position_of(request)
     received: list[bytearray] = [bytearray() for _ in blobs]
     finished: list[str] = []
     for budget in cycle(messages):
@@ -92,9 +111,9 @@ def test_connections_that_break_anywhere_give_every_byte_once(
 
 
 def test_a_request_keeps_its_own_start() -> None:
-    request = filler_pb2.FillRequest()
+    request = whole_net()
     request.start.blob, request.start.offset = 2, 4
-    position = StreamPosition(request.start)
+    position = position_of(request)
     position.set_start(request)
     assert request.start == filler_pb2.Position(blob=2, offset=4)
     first = message(piece(2, 4, b"tail", last=True, head=header("c", 2)), blobs=3)
@@ -103,14 +122,14 @@ def test_a_request_keeps_its_own_start() -> None:
 
 
 def test_a_request_from_the_beginning_has_no_start() -> None:
-    request = filler_pb2.FillNetRequest()
-    StreamPosition(request.start).set_start(request)
+    request = whole_net()
+    position_of(request).set_start(request)
     assert not request.HasField("start")
 
 
 def test_the_position_moves_when_a_piece_is_taken_and_not_before() -> None:
-    position = StreamPosition(BEGIN)
-    request = filler_pb2.FillRequest()
+    position = position_of(whole_net())
+    request = whole_net()
     parts = position.pieces(
         message(piece(0, 0, b"1234", head=header("a", 2)), piece(0, 4, b"5678", last=True), blobs=1)
     )
@@ -185,7 +204,7 @@ WRONG = {
 
 @pytest.mark.parametrize(("messages", "text"), WRONG.values(), ids=WRONG.keys())
 def test_what_is_not_the_stream_that_should_come(messages: Iterable[bytes], text: str) -> None:
-    position = StreamPosition(BEGIN)
+    position = position_of(whole_net())
     with pytest.raises(DataLoss, match=text):
         for encoded in messages:
             for _ in position.pieces(encoded):
@@ -193,8 +212,8 @@ def test_what_is_not_the_stream_that_should_come(messages: Iterable[bytes], text
 
 
 def test_after_a_wrong_piece_the_stream_goes_on_before_it() -> None:
-    position = StreamPosition(BEGIN)
-    request = filler_pb2.FillRequest()
+    position = position_of(whole_net())
+    request = whole_net()
     good = message(piece(0, 0, b"1234", head=A), blobs=1)
     for encoded in (good, flipped(message(piece(0, 4, b"5678", last=True)), b"5678")):
         try:
@@ -209,11 +228,11 @@ def test_after_a_wrong_piece_the_stream_goes_on_before_it() -> None:
 
 def test_a_stream_without_a_message_is_not_complete() -> None:
     with pytest.raises(DataLoss, match="ended after 0 of None blobs"):
-        StreamPosition(BEGIN).check_complete()
+        position_of(whole_net()).check_complete()
 
 
 def test_a_stream_that_ends_within_a_blob_is_not_complete() -> None:
-    position = StreamPosition(BEGIN)
-    list(position.pieces(message(piece(0, 0, b"1234", head=A), blobs=0)))
+    position = position_of(whole_net())
+    list(position.pieces(message(piece(0, 0, b"1234", head=A), blobs=1)))
     with pytest.raises(DataLoss):
         position.check_complete()

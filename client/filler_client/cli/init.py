@@ -139,7 +139,7 @@ def init(
             metadata = {"producer": "caffe-filler", "stream": stream, "seed": str(seed)}
             total = sum(tensor.nbytes for tensor in tensors)
             expected = [blob.name for layer in plan.layers for blob in layer.blobs]
-            pieces = client.pieces(request) if merge is None or request.blobs else iter(())
+            pieces = client.pieces(request, plan=plan) if merge is None or request.blobs else iter(())
             definitions = _definitions(request.net, output)
             with (
                 open_writer(

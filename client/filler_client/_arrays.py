@@ -1,0 +1,117 @@
+"""The arrays that blobs are received into: the caller's, or new ones."""
+
+import itertools
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from caffe_filler import dtypes
+from caffe_filler.errors import InvalidArgument, LimitExceeded
+from filler_client._backend import Arrays, Piece
+
+
+class Receivers:
+    """The arrays of the blobs of one call.
+
+    Args:
+        out: the caller's arrays; new ones are made for the others.
+
+    Raises:
+        InvalidArgument: an entry is no array that can be received into, or two of them overlap.
+    """
+
+    def __init__(self, out: Arrays) -> None:
+        if not isinstance(out, Mapping):
+            raise InvalidArgument(f"out is a mapping from names of blobs to arrays. Received: {type(out).__name__}")
+        for name, array in out.items():
+            _check(name, array)
+        _check_apart(out.items())
+        self._out = out
+
+    def array_for(self, name: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any]:
+        """Return the array of a blob.
+
+        Raises:
+            InvalidArgument: the caller's has another shape or dtype.
+            LimitExceeded: there is not enough memory for a new one.
+        """
+        if name not in self._out:
+            return _new(name, shape, dtype)
+        array = self._out[name]
+        if array.shape != shape or array.dtype != dtype:
+            raise InvalidArgument(
+                f"blob '{name}' needs an array of shape {list(shape)} and dtype {dtype}. "
+                f"Received: shape={list(array.shape)}, dtype={array.dtype}"
+            )
+        return array
+
+
+class Arrivals:
+    """Puts pieces, in the order of their stream, into the arrays of their blobs."""
+
+    def __init__(self, receivers: Receivers) -> None:
+        self._receivers = receivers
+        self._array: NDArray[Any] | None = None
+        self._memory = memoryview(b"")
+
+    def take(self, piece: Piece) -> tuple[str, NDArray[Any]] | None:
+        """Copy a piece to its place; return name and array of the blob that it completes, if it does.
+
+        Raises:
+            InvalidArgument: the caller's array does not fit the blob.
+            LimitExceeded: there is not enough memory for the blob.
+        """
+        header = piece.header
+        if self._array is None:
+            self._array = self._receivers.array_for(header.name, piece.shape, dtypes.from_wire(header.dtype))
+            self._memory = flat(self._array).view(np.uint8).data
+        self._memory[piece.offset : piece.offset + len(piece.data)] = piece.data
+        if not piece.last:
+            return None
+        array, self._array = self._array, None
+        return header.name, array
+
+
+def flat(array: NDArray[Any]) -> NDArray[Any]:
+    """Return the values of an array that can be received into as one axis over the same memory.
+
+    Some subclasses have two axes, whatever they are reshaped to.
+    """
+    return array.view(np.ndarray).reshape(-1)
+
+
+def _check(name: str, array: object) -> None:
+    if not isinstance(array, np.ndarray) or isinstance(array, np.ma.MaskedArray):
+        kind = type(array)
+        raise InvalidArgument(
+            f"blob '{name}' needs a NumPy array, without a mask. Received: {kind.__module__}.{kind.__qualname__}"
+        )
+    flags = array.flags
+    if not (flags.c_contiguous and flags.writeable and flags.aligned):
+        raise InvalidArgument(
+            f"blob '{name}' needs a writable, aligned, C-contiguous array. Received: writeable={flags.writeable}, "
+            f"aligned={flags.aligned}, c_contiguous={flags.c_contiguous}"
+        )
+
+
+def _check_apart(arrays: Iterable[tuple[str, NDArray[Any]]]) -> None:
+    """Make sure that no memory receives two blobs; the arrays are contiguous."""
+    places = sorted(
+        ((array.__array_interface__["data"][0], array.nbytes, name) for name, array in arrays if array.nbytes),
+        key=lambda place: place[:2],
+    )
+    for (start, length, name), (following, _, other) in itertools.pairwise(places):
+        if following < start + length:
+            raise InvalidArgument(f"each blob needs memory of its own. Received: '{name}' and '{other}' overlap")
+
+
+def _new(name: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any]:
+    try:
+        return np.empty(shape, dtype)
+    except (MemoryError, ValueError):
+        # NumPy makes a ValueError of what no machine could address.
+        raise LimitExceeded(
+            f"blob '{name}' of shape {list(shape)} and dtype {dtype} does not fit in memory", limit="memory"
+        ) from None
