@@ -8,12 +8,14 @@ RUN := build/run
 BENCH := build/bench-venv
 BENCH_READY := $(BENCH)/ready
 PEERS := tests/benchmarks/requirements.txt
+FRAMEWORKS := build/frameworks-venv
+FRAMEWORKS_READY := $(FRAMEWORKS)/ready
 
-.PHONY: help run test soak lint types bench protos wheel clean
+.PHONY: help run test test-frameworks soak lint types bench protos wheel clean
 .DEFAULT_GOAL := help
 
 help:  ## Show these commands.
-	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 8
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 18
 
 $(READY): pyproject.toml .ci/constraints.txt protos/build_hook.py protos/caffe_filler/caffe/caffe.proto protos/caffe_filler/v1/filler.proto
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -29,8 +31,18 @@ run: $(READY)  ## Serve on a local socket and stream CaffeNet (61 M parameters) 
 	$(BIN)/filler init tests/nets/caffenet.prototxt --input data=256,3,227,227 --seed 1701 \
 		--server unix:$(RUN)/filler.sock -o $(RUN)/caffenet.safetensors
 
-test: $(READY)  ## Run the tests.
-	$(BIN)/python -m pytest
+test: $(READY)  ## Run the tests, on all cores.
+	$(BIN)/python -m pytest --numprocesses logical --maxprocesses 8 --dist worksteal
+
+$(FRAMEWORKS_READY): pyproject.toml .ci/constraints.txt tests/frameworks.txt
+	test -x $(FRAMEWORKS)/bin/python || $(PYTHON) -m venv $(FRAMEWORKS)
+	$(FRAMEWORKS)/bin/python -m pip install --quiet --disable-pip-version-check --constraint .ci/constraints.txt --upgrade pip
+	$(FRAMEWORKS)/bin/python -m pip install --quiet --constraint .ci/constraints.txt --editable '.[all]' --group test \
+		--requirement tests/frameworks.txt
+	@touch $@
+
+test-frameworks: $(FRAMEWORKS_READY)  ## Run the tests that need PyTorch, in an environment of their own.
+	$(FRAMEWORKS)/bin/python -m pytest -m frameworks
 
 soak: SECONDS ?= 300
 soak: $(READY)  ## Serve mixed load under faults for 5 minutes (SECONDS=30: for less), and report.

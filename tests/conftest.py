@@ -1,6 +1,8 @@
 """What tests of every package share."""
 
 import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,7 +15,15 @@ from tests.processes import ServerProcess
 settings.register_profile("kernels", deadline=None, derandomize="CI" in os.environ)
 settings.load_profile("kernels")
 
+WARM_UP = "from filler_server.service.warmup import warm_up; list(warm_up())"
+
 ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_setupnodes() -> None:
+    """Compile the kernels once, before workers start that would each do it for themselves."""
+    subprocess.run([sys.executable, "-c", WARM_UP], check=True)
 
 
 @pytest.fixture(scope="session")

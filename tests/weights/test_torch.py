@@ -38,6 +38,7 @@ def test_without_pytorch_it_is_said_what_to_install(tmp_path: Path, monkeypatch:
         open_weights(tmp_path / "w.pt")
 
 
+@pytest.mark.frameworks
 @pytest.mark.parametrize("mapped", [False, True])
 def test_pytorch_loads_what_is_written(tmp_path: Path, mapped: bool) -> None:
     torch = pytest.importorskip("torch")
@@ -53,6 +54,7 @@ def test_pytorch_loads_what_is_written(tmp_path: Path, mapped: bool) -> None:
         assert archive.testzip() is None
 
 
+@pytest.mark.frameworks
 def test_what_is_written_is_read_again(tmp_path: Path) -> None:
     pytest.importorskip("torch")
     write(TorchWriter, tmp_path / "w", ARRAYS)
@@ -64,6 +66,7 @@ def test_what_is_written_is_read_again(tmp_path: Path) -> None:
             assert np.concatenate([np.empty(0, array.dtype), *weights[name].blocks()]).tobytes() == array.tobytes()
 
 
+@pytest.mark.frameworks
 @pytest.mark.parametrize("archived", [False, True])
 def test_checkpoints(tmp_path: Path, archived: bool) -> None:
     torch = pytest.importorskip("torch")
@@ -74,6 +77,7 @@ def test_checkpoints(tmp_path: Path, archived: bool) -> None:
         assert np.concatenate(list(weights["w"].blocks())).tolist() == [0, 3, 1, 4, 2, 5]
 
 
+@pytest.mark.frameworks
 def test_what_is_refused(tmp_path: Path) -> None:
     torch = pytest.importorskip("torch")
     torch.save({"a": Path("/")}, tmp_path / "w")

@@ -145,6 +145,7 @@ def test_what_the_net_does_not_have_stays_as_it_is() -> None:
     assert list(arrays(layout(APART, conv=BLOBS["conv"], stranger=[values(2)]))) == ["conv.weight", "stranger/0"]
 
 
+@pytest.mark.frameworks
 def test_pytorch_computes_what_caffe_computes() -> None:
     torch = pytest.importorskip("torch")
     found = {name: torch.from_numpy(array) for name, array in arrays(layout(IN_PLACE, **BLOBS)).items()}
