@@ -1,4 +1,4 @@
-"""How kernels are compiled and on how many threads they run.
+"""Compilation of kernels, and the number of threads that they run on.
 
 Kernels are compiled without fastmath and so without contraction: every operation is one IEEE operation, in the order
 written, and the bytes are the same on every CPU. The compiled code is kept in Numba's cache, which must be nobody

@@ -1,4 +1,4 @@
-"""What tests of every package share."""
+"""Fixtures that the tests of every package share."""
 
 import os
 import subprocess

@@ -37,7 +37,7 @@ class ServerProcess:
 
     @property
     def log(self) -> str:
-        """What it has written so far."""
+        """Everything written so far."""
         return "".join(self._lines)
 
     def wait_for(self, pattern: str, seconds: float = 240) -> str:

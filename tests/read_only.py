@@ -15,7 +15,7 @@ exec "$@"
 
 
 def read_only(command: Sequence[str], *writable: Path) -> list[str]:
-    """What runs a command so that of all files it can write these folders alone, by a mount namespace of its own."""
+    """Return a command that runs another in a mount namespace where it can write only to these folders."""
     folders = [str(folder) for folder in writable]
     return ["unshare", "--map-root-user", "--mount", "sh", "-c", _SCRIPT, "sh", *folders, "--", *command]
 

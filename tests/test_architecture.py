@@ -92,7 +92,7 @@ FORBIDDEN = {
     "filler_server.diagnostics": [*NETWORK, "filler_server.api", "filler_server.service", "filler_client"],
     "filler_client": COMPILED,
 }
-"""What the modules of a package do not import, anywhere in them."""
+"""Modules that a package does not import, anywhere."""
 
 
 @dataclass(frozen=True)

@@ -45,7 +45,7 @@ LONG: dict[str, Callable[[], object]] = {
 
 
 def looks(work: Callable[[], object], most: int) -> int:
-    """How often the work asked whether it is wanted, which it was `most` times."""
+    """Return how often the work asked whether it is wanted, which it was `most` times."""
     asked = 0
 
     def unwanted() -> bool:

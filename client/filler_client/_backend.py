@@ -1,4 +1,4 @@
-"""What the clients stand on: a server somewhere, or the library in this process."""
+"""Backends of the clients: a remote server, or the library in this process."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass

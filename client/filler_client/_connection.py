@@ -1,4 +1,4 @@
-"""How a client reaches the servers of its targets."""
+"""Connections of a client to the servers of its targets."""
 
 import json
 import uuid
@@ -56,7 +56,7 @@ def parse_targets(target: str | Sequence[str]) -> list[str]:
 
 
 class RequestId:
-    """What the calls of a client are called in the logs of the servers: as the caller says, or each differently.
+    """Names of a client's calls in the logs of the servers: the caller's, or a new one for each call.
 
     Raises:
         InvalidArgument: it is not 1 to 128 printable ASCII characters without spaces.

@@ -109,7 +109,7 @@ def _parts(job: "Job") -> Iterator[tuple["ComputedTensor", int, int]]:
 def _compute(
     pool: ThreadPoolExecutor, parts: Iterator[tuple["ComputedTensor", int, int]], buffer: memoryview
 ) -> Future[Piece] | None:
-    """Let the next piece be computed; None behind the last."""
+    """Let the next piece be computed; None after the last."""
     from filler_server.api.replies import blob_header
 
     if (part := next(parts, None)) is None:

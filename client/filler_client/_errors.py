@@ -27,7 +27,7 @@ _BY_STATUS: dict[str, type[FillerError]] = {
 _CALLS = "Concurrent RPC limit exceeded!"
 """gRPC's own words for a call beyond `maximum_concurrent_rpcs`."""
 _TRANSPORT = frozenset({"UNAVAILABLE", "CANCELLED", "INTERNAL", "UNKNOWN"})
-"""What gRPC itself answers, depending on the moment, when a connection breaks or a server is killed."""
+"""Statuses that gRPC itself gives, depending on the moment, when a connection breaks or a server is killed."""
 
 
 def from_rpc(error: Any, target: str) -> FillerError:

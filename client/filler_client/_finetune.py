@@ -24,7 +24,7 @@ WeightsLike: TypeAlias = str | os.PathLike[str] | Sequence[str | os.PathLike[str
 
 
 class FinetuneOptions(NetOptions, ValueOptions, total=False):
-    """What the weights of a net depend on besides the net and the files.
+    """Options on which the weights of a net depend, besides the net and the files.
 
     Attributes:
         data_draws: what data layers draw from a Caffe stream: emulate (the default), as in `caffe train`; or none.

@@ -54,7 +54,7 @@ def read_message(message: bytes) -> Iterator[filler_pb2.StreamHeader | Frame]:
     first one is wrong.
 
     Raises:
-        DataLoss: the message is no `FillResponse`.
+        DataLoss: the message is not a `FillResponse`.
     """
     try:
         if len(message) <= _SMALL:

@@ -1,4 +1,4 @@
-"""What a caller says in Python to messages of the wire."""
+"""Translation of Python arguments to messages of the wire."""
 
 import copy
 import operator
@@ -52,7 +52,7 @@ Selection: TypeAlias = Iterable[str] | Mapping[str, RegionLike | None]
 
 
 class ValueOptions(TypedDict, total=False):
-    """What values depend on besides filler and shape.
+    """Options on which values depend, besides filler and shape.
 
     Attributes:
         seed: 0 (the default) to 2**64 - 1.
@@ -67,7 +67,7 @@ class ValueOptions(TypedDict, total=False):
 
 
 class FillOptions(ValueOptions, total=False):
-    """What a single blob depends on besides filler and shape.
+    """Options on which a single blob depends, besides filler and shape.
 
     Attributes:
         name: selects the random numbers of philox; in a net it is `<layer>/<blob index>`.
@@ -79,7 +79,7 @@ class FillOptions(ValueOptions, total=False):
 
 
 class NetOptions(TypedDict, total=False):
-    """What a plan depends on besides the net.
+    """Options on which a plan depends, besides the net.
 
     Attributes:
         phase: TRAIN (the default) or TEST, as layers include and exclude by it.
@@ -99,7 +99,7 @@ class NetOptions(TypedDict, total=False):
 
 
 class FillNetOptions(NetOptions, ValueOptions, total=False):
-    """What the weights of a net depend on besides the net.
+    """Options on which the weights of a net depend, besides the net.
 
     Attributes:
         data_draws: what data layers draw from a Caffe stream: emulate (the default), as in `caffe train`; or none.
@@ -117,7 +117,7 @@ def filler_parameter(filler: FillerLike) -> FillerParameter:
 
     Raises:
         InvalidArgument: it is neither text nor a message.
-        PrototxtError: the text is no FillerParameter.
+        PrototxtError: the text is not a FillerParameter.
     """
     if isinstance(filler, FillerParameter):
         return filler
@@ -278,7 +278,7 @@ def region_message(region: RegionLike) -> filler_pb2.Region:
     """Return the region as its message; axes that it leaves out at the end are whole.
 
     Raises:
-        RegionError: it is no region: a step, a negative index, another type.
+        RegionError: it is not a region: a step, a negative index, another type.
     """
     if isinstance(region, Flat):
         return filler_pb2.Region(flat=_range(region.start, region.stop, region))
@@ -328,7 +328,7 @@ def _range(start: int | None, stop: int | None, region: object) -> filler_pb2.Ra
 
 
 def _integer(value: object, lowest: int, highest: int) -> int | None:
-    """Return the value as an int, or None when it is no integer or out of range."""
+    """Return the value as an int, or None when it is not an integer or out of range."""
     try:
         number = operator.index(value)  # type: ignore[arg-type]
     except TypeError:
@@ -340,7 +340,7 @@ def _check_text(text: str, what: str) -> str:
     """Return the text when a message can hold it.
 
     Raises:
-        InvalidArgument: it is no string, or holds half of a surrogate pair.
+        InvalidArgument: it is not a string, or holds half of a surrogate pair.
     """
     if not isinstance(text, str):
         raise InvalidArgument(f"this is a string. Received: {what}={text!r}")

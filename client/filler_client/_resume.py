@@ -1,4 +1,4 @@
-"""Where a stream stands: so that it can go on elsewhere, and so that nothing is lost, doubled or mixed up."""
+"""Position of a stream, so that it can go on elsewhere and nothing is lost, doubled or mixed up."""
 
 from collections.abc import Iterator
 

@@ -1,4 +1,4 @@
-"""When to go on after a failure, on which server, and when to give up."""
+"""Retries: when to go on after a failure, and when to give up."""
 
 import random
 import time
@@ -9,7 +9,7 @@ from caffe_filler.errors import DataLoss, DeadlineExceeded, FillerError, Invalid
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
-    """How long a client tries.
+    """Limits on the attempts of a client.
 
     Attributes:
         attempts: failures in a row, without a byte between them, after which it gives up.

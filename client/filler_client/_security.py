@@ -1,4 +1,4 @@
-"""How a client knows its servers, and they it: TLS and bearer tokens."""
+"""Authentication of servers and of the client: TLS and bearer tokens."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import grpc.aio
 
 Version: TypeAlias = tuple[tuple[int, ...] | None, ...]
-"""What the file system says of the files of TLS."""
+"""Identity of the TLS files, as the file system tells it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,7 @@ class Tls:
 
 
 class SecurityOptions(TypedDict, total=False):
-    """What a client shows to servers and asks of them.
+    """Credentials of a client, and its demands on servers.
 
     Attributes:
         credentials: TLS, or credentials of gRPC's own; without them connections are plaintext.

@@ -18,7 +18,7 @@ from filler_server.prototxt.wire import check_wire
 
 @dataclass(frozen=True, slots=True)
 class ParsedBinary:
-    """What a binary file was read into besides its message; the attributes are those of `ParsedText`.
+    """Findings of reading a binary file besides its message; the attributes are those of `ParsedText`.
 
     `unknown` holds only values of enums, and fields of forks that can be told by their number.
     """
@@ -37,7 +37,7 @@ def parse_binary(data: bytes, message: Message, *, limits: ReadLimits, strict: b
         strict: whether the first problem is an error.
 
     Raises:
-        PrototxtError: the data is no message of this type.
+        PrototxtError: the data is not a message of this type.
         LimitExceeded: it is over a limit.
     """
     name = schema_of(message.DESCRIPTOR).name

@@ -5,7 +5,7 @@ from filler_server.prototxt.limits import ReadLimits
 from filler_server.prototxt.tokens import Tokens
 
 CLOSING = {"{": "}", "<": ">"}
-"""What ends a block, by what begins it."""
+"""The end of a block, by its beginning."""
 
 
 class Blocks:

@@ -1,4 +1,4 @@
-"""What a file is, by its first bytes: text, a binary message, or something that is no net at all."""
+"""Recognition of a file by its first bytes: text, a binary message, or something that is not a net."""
 
 import codecs
 
@@ -6,10 +6,10 @@ from caffe_filler.errors import PrototxtError
 from caffe_filler.signatures import CONTROL, GZIP, HDF5, LOOKED_AT, NPY, ZIP, foreign
 
 _SIGNATURES = (
-    (HDF5, "an HDF5 file (weights or a snapshot), no net"),
+    (HDF5, "an HDF5 file (weights or a snapshot), not a net"),
     (GZIP, "compressed by gzip; unpack it first"),
     (ZIP, "a zip archive; unpack it first"),
-    (NPY, "a NumPy array, no net"),
+    (NPY, "a NumPy array, not a net"),
     (codecs.BOM_UTF16_LE, "text in UTF-16; save it as UTF-8"),
     (codecs.BOM_UTF16_BE, "text in UTF-16; save it as UTF-8"),
 )

@@ -1,4 +1,4 @@
-"""What a reader hands on: a message and all that is known about where it came from."""
+"""The result of a reader: a message and all that is known about where it came from."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -24,7 +24,7 @@ class NetDocument:
         unknown: for each `net.layer` what the schema does not have, fields and values of enums, by its path in the
             layer, such as `permute_param` or `pooling_param.ceil_mode`. Of binary input only fields of forks whose
             number means the same in all of them. `type` is here if it is the name of a V1 type that BVLC lacks.
-        open_inputs: names of inputs of the net that have no shape; they are no blobs of it.
+        open_inputs: names of inputs of the net that have no shape; they are not blobs of it.
     """
 
     net: caffe_pb2.NetParameter

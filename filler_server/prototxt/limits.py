@@ -1,4 +1,4 @@
-"""How much a file may ask of the reader."""
+"""Limits on the work that a file may ask of the reader."""
 
 from dataclasses import dataclass
 

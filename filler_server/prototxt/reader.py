@@ -28,7 +28,7 @@ def read_net(data: bytes, *, limits: ReadLimits = DEFAULT_LIMITS, strict: bool =
         strict: whether the first thing that would be reported is an error.
 
     Raises:
-        PrototxtError: the file is no net; for text with line and column.
+        PrototxtError: the file is not a net; for text with line and column.
         LimitExceeded: it is over a limit.
     """
     written, draft = draft_net(data, limits=limits, strict=strict)
@@ -131,6 +131,6 @@ def _other(
         _read(data, message, limits, strict=True)
         what = f"the file is a {other}, not a {wanted}"
     except PrototxtError:
-        what = f"the file is no {wanted}"
+        what = f"the file is not a {wanted}"
     first = parsed.problems.all()[0]
     return PrototxtError(f"{what}. Received: {first.message}", line=first.line, column=first.column)

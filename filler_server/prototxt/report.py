@@ -1,4 +1,4 @@
-"""What a reader has to say about a file that it could read."""
+"""Reports of a reader on a file that it could read."""
 
 from dataclasses import dataclass, replace
 from typing import TypeAlias

@@ -1,4 +1,4 @@
-"""What the text parser needs to know of a message type, taken from its descriptor once."""
+"""Facts of a message type that the text parser needs, taken from its descriptor once."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass

@@ -21,7 +21,7 @@ from filler_server.prototxt.values import UnknownEnumValue, read_value
 
 @dataclass(frozen=True, slots=True)
 class ParsedText:
-    """What a text was read into besides its message.
+    """Findings of reading a text besides its message.
 
     Attributes:
         problems: what was passed over, in the order of the text.
@@ -78,7 +78,7 @@ class _Parser:
         return self._parsed
 
     def _field(self, message: Message, schema: Schema) -> None:
-        """Read one field, its name and the separator behind it included."""
+        """Read one field, its name and the separator after it included."""
         self._blocks.count()
         tokens = self._tokens
         name, offset = tokens.text, tokens.offset
@@ -95,7 +95,7 @@ class _Parser:
             if not known.repeated and message.HasField(name):
                 raise tokens.error(f"{known.path} is given twice; it holds one value. Received: {name}", offset)
             if not tokens.take(":") and known.kind != "message":
-                raise tokens.error(f"expected ':' behind {name}. Received: {tokens.describe()}")
+                raise tokens.error(f"expected ':' after {name}. Received: {tokens.describe()}")
             if known.repeated and tokens.text == "[":
                 self._list(message, known, offset)
             elif known.kind == "message":

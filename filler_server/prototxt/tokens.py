@@ -32,7 +32,7 @@ class Tokens:
 
     Attributes:
         source: the whole text.
-        kind: "identifier", "symbol", "integer", "float" or "string"; "end" behind the last token.
+        kind: "identifier", "symbol", "integer", "float" or "string"; "end" after the last token.
         text: the token as it is written; a string with its quotes and escapes.
         offset: index of its first character in `source`.
     """
@@ -52,7 +52,7 @@ class Tokens:
         """Go to the next token.
 
         Raises:
-            PrototxtError: what stands there is no token.
+            PrototxtError: the text there is not a token.
         """
         match = next(self._matches)
         kind = match.lastgroup or "end"
@@ -96,7 +96,7 @@ def shorten(text: str, length: int = 60) -> str:
 
 
 def _wrong(text: str) -> str:
-    """What is wrong with a text that starts no token."""
+    """Return what is wrong with a text that starts no token."""
     if text in "\"'":
         return f"the string that starts here is not closed on its line. Received: {text}"
     if len(text) > 1 or (text.isascii() and text.isdigit()):

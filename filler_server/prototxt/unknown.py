@@ -14,7 +14,7 @@ Value: TypeAlias = "str | dict[str, list[Value]]"
 
 @dataclass(frozen=True, slots=True)
 class PassedOver:
-    """What was passed over in a net, so that who knows the fork may make sense of it after all.
+    """Fields of a net that were passed over, kept for readers that know the fork.
 
     Attributes:
         values: the values of one field, from all the places where it stands.
@@ -33,7 +33,7 @@ class UnknownValues:
         self._blocks = blocks
 
     def read(self) -> list[Value]:
-        """Read what stands behind a field's name: one value, or those of a list.
+        """Read what follows a field's name: one value, or those of a list.
 
         Raises:
             PrototxtError: it is malformed.
@@ -68,7 +68,7 @@ class UnknownValues:
             tokens.advance()
         end = tokens.offset
         if not tokens.take("]"):
-            raise tokens.error(f"expected ']' behind the name of an extension. Received: {tokens.describe()}")
+            raise tokens.error(f"expected ']' after the name of an extension. Received: {tokens.describe()}")
         return tokens.source[start : end + 1]
 
     def _list(self) -> list[Value]:

@@ -15,7 +15,7 @@ def check_wire(data: bytes, descriptor: Any, limits: ReadLimits) -> None:
     """Count the fields and layers of a message without reading it; what is inside of blobs does not count.
 
     Raises:
-        PrototxtError: the data is no message; what this overlooks, protobuf will find.
+        PrototxtError: the data is not a message; what this overlooks, protobuf will find.
         LimitExceeded: there are more than `layers` or `fields` allows.
     """
     count = layers = 0
@@ -44,7 +44,7 @@ def outermost_fields(data: bytes, limits: ReadLimits) -> Iterator[tuple[int, int
     """Number and wire type of each outermost field of a message.
 
     Raises:
-        PrototxtError: the data is no message.
+        PrototxtError: the data is not a message.
         LimitExceeded: there are more than `fields` allows.
     """
     try:

@@ -27,7 +27,7 @@ while the next are computed."""
 
 _ALIGNMENT = 8
 _PAYLOAD_AT = bytes.__basicsize__ - 1
-"""Where the payload of a bytes object starts; the object itself is aligned to 16."""
+"""Offset of the payload in a bytes object; the object itself is aligned to 16."""
 
 _TAG_PIECES = b"\x0a"
 _TAG_STREAM_HEADER = b"\x12"

@@ -1,4 +1,4 @@
-"""What stands between the wire and every service of the server: it reads the requests, and watches the clients.
+"""The guard between the wire and every service of the server: it reads the requests and watches the clients.
 
 gRPC itself reads a request with a thread that waits as long as the client likes, has it parsed by the one thread that
 serves all connections, and calls a request that cannot be parsed an error of the server.
@@ -22,7 +22,7 @@ _LOOKED_THROUGH = 64 << 10
 """Bytes of a request from which on its fields are counted before it is parsed: two of them can make a message."""
 
 _FIELD = 32
-"""What HTTP/2 counts for a field of a header besides its text."""
+"""Bytes that HTTP/2 counts for a header field besides its text."""
 
 _Parse = Callable[[bytes], Message]
 
@@ -112,7 +112,7 @@ class RequestGuard(grpc.ServerInterceptor):
         """Parse a request.
 
         Raises:
-            InvalidArgument: it is no message of its type.
+            InvalidArgument: it is not a message of its type.
             LimitExceeded: it has too many fields.
         """
         kind: Any = getattr(parse, "__self__", None)
@@ -124,7 +124,9 @@ class RequestGuard(grpc.ServerInterceptor):
             raise
         except (FillerError, DecodeError) as error:
             name = "request" if kind is None else kind.DESCRIPTOR.name
-            raise InvalidArgument(f"the request is no {name}: {error}. Received: {len(data)} bytes", field="") from None
+            raise InvalidArgument(
+                f"the request is not a {name}: {error}. Received: {len(data)} bytes", field=""
+            ) from None
 
 
 def _receive(call: WatchedCall, requests: Iterator[bytes]) -> bytes:

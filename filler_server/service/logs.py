@@ -1,4 +1,4 @@
-"""What the server writes: lines for people, or JSON."""
+"""Log lines of the server, for people or as JSON."""
 
 import logging
 import sys

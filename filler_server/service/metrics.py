@@ -25,7 +25,7 @@ _SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 
 
 
 class Metrics(CallObserver):
-    """What the server has done and is doing, in numbers."""
+    """Counters and gauges of the work of the server."""
 
     def __init__(self, *, threads: int) -> None:
         registry = self.registry = CollectorRegistry()
@@ -78,7 +78,7 @@ class Metrics(CallObserver):
         """Answer GET /metrics on `host:port`; return the address with the port that was given for 0, and its end.
 
         Raises:
-            InvalidArgument: it is no such address, or cannot be bound.
+            InvalidArgument: it is not such an address, or cannot be bound.
         """
         host, _, port = address.rpartition(":")
         bare = host.removeprefix("[").removesuffix("]")

@@ -1,4 +1,4 @@
-"""What stands around every method: it measures calls, names them, and knows how many are running."""
+"""Observation of every call: measures it, names it, and counts how many are running."""
 
 import threading
 import time

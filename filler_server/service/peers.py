@@ -1,10 +1,10 @@
-"""Who is at the other end of a connection."""
+"""The client at the other end of a connection."""
 
 import ipaddress
 from urllib.parse import unquote
 
 _NETWORK_BITS = 64
-"""Of an IPv6 address: what is behind them is given to one host, or taken by it."""
+"""Of an IPv6 address: the bits after them are given to one host, or taken by it."""
 
 
 def peer_address(peer: str) -> str:

@@ -18,7 +18,7 @@ _KEPT_BYTES = 256 << 20
 """Freed memory that the process keeps for its next messages."""
 
 _LAST_SECONDS = 1.0
-"""What the threads of calls get to notice that their calls have ended."""
+"""Seconds that the threads of calls have to notice that their calls have ended."""
 
 _POLL_SECONDS = 0.1
 

@@ -29,7 +29,7 @@ from filler_server.service.warmup import warm_up
 from filler_server.service.watch import CallWatch
 
 CALL_THREADS = "call"
-"""What the names of the threads that answer calls begin with."""
+"""Prefix of the names of the threads that answer calls."""
 
 _SHORT_CALLS = 16
 """Threads beyond those that streams may hold, so that plans and health checks are always answered."""

@@ -1,4 +1,4 @@
-"""How a server runs: everything that can be set, in one frozen object."""
+"""Settings of a server, in one frozen object."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -40,7 +40,7 @@ class TlsFiles:
 
 @dataclass(frozen=True, slots=True)
 class Log:
-    """What the server writes to standard error."""
+    """Log of the server, on standard error."""
 
     format: Literal["console", "json"] = setting("console", "For people, or one JSON object a line.")
     level: Literal["debug", "info", "warning", "error"] = setting(
@@ -53,7 +53,7 @@ class Log:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """How a server runs; flags, environment variables and keys of a file are made from these fields.
+    """Settings of a server; flags, environment variables and keys of a file are made from these fields.
 
     Raises:
         InvalidArgument: a value has another type or is out of range.

@@ -25,7 +25,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How a call was ended: name and message of the status, and the limit that it was over, if one.
+    """End of a call: name and message of the status, and the limit that was exceeded, if any.
 
     Not the error itself: its traceback would keep everything that the call had in hand.
     """

@@ -56,15 +56,14 @@ def _read(certificate: Path, key: Path, client_ca: Path | None) -> grpc.ServerCe
         context.load_cert_chain(certificate, key, password=lambda: b"")
     except (ssl.SSLError, ValueError, OSError) as error:
         raise InvalidArgument(
-            f"this is no certificate in PEM with its key: {_reason(error)}. "
-            f"Received: certificate={certificate}, key={key}"
+            f"not a certificate in PEM with its key: {_reason(error)}. Received: certificate={certificate}, key={key}"
         ) from None
     if client_ca is not None:
         try:
             context.load_verify_locations(client_ca)
         except (ssl.SSLError, ValueError, OSError) as error:
             raise InvalidArgument(
-                f"these are no certificates in PEM: {_reason(error)}. Received: client_ca={client_ca}"
+                f"not certificates in PEM: {_reason(error)}. Received: client_ca={client_ca}"
             ) from None
     if contents != [_content(path) for path in (certificate, key, client_ca)]:
         raise InvalidArgument(f"the files are being replaced. Received: certificate={certificate}, key={key}")

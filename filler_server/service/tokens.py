@@ -21,7 +21,7 @@ _MOST = 1024
 """Tokens at most: each call is compared with every one of them."""
 
 _HEALTH = "/grpc.health.v1.Health/"
-"""What probes ask needs no token: it tells no more than whether there is a server."""
+"""Methods that need no token: probes learn only whether there is a server."""
 
 _log = logging.getLogger(__name__)
 
@@ -29,11 +29,11 @@ _log = logging.getLogger(__name__)
 class TokenFile:
     """The tokens of a file: one a line; empty lines and those that begin with # are passed over.
 
-    The file is read anew when it changes. When it cannot be read, or has a line that is no token, the tokens of before
+    The file is read anew when it changes. When it cannot be read, or has a line that is not a token, the earlier tokens
     stay and the log says so; a file without tokens lets nobody in. Only hashes of the tokens are kept.
 
     Raises:
-        InvalidArgument: the file cannot be read, has a line that is no token, has too many, or none to begin with.
+        InvalidArgument: the file cannot be read, has a line that is not a token, has too many, or none to begin with.
     """
 
     def __init__(self, path: Path) -> None:
@@ -81,16 +81,17 @@ class TokenInterceptor(grpc.ServerInterceptor):
             return continuation(handler_call_details)
         given = [value for key, value in handler_call_details.invocation_metadata if key == AUTHORIZATION]
         if len(given) != 1:
-            return _refuse("a call needs a token: metadata 'authorization: Bearer <token>'", len(given))
+            needed = "a call needs a token: 'authorization: Bearer <token>' in its metadata, once"
+            return _refuse(f"{needed}. Received: {len(given)} of them")
         scheme, _, token = str(given[0]).partition(" ")
         if scheme.lower() != "bearer" or not self._tokens.accepts(token.strip()):
-            return _refuse("the server does not know this token", 1)
+            return _refuse("invalid token")
         return continuation(handler_call_details)
 
 
-def _refuse(message: str, received: int) -> grpc.RpcMethodHandler:
+def _refuse(message: str) -> grpc.RpcMethodHandler:
     def refuse(requests: object, context: grpc.ServicerContext) -> None:
-        status.abort(context, Unauthenticated(f"{message}. Received: {received} of them"))
+        status.abort(context, Unauthenticated(message))
 
     # Of all kinds this one alone ends a call before its request is read.
     return grpc.stream_stream_rpc_method_handler(refuse)
@@ -112,7 +113,7 @@ def _read(path: Path) -> tuple[bytes, ...]:
         check_token(token, f"{path}:{number}")
         digests.append(_digest(token))
     if len(digests) > _MOST:
-        raise InvalidArgument(f"{path}: a file of tokens has at most {_MOST} of them. Received: {len(digests)}")
+        raise InvalidArgument(f"{path}: a file of tokens has at most {_MOST} tokens. Received: {len(digests)}")
     return tuple(digests)
 
 

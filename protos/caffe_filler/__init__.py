@@ -1,1 +1,1 @@
-"""What client and server share: the messages of `caffe` and `v1`, the tree of errors, the data types of blobs."""
+"""Shared ground of client and server: the messages of `caffe` and `v1`, the errors, the data types of blobs."""

@@ -1,4 +1,4 @@
-"""Which addresses stay inside the machine, so that plaintext there is nobody else's to read."""
+"""Addresses that stay inside the machine, where nobody else can read plaintext."""
 
 import ipaddress
 

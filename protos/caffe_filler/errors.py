@@ -82,7 +82,7 @@ class FillerError(Exception):
     """The attributes that travel over the wire, with what reads each from its text there."""
 
     _places: tuple[str, ...] = ()
-    """Where the error lies, in words, the outermost first."""
+    """Places of the error, in words, the outermost first."""
 
     def __init__(self, message: str, *, field: str | None = None, violations: Iterable[FieldViolation] = ()) -> None:
         super().__init__(message)
@@ -92,12 +92,12 @@ class FillerError(Exception):
 
     @property
     def message(self) -> str:
-        """Where the error lies and what is wrong there; also the error's `str`."""
+        """The place of the error and what is wrong there; also the error's `str`."""
         return ": ".join((*self._places, self.reason))
 
     @property
     def metadata(self) -> dict[str, str]:
-        """What else identifies the cause (layer, line, limit), as strings, as it travels over the wire."""
+        """Further facts of the cause (layer, line, limit), as strings, as they travel over the wire."""
         values = {name: getattr(self, name) for name in self._details}
         return {name: str(value) for name, value in values.items() if value is not None}
 

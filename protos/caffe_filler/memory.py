@@ -1,4 +1,4 @@
-"""What the allocator does with memory that a stream of messages frees and wants again at once."""
+"""Setting of the allocator for memory that a stream of messages frees and needs again at once."""
 
 import ctypes
 import os

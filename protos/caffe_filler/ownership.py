@@ -7,7 +7,7 @@ from pathlib import Path
 
 _ROOT = 0
 _OVERFLOW = Path("/proc/sys/kernel/overflowuid")
-"""What the kernel calls owners that the process has no number for, as of the host's files in a container."""
+"""Number for owners that are unknown in a user namespace, such as those of the host's files in a container."""
 
 
 def stranger(folder: Path, *, trusted: Path) -> str | None:

@@ -1,4 +1,4 @@
-"""How much a run does: all of it, or what fits into five minutes."""
+"""Amount of work of a run: all of it, or as much as fits into five minutes."""
 
 from dataclasses import dataclass
 

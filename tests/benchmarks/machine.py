@@ -1,4 +1,4 @@
-"""What this machine is: enough to judge numbers that were taken on it."""
+"""Description of this machine: enough to judge numbers that were taken on it."""
 
 import importlib.metadata
 import os

@@ -96,7 +96,7 @@ def run(effort: Effort, results: Results, say: Callable[[str], None]) -> None:
 def _contenders(
     net: Net, files: Path, server: Server, workers: dict[str, WorkerProcess]
 ) -> tuple[dict[str, Callable[[], Run]], int]:
-    """What makes each file anew, by name, and the length of ours."""
+    """Return what writes each file anew, by name, and the length of ours."""
     original = files / "original.safetensors"
     command(FILLER, "init", *net.arguments, "-o", str(original))
     with original.open("rb+") as file:

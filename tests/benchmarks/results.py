@@ -1,4 +1,4 @@
-"""What a run has measured, and the files that hold it."""
+"""Measurements of a run, and the files that hold them."""
 
 import json
 import time

@@ -22,7 +22,7 @@ from tests.benchmarks import processes
 
 
 class Peer(Protocol):
-    """What a module of peers has."""
+    """Interface of a module of peers."""
 
     def about(self) -> str:
         """Return what it is."""

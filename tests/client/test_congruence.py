@@ -1,4 +1,4 @@
-"""Whatever is asked, the library in this process, a server and the asynchronous client give the same bytes."""
+"""The library in this process, a server and the asynchronous client give the same bytes, whatever is asked."""
 
 import asyncio
 import itertools
@@ -60,7 +60,7 @@ def equal(one: NDArray[Any], other: NDArray[Any]) -> bool:
 
 
 def shards(shape: tuple[int, ...], kind: str, ranks: int) -> list[Any]:
-    """What each of the ranks holds when a blob is split by rows, by columns, or flat; some may hold nothing."""
+    """Return the region of each rank when a blob is split by rows, by columns, or flat; some may hold nothing."""
     length = {"row": shape[0], "column": shape[1], "flat": int(np.prod(shape))}[kind]
     bounds = [length * rank // ranks for rank in range(ranks + 1)]
     ranges = list(itertools.pairwise(bounds))

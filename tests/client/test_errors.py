@@ -57,7 +57,7 @@ class Raiser:
         self._server.stop(None).wait()
 
     def status_of(self, error: FillerError) -> Any:
-        """What a client gets when a servicer aborts with `error`."""
+        """Return what a client gets when a servicer aborts with `error`."""
         self.end = lambda context: status.abort(context, error)
         with pytest.raises(grpc.RpcError) as caught:
             self._call(b"")

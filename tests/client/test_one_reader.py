@@ -52,7 +52,7 @@ def clients(server: ServerProcess) -> Iterator[list[FillerClient]]:
 
 
 def outcome(call: Callable[[], object]) -> object:
-    """What a call gives, or what it raises, to compare."""
+    """Return the result of a call, or what it raises, to compare."""
     try:
         return call()
     except FillerError as error:

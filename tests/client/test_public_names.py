@@ -1,4 +1,4 @@
-"""What `import filler_client` gives is what it lists, the whole tree of errors included."""
+"""`import filler_client` gives the names that it lists, the whole tree of errors included."""
 
 import inspect
 import subprocess

@@ -1,4 +1,4 @@
-"""What a client refuses before it opens a connection; tests/service/test_security.py has real ones."""
+"""Refusals of a client before it opens a connection; tests/service/test_security.py has real connections."""
 
 from pathlib import Path
 

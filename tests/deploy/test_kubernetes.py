@@ -42,7 +42,7 @@ def container(pod: Any) -> Any:
 
 @pytest.fixture(scope="module")
 def settings(manifests: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Settings:
-    """What the server of a pod reads."""
+    """Return the settings that the server of a pod reads."""
     ((name, content),) = manifests["ConfigMap"]["data"].items()
     file = tmp_path_factory.mktemp("config") / name
     file.write_text(content)

@@ -1,4 +1,4 @@
-"""What is common to the fillers: parameters, shapes, regions, bounds; and the short ones' own formulas."""
+"""Properties common to the fillers: parameters, shapes, regions, bounds; and the short ones' own formulas."""
 
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise

@@ -28,7 +28,7 @@ TROUBLE = ("unknown layer type", "is another one here", "was not read")
 
 @dataclass(frozen=True)
 class Outcome:
-    """What becomes of a file: one of `planned`, `reports`, `open`, `refused`, `unread`, `read`; and why."""
+    """Outcome of a file: one of `planned`, `reports`, `open`, `refused`, `unread`, `read`; and why."""
 
     kind: str
     cause: str = ""
@@ -105,7 +105,7 @@ def with_inputs(document: NetDocument, plan: NetPlan | None, phase: caffe_pb2.Ph
 
 
 def outcome(data: bytes) -> Outcome:
-    """What becomes of a file that may be a net."""
+    """Return the outcome of a file that may be a net."""
     try:
         document = read_net(data)
     except FillerError as error:

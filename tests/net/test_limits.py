@@ -1,5 +1,5 @@
 # ruff: noqa: E501 - a case of the table is a line
-"""What a small file may ask for is bounded in time, and in memory by the size of the file."""
+"""The work for a small file is bounded in time, and in memory by the size of the file."""
 
 import time
 import tracemalloc

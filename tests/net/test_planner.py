@@ -171,7 +171,7 @@ def test_python_tops_are_declared(plan: Plan) -> None:
 )
 @pytest.mark.parametrize("shape", [None, (None,) * 4, (2, None, None, None), (None, 6, 8, None)])
 def test_unknown_dimensions_never_make_a_layer_fail(plan: Plan, layer: str, shape: object) -> None:
-    """What is known with a dimension open is the same with it known."""
+    """A net with an open dimension has the shapes of the net with it known."""
     text = f'layer {{ name: "in" type: "Input" top: "a" }} layer {{ name: "it" bottom: "a" top: "it" {layer} }}'
     blind = shapes(plan(text, inputs={"a": shape}))
     seeing = shapes(plan(text, inputs={"a": (2, 6, 8, 8)}))

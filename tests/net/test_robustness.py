@@ -1,4 +1,4 @@
-"""Whatever is done to a file, it gives a plan or an error of ours, and soon."""
+"""A damaged file gives a plan or an error of ours, and soon."""
 
 import re
 import time

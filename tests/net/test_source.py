@@ -1,4 +1,4 @@
-"""What a file leaves out, and what its reader passed over."""
+"""Fields that a file leaves out, and those that its reader passed over."""
 
 from collections.abc import Callable
 

@@ -360,7 +360,7 @@ def test_imports_beside_caffes_own_messages(order: str) -> None:
 
 
 def test_pool_refuses_a_name_twice() -> None:
-    """Why the package is not `caffe`: of two files that define a name, the second cannot be loaded."""
+    """The package is not `caffe`: of two files that define a name, the second cannot be loaded."""
     file = descriptor_pb2.FileDescriptorProto(name="another_caffe.proto", package="caffe_filler.caffe")
     file.message_type.add(name="BlobShape")
     with pytest.raises(TypeError, match="BlobShape"):

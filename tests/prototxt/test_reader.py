@@ -92,9 +92,9 @@ def test_strict() -> None:
         (bytes(range(256)), "not a binary message"),
         (read_net(NET).net.SerializeToString()[:-1], "not a binary message"),
         (caffe_pb2.BlobProto(num=1, data=[1, 2]).SerializeToString(), "a binary message, but no NetParameter"),
-        (caffe_pb2.BlobProto(num=1, width=2).SerializeToString(), "the file is no net"),
+        (caffe_pb2.BlobProto(num=1, width=2).SerializeToString(), "the file is not a net"),
         (b'net: "x.prototxt"\nbase_lr: 0.01\n', "1:1: the file is a solver, not a net"),
-        (b"item { name: 'cat' }\nitem { name: 'dog' }", "1:1: the file is no net"),
+        (b"item { name: 'cat' }\nitem { name: 'dog' }", "1:1: the file is not a net"),
     ],
 )
 def test_other_files_are_called_by_their_names(data: bytes, words: str) -> None:

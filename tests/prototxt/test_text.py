@@ -207,7 +207,7 @@ def test_the_last_of_a_list_may_be_in_another_block() -> None:
         ("name: a", 1, 7, "expected a string in quotes for NetParameter.name. Received: a"),
         ("name: 1", 1, 7, "expected a string for NetParameter.name. Received: 1"),
         ("name:", 1, 6, "expected a string for NetParameter.name. Received: the end of the file"),
-        ("name 'a'", 1, 6, "expected ':' behind name. Received: 'a'"),
+        ("name 'a'", 1, 6, "expected ':' after name. Received: 'a'"),
         ("name: 'a'\n  name: 'b'", 2, 3, "NetParameter.name is given twice; it holds one value. Received: name"),
         ("state {}\nstate {}", 2, 1, "NetParameter.state is given twice"),
         ("layer {\n pooling_param { pad: 1 pad: 2 } }", 2, 25, "PoolingParameter.pad is given twice"),
@@ -242,7 +242,7 @@ def test_the_last_of_a_list_may_be_in_another_block() -> None:
         ("layer {\n clip_param { max: 1 } }", 2, 2, "ClipParameter lacks min. Received: max"),
         ("layer {\n clip_param { } }", 2, 2, "ClipParameter lacks min and max. Received: an empty block"),
         ("name: 'a' \u00e9", 1, 11, "U+00E9"),
-        ("[a.b/c: 1", 1, 7, "expected ']' behind the name of an extension. Received: :"),
+        ("[a.b/c: 1", 1, 7, "expected ']' after the name of an extension. Received: :"),
         # Inside of what is passed over:
         ("new {\n a: 1 } }", 2, 9, "closes a block that was never opened"),
         ("new {\n a: ", 2, 5, "expected a value. Received: the end of the file"),

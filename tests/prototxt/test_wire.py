@@ -36,13 +36,13 @@ def test_many_empty_messages_cost_nothing() -> None:
 @pytest.mark.parametrize(
     ("data", "position"),
     [
-        (b"\x0a\x05ab", 4),  # a string that goes on behind the end
+        (b"\x0a\x05ab", 4),  # a string that goes on after the end
         (b"\x0a", 1),  # a length that is missing
-        (b"\x08\xff", 1),  # a number that goes on behind the end
+        (b"\x08\xff", 1),  # a number that goes on after the end
         (b"\x08" + b"\xff" * 11, 1),  # a number of more than 64 bits
         (b"\x0d\x00\x00", 3),  # three bytes of four
         (b"\x0b\x0c", 1),  # a group
-        (b"\xa2\x06\x03\x0a\x05a", 6),  # a string that goes on behind the end of its layer
+        (b"\xa2\x06\x03\x0a\x05a", 6),  # a string that goes on after the end of its layer
     ],
 )
 def test_what_is_no_message(data: bytes, position: int) -> None:

@@ -121,7 +121,7 @@ def test_settings_made_in_a_program_are_checked_too(make: Any, text: str) -> Non
 
 
 def values(entry: Setting) -> st.SearchStrategy[Any]:
-    """What a setting may be."""
+    """Return the values that a setting may have."""
     least = entry.minimum or 0
     by_kind: dict[type, st.SearchStrategy[Any]] = {
         bool: st.booleans(),

@@ -151,7 +151,7 @@ def test_every_payload_is_aligned(tensors: list[ComputedTensor], message_bytes: 
 
 
 def payload_places(message: bytes) -> list[int]:
-    """Where in a message its payloads start."""
+    """Return the offsets of the payloads in a message."""
     places = []
     at = 0
     while at < len(message):

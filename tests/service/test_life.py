@@ -21,7 +21,7 @@ from tests.service.scraping import until
 SERVING, NOT_SERVING = health_pb2.HealthCheckResponse.SERVING, health_pb2.HealthCheckResponse.NOT_SERVING
 FILL = "caffe_filler.v1.FillerService/Fill"
 REFUSED = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED)
-"""What gRPC says for a server that ends, depending on whether it still has the connection; clients go elsewhere."""
+"""Statuses of gRPC for a server that ends, depending on whether it still has the connection; clients go elsewhere."""
 
 PATIENT = RetryPolicy(attempts=1000, longest_delay=0.2)
 SERVICE = health_pb2.HealthCheckRequest(service="caffe_filler.v1.FillerService")

@@ -1,4 +1,4 @@
-"""What libraries log through the server, whatever their callers sent."""
+"""Lines that libraries log through the server, whatever their callers sent."""
 
 import json
 import subprocess

@@ -1,4 +1,4 @@
-"""What operators see: metrics, logs and spans, of a real server."""
+"""Metrics, logs and spans of a real server, as operators see them."""
 
 import json
 import re

@@ -79,7 +79,7 @@ CASES: dict[str, tuple[Tensor, NDArray[Any]]] = {
 
 @pytest.fixture(params=[1 << 20, 7, 1])
 def block(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> int:
-    """How many values are read at once."""
+    """Return the number of values that are read at once."""
     from filler_server.tensors import combinations, views
 
     for module in (tensor, views, combinations, transposition):

@@ -13,7 +13,7 @@ Open = Callable[[Path, Sequence[Tensor]], Writer]
 
 
 def tensors(arrays: dict[str, NDArray[Any]]) -> list[Tensor]:
-    """What a writer is told of arrays."""
+    """Return the tensors of arrays, as a writer takes them."""
     return [Tensor(name, array.shape, array.dtype) for name, array in arrays.items()]
 
 

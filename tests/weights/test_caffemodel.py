@@ -160,7 +160,7 @@ def test_blobs_that_cannot_be(tmp_path: Path, content: bytes, message: str) -> N
 
 
 def refusal(path: Path) -> str | None:
-    """Why a file is refused, or None if it is read."""
+    """Return why a file is refused, or None if it is read."""
     try:
         with open_weights(path) as weights:
             for tensor in weights.tensors:

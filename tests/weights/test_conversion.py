@@ -173,7 +173,7 @@ def sparse(path: Path, count: int) -> Path:
 
 
 def kib(*arguments: object) -> tuple[int, int]:
-    """How much memory a process of its own takes to list a file, and to convert it and look at all values."""
+    """Return the memory that a process of its own takes to list a file, and to convert it and look at all values."""
     done = subprocess.run(
         [sys.executable, "-c", GIGABYTES, *map(str, arguments)], capture_output=True, text=True, check=False
     )

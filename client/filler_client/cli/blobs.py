@@ -1,4 +1,4 @@
-"""How a planned blob reads."""
+"""Text of a planned blob."""
 
 from google.protobuf import text_format
 

@@ -17,7 +17,7 @@ _TROUBLE = 2
 @click.command()
 @click.argument("first", metavar="A", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.argument("second", metavar="B", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.option("--atol", type=click.FloatRange(min=0), default=0.0, help="Absolute differences up to this are none.")
+@click.option("--atol", type=click.FloatRange(min=0), default=0.0, help="Ignore absolute differences up to this.")
 @click.option("--all", "show_all", is_flag=True, help="Print equal tensors too.")
 @click.option("-q", "--quiet", is_flag=True, help="Print nothing; the exit status tells.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from filler_client import DataDraws, NetOptions, Stream
 
 _NUMBERS = ("fan_in", "fan_out", "std", "count")
-"""What a blob's line ends in."""
+"""Return the end of a blob's line."""
 
 
 @click.command()

@@ -108,7 +108,7 @@ def _source(choice: "NetChoice", solver: Path, options: NetOptions) -> NetSource
 
 
 def _find(path: str, solver: Path) -> Path:
-    """Where a solver's net lies: from the current directory, as Caffe has it, or else from the solver's own upwards.
+    """Return the path of a solver's net, from the current directory as in Caffe, or else from the solver's own upwards.
 
     Solvers mostly name their nets from the root of a Caffe checkout, in which nobody may stand.
     """

@@ -1,4 +1,4 @@
-"""What a person sees: lines, tables with aligned numbers, warnings, progress of bytes.
+"""Output for people: lines, tables with aligned numbers, warnings, progress of bytes.
 
 Everything that a command prints goes through here, so that names and messages cannot steer the terminal.
 """

@@ -43,9 +43,9 @@ class Edits:
 
         Args:
             start: offset of its name.
-            end: offset behind it.
+            end: offset after it.
             lines: what to print in its place.
-            kept: start and end of the fields in it that stay, in their order, behind what is printed.
+            kept: start and end of the fields in it that stay, in their order, after what is printed.
         """
         gaps = zip([start, *(last for _, last in kept)], [*(first for first, _ in kept), end], strict=True)
         moved = [comment for gap in gaps for comment in comments(self._source, *gap)]
@@ -116,7 +116,7 @@ class Edits:
         return run.start, follower, ""
 
     def _within_line(self, run: _Removal, *, space: bool) -> str:
-        """What takes the place of fields so that what follows can go on on the line."""
+        """Return the text that replaces fields so that the rest of the line can follow."""
         text = ""
         if run.comments:
             line = self._source.rfind("\n", 0, run.start) + 1
@@ -126,7 +126,7 @@ class Edits:
         return text + " ".join([*printed, *run.kept]) + (" " if space else "")
 
     def _in_lines(self, run: _Removal, indent: str, follower: int, after: str) -> tuple[int, int, str]:
-        """What takes the place of fields that start their line; a comment behind them goes above it."""
+        """Return the text that replaces fields that start their line; a comment after them goes above it."""
         lines = [*run.lines, *run.kept]
         if after == "#" and len(lines) > 1:
             line_end = self._source.find("\n", follower)

@@ -52,7 +52,7 @@ def upgrade_text(data: bytes, *, limits: ReadLimits = DEFAULT_LIMITS, strict: bo
 
     Of a text, fields that stay the same keep their bytes: layout, comments, line ends and a byte order mark, and
     fields of forks, which are passed over in reading. New fields take the place of those that they are made of, or
-    stand at the end of their block. Comments inside of what is gone, and those behind it on its last line, stand in
+    stand at the end of their block. Comments inside of what is gone, and those after it on its last line, stand in
     front of what takes its place; comments in front of it stay there. An Input layer made of a net's input fields
     takes their place, or stands before the first layer if that comes before them. What was passed over inside of
     something that is printed anew goes along where it can go on meaning nothing, and else is lost, which is a change.
@@ -63,7 +63,7 @@ def upgrade_text(data: bytes, *, limits: ReadLimits = DEFAULT_LIMITS, strict: bo
         strict: whether the first thing that would be reported is an error.
 
     Raises:
-        PrototxtError: the file is no net or solver, or Caffe refuses to upgrade it; for text with line and column.
+        PrototxtError: the file is not a net or solver, or Caffe refuses to upgrade it; for text with line and column.
         LimitExceeded: it is over a limit.
     """
     check_bytes(data)
@@ -141,7 +141,7 @@ def _listed(lost: list[Change]) -> list[Change]:
 
 
 def _lost_in_binary(net: caffe_pb2.NetParameter) -> list[Change]:
-    """What the upgrade of an old net leaves behind: fields without a name right inside of layers."""
+    """Fields without a name directly inside of layers, which the upgrade of an old net leaves."""
     lost = [] if not is_v0(net) else _unknown_fields(net, None)
     for layer in net.layers:
         name = layer_name(layer)

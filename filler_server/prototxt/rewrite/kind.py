@@ -40,7 +40,7 @@ def binary_kind(data: bytes, limits: ReadLimits) -> FileKind:
     If it is as many, as in weights of a V1 net, it is a net if what would be its layers can be messages.
 
     Raises:
-        PrototxtError: the data is no message, or most of its fields are of neither kind.
+        PrototxtError: the data is not a message, or most of its fields are of neither kind.
         LimitExceeded: it is over `fields` or `layers`.
     """
     of_net, of_solver = _wire_fields(_NET), _wire_fields(_SOLVER)

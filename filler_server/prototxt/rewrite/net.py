@@ -49,7 +49,7 @@ def _gone(old: caffe_pb2.NetParameter, new: caffe_pb2.NetParameter) -> set[str]:
 
 
 def _targets(old: caffe_pb2.NetParameter, new: caffe_pb2.NetParameter) -> list[caffe_pb2.LayerParameter | None]:
-    """What became of each layer; None for padding layers."""
+    """The result for each layer; None for padding layers."""
     from_v0 = is_v0(old)
     stays = [not (from_v0 and layer.layer.type == PADDING) for layer in old.layers] or [True] * len(old.layer)
     upgraded = iter(new.layer[len(new.layer) - sum(stays) :])

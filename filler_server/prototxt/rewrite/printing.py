@@ -17,7 +17,7 @@ def printed(message: Message) -> list[str]:
 
 
 def printed_value(message_class: type[Message], field: FieldDescriptor, value: Any) -> str:
-    """Return one value of a field that is not a message, as it stands behind the colon."""
+    """Return one value of a field that is not a message, as it stands after the colon."""
     message: Any = message_class()
     if field.is_repeated:
         getattr(message, field.name).append(value)

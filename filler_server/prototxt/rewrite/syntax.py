@@ -1,4 +1,4 @@
-"""Where the fields of a text stand, whatever they mean."""
+"""Positions of the fields of a text, whatever they mean."""
 
 import re
 from collections.abc import Iterator
@@ -31,9 +31,9 @@ class Entry:
     Attributes:
         name: its name.
         start: offset of the name.
-        value: offset of what stands behind name and colon.
-        value_end: offset behind that.
-        end: offset behind the separator that follows, if any.
+        value: offset of what follows name and colon.
+        value_end: offset after that.
+        end: offset after the separator that follows, if any.
         is_list: whether the value is written as `[a, b]`.
         blocks: the values, as far as they are blocks.
     """
@@ -90,7 +90,7 @@ class _Reader:
         return self._tokens.kind == "end"
 
     def entry(self) -> Entry:
-        """Read one field, the separator behind it included."""
+        """Read one field, the separator after it included."""
         self._blocks.count()
         tokens = self._tokens
         start = tokens.offset

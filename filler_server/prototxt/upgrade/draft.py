@@ -11,7 +11,7 @@ from filler_server.prototxt.unknown import PassedOver
 
 @dataclass(frozen=True, slots=True)
 class LayerSource:
-    """Where a layer comes from: its place in a text, and what was passed over in it."""
+    """Origin of a layer: its position in a text, and the fields that were passed over in it."""
 
     place: Place | None = None
     unknown: Mapping[str, PassedOver] = field(default_factory=dict)
@@ -28,7 +28,7 @@ class NetDraft:
         layer: source of each `net.layer`.
         layers: source of each `net.layers`.
         changes: what was brought to the current format so far.
-        open_inputs: names of inputs without any shape, which are no blobs of the net.
+        open_inputs: names of inputs without any shape, which are not blobs of the net.
     """
 
     net: caffe_pb2.NetParameter

@@ -24,7 +24,7 @@ def upgrade_input_fields(draft: NetDraft) -> None:
         kind, needed, given = "input_dim", _AXES * len(net.input), len(net.input_dim)
     if not given:
         what = f"input {names} has neither input_shape nor input_dim"
-        draft.problems.add(what, names, done="so it is no blob of the net", place=place)
+        draft.problems.add(what, names, done="so it is not a blob of the net", place=place)
         draft.open_inputs.values.extend(net.input)
         if draft.problems.last is not None:
             draft.open_inputs.problems.append(draft.problems.last)

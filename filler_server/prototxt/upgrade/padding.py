@@ -49,7 +49,7 @@ def _check(layer: caffe_pb2.V1LayerParameter, padding: caffe_pb2.V1LayerParamete
         what = f"{who}: only layers of type conv and pool can be padded"
         raise refusal(f"{what}. Received: type={layer.layer.type!r}", place)
     for part, names in (
-        (f"{who} behind a padding layer must have one bottom", layer.bottom),
+        (f"{who} after a padding layer must have one bottom", layer.bottom),
         (f"{who}: its padding layer must have one bottom", padding.bottom),
         (f"{who}: its padding layer must have one top", padding.top),
     ):

@@ -97,7 +97,7 @@ def _count(holds: Callable[[int], Any]) -> int:
 
 @lru_cache
 def _tables(dtype: Dtype) -> NDArray[np.void]:
-    """What `kernels.Gaussian` needs of the ziggurats."""
+    """Tables of the ziggurats that `kernels.Gaussian` needs."""
     real = dtype.type
     bits = 24 if real is np.float32 else 53
     unit = real(2.0**-bits)

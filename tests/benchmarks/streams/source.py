@@ -1,4 +1,4 @@
-"""What every server of the comparison does at its start and end."""
+"""Start and end of every server of the comparison."""
 
 import os
 import sys

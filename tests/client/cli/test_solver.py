@@ -44,7 +44,7 @@ def test_init_of_a_solver_takes_seed_state_and_net(
         assert files[0].read_bytes() == files[1].read_bytes() == files[2].read_bytes()
 
 
-def test_a_test_net_draws_behind_the_train_net(solver: Path, tmp_path: Path) -> None:
+def test_a_test_net_draws_after_the_train_net(solver: Path, tmp_path: Path) -> None:
     train, test = tmp_path / "train.npz", tmp_path / "test.npz"
     succeed("init", "--solver", solver, *INPUTS, "--stream", "caffe", "-o", train)
     succeed("init", "--solver", solver, *INPUTS, "--stream", "caffe", "-o", test, "--test-net", 0)
@@ -57,7 +57,7 @@ def test_data_draws_move_the_stream(solver: Path, tmp_path: Path) -> None:
     succeed("init", "--solver", solver, *INPUTS, "--stream", "caffe", "-o", emulated)
     succeed("init", "--solver", solver, *INPUTS, "--stream", "caffe", "--data-draws", "none", "-o", none)
     first, second = (np.load(path)["conv1/0"].reshape(-1) for path in (emulated, none))
-    # The data layer draws one output, so that everything behind it moves by one value.
+    # The data layer draws one output, so that everything after it moves by one value.
     np.testing.assert_array_equal(first[:-1], second[1:])
 
 

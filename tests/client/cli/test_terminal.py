@@ -1,4 +1,4 @@
-"""What strangers wrote, in files and on servers, cannot steer the terminal."""
+"""Text that strangers wrote, in files and on servers, cannot steer the terminal."""
 
 import ast
 import json

@@ -1,5 +1,5 @@
 # ruff: noqa: E501 - a case of the table is a line
-"""Which filler each blob gets, given or not."""
+"""The filler that each blob gets, given or not."""
 
 from collections.abc import Callable
 

@@ -1,5 +1,5 @@
 # ruff: noqa: E501 - a case of the table is a line
-"""What is peculiar to layer types and fields of forks; their shapes stand in test_shapes."""
+"""Peculiarities of layer types and fields of forks; test_shapes has their shapes."""
 
 from collections.abc import Callable
 

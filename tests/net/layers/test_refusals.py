@@ -1,5 +1,5 @@
 # ruff: noqa: E501 - a case of the table is a line
-"""What Caffe refuses to set up: (fields, bottoms, words of the message)."""
+"""Layers that Caffe refuses to set up: (fields, bottoms, words of the message)."""
 
 from collections.abc import Callable
 

@@ -1,4 +1,4 @@
-"""What is known with dimensions open is the same with them known, and nothing but a NetError ever comes out.
+"""A net with open dimensions has the shapes of the net with them known, and only a NetError ever comes out.
 
 Unknown dimensions are taken to be positive, so only such are hidden.
 """

@@ -107,7 +107,7 @@ def test_errors_are_those_of_the_readers() -> None:
     for source, words in [
         (b'layers { name: "a"', r"^1:8: the block of NetParameter.layers is never closed"),
         (b'net: "a" net: "b"', r"^1:10: SolverParameter.net is given twice"),
-        (b"item { name: 'cat' }", r"^1:1: the file is no net"),
+        (b"item { name: 'cat' }", r"^1:1: the file is not a net"),
         (b"layer { } layers { }", r"^1:11: a net has either 'layer' or"),
         (b"net: 'a' type: 'SGD' solver_type: SGD", r"^1:22: a solver has either type or"),
         (b"layer \xb2 { }", r"^1:7: a byte that is not UTF-8"),

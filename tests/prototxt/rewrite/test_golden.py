@@ -1,4 +1,4 @@
-"""What Caffe's own upgrade tools write, and real files from everywhere."""
+"""Output of Caffe's own upgrade tools, and real files from everywhere."""
 
 import csv
 import json
@@ -19,7 +19,7 @@ MESSAGES: dict[str, Any] = {"net": caffe_pb2.NetParameter, "solver": caffe_pb2.S
 
 
 def check(data: bytes, upgraded: Upgraded) -> None:
-    """What holds for every file: it reads as before, is current, has its comments, and none of it came for nothing."""
+    """Check a file: it reads as before, is current, has its comments, and no edit came for nothing."""
     if upgraded.kind == "net":
         net = read_net(upgraded.data)
         assert net.changes == ()

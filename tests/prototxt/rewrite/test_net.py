@@ -26,7 +26,7 @@ def text_of(source: str) -> str:
 
 
 def lost_from(source: str) -> list[str]:
-    """What is reported as lost."""
+    """Return the fields that are reported as lost."""
     return [str(change) for change in upgrade_text(source.encode()).changes if "lost" in change.message]
 
 
@@ -397,7 +397,7 @@ def test_any_net_in_any_layout(source: str) -> None:
 
 
 def values_of(document: NetDocument) -> list[dict[str, object]]:
-    """What was passed over in each layer; an Input layer, which was none before, has nothing of that."""
+    """Return the fields passed over in each layer; a new Input layer has none."""
     return [
         {path: passed_over.values for path, passed_over in unknown.items() if path != "type"}
         for unknown in document.unknown

@@ -1,4 +1,4 @@
-"""What Caffe's own upgrade tools made of files of all ages, and of real files from everywhere."""
+"""Files of all ages upgraded by Caffe's own tools, and real files from everywhere."""
 
 import csv
 import json
@@ -54,7 +54,7 @@ def check_lines(data: bytes, document: NetDocument) -> None:
 
 
 def test_every_real_file_gives_a_document_or_an_error(shared: Path) -> None:
-    """What real Caffe reads is never refused, and no strict parse is reported on."""
+    """Files that real Caffe reads are never refused, and no strict parse is reported on."""
     for row in rows(shared):
         data = (shared / "corpus" / row["file"]).read_bytes()
         accepted = row["real_caffe"] == "ok"

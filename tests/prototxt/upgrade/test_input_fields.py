@@ -43,7 +43,7 @@ def test_inputs_without_a_shape_vanish() -> None:
     document = read_net(BODY.encode() + b'input: "a" input: "b"')
     assert document.net == read_net(BODY.encode()).net
     assert [str(problem) for problem in document.problems] == [
-        "3:1: input 'a', 'b' has neither input_shape nor input_dim, so it is no blob of the net"
+        "3:1: input 'a', 'b' has neither input_shape nor input_dim, so it is not a blob of the net"
     ]
     assert document.open_inputs == PassedOver(["a", "b"], [0])
 

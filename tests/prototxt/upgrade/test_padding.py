@@ -41,7 +41,7 @@ def test_padding_replaces_the_pad_of_a_layer() -> None:
         ),
         (
             '{PAD}layers {{ layer {{ name: "c" type: "conv" }} bottom: "p" bottom: "a" }}',
-            "layer 'c' behind a padding layer must have one bottom. Received: ['p', 'a']",
+            "layer 'c' after a padding layer must have one bottom. Received: ['p', 'a']",
         ),
         (
             'layers {{ layer {{ type: "padding" }} bottom: "a" bottom: "a" top: "p" }}\n'

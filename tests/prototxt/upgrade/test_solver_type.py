@@ -42,7 +42,7 @@ def test_unknown_types_are_reported() -> None:
 def test_a_net_is_no_solver() -> None:
     with pytest.raises(PrototxtError, match=r"^1:1: the file is a net, not a solver\. Received: "):
         read_solver(b'name: "n" layer { name: "x" }')
-    with pytest.raises(PrototxtError, match=r"^1:1: the file is no solver\. Received: "):
+    with pytest.raises(PrototxtError, match=r"^1:1: the file is not a solver\. Received: "):
         read_solver(b"what: 1")
 
 

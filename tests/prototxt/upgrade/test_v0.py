@@ -10,7 +10,7 @@ from filler_server.prototxt.upgrade.v1 import TYPES
 
 
 def layer_of(fields: str) -> caffe_pb2.LayerParameter:
-    """What becomes of one V0 layer, without a word of complaint."""
+    """Return the upgrade of one V0 layer, which reports nothing."""
     document = read_net(f"layers {{ layer {{ {fields} }} }}".encode())
     assert document.problems == ()
     assert not document.net.layers

@@ -46,7 +46,7 @@ SEEDS = [(0, 0), (1701, 0), (2**32 - 1, 1249)]
 
 
 def libm_digest() -> str:
-    """What tells one C library's log, cos and sin from another's, to the last bit."""
+    """Return values that tell one C library's log, cos and sin from another's, to the last bit."""
     digest = hashlib.sha256()
     for real in (np.float32, np.float64):
         for name in ("log", "cos", "sin"):

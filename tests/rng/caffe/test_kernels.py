@@ -1,4 +1,4 @@
-"""That what is compiled is what is written: no operation contracted."""
+"""Compiled kernels do what is written: no operation is contracted."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ F32 = np.dtype(np.float32)
 
 
 def assembly(law: kernels.Law, **options: Any) -> str:
-    """What the kernel is compiled to for a law."""
+    """Return the compiled code of the kernel for a distribution."""
     compiled: Any = kernels._fill
     fill = numba.njit(nogil=True, error_model="numpy", **options)(compiled.py_func)
     arguments = (

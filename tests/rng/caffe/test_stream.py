@@ -1,4 +1,4 @@
-"""How a stream may be read: any ascending windows give the same values as the whole."""
+"""Reading of a stream: any ascending windows give the same values as the whole."""
 
 import threading
 import tracemalloc

@@ -32,7 +32,7 @@ POLICY = RetryPolicy(attempts=200, longest_delay=0.5, patience=600, keepalive=2.
 
 
 class Tally:
-    """What has happened so far, counted by many threads."""
+    """Counts of all that has happened so far, kept by many threads."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -190,7 +190,7 @@ class SoakedServer:
 
     @property
     def log(self) -> str:
-        """What all its processes have written."""
+        """Everything that its processes have written."""
         return self._log.read_text()
 
     def kill(self) -> None:

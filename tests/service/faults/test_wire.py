@@ -34,7 +34,7 @@ from tests.service.faults.http2 import (
 FILL = "/caffe_filler.v1.FillerService/Fill"
 CALL = frame(HEADERS, END_HEADERS, 1, call_headers(FILL))
 SECONDS = 60
-"""What a busy machine may take to end what the server ends."""
+"""Time for the server to end a connection, on a busy machine too."""
 
 GARBAGE = {
     "nothing": b"",
@@ -79,7 +79,7 @@ MALFORMED = {
 
 
 def random_frames(seed: int) -> bytes:
-    """Frames of any kind, flags and stream with payloads of nonsense, some of them behind a call."""
+    """Frames of any kind, flags and stream with payloads of nonsense, some of them after a call."""
     chance = random.Random(seed)
     frames = [CALL] if seed % 2 else []
     for _ in range(200):
@@ -162,7 +162,7 @@ REQUESTS = {
     "a request of nonsense": (
         CALL + frame(DATA, END_STREAM, 1, message(b"\xff\xff\xff")),
         INVALID_ARGUMENT,
-        "the request is no FillRequest",
+        "the request is not a FillRequest",
     ),
     "no such method": (
         frame(HEADERS, END_HEADERS | END_STREAM, 1, call_headers("/no/such")),
