@@ -1,4 +1,4 @@
-"""What a stream must be to be the answer to its request: each header is compared before a byte is written anywhere."""
+"""Checks that a stream answers its request: each header is compared before a byte is written anywhere."""
 
 from collections.abc import Sequence
 from math import prod
@@ -26,7 +26,7 @@ PartialShape: TypeAlias = tuple[int | None, ...] | None
 
 
 class PlannedBlob(NamedTuple):
-    """What a plan says of a blob: its name, its shape, and the blob whose values it shares, empty if its own."""
+    """Facts of a plan about a blob: its name, its shape, and the blob whose values it shares, empty if its own."""
 
     name: str
     shape: PartialShape
@@ -62,7 +62,7 @@ class Extent(NamedTuple):
 
 
 class _Wanted(NamedTuple):
-    """What a request, or a plan, says of a blob of the stream; None where neither does."""
+    """Facts of a request, or a plan, about a blob of the stream; None where neither has any."""
 
     name: str | None = None
     shape: PartialShape = None

@@ -176,7 +176,7 @@ def _checked(token: str, where: str = "") -> str:
 
 
 def _proxy_option(target: str) -> list[tuple[str, int]]:
-    """What keeps calls to this machine inside of it: gRPC sends them to the proxy of the environment, too."""
+    """Options that keep calls to this machine inside of it: gRPC sends them to the proxy of the environment, too."""
     return [("grpc.enable_http_proxy", 0)] if is_local(target) else []
 
 

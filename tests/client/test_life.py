@@ -35,7 +35,7 @@ CALLS: dict[str, Callable[[Any], Any]] = {
 
 
 async def settled(result: Any) -> Any:
-    """What a call of either client comes to."""
+    """Return the outcome of a call of either client."""
     if hasattr(result, "__aiter__"):
         return [entry async for entry in result]
     return await result if hasattr(result, "__await__") else result

@@ -34,7 +34,7 @@ def header(name: str, count: int) -> filler_pb2.BlobHeader:
 
 
 def spec(name: str, count: int) -> filler_pb2.BlobSpec:
-    """What asks for the blob of `header`."""
+    """Return the request for the blob of `header`."""
     region = None if count else NO_VALUES
     return filler_pb2.BlobSpec(name=name, shape=BlobShape(dim=[count or 1]), region=region)
 

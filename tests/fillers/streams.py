@@ -28,7 +28,7 @@ def distribution_of(text: str, shape: tuple[int, ...], dtype: Any = np.float64) 
 
 
 def prepared(text: str, shape: tuple[int, ...], dtype: Any = np.float32) -> backend.Fill:
-    """What fills a blob."""
+    """Return the filler of a blob."""
     return backend.prepare(distribution_of(text, shape, dtype))
 
 

@@ -1,4 +1,4 @@
-"""What executes distributions, beyond what the tests of each filler see."""
+"""Execution of distributions, beyond what the tests of each filler see."""
 
 import tracemalloc
 from typing import Any

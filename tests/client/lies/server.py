@@ -25,7 +25,7 @@ PIECE_BYTES = 64
 
 
 class Refusal(Exception):
-    """What a lie raises to have the call end by a status, with any bytes for the details."""
+    """Raised by a lie to end the call by a status, with any bytes for the details."""
 
     def __init__(self, status: str, text: str, details: bytes | None = None) -> None:
         super().__init__(text)

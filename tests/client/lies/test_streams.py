@@ -1,4 +1,4 @@
-"""Whatever a server says, a caller gets what was asked for or one clear error, and nothing outside of the array."""
+"""A caller gets what was asked for or one clear error, and nothing outside of the array, whatever a server says."""
 
 import asyncio
 import time
@@ -160,7 +160,7 @@ def test_a_lie_of_one_server_is_made_good_by_another(server: LyingServer) -> Non
 
 
 def test_the_error_is_one_of_the_tree_at_any_position_of_a_flipped_bit(server: LyingServer) -> None:
-    """Whatever byte of an answer is spoiled: the right values, or an error of the tree."""
+    """A spoiled byte anywhere in an answer gives the right values, or an error of the tree."""
     expected = FillerClient.embedded().fill("xavier", SHAPE, seed=3, name="name")
     seen = 0
     with FillerClient(server.address, retry=RetryPolicy(attempts=1)) as client:
