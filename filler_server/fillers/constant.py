@@ -5,10 +5,10 @@ from typing import Any
 import numpy as np
 
 from caffe_filler.caffe.caffe_pb2 import FillerParameter
+from caffe_filler.shapes import check_shape
 from filler_server.fillers.base import Filler
 from filler_server.fillers.checks import refuse_sparse
 from filler_server.fillers.distributions import Constant
-from filler_server.fillers.shape import check_shape
 
 
 class ConstantFiller(Filler):

@@ -7,10 +7,10 @@ import numpy as np
 
 from caffe_filler.caffe.caffe_pb2 import FillerParameter
 from caffe_filler.errors import FillerParameterError
+from caffe_filler.shapes import check_shape
 from filler_server.fillers.base import Filler
 from filler_server.fillers.checks import check_axis, finite
 from filler_server.fillers.distributions import Gaussian, MaskedGaussian
-from filler_server.fillers.shape import check_shape
 
 
 class GaussianFiller(Filler):

@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 
 from caffe_filler.caffe.caffe_pb2 import FillerParameter
+from caffe_filler.shapes import check_shape
 from filler_server.fillers.base import Filler
 from filler_server.fillers.checks import check_axis, refuse_sparse
 from filler_server.fillers.distributions import RowNormalizedUniform
-from filler_server.fillers.shape import check_shape
 
 
 class PositiveUnitballFiller(Filler):
