@@ -5,10 +5,24 @@ from dataclasses import dataclass, field
 from typing import NoReturn, TypeAlias
 
 from caffe_filler.caffe import caffe_pb2
+from caffe_filler.errors import NetError
 from caffe_filler.shapes import MAX_AXES
-from filler_server.net.dimensions import Dim, Dims, Unknown
+from filler_server.net.dimensions import Dim, Dims, Unknown, text
 from filler_server.net.fork_fields import ForkFields
 from filler_server.net.refusals import refusal
+
+
+class Extended(Exception):
+    """A layer of one of BVLC's types asks for more than that type has: more bottoms, tops or axes, as some fork's has.
+
+    Attributes:
+        cause: why BVLC refuses it, with the values received.
+    """
+
+    def __init__(self, error: NetError) -> None:
+        super().__init__(error.reason)
+        self.cause = error.reason
+
 
 OpenDims: TypeAlias = tuple[Dim | None, ...] | Unknown | None
 """Dims of a top that may itself be where something is unknown: None there."""
@@ -69,6 +83,14 @@ class LayerContext:
         if not holds:
             self.refuse(cause, **received)
 
+    def extended(self, cause: str, **received: object) -> NoReturn:
+        """Say that BVLC refuses the layer for asking for more than its type has.
+
+        Raises:
+            Extended: always.
+        """
+        raise Extended(refusal(cause, layer=self.parameter.name, line=self.line, **received))
+
     def report(self, message: str) -> None:
         """Have something told of the layer."""
         self.reports.append(message)
@@ -84,18 +106,34 @@ class LayerContext:
         dims = self.bottoms[bottom]
         if isinstance(dims, Unknown):
             return dims, dims, dims, dims
-        self.require(len(dims) <= 4, "Cannot use legacy accessors on Blobs with > 4 axes", shape=dims)
+        if len(dims) > 4:
+            self.extended("Cannot use legacy accessors on Blobs with > 4 axes", shape=dims)
         num, channels, height, width = dims + (1,) * (4 - len(dims))
         return num, channels, height, width
 
     def four_axes(self, bottom: int) -> tuple[Dim, Dim, Dim, Dim]:
         """Return (num, channels, height, width) of a bottom that must have exactly these axes."""
         dims = self.bottoms[bottom]
-        if isinstance(dims, tuple):
+        if isinstance(dims, tuple) and len(dims) <= 4:
             self.require(
                 len(dims) == 4, "Input must have 4 axes, corresponding to (num, channels, height, width)", shape=dims
             )
         return self.legacy(bottom)
+
+    def channels(self, bottom: int) -> Dim:
+        """Return the extent of axis 1 of a bottom of any number of axes, 1 where it lacks that axis."""
+        dims = self.bottoms[bottom]
+        return dims[1] if isinstance(dims, tuple) and len(dims) > 4 else self.legacy(bottom)[1]
+
+    def has_more_axes(self, bottom: int) -> bool:
+        """Whether a bottom has more axes than BVLC's layer works on, which is then reported."""
+        dims = self.bottoms[bottom]
+        more = isinstance(dims, tuple) and len(dims) > 4
+        if more:
+            self.report(
+                f"BVLC's {self.parameter.type} works on 4 axes, not on {text(dims)}: planned as in forks that can"
+            )
+        return more
 
     def learned(self, *blobs: LearnedBlob) -> tuple[LearnedBlob, ...]:
         """Return the blobs to be filled or, if the prototxt holds any, those alone, unchecked."""

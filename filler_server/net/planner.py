@@ -12,7 +12,7 @@ from filler_server.net.connections import Connections, connect
 from filler_server.net.dimensions import Dims, text, to_shape
 from filler_server.net.fork_fields import ForkFields, Unread
 from filler_server.net.given import given_blobs
-from filler_server.net.layer import LayerContext, LearnedBlob, OpenDims, SetUp
+from filler_server.net.layer import Extended, LayerContext, LearnedBlob, OpenDims, SetUp
 from filler_server.net.layers.python import unknown_tops
 from filler_server.net.names import unique_names
 from filler_server.net.overrides import declared_over, declared_shapes
@@ -183,6 +183,9 @@ class _Planner:
             return _set_up(layer, kind), None
         except Unread as unread:
             trouble = f"{unread} was not read (in a binary file its number differs from fork to fork)"
+        except Extended as extended:
+            which = "another one" if kind.fork else "more than BVLC's"
+            trouble = f"layer type '{kind.name}' is {which} here ({extended.cause})"
         except NetError as error:
             if not kind.fork or layer.fork.failed:
                 raise

@@ -236,7 +236,12 @@ def nearest_type_name(name: str) -> str | None:
 
 
 def check_blob_counts(layer: LayerContext, kind: LayerType) -> None:
-    """Refuse a layer with too few or too many bottoms or tops, as Caffe's `CheckBlobCounts`."""
+    """Check the numbers of bottoms and tops as Caffe's `CheckBlobCounts` does.
+
+    Raises:
+        NetError: there are too few.
+        Extended: there are more than the type has, which a fork's may have.
+    """
     parameter = layer.parameter
     given = {"bottoms": list(parameter.bottom), "tops": list(parameter.top)}
     for rule, number, verb, blobs in (
@@ -249,9 +254,9 @@ def check_blob_counts(layer: LayerContext, kind: LayerType) -> None:
             layer.refuse(f"{kind.name} Layer {verb} {quantity} {blobs}", **given)
         if most is not None and number > most:
             quantity = str(most) if most == least else f"at most {most}"
-            layer.refuse(f"{kind.name} Layer {verb} {quantity} {blobs}", **given)
+            layer.extended(f"{kind.name} Layer {verb} {quantity} {blobs}", **given)
     if kind.one_top_per_bottom and len(layer.bottoms) != layer.num_tops:
-        layer.refuse(
+        layer.extended(
             f"{kind.name} Layer produces one top blob as output for each bottom blob input",
             **given,
         )

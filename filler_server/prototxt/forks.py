@@ -181,11 +181,19 @@ BLOCKS: Mapping[str, ForkBlock] = {
     # C3D
     "convolution3d_param": _block("", "Convolution3D Deconvolution3D", (6661,), **_CONVOLUTION_3D),
     "pooling3d_param": _block(
-        "",
+        "kernel_l stride_l pad_l kernel_d kernel_h kernel_w stride_d stride_h stride_w pad_d0 pad_d1 pad_h0 pad_h1 "
+        "pad_w0 pad_w1 ceil_mode global_pooling",
         "Pooling3D",
         (6662,),
         word="pool=1",
         integer="kernel_size=2 stride=3 pad=4 kernel_depth=5 temporal_stride=6",
+    ),
+    "tokenized_data_param": _block("input_type source batch_size block_size seed debug_index_file vocabulary_type"),
+    "layer_norm_param": _block("epsilon enable_cuda_impl"),
+    "bilinear_interpolation_param": _block("interpolation_factor"),
+    "lstm_2d_param": _block(
+        "num_output patch_height patch_width forget_gate_scaling_factor general_weight_filler general_bias_filler "
+        "forget_gate_bias_filler"
     ),
     "video_data_param": _block(
         "video_type device_id video_file skip_frames source scale mean_file batch_size crop_size mirror rand_skip "

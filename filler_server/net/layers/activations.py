@@ -49,8 +49,8 @@ def parametric_relu(layer: LayerContext) -> SetUp:
     bottom = layer.bottoms[0]
     if isinstance(bottom, tuple):
         layer.require(len(bottom) >= 2, "Number of axes of bottom blob must be >=2", shape=bottom)
-    _, channels, _, _ = layer.legacy(0)
-    slopes: Dims = () if parameter.channel_shared else (channels,)
+    layer.has_more_axes(0)
+    slopes: Dims = () if parameter.channel_shared else (layer.channels(0),)
     filler = parameter.filler if parameter.HasField("filler") else _QUARTER
     blobs = layer.learned(LearnedBlob(slopes, filler))
     if differ(count(blobs[0].shape), count(slopes)):

@@ -22,9 +22,16 @@ def flatten(layer: LayerContext) -> SetUp:
     return SetUp([(*bottom[:start], count(bottom, start, end + 1), *bottom[end + 1 :])])
 
 
-@register("Concat", bottoms=at_least(1), tops=exactly(1))
+_FLATTENS = "concat_param.per_fla_fuse"
+
+
+@register("Concat", bottoms=at_least(1), tops=exactly(1), fork_fields=[_FLATTENS])
 def concat(layer: LayerContext) -> SetUp:
-    """The bottoms end to end along one axis."""
+    """The bottoms end to end along one axis.
+
+    With per_fla_fuse each is flattened first from the channels on, and the axes after them stay with an extent of 1
+    (MaxChanger and other forks of weiliu89/caffe, concat_layer.cpp).
+    """
     parameter = layer.parameter.concat_param
     layer.require(
         not (parameter.HasField("axis") and parameter.HasField("concat_dim")),
@@ -39,6 +46,9 @@ def concat(layer: LayerContext) -> SetUp:
     first = known[0]
     old = parameter.concat_dim if parameter.HasField("concat_dim") else None
     axis = _axis(layer, first, parameter.axis, "concat_dim", old)
+    if axis == 1 and layer.fork.flag(_FLATTENS, False):
+        known = [(*dims[:axis], count(dims, axis), *(1,) * (len(dims) - axis - 1)) for dims in known]
+        first = known[0]
     top = list(first)
     for dims in known[1:]:
         layer.require(len(dims) == len(first), "All inputs must have the same #axes", shape=first, other=dims)

@@ -5,10 +5,16 @@ from filler_server.net.dimensions import Dim, Unknown, count, differ, refine, sh
 from filler_server.net.layer import LayerContext, SetUp
 from filler_server.net.registry import at_least, exactly, register
 
+_SINGLE_BATCH = "eltwise_param.allow_single_batch_input"
 
-@register("Eltwise", bottoms=at_least(2), tops=exactly(1))
+
+@register("Eltwise", bottoms=at_least(2), tops=exactly(1), fork_fields=[_SINGLE_BATCH])
 def eltwise(layer: LayerContext) -> SetUp:
-    """The shape that all bottoms have."""
+    """The shape that all bottoms have.
+
+    With allow_single_batch_input a bottom of one item stands for each item of the first (MyCaffe/MyCaffe,
+    EltwiseLayer.cs).
+    """
     parameter = layer.parameter.eltwise_param
     layer.require(
         len(parameter.coeff) in (0, len(layer.bottoms)),
@@ -22,7 +28,11 @@ def eltwise(layer: LayerContext) -> SetUp:
         coeff=list(parameter.coeff),
     )
     common = layer.bottoms[0]
-    for index, dims in enumerate(layer.bottoms):
+    repeats = layer.fork.flag(_SINGLE_BATCH, False)
+    for index, bottom in enumerate(layer.bottoms):
+        dims = bottom
+        if repeats and isinstance(common, tuple) and isinstance(dims, tuple) and dims[:1] == (1,):
+            dims = (*common[:1], *dims[1:])
         if shapes_differ(common, dims):
             layer.refuse(
                 f"bottom[0]: {text(common)}, bottom[{index}]: {text(dims)} must have the same shape",

@@ -5,6 +5,8 @@ from filler_server.prototxt.tokens import shorten
 from filler_server.prototxt.upgrade.draft import LayerSource, NetDraft, refusal
 
 _AXES = 4
+_VOLUME_AXES = 5
+_VOLUME_LAYERS = ("convolution3d", "deconvolution3d", "pooling3d")
 
 
 def upgrade_input_fields(draft: NetDraft) -> None:
@@ -21,7 +23,7 @@ def upgrade_input_fields(draft: NetDraft) -> None:
     if net.input_shape:
         kind, needed, given = "input_shape", len(net.input), len(net.input_shape)
     else:
-        kind, needed, given = "input_dim", _AXES * len(net.input), len(net.input_dim)
+        kind, needed, given = "input_dim", _axes(net) * len(net.input), len(net.input_dim)
     if not given:
         what = f"input {names} has neither input_shape nor input_dim"
         draft.problems.add(what, names, done="so it is not a blob of the net", place=place)
@@ -45,13 +47,20 @@ def upgrade_input_fields(draft: NetDraft) -> None:
         net.ClearField(field)
 
 
+def _axes(net: caffe_pb2.NetParameter) -> int:
+    """Return how many `input_dim` each input has: four, or five in nets of C3D, whose layers tell them."""
+    volume = any(layer.type.replace("_", "").lower() in _VOLUME_LAYERS for layer in net.layer)
+    return _VOLUME_AXES if volume and len(net.input_dim) == _VOLUME_AXES * len(net.input) else _AXES
+
+
 def _input_layer(net: caffe_pb2.NetParameter) -> caffe_pb2.LayerParameter:
     layer = caffe_pb2.LayerParameter(name="input", type="Input", top=net.input)
     for index in range(len(net.input)):
         if net.input_shape:
             layer.input_param.shape.add().CopyFrom(net.input_shape[index])
         else:
-            layer.input_param.shape.add(dim=net.input_dim[_AXES * index : _AXES * (index + 1)])
+            axes = _axes(net)
+            layer.input_param.shape.add(dim=net.input_dim[axes * index : axes * (index + 1)])
     return layer
 
 

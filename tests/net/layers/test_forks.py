@@ -254,3 +254,50 @@ def test_every_field_that_a_layer_type_asks_for_is_known() -> None:
         else:
             assert block in BLOCKS, path
     assert {path for path in asked if "." not in path} == set(BLOCKS)
+
+
+@pytest.mark.parametrize(
+    ("fields", "bottoms", "words"),
+    [
+        ('type: "ReLU"', [IMAGE, IMAGE], "ReLU Layer takes 1 bottom blob(s) as input"),
+        ('type: "Scale"', [IMAGE] * 3, "Scale Layer takes at most 2 bottom blob(s) as input"),
+        ('type: "Softmax"', [(4, 50), (4, 1)], "Softmax Layer takes 1 bottom blob(s) as input"),
+        ('type: "ReLU" top: "a" top: "b"', [IMAGE], "ReLU Layer produces 1 top blob(s) as output"),
+        ('type: "Data" top: "a" top: "b" top: "c" data_param { batch_size: 1 }', [], "Data Layer produces at most 2 top blob(s)"),
+        ('type: "Pooling" top: "a" top: "b" pooling_param { pool: AVE kernel_size: 2 }', [IMAGE], "Pooling Layer produces 1 top blob(s)"),
+        ('type: "Convolution" convolution_param { num_output: 1 kernel_size: 1 }', [IMAGE, IMAGE], "one top blob as output for each bottom blob"),
+        ('type: "SPP" spp_param { pyramid_height: 2 }', [(1, 2, 3, 4, 5)], "Cannot use legacy accessors on Blobs with > 4 axes"),
+    ],
+)  # fmt: skip
+def test_more_than_bvlc_has_is_reported_and_open_to_top(
+    plan: Plan, fields: str, bottoms: list[tuple[int, ...]], words: str
+) -> None:
+    names = [f"b{index}" for index in range(len(bottoms))]
+    inputs = "".join(f'layer {{ name: "{name}" type: "Input" top: "{name}" }}\n' for name in names)
+    wiring = "".join(f'bottom: "{name}" ' for name in names)
+    top = "" if "top:" in fields else 'top: "a"'
+    after = 'layer { name: "ip" type: "InnerProduct" bottom: "a" top: "ip" inner_product_param { num_output: 2 } }'
+    text = f'{inputs}layer {{ name: "it" {wiring} {top} {fields} }} {after}'
+    shapes = dict(zip(names, bottoms, strict=True))
+    net = plan(text, inputs=shapes)
+    assert net.layers[-2].blobs == ()
+    assert any(words in warning.message and " a=D,D,.." in warning.message for warning in net.warnings)
+    assert [blob.shape for blob in net.blobs] == [(2, None), (2,)]
+    assert [blob.shape for blob in plan(text, inputs=shapes, tops={"a": (3, 7)}).blobs] == [(2, 7), (2,)]
+    with pytest.raises(NetError, match="Received: strict=True"):
+        plan(text, inputs=shapes, strict=True)
+
+
+def test_sigmas_of_noise_are_filled_by_the_inputs_of_their_weight(set_up: Callable[..., Layer]) -> None:
+    layer = set_up(
+        'type: "InnerProduct" inner_product_param { num_output: 5 enable_noise: true sigma_init: 0.4 }', (2, 16)
+    )
+    weight, bias = (blob.filler for blob in layer.blobs[2:])
+    assert (weight.type, bias.type) == ("constant", "constant")
+    assert weight.value == pytest.approx(0.4 / 4)
+    assert bias.value == pytest.approx(0.4 / 5**0.5)
+
+
+def test_a_normalize_without_a_block_says_what_it_is_taken_for(plan: Plan) -> None:
+    net = plan('layer { name: "i" type: "Input" top: "a" } layer { name: "n" type: "Normalize" bottom: "a" top: "b" }')
+    assert any("taken for SSD's" in warning.message for warning in net.warnings)

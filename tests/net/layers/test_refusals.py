@@ -13,13 +13,7 @@ SEQUENCE = (4, 2, 3)
 
 CASES = [
     # Numbers of bottoms and tops
-    ('type: "ReLU"', [IMAGE, IMAGE], "ReLU Layer takes 1 bottom blob(s) as input"),
     ('type: "Eltwise"', [IMAGE], "Eltwise Layer takes at least 2 bottom blob(s) as input"),
-    ('type: "Scale"', [IMAGE] * 3, "Scale Layer takes at most 2 bottom blob(s) as input"),
-    ('type: "ReLU" top: "a" top: "b"', [IMAGE], "ReLU Layer produces 1 top blob(s) as output"),
-    ('type: "Data" top: "a" top: "b" top: "c" data_param { batch_size: 1 }', [], "Data Layer produces at most 2 top blob(s)"),
-    ('type: "Pooling" top: "a" top: "b" pooling_param { pool: AVE kernel_size: 2 }', [IMAGE], "Pooling Layer produces 1 top blob(s)"),
-    ('type: "Convolution" convolution_param { num_output: 1 kernel_size: 1 }', [IMAGE, IMAGE], "one top blob as output for each bottom blob"),
     ('type: "LSTM" recurrent_param { num_output: 5 expose_hidden: true }', [SEQUENCE, (4, 2)], "LSTM Layer takes at least 4 bottom blob(s)"),
     ('type: "ReLU" propagate_down: true propagate_down: true', [IMAGE], "propagate_down param must be specified either 0 or bottom_size times"),
     ('type: "ReLU" loss_weight: 1 loss_weight: 1', [IMAGE], "loss_weight must be unspecified or specified once per top blob"),
@@ -89,7 +83,6 @@ CASES = [
     ('type: "BatchNorm" param { lr_mult: 1 }', [IMAGE], "Cannot configure batch normalization statistics as layer parameters"),
     ('type: "LRN" lrn_param { local_size: 4 }', [IMAGE], "LRN only supports odd values for local_size"),
     ('type: "LRN"', [(2, 3)], "Input must have 4 axes"),
-    ('type: "MVN"', [(1, 2, 3, 4, 5)], "Cannot use legacy accessors on Blobs with > 4 axes"),
     ('type: "Scale" scale_param { num_axes: -2 }', [IMAGE], "num_axes must be non-negative, or -1"),
     ('type: "Scale" scale_param { axis: 2 num_axes: 3 }', [IMAGE], "scale blob's shape extends past bottom[0]'s shape"),
     ('type: "Scale"', [IMAGE, (7,)], "dimension mismatch between bottom[0]->shape(1) and scale->shape(0)"),

@@ -70,3 +70,11 @@ def test_too_many_dims() -> None:
 
 def test_dims_without_an_input_stay() -> None:
     assert read_net(b"input_dim: 3").net.input_dim == [3]
+
+
+@pytest.mark.parametrize("kind", ["CONVOLUTION3D", "POOLING3D", "DECONVOLUTION3D"])
+def test_five_dims_of_a_volume(kind: str) -> None:
+    text = f'input: "a" input_dim: [30, 3, 16, 112, 112] layers {{ name: "c" type: {kind} bottom: "a" top: "c" }}'
+    document = read_net(text.encode())
+    assert document.net.layer[0].input_param.shape[0].dim == [30, 3, 16, 112, 112]
+    assert not any("input_dim" in str(problem) for problem in document.problems)

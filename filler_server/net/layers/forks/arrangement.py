@@ -59,6 +59,12 @@ def reverse(layer: LayerContext) -> SetUp:
     return SetUp([layer.bottoms[0]])
 
 
+@register_fork("RBMReturn", bottoms=exactly(2), tops=exactly(0))
+def rbm_return(layer: LayerContext) -> SetUp:
+    """No top: it writes the first bottom over the second (szymonzareba/perturb_and_map_caffe, rbm_return_layer.cpp)."""
+    return SetUp([])
+
+
 @register_fork("Gather", bottoms=at_least(1), tops=at_least(1), one_top_per_bottom=True)
 @register_fork("Scatter", bottoms=at_least(1), tops=at_least(1), one_top_per_bottom=True)
 def gather(layer: LayerContext) -> SetUp:
@@ -79,6 +85,26 @@ def axpy(layer: LayerContext) -> SetUp:
     if shapes_differ(data, summand):
         layer.refuse("bottom[1] and bottom[2] must have the same shape", bottom_1=data, bottom_2=summand)
     return SetUp([data if isinstance(data, tuple) else summand])
+
+
+@register_fork("BroadcastMul", bottoms=exactly(2), tops=exactly(1))
+def broadcast_mul(layer: LayerContext) -> SetUp:
+    """The shape of the bottom with more values; the other has one factor for each item and channel of it.
+
+    Source: broadcast_mul_layer.cpp of the EfficientNets in Caffe.
+    """
+    first, second = layer.bottoms
+    counts = count(first), count(second)
+    if not isinstance(counts[0], int) or not isinstance(counts[1], int):
+        if isinstance(first, tuple) and isinstance(second, tuple) and len(first) != len(second):
+            return SetUp([max(first, second, key=len)])
+        return SetUp([first + second if isinstance(first, Unknown) and isinstance(second, Unknown) else None])
+    data, factors = (first, second) if counts[0] > counts[1] else (second, first)
+    if isinstance(data, tuple) and differ(count(data, 0, 2), count(factors)):
+        layer.refuse(
+            "one bottom must have one value for each item and channel of the other", bottom_0=first, bottom_1=second
+        )
+    return SetUp([data])
 
 
 @register_fork("SpatialTransformer", bottoms=exactly(2), tops=exactly(1), fork_fields=["st_param"])

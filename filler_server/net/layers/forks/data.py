@@ -2,7 +2,7 @@
 
 from filler_server.net.layer import LayerContext, OpenDims, SetUp
 from filler_server.net.layers.data import SIZE_FIELDS, channels, check_mean, image_size
-from filler_server.net.registry import at_least, between, exactly, register_fork
+from filler_server.net.registry import at_least, between, exactly, register_fork, unknown_seeds
 
 
 @register_fork(
@@ -48,6 +48,44 @@ def image_seg_data(layer: LayerContext) -> SetUp:
     size = height or parameter.new_height or None, width or parameter.new_width or None
     images: OpenDims = (parameter.batch_size, 3 if parameter.is_color else 1, *size)
     return SetUp([images, (parameter.batch_size, 1, *size), (parameter.batch_size, 1, 1, 2)][: layer.num_tops])
+
+
+@register_fork(
+    "ImageSegUniformSizeData", bottoms=exactly(0), tops=between(1, 3), fork_fields=SIZE_FIELDS, seeds=unknown_seeds
+)
+def image_seg_uniform_size_data(layer: LayerContext) -> SetUp:
+    """Images [batch_size, C, H, W], labels [batch_size, 1, H, W], and their size [2].
+
+    Source: stephenyan1231/caffe-public, image_seg_uniform_size_data_layer.cpp.
+    """
+    batch_size, size = _batch_size(layer), image_size(layer)
+    tops: list[OpenDims] = [(batch_size, channels(layer), *size), (batch_size, 1, *size), (2,)]
+    return SetUp(tops[: layer.num_tops])
+
+
+@register_fork(
+    "TokenizedData",
+    bottoms=exactly(0),
+    tops=between(2, 3),
+    fork_fields=["tokenized_data_param"],
+    seeds=unknown_seeds,
+)
+def tokenized_data(layer: LayerContext) -> SetUp:
+    """Tokens [batch_size, block_size], positions [1, block_size], targets like the tokens.
+
+    Source: MyCaffe/MyCaffe, TokenizedDataLayer.cs.
+    """
+    batch_size, block_size = (
+        layer.fork.integer(f"tokenized_data_param.{name}", 0) for name in ("batch_size", "block_size")
+    )
+    layer.require(
+        batch_size > 0 and block_size > 0,
+        "batch_size and block_size must be positive",
+        batch_size=batch_size,
+        block_size=block_size,
+    )
+    tokens: OpenDims = (batch_size, block_size)
+    return SetUp([tokens, (1, block_size), tokens][: layer.num_tops])
 
 
 @register_fork("DenseImageData", bottoms=exactly(0), tops=exactly(2), fork_fields=["dense_image_data_param"])

@@ -20,18 +20,20 @@ _BN_ROLES = [("scale", "bias"), ("scale", "bias", "mean", "variance")]
 def normalize(layer: LayerContext) -> SetUp:
     """The scale, one for all channels or [C] (weiliu89/caffe branch ssd, normalize_layer.cpp).
 
-    Without norm_param it is the layer that learns nothing, and may tell the norms [N, 1, H, W] (ydwen/caffe-face and
-    happynear/caffe-windows, normalize_layer.cpp).
+    With normalize_param or two tops it is the layer that learns nothing, and may tell the norms [N, 1, H, W]
+    (ydwen/caffe-face and happynear/caffe-windows, normalize_layer.cpp). Without a block it is SSD's with its defaults.
     """
     bottom = layer.bottoms[0]
-    num, channels, height, width = layer.legacy(0)
     if "norm_param" not in layer.fork:
-        norms: OpenDims = (num, 1, height, width)
-        return SetUp([bottom, norms][: layer.num_tops])
+        if layer.num_tops == 2 or "normalize_param" in layer.fork:
+            num, _, height, width = layer.legacy(0)
+            norms: OpenDims = (num, 1, height, width)
+            return SetUp([bottom, norms][: layer.num_tops])
+        layer.report("Normalize without norm_param is taken for SSD's with its one scale; others learn nothing")
     layer.require(layer.num_tops == 1, "Normalize Layer produces 1 top blob(s) as output", tops=layer.num_tops)
     if isinstance(bottom, tuple):
         layer.require(len(bottom) >= 2, "Number of axes of bottom blob must be >=2", shape=bottom)
-    scale: Dims = () if layer.fork.flag("norm_param.channel_shared", True) else (channels,)
+    scale: Dims = () if layer.fork.flag("norm_param.channel_shared", True) else (layer.channels(0),)
     blobs = layer.learned(LearnedBlob(scale, layer.fork.filler("norm_param.scale_filler", _ONES)))
     if differ(count(blobs[0].shape), count(scale)):
         layer.refuse("Scale size is inconsistent with prototxt config", blob=blobs[0].shape, shape=bottom)
@@ -50,11 +52,11 @@ def bn(layer: LayerContext) -> SetUp:
 
     With more than two `param` there are four blobs. All is filled with 0 unless said otherwise.
     """
-    channels = layer.legacy(0)[1]
     kept = ("slope_filler", "bias_filler", "momentum", "eps", "frozen", "engine")
     moving = ("var_eps", "decay", "moving_average")
     slope = layer.parameter.type == "SyncBN" or any(f"bn_param.{name}" in layer.fork for name in kept)
     four = slope or any(f"bn_param.{name}" in layer.fork for name in moving) or len(layer.parameter.param) > 2
+    channels = layer.channels(0) if slope else layer.legacy(0)[1]
     shape: Dims = (1, channels) if slope else (1, channels, 1, 1)
     first, second = ("slope", "bias") if slope else ("scale", "shift")
     variance = _ONES if slope and layer.fork.flag("bn_param.frozen", False) else _ZEROS
@@ -76,6 +78,11 @@ def bn(layer: LayerContext) -> SetUp:
 
 @register_fork("GRN", bottoms=exactly(1), tops=exactly(1))
 @register_fork("L2Normalize", bottoms=exactly(1), tops=exactly(1))
+@register_fork("LayerNorm", bottoms=exactly(1), tops=exactly(1), fork_fields=["layer_norm_param"])
 def without_blobs(layer: LayerContext) -> SetUp:
-    """The shape of the bottom (openvinotoolkit/training_toolbox_caffe, grn_layer.cpp; facebookarchive/C3D)."""
+    """The shape of the bottom.
+
+    Sources: openvinotoolkit/training_toolbox_caffe, grn_layer.cpp; facebookarchive/C3D; MyCaffe/MyCaffe,
+    LayerNormLayer.cs, which learns no scale.
+    """
     return SetUp([layer.bottoms[0]])

@@ -1,6 +1,6 @@
 """Recurrent layers of forks and what goes with them."""
 
-from filler_server.net.dimensions import Dim, Unknown, count
+from filler_server.net.dimensions import Dim, Unknown, count, quotient
 from filler_server.net.layer import LayerContext, LearnedBlob, SetUp
 from filler_server.net.registry import between, exactly, register_fork
 
@@ -46,6 +46,49 @@ def lstm(layer: LayerContext) -> SetUp:
         LearnedBlob((4 * size,), fork.filler("lstm_param.bias_filler", older.bias_filler)),
     ]
     return SetUp([bottom if isinstance(bottom, Unknown) else (*items, size)], layer.learned(*blobs))
+
+
+_SCANS = ("down_right", "down_left", "up_right", "up_left")
+_GATES = ("i", "c", "o", "fx", "fy")
+
+
+@register_fork(
+    "LSTM_2D",
+    bottoms=exactly(1),
+    tops=exactly(1),
+    fork_fields=["lstm_2d_param"],
+    roles=[tuple(f"{kind}_{gate}_{scan}" for scan in _SCANS for kind in "Wb" for gate in _GATES)],
+)
+def lstm_2d(layer: LayerContext) -> SetUp:
+    """For each of four scans five weights [N, C * patch + 2 * N], then five biases [N].
+
+    The top is [items, 4 * N, rows, columns of patches] (stephenyan1231/caffe-public, lstm_2dlayer.cpp).
+    """
+    fork = layer.fork
+    size = fork.integer("lstm_2d_param.num_output", 0)
+    patch = [fork.integer(f"lstm_2d_param.patch_{side}", 1) for side in ("height", "width")]
+    layer.require(
+        size > 0 and min(patch) > 0, "num_output and the patch must be positive", num_output=size, patch=patch
+    )
+    num, channels, *extents = layer.four_axes(0)
+    for extent, length in zip(extents, patch, strict=True):
+        if isinstance(extent, int):
+            layer.require(extent % length == 0, "height and width must be multiples of the patch", patch=patch)
+    weight = channels * (patch[0] * patch[1]) + 2 * size
+    general, bias, forget = (
+        fork.filler(f"lstm_2d_param.{name}_filler") for name in ("general_weight", "general_bias", "forget_gate_bias")
+    )
+    blobs = [
+        blob
+        for _ in _SCANS
+        for blob in (
+            *[LearnedBlob((size, weight), general)] * 5,
+            *[LearnedBlob((size,), bias)] * 3,
+            *[LearnedBlob((size,), forget)] * 2,
+        )
+    ]
+    rows = [quotient(extent, length) for extent, length in zip(extents, patch, strict=True)]
+    return SetUp([(num, 4 * size, *rows)], layer.learned(*blobs))
 
 
 @register_fork(

@@ -37,6 +37,23 @@ def interp(layer: LayerContext) -> SetUp:
     return SetUp([(num, channels, *outer)])
 
 
+@register_fork(
+    "BilinearInterpolation", bottoms=between(1, 2), tops=exactly(1), fork_fields=["bilinear_interpolation_param"]
+)
+def bilinear_interpolation(layer: LayerContext) -> SetUp:
+    """Height and width of the second bottom, or interpolation_factor times those of the only one.
+
+    Sources: bilinear_interpolation_layer.cpp of pull requests to BVLC/caffe; stephenyan1231/caffe-public,
+    interpolation_layers.cpp.
+    """
+    num, channels, height, width = layer.four_axes(0)
+    if len(layer.bottoms) == 2:
+        return SetUp([(num, channels, *layer.legacy(1)[2:])])
+    factor = layer.fork.integer("bilinear_interpolation_param.interpolation_factor", 0)
+    layer.require(factor > 0, "interpolation_factor must be positive", interpolation_factor=factor)
+    return SetUp([(num, channels, height * factor, width * factor)])
+
+
 @register_fork("Upsample", bottoms=between(1, 2), tops=exactly(1), fork_fields=["upsample_param"])
 def upsample(layer: LayerContext) -> SetUp:
     """Values put back where a pooling took them from, by its mask (alexgkendall/caffe-segnet, upsample_layer.cpp).

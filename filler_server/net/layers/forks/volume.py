@@ -72,7 +72,20 @@ def deconvolution_3d(layer: LayerContext) -> SetUp:
 
 @register_fork("Pooling3D", bottoms=exactly(1), tops=exactly(1), fork_fields=_POOLING_FIELDS)
 def pooling_3d(layer: LayerContext) -> SetUp:
-    """A last window that does not fit counts; `pad` is for space alone (facebookarchive/C3D, pool3d_layer.cpp)."""
+    """One of three forms, told by the fields of its block.
+
+    * kernel_depth, temporal_stride: `pad` is for space alone, and a last window that does not fit counts
+      (facebookarchive/C3D, pool3d_layer.cpp).
+    * kernel_l, stride_l, pad_l: sizes in time beside kernel_size, stride and pad in space, rounded up as in Pooling
+      (the nets of ZhaofanQiu/pseudo-3d-residual-networks).
+    * ceil_mode, global_pooling or kernel_d, kernel_h, kernel_w: a size for each axis and a pad for each side
+      (pooling3d_layer.cpp of accelerators' forks). Where rounding decides and ceil_mode is left out, it is open.
+    """
+    fields = {name: f"pooling3d_param.{name}" in layer.fork for name in (*_LENGTH, *_SIDES)}
+    if any(fields[name] for name in _LENGTH):
+        return _pool_length(layer)
+    if any(fields[name] for name in _SIDES):
+        return _pool_sides(layer)
     block = _Block(layer, "pooling3d_param", "pooling_param")
     kernel, stride, pad = block.windows(time_pad=False)
     num, channels, *extents = _five_axes(layer)
@@ -81,6 +94,74 @@ def pooling_3d(layer: LayerContext) -> SetUp:
         for extent, k, s, p in zip(extents, kernel, stride, pad, strict=True)
     ]
     _check_positive(layer, outputs)
+    return SetUp([(num, channels, *outputs)])
+
+
+_LENGTH = ("kernel_l", "stride_l", "pad_l")
+_SIDES = (
+    *(f"{name}_{side}" for name in ("kernel", "stride") for side in "dhw"),
+    *(f"pad_{side}{end}" for side in "dhw" for end in "01"),
+    "ceil_mode",
+    "global_pooling",
+)
+
+
+def _pool_length(layer: LayerContext) -> SetUp:
+    """Pool with sizes in time of their own."""
+
+    def sizes(name: str, length: str, default: int) -> tuple[int, int, int]:
+        space = layer.fork.integer(f"pooling3d_param.{name}", default)
+        return layer.fork.integer(f"pooling3d_param.{length}", default), space, space
+
+    kernel, stride = sizes("kernel_size", "kernel_l", 0), sizes("stride", "stride_l", 1)
+    pad = [(size, size) for size in sizes("pad", "pad_l", 0)]
+    return _pooled(layer, kernel, stride, pad, ceil=True)
+
+
+def _pool_sides(layer: LayerContext) -> SetUp:
+    """Pool with a size for each axis, or one for all, and a pad for each side, or one for all."""
+    fork = layer.fork
+
+    def sizes(name: str, one: str, default: int) -> tuple[int, ...]:
+        if f"pooling3d_param.{one}" in fork:
+            return (fork.integer(f"pooling3d_param.{one}", default),) * 3
+        return tuple(fork.integer(f"pooling3d_param.{name}_{side}", default) for side in "dhw")
+
+    kernel: tuple[Dim, ...] = sizes("kernel", "kernel_size", 0)
+    if fork.flag("pooling3d_param.global_pooling", False):
+        kernel = _five_axes(layer)[2:]
+    before = sizes("pad", "pad", 0)
+    pad = [
+        tuple(fork.integer(f"pooling3d_param.pad_{side}{end}", one) for end in "01")
+        for side, one in zip("dhw", before, strict=True)
+    ]
+    ceil = fork.flag("pooling3d_param.ceil_mode", False) if "pooling3d_param.ceil_mode" in fork else None
+    return _pooled(layer, kernel, sizes("stride", "stride", 1), pad, ceil=ceil)
+
+
+def _pooled(
+    layer: LayerContext,
+    kernel: Sequence[Dim],
+    stride: Sequence[int],
+    pad: Sequence[Sequence[int]],
+    *,
+    ceil: bool | None,
+) -> SetUp:
+    """Return how many windows fit on each axis; with padding, none begins beyond the image and its near pad."""
+    layer.require(0 not in kernel and 0 not in stride, "kernel and stride must be positive", kernel=tuple(kernel))
+    num, channels, *extents = _five_axes(layer)
+    padded = any(map(any, pad))
+    outputs: list[Dim | None] = []
+    for extent, size, step, (near, far) in zip(extents, kernel, stride, pad, strict=True):
+        room = extent + (near + far) - size
+        if not isinstance(room, int) or not isinstance(extent, int):
+            outputs.append(room)
+            continue
+        layer.require(room >= 0, "the kernel does not fit into the padded input", shape=layer.bottoms[0])
+        counts = {(-(-room // step) if up else room // step) + 1 for up in ((True, False) if ceil is None else (ceil,))}
+        if padded:
+            counts = {count - ((count - 1) * step >= extent + near) for count in counts}
+        outputs.append(counts.pop() if len(counts) == 1 else None)
     return SetUp([(num, channels, *outputs)])
 
 
