@@ -7,7 +7,7 @@ from typing import NoReturn, TypeAlias
 from caffe_filler.caffe import caffe_pb2
 from caffe_filler.errors import NetError
 from caffe_filler.shapes import MAX_AXES
-from filler_server.net.dimensions import Dim, Dims, Unknown, text
+from filler_server.net.dimensions import Dim, Dims, Unknown
 from filler_server.net.fork_fields import ForkFields
 from filler_server.net.refusals import refusal
 
@@ -124,16 +124,6 @@ class LayerContext:
         """Return the extent of axis 1 of a bottom of any number of axes, 1 where it lacks that axis."""
         dims = self.bottoms[bottom]
         return dims[1] if isinstance(dims, tuple) and len(dims) > 4 else self.legacy(bottom)[1]
-
-    def has_more_axes(self, bottom: int) -> bool:
-        """Whether a bottom has more axes than BVLC's layer works on, which is then reported."""
-        dims = self.bottoms[bottom]
-        more = isinstance(dims, tuple) and len(dims) > 4
-        if more:
-            self.report(
-                f"BVLC's {self.parameter.type} works on 4 axes, not on {text(dims)}: planned as in forks that can"
-            )
-        return more
 
     def learned(self, *blobs: LearnedBlob) -> tuple[LearnedBlob, ...]:
         """Return the blobs to be filled or, if the prototxt holds any, those alone, unchecked."""

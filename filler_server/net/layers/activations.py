@@ -3,7 +3,7 @@
 import math
 
 from caffe_filler.caffe import caffe_pb2
-from filler_server.net.dimensions import Dims, Unknown, count, differ
+from filler_server.net.dimensions import Dims, Unknown, count, differ, text
 from filler_server.net.layer import LayerContext, LearnedBlob, SetUp
 from filler_server.net.registry import exactly, register, up_to
 
@@ -49,7 +49,8 @@ def parametric_relu(layer: LayerContext) -> SetUp:
     bottom = layer.bottoms[0]
     if isinstance(bottom, tuple):
         layer.require(len(bottom) >= 2, "Number of axes of bottom blob must be >=2", shape=bottom)
-    layer.has_more_axes(0)
+    if isinstance(bottom, tuple) and len(bottom) > 4:
+        layer.report(f"BVLC's PReLU works on 4 axes, not on {text(bottom)}: planned as in forks that can")
     slopes: Dims = () if parameter.channel_shared else (layer.channels(0),)
     filler = parameter.filler if parameter.HasField("filler") else _QUARTER
     blobs = layer.learned(LearnedBlob(slopes, filler))

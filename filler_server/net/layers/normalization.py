@@ -53,16 +53,12 @@ def local_response_normalization(layer: LayerContext) -> SetUp:
     """The shape of the bottom, which must have four axes."""
     local_size = layer.parameter.lrn_param.local_size
     layer.require(local_size % 2 == 1, "LRN only supports odd values for local_size", local_size=local_size)
-    if layer.has_more_axes(0):
-        return SetUp([layer.bottoms[0]])
     return SetUp([layer.four_axes(0)])
 
 
 @register("MVN", bottoms=exactly(1), tops=exactly(1))
 def mean_variance_normalization(layer: LayerContext) -> SetUp:
     """Always four axes; those that the bottom lacks are 1."""
-    if layer.has_more_axes(0):
-        return SetUp([layer.bottoms[0]])
     _, channels, height, width = dims = layer.legacy(0)
     across = channels if layer.parameter.mvn_param.across_channels else 1
     layer.require_values(across * height * width, "the input")

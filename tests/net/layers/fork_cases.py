@@ -68,8 +68,6 @@ FORK_CASES: list[tuple[str, list[Shape], list[Shape], list[Shape]]] = [
     # More axes or fields than BVLC's layers have
     ('type: "PReLU"', [CLIP], [CLIP], [(3,)]),
     ('type: "PReLU" prelu_param { channel_shared: true }', [CLIP], [CLIP], [()]),
-    ('type: "LRN"', [CLIP], [CLIP], []),
-    ('type: "MVN"', [CLIP], [CLIP], []),
     ('type: "Concat" concat_param { per_fla_fuse: true }', [(2, 3, 4, 5), (2, 6, 7, 8)], [(2, 60 + 336, 1, 1)], []),
     ('type: "Eltwise" eltwise_param { allow_single_batch_input: true }', [(8, 3, 4), (1, 3, 4)], [(8, 3, 4)], []),
     ('type: "InnerProduct" inner_product_param { num_output: 5 min_top_axes: 4 }', [(2, 6)], [(2, 5, 1, 1)], [(5, 6), (5,)]),

@@ -266,6 +266,8 @@ def test_every_field_that_a_layer_type_asks_for_is_known() -> None:
         ('type: "Data" top: "a" top: "b" top: "c" data_param { batch_size: 1 }', [], "Data Layer produces at most 2 top blob(s)"),
         ('type: "Pooling" top: "a" top: "b" pooling_param { pool: AVE kernel_size: 2 }', [IMAGE], "Pooling Layer produces 1 top blob(s)"),
         ('type: "Convolution" convolution_param { num_output: 1 kernel_size: 1 }', [IMAGE, IMAGE], "one top blob as output for each bottom blob"),
+        ('type: "LRN"', [(1, 2, 3, 4, 5)], "Cannot use legacy accessors on Blobs with > 4 axes"),
+        ('type: "MVN"', [(1, 2, 3, 4, 5)], "Cannot use legacy accessors on Blobs with > 4 axes"),
         ('type: "SPP" spp_param { pyramid_height: 2 }', [(1, 2, 3, 4, 5)], "Cannot use legacy accessors on Blobs with > 4 axes"),
     ],
 )  # fmt: skip
