@@ -261,6 +261,7 @@ LIGHT = {
     "list fillers": "assert len(FillerClient.embedded().list_fillers().fillers) == 7",
     "read, convert and write files": "import filler_server.weights.conversion, filler_server.weights.opening",
     "merge weights": "import filler_server.weights.merge, filler_client._finetune",
+    "name the numbers of a stream": "import filler_server.rng.philox as p; p.PhiloxStream(1701, 'conv1/0')",
     "command line": "import filler_client.cli.main",
 }
 

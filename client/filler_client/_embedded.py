@@ -140,7 +140,7 @@ def _needs_numba() -> Iterator[None]:
     try:
         yield
     except ModuleNotFoundError as error:
-        if error.name not in ("numba", "llvmlite"):
+        if (error.name or "").split(".")[0] not in ("numba", "llvmlite"):
             raise
         raise Unavailable(
             "computing weights in this process needs Numba: pip install 'caffe-filler[server]', or name a server"

@@ -56,7 +56,7 @@ def check_uniform(low: float, high: float) -> None:
         InvalidArgument: they are not.
     """
     if not -math.inf < low <= high < math.inf:
-        raise _invalid("low", f"a uniform law needs finite low <= high. Received: low={low!r}, high={high!r}")
+        raise _invalid("low", f"a uniform distribution needs finite low <= high. Received: low={low!r}, high={high!r}")
 
 
 def check_gaussian(mean: float, std: float) -> None:
@@ -66,7 +66,9 @@ def check_gaussian(mean: float, std: float) -> None:
         InvalidArgument: they are not.
     """
     if not (math.isfinite(mean) and 0 < std < math.inf):
-        raise _invalid("std", f"a normal law needs a finite mean and std > 0. Received: mean={mean!r}, std={std!r}")
+        raise _invalid(
+            "std", f"a normal distribution needs a finite mean and std > 0. Received: mean={mean!r}, std={std!r}"
+        )
 
 
 def check_probability(probability: float) -> None:

@@ -44,7 +44,7 @@ W of an even index, B that of the next.
 
 and the value is fma(z, std, mean), with both first rounded to T. In float32 |z| <= sqrt(62 ln 2) < 6.56, in float64
 |z| <= sqrt(126 ln 2) < 9.35. The functions are polynomials by Horner's rule,
-p(x) = fma(fma(... fma(pk, x, pk-1) ..., x, p1), x, p0), with the constants of `filler_server.rng.philox_kernels`:
+p(x) = fma(fma(... fma(pk, x, pk-1) ..., x, p1), x, p0), with the constants of `SINGLE` and `DOUBLE` below:
 
     float32: x = m - 1; L = pL(x) * x
     float64: y = m - 1, x = y / (y + 2); L = pL(x * x) * x
@@ -59,19 +59,108 @@ always true, p = 0 never.
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cache, lru_cache
 from math import copysign
 from struct import unpack
-from typing import Any
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from caffe_filler.errors import InvalidArgument
-from filler_server import compiled
-from filler_server.rng import philox_kernels as kernels
 from filler_server.rng.arguments import check_gaussian, check_out, check_probability, check_seed, check_uniform
 from filler_server.rng.stream import Runs, Values
+
+MULTIPLIERS = (0xD2511F53, 0xCD9E8D57)
+"""Of Philox4x32: of counter words 0 and 2."""
+
+WEYL = (0x9E3779B9, 0xBB67AE85)
+"""What each round of Philox4x32 adds to the two words of the key."""
+
+
+class Functions(NamedTuple):
+    """The constants of the functions of normal values in one dtype; polynomials lowest power first, minimax (Remez).
+
+    Attributes:
+        bits: n, the bits of W without its sign.
+        sqrt_half: the bits of the least m.
+        exponent: -2 ln 2.
+        log: pL.
+        sin: pS.
+        cos: pC.
+    """
+
+    bits: int
+    sqrt_half: int
+    exponent: float
+    log: tuple[float, ...]
+    sin: tuple[float, ...]
+    cos: tuple[float, ...]
+
+
+def _numbers(text: str) -> tuple[float, ...]:
+    return tuple(map(float.fromhex, text.split()))
+
+
+# log: relative error 2^-22.5 of -2 ln(1 + x) / x for 1 + x in [sqrt(1/2), sqrt(2)], which the square root halves.
+# sin: relative error 2^-27.5 of sin(x pi/2) / x by x^2 for x in [-1, 1]. cos: absolute error 2^-24.4.
+SINGLE = Functions(
+    bits=31,
+    sqrt_half=0x3F3504F3,
+    exponent=float.fromhex("-0x1.62e43p+0"),
+    log=_numbers(
+        "-0x1.fffffep+0 0x1.00007ap+0 -0x1.5559dcp-1 0x1.ff623cp-2 "
+        "-0x1.978e2ep-2 0x1.614c08p-2 -0x1.4c3d0cp-2 0x1.9dfa7cp-3"
+    ),
+    sin=_numbers("0x1.921fb6p+0 -0x1.4abbc2p-1 0x1.4668b0p-4 -0x1.324ccap-8 0x1.3daff6p-13"),
+    cos=_numbers("0x1.fffffep-1 -0x1.3bd3a6p+0 0x1.03bd06p-2 -0x1.54f61ap-6 0x1.c1f066p-11"),
+)
+
+# log: relative error 2^-59.6 of -4 atanh(x) / x by x^2 for |x| <= (sqrt(2) - 1) / (sqrt(2) + 1). sin: 2^-61.8,
+# cos: 2^-57.8.
+DOUBLE = Functions(
+    bits=63,
+    sqrt_half=0x3FE6A09E667F3BCD,
+    exponent=float.fromhex("-0x1.62e42fefa39efp+0"),
+    log=_numbers(
+        "-0x1.0000000000000p+2 -0x1.55555555555aep+0 -0x1.999999997ac3bp-1 -0x1.2492494532f9fp-1 "
+        "-0x1.c71c4fe8c7ec2p-2 -0x1.74669de44356dp-2 -0x1.39994e1b47df8p-2 -0x1.2f51d4a9013e6p-2"
+    ),
+    sin=_numbers(
+        "0x1.921fb54442d18p+0 -0x1.4abbce625be52p-1 0x1.466bc6775aa6ep-4 -0x1.32d2cce627543p-8 "
+        "0x1.50783485190cbp-13 -0x1.e3074ddd1d70cp-19 0x1.e8f35e9d59ea1p-25 -0x1.6f79770c62c1cp-31 "
+        "0x1.9d1b8696d4c1ap-38"
+    ),
+    cos=_numbers(
+        "0x1.0000000000000p+0 -0x1.3bd3cc9be45dbp+0 0x1.03c1f081b5993p-2 -0x1.55d3c7e3bfc44p-6 "
+        "0x1.e1f506813c9e5p-11 -0x1.a6d1efc968efdp-16 0x1.f9d2548907bb3p-22 -0x1.b69582d93f9a9p-28 "
+        "0x1.1679714caf33bp-34"
+    ),
+)
+
+
+class Uniform(NamedTuple):
+    """`middle + step * word`, in the dtype of both."""
+
+    middle: np.float32 | np.float64
+    step: np.float32 | np.float64
+
+
+class Gaussian(NamedTuple):
+    """`normal * std + mean`, in the dtype of both."""
+
+    mean: np.float32 | np.float64
+    std: np.float32 | np.float64
+
+
+class Bernoulli(NamedTuple):
+    """`word < threshold`, 0 < threshold; 2^32 is above every word."""
+
+    threshold: np.uint64
+
+
+Distribution: TypeAlias = Uniform | Gaussian | Bernoulli
+"""What is made of the words, prepared for the kernels."""
 
 _SHORT = 256
 """Characters of a name up to which the ids of its streams are kept."""
@@ -110,8 +199,8 @@ class PhiloxStream:
             RegionError: `runs` do not fit `out`.
         """
         check_out(out, runs, np.float32, np.float64)
-        law = _uniform_law(out.dtype, low, high, copysign(1, low), copysign(1, high))
-        _fill(out, runs, self._value_words, law, kernels.fill_uniform)
+        distribution = _uniform(out.dtype, low, high, copysign(1, low), copysign(1, high))
+        _launch()(out, runs, self._value_words, distribution)
 
     def gaussian(self, out: Values, runs: Runs, mean: float, std: float) -> None:
         """Fill `out`, float32 or float64, with normal values.
@@ -121,8 +210,8 @@ class PhiloxStream:
             RegionError: `runs` do not fit `out`.
         """
         check_out(out, runs, np.float32, np.float64)
-        law = _gaussian_law(out.dtype, mean, std, copysign(1, mean))
-        _fill(out, runs, self._value_words, law, kernels.fill_gaussian)
+        distribution = _gaussian(out.dtype, mean, std, copysign(1, mean))
+        _launch()(out, runs, self._value_words, distribution)
 
     def bernoulli(self, out: NDArray[np.bool_], runs: Runs, probability: float) -> None:
         """Fill `out` with True of the given probability.
@@ -134,8 +223,7 @@ class PhiloxStream:
         check_out(out, runs, np.bool_)
         check_probability(probability)
         if threshold := round(float(probability) * 2**32):
-            law = kernels.Bernoulli(np.uint64(threshold))
-            _fill(out, runs, self._words("mask", "mask"), law, kernels.fill_bernoulli)
+            _launch()(out, runs, self._words("mask", "mask"), Bernoulli(np.uint64(threshold)))
         else:
             out[:] = False
 
@@ -154,26 +242,24 @@ def _stream_ids(name: str, first: str, second: str) -> tuple[int, ...]:
     return unpack("<4I", b"".join(digests))
 
 
-def _fill(out: NDArray[Any], runs: Runs, ids: tuple[int, ...], law: kernels.Law, serial: Callable[..., None]) -> None:
-    if compiled.is_serial(out.size):
-        serial(out, runs.starts, runs.bounds, *law, *ids)
-        return
-    pieces = runs.split(compiled.TASK)
-    kernels.fill_parallel(out, pieces.starts, pieces.bounds, compiled.tasks(pieces.bounds), ids, law)
+@cache
+def _launch() -> Callable[[NDArray[Any], Runs, tuple[int, ...], Distribution], None]:
+    """What computes values; the first call imports Numba."""
+    from filler_server.rng.philox_kernels import launch
+
+    return launch
 
 
 # The signs are arguments because a cache takes 0 and -0 for the same.
 @lru_cache
-def _gaussian_law(dtype: np.dtype[Any], mean: float, std: float, sign: float) -> kernels.Gaussian:
-    law = kernels.Gaussian(dtype.type(mean), dtype.type(std))
-    check_gaussian(float(law.mean), float(law.std))
-    return law
+def _gaussian(dtype: np.dtype[Any], mean: float, std: float, sign: float) -> Gaussian:
+    distribution = Gaussian(dtype.type(mean), dtype.type(std))
+    check_gaussian(float(distribution.mean), float(distribution.std))
+    return distribution
 
 
 @lru_cache
-def _uniform_law(
-    dtype: np.dtype[Any], lowest: float, highest: float, low_sign: float, high_sign: float
-) -> kernels.Uniform:
+def _uniform(dtype: np.dtype[Any], lowest: float, highest: float, low_sign: float, high_sign: float) -> Uniform:
     number = dtype.type
     low, high = number(lowest), number(highest)
     check_uniform(float(low), float(high))
@@ -181,8 +267,8 @@ def _uniform_law(
     half = min(high - middle, middle - low)
     if middle + half > high or middle - half < low:
         half = np.nextafter(half, number(0))
-    bits = number(2.0 ** (31 if number is np.float32 else 63))
+    bits = number(2.0 ** (SINGLE if number is np.float32 else DOUBLE).bits)
     step = half / bits
     if step * bits > half:
         step = np.nextafter(step, number(0))
-    return kernels.Uniform(middle, step)
+    return Uniform(middle, step)

@@ -1,41 +1,23 @@
-"""The kernels of the philox stream: Philox4x32-10, and the laws that turn its words into values.
+"""The kernels of the philox stream: Philox4x32-10, and what turns its words into values.
 
-The contract that they keep stands in `filler_server.rng.philox`. A kernel works in groups of counters, each vector
-holding one number for every counter of the group; how many there are never changes the values. Everything that is
-compiled, the vectors aside, stands in this one file, because Numba's cache does not see changes elsewhere.
+The contract that they keep, and its constants, stand in `filler_server.rng.philox`. A kernel works in groups of
+counters, each vector holding one number for every counter of the group; how many there are never changes the values.
+Everything that is compiled, the vectors and the constants aside, stands in this one file, because Numba's cache does
+not see changes elsewhere.
 """
 
-from typing import Any, NamedTuple
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from numba import prange, types
 from numba.extending import overload
+from numpy.typing import NDArray
 
 from filler_server import compiled
+from filler_server.rng.philox import DOUBLE, MULTIPLIERS, SINGLE, WEYL, Bernoulli, Distribution, Gaussian, Uniform
+from filler_server.rng.stream import Runs
 from filler_server.rng.vectors import at_most, bitcast, constant, fused, load, root, rounded, shuffle, spread, store
-
-
-class Uniform(NamedTuple):
-    """`middle + step * word`, in the dtype of both."""
-
-    middle: np.float32 | np.float64
-    step: np.float32 | np.float64
-
-
-class Gaussian(NamedTuple):
-    """`normal * std + mean`, in the dtype of both."""
-
-    mean: np.float32 | np.float64
-    std: np.float32 | np.float64
-
-
-class Bernoulli(NamedTuple):
-    """`word < threshold`, 0 < threshold; 2^32 is above every word."""
-
-    threshold: np.uint64
-
-
-Law = Uniform | Gaussian | Bernoulli
 
 COUNTERS = 8 * (4 if compiled.has_long_vectors() else 1)
 """Counters of a group. Operations take some cycles, so that a CPU has time for several eights of counters at once; with
@@ -48,10 +30,8 @@ _TABLE = 18
 _HIGH = 32
 _SHIFT_32 = np.uint64(32)
 _LOW_32 = np.uint64(0xFFFFFFFF)
-_MULTIPLIER_0 = np.uint64(0xD2511F53)
-_MULTIPLIER_1 = np.uint64(0xCD9E8D57)
-_WEYL_0 = np.uint64(0x9E3779B9)
-_WEYL_1 = np.uint64(0xBB67AE85)
+_MULTIPLIER_0, _MULTIPLIER_1 = map(np.uint64, MULTIPLIERS)
+_WEYL_0, _WEYL_1 = map(np.uint64, WEYL)
 
 # In this order of the counters, values are put into theirs by one unpacking within each 16 bytes.
 _ORDER = [8 * eight + lane for eight in range(COUNTERS // 8) for lane in (0, 4, 1, 5, 2, 6, 3, 7)]
@@ -64,94 +44,29 @@ _by_pairs = shuffle([2 * lane + word // 2 + word % 2 * 2 * COUNTERS for lane in 
 _joined = shuffle(range(2 * COUNTERS))
 _by_fours = shuffle([lane + word * COUNTERS for lane in _PLACES for word in range(4)])
 
-# The coefficients are minimax polynomials (Remez), lowest power first.
-
 # -2 ln 2 of an exponent where it stands in a float.
-_EXPONENT = np.float32(float.fromhex("-0x1.62e43p+0") * 2.0**-23)
+_EXPONENT = np.float32(SINGLE.exponent * 2.0**-23)
 _EXPONENT_BITS = np.int32(-(1 << 23))
-_SQRT_HALF_BITS = np.int32(0x3F3504F3)
-_2_POW_31_BITS = np.int32(31 << 23)
-_2_POW_MINUS_31 = np.float32(2.0**-31)
+_SQRT_HALF_BITS = np.int32(SINGLE.sqrt_half)
+_2_POW_31_BITS = np.int32(SINGLE.bits << 23)
+_2_POW_MINUS_31 = np.float32(2.0**-SINGLE.bits)
 _SIGN = np.int32(-(1 << 31))
 _ODD = np.int32(1)
 _ONE = np.float32(1)
+_L0, _L1, _L2, _L3, _L4, _L5, _L6, _L7 = map(np.float32, SINGLE.log)
+_S0, _S1, _S2, _S3, _S4 = map(np.float32, SINGLE.sin)
+_C0, _C1, _C2, _C3, _C4 = map(np.float32, SINGLE.cos)
 
-# -2 ln(1 + x) / x for 1 + x in [sqrt(1/2), sqrt(2)], relative error 2^-22.5, which the square root halves.
-_L0, _L1, _L2, _L3, _L4, _L5, _L6, _L7 = (
-    np.float32(float.fromhex(text))
-    for text in (
-        "-0x1.fffffep+0",
-        "0x1.00007ap+0",
-        "-0x1.5559dcp-1",
-        "0x1.ff623cp-2",
-        "-0x1.978e2ep-2",
-        "0x1.614c08p-2",
-        "-0x1.4c3d0cp-2",
-        "0x1.9dfa7cp-3",
-    )
-)
-# sin(x pi/2) / x by x^2 for x in [-1, 1], relative error 2^-27.5.
-_S0, _S1, _S2, _S3, _S4 = (
-    np.float32(float.fromhex(text))
-    for text in ("0x1.921fb6p+0", "-0x1.4abbc2p-1", "0x1.4668b0p-4", "-0x1.324ccap-8", "0x1.3daff6p-13")
-)
-# cos(x pi/2) by x^2 for x in [-1, 1], absolute error 2^-24.4.
-_C0, _C1, _C2, _C3, _C4 = (
-    np.float32(float.fromhex(text))
-    for text in ("0x1.fffffep-1", "-0x1.3bd3a6p+0", "0x1.03bd06p-2", "-0x1.54f61ap-6", "0x1.c1f066p-11")
-)
-
-_EXPONENT_DOUBLE = float.fromhex("-0x1.62e42fefa39efp+0") * 2.0**-52
+_EXPONENT_DOUBLE = DOUBLE.exponent * 2.0**-52
 _EXPONENT_BITS_DOUBLE = np.int64(-(1 << 52))
-_SQRT_HALF_BITS_DOUBLE = np.int64(0x3FE6A09E667F3BCD)
-_2_POW_63_BITS = np.int64(63 << 52)
-_2_POW_MINUS_63 = 2.0**-63
+_SQRT_HALF_BITS_DOUBLE = np.int64(DOUBLE.sqrt_half)
+_2_POW_63_BITS = np.int64(DOUBLE.bits << 52)
+_2_POW_MINUS_63 = 2.0**-DOUBLE.bits
 _SIGN_DOUBLE = np.int64(-(1 << 63))
 _ODD_DOUBLE = np.int64(1)
-
-# -4 atanh(x) / x by x^2 for |x| <= (sqrt(2) - 1) / (sqrt(2) + 1), relative error 2^-59.6.
-_DL0, _DL1, _DL2, _DL3, _DL4, _DL5, _DL6, _DL7 = (
-    float.fromhex(text)
-    for text in (
-        "-0x1.0000000000000p+2",
-        "-0x1.55555555555aep+0",
-        "-0x1.999999997ac3bp-1",
-        "-0x1.2492494532f9fp-1",
-        "-0x1.c71c4fe8c7ec2p-2",
-        "-0x1.74669de44356dp-2",
-        "-0x1.39994e1b47df8p-2",
-        "-0x1.2f51d4a9013e6p-2",
-    )
-)
-# As above for double: relative error 2^-61.8, absolute error 2^-57.8.
-_DS0, _DS1, _DS2, _DS3, _DS4, _DS5, _DS6, _DS7, _DS8 = (
-    float.fromhex(text)
-    for text in (
-        "0x1.921fb54442d18p+0",
-        "-0x1.4abbce625be52p-1",
-        "0x1.466bc6775aa6ep-4",
-        "-0x1.32d2cce627543p-8",
-        "0x1.50783485190cbp-13",
-        "-0x1.e3074ddd1d70cp-19",
-        "0x1.e8f35e9d59ea1p-25",
-        "-0x1.6f79770c62c1cp-31",
-        "0x1.9d1b8696d4c1ap-38",
-    )
-)
-_DC0, _DC1, _DC2, _DC3, _DC4, _DC5, _DC6, _DC7, _DC8 = (
-    float.fromhex(text)
-    for text in (
-        "0x1.0000000000000p+0",
-        "-0x1.3bd3cc9be45dbp+0",
-        "0x1.03c1f081b5993p-2",
-        "-0x1.55d3c7e3bfc44p-6",
-        "0x1.e1f506813c9e5p-11",
-        "-0x1.a6d1efc968efdp-16",
-        "0x1.f9d2548907bb3p-22",
-        "-0x1.b69582d93f9a9p-28",
-        "0x1.1679714caf33bp-34",
-    )
-)
+_DL0, _DL1, _DL2, _DL3, _DL4, _DL5, _DL6, _DL7 = DOUBLE.log
+_DS0, _DS1, _DS2, _DS3, _DS4, _DS5, _DS6, _DS7, _DS8 = DOUBLE.sin
+_DC0, _DC1, _DC2, _DC3, _DC4, _DC5, _DC6, _DC7, _DC8 = DOUBLE.cos
 
 
 @compiled.serial
@@ -262,22 +177,22 @@ def normals_double(a: Any, b: Any) -> Any:
     return radius * cosine, radius * sine
 
 
-def _words(low: Any, tables: Any, law: Any) -> Any:
+def _words(low: Any, tables: Any, distribution: Any) -> Any:
     return philox(low, tables[0])
 
 
-def _words_double(low: Any, tables: Any, law: Any) -> Any:
+def _words_double(low: Any, tables: Any, distribution: Any) -> Any:
     return philox_wide(low, tables)
 
 
-def _uniform(words: Any, law: Any) -> Any:
-    middle, step = law
+def _uniform(words: Any, distribution: Any) -> Any:
+    middle, step = distribution
     a, b = words
     return _by_pairs(fused(rounded(a, types.float32), step, middle), fused(rounded(b, types.float32), step, middle))
 
 
-def _uniform_double(words: Any, law: Any) -> Any:
-    middle, step = law
+def _uniform_double(words: Any, distribution: Any) -> Any:
+    middle, step = distribution
     a, b, c, d = words
     return _by_fours(
         _joined(fused(rounded(a, types.float64), step, middle), fused(rounded(b, types.float64), step, middle)),
@@ -285,14 +200,14 @@ def _uniform_double(words: Any, law: Any) -> Any:
     )
 
 
-def _gaussian(words: Any, law: Any) -> Any:
-    mean, std = law
+def _gaussian(words: Any, distribution: Any) -> Any:
+    mean, std = distribution
     a, b = normals(words[0], words[1])
     return _by_pairs(fused(a, std, mean), fused(b, std, mean))
 
 
-def _gaussian_double(words: Any, law: Any) -> Any:
-    mean, std = law
+def _gaussian_double(words: Any, distribution: Any) -> Any:
+    mean, std = distribution
     a, b = normals_double(words[0], words[1])
     c, d = normals_double(words[2], words[3])
     return _by_fours(
@@ -300,12 +215,12 @@ def _gaussian_double(words: Any, law: Any) -> Any:
     )
 
 
-def _bernoulli(words: Any, law: Any) -> Any:
-    highest = np.uint32(law.threshold - np.uint64(1))
+def _bernoulli(words: Any, distribution: Any) -> Any:
+    highest = np.uint32(distribution.threshold - np.uint64(1))
     return at_most(bitcast(_by_pairs(words[0], words[1]), types.uint32), highest)
 
 
-_LAWS = {
+_MAKERS = {
     (Uniform, types.float32): (_words, _uniform),
     (Uniform, types.float64): (_words_double, _uniform_double),
     (Gaussian, types.float32): (_words, _gaussian),
@@ -314,50 +229,50 @@ _LAWS = {
 }
 
 
-def draw(low: Any, tables: Any, law: Any) -> Any:
-    """Return the words of a group of counters as the law takes them. Compiled only."""
+def draw(low: Any, tables: Any, distribution: Any) -> Any:
+    """Return the words of a group of counters as the distribution takes them. Compiled only."""
     raise NotImplementedError
 
 
-def made(words: Any, law: Any) -> Any:
+def made(words: Any, distribution: Any) -> Any:
     """Return the values of a group, in their order. Compiled only."""
     raise NotImplementedError
 
 
 @overload(draw, jit_options={"forceinline": True})
-def _draw_by_law(low: Any, tables: Any, law: Any) -> Any:
-    return _LAWS[law.instance_class, law.dtype][0]
+def _draw_by_type(low: Any, tables: Any, distribution: Any) -> Any:
+    return _MAKERS[distribution.instance_class, distribution.dtype][0]
 
 
 @overload(made, jit_options={"forceinline": True})
-def _made_by_law(words: Any, law: Any) -> Any:
-    return _LAWS[law.instance_class, law.dtype][1]
+def _made_by_type(words: Any, distribution: Any) -> Any:
+    return _MAKERS[distribution.instance_class, distribution.dtype][1]
 
 
 @compiled.serial
-def fill_groups(out: Any, place: Any, counter: Any, groups: Any, tables: Any, law: Any) -> None:
+def fill_groups(out: Any, place: Any, counter: Any, groups: Any, tables: Any, distribution: Any) -> None:
     """Write the values of consecutive counters, which have one high word, to `out` from `place` on."""
     low = _lanes() + (np.uint64(counter) & _LOW_32)
-    words = draw(low, tables, law)
+    words = draw(low, tables, distribution)
     for group in range(groups):
         # While the values of one group are made, the words of the next are: that keeps more of the CPU at work.
-        ahead = draw(low + np.uint64((group + 1) * COUNTERS), tables, law)
-        store(out, place + group * VALUES, made(words, law))
+        ahead = draw(low + np.uint64((group + 1) * COUNTERS), tables, distribution)
+        store(out, place + group * VALUES, made(words, distribution))
         words = ahead
 
 
 @compiled.serial
-def fill(out: Any, starts: Any, bounds: Any, begin: Any, end: Any, ids: Any, law: Any) -> None:
+def fill(out: Any, starts: Any, bounds: Any, begin: Any, end: Any, ids: Any, distribution: Any) -> None:
     """Write the values of the runs number `begin` to `end`.
 
     Args:
-        out: float32, float64 or bool [bounds[-1]], as the law says.
+        out: float32, float64 or bool [bounds[-1]], as the distribution says.
         starts: as in `Runs`.
         bounds: as in `Runs`.
         begin: number of the first run.
         end: number of the run behind the last.
         ids: the two words of the key and of the ids of two streams; the second gives what float64 has beyond float32.
-        law: what to make of the words.
+        distribution: what to make of the words.
     """
     # One allocation, as six would take as long as a small blob.
     scratch = np.empty(2 * _TABLE + 3 * COUNTERS + VALUES, np.uint64)
@@ -378,7 +293,7 @@ def fill(out: Any, starts: Any, bounds: Any, begin: Any, end: Any, ids: Any, law
                 schedule(tables[1], np.uint64(high), ids[0], ids[1], ids[4], ids[5])
         groups = min(left // VALUES, (((high + 1) << _HIGH) - counter) // COUNTERS)
         if groups > 0 and index & 3 == 0:
-            fill_groups(out, place, counter, groups, tables, law)
+            fill_groups(out, place, counter, groups, tables, distribution)
             place += groups * VALUES
             written += groups * VALUES
             if left == groups * VALUES:
@@ -405,7 +320,7 @@ def fill(out: Any, starts: Any, bounds: Any, begin: Any, end: Any, ids: Any, law
                 run += 1
                 written = 0
         low = load(counters, 0, COUNTERS)
-        store(tile, 0, made(draw(_in_lanes(low, low), tables, law), law))
+        store(tile, 0, made(draw(_in_lanes(low, low), tables, distribution), distribution))
         for piece in range(pieces):
             for i in range(lengths[piece]):
                 out[place + i] = tile[offsets[piece] + i]
@@ -434,7 +349,30 @@ def fill_bernoulli(out: Any, starts: Any, bounds: Any, threshold: Any, *ids: Any
 
 
 @compiled.parallel
-def fill_parallel(out: Any, starts: Any, bounds: Any, cuts: Any, ids: Any, law: Any) -> None:
+def fill_parallel(out: Any, starts: Any, bounds: Any, cuts: Any, ids: Any, distribution: Any) -> None:
     """Write the values of all runs, task k those number `cuts[k]` to `cuts[k + 1]`; the rest as in `fill`."""
     for task in prange(cuts.size - 1):
-        fill(out, starts, bounds, cuts[task], cuts[task + 1], ids, law)
+        fill(out, starts, bounds, cuts[task], cuts[task + 1], ids, distribution)
+
+
+_BY_TYPE: dict[type, Callable[..., None]] = {
+    Uniform: fill_uniform,
+    Gaussian: fill_gaussian,
+    Bernoulli: fill_bernoulli,
+}
+
+
+def launch(out: NDArray[Any], runs: Runs, ids: tuple[int, ...], distribution: Distribution) -> None:
+    """Write the values of runs, long ones on several threads.
+
+    Args:
+        out: float32, float64 or bool [runs.count], as the distribution says.
+        runs: which values.
+        ids: the two words of the key and of the ids of two streams, as in `fill`.
+        distribution: what to make of the words.
+    """
+    if compiled.is_serial(out.size):
+        _BY_TYPE[type(distribution)](out, runs.starts, runs.bounds, *distribution, *ids)
+        return
+    pieces = runs.split(compiled.TASK)
+    fill_parallel(out, pieces.starts, pieces.bounds, compiled.tasks(pieces.bounds), ids, distribution)

@@ -17,7 +17,7 @@ import numpy as np
 from filler_server.rng.philox import PhiloxStream
 from filler_server.rng.stream import Runs
 
-LAWS: list[tuple[str, tuple[float, ...], list[type[Any]]]] = [
+DISTRIBUTIONS: list[tuple[str, tuple[float, ...], list[type[Any]]]] = [
     ("uniform", (0.0, 1.0), [np.float32, np.float64]),
     ("uniform", (-0.1, 0.3), [np.float32, np.float64]),
     ("gaussian", (0.0, 1.0), [np.float32, np.float64]),
@@ -40,17 +40,17 @@ def cases() -> list[dict[str, Any]]:
     """All cases as they are computed now."""
     found = []
     for seed, name, start, count in PLACES:
-        for law, params, dtypes in LAWS:
+        for kind, params, dtypes in DISTRIBUTIONS:
             for dtype in dtypes:
                 out = np.empty(count, dtype)
-                getattr(PhiloxStream(seed, name), law)(out, Runs.contiguous(start, count), *params)
+                getattr(PhiloxStream(seed, name), kind)(out, Runs.contiguous(start, count), *params)
                 first = [str(bool(x)) if dtype is np.bool_ else float(x).hex() for x in out[:4]]
                 little_endian = out.astype(out.dtype.newbyteorder("<"))
                 found.append(
                     {
                         "seed": seed,
                         "name": name,
-                        "law": law,
+                        "law": kind,
                         "params": list(params),
                         "dtype": np.dtype(dtype).name,
                         "start": start,

@@ -77,7 +77,7 @@ def signed_words(seed: int, name: str, index: NDArray[Any], dtype: Any) -> NDArr
     return ((w << np.uint64(32)) | words(seed, name, "low", index)).view(np.int64)
 
 
-def uniform_law(low: float, high: float, dtype: Any) -> tuple[Any, Any]:
+def uniform_parameters(low: float, high: float, dtype: Any) -> tuple[Any, Any]:
     """Middle and step."""
     number = np.dtype(dtype).type
     low, high = number(low), number(high)
@@ -94,7 +94,7 @@ def uniform_law(low: float, high: float, dtype: Any) -> tuple[Any, Any]:
 
 
 def uniform(seed: int, name: str, index: NDArray[Any], low: float, high: float, dtype: Any) -> NDArray[Any]:
-    middle, step = uniform_law(low, high, dtype)
+    middle, step = uniform_parameters(low, high, dtype)
     return fma(signed_words(seed, name, index, dtype).astype(dtype), step, middle)
 
 

@@ -32,9 +32,9 @@ finite = {
 }
 
 
-def fill(stream: PhiloxStream, law: str, start: int, count: int, *params: float, dtype: Any = np.float32) -> Any:
+def fill(stream: PhiloxStream, kind: str, start: int, count: int, *params: float, dtype: Any = np.float32) -> Any:
     out = np.empty(count, dtype)
-    getattr(stream, law)(out, Runs.contiguous(start, count), *params)
+    getattr(stream, kind)(out, Runs.contiguous(start, count), *params)
     return out
 
 
@@ -105,7 +105,7 @@ def test_many_counters_at_once() -> None:
 
 @settings(max_examples=60, deadline=None)
 @given(seeds, names, starts, st.integers(0, 2600), dtypes, st.data())
-def test_every_law_gives_the_bytes_of_the_reference(
+def test_every_distribution_gives_the_bytes_of_the_reference(
     seed: int, name: str, start: int, count: int, dtype: Any, data: st.DataObject
 ) -> None:
     stream, index = PhiloxStream(seed, name), np.arange(start, start + count, dtype=np.uint64)
@@ -215,7 +215,7 @@ def test_uniform_values_stay_inside(interval: tuple[Any, float, float]) -> None:
     dtype, low, high = interval
     values = fill(PhiloxStream(1, "x"), "uniform", 0, 64, low, high, dtype=dtype)
     assert ((values >= dtype(low)) & (values <= dtype(high))).all()
-    middle, step = reference.uniform_law(low, high, dtype)
+    middle, step = reference.uniform_parameters(low, high, dtype)
     ends = np.array([-1, 1], dtype) * dtype(2.0 ** (31 if dtype is np.float32 else 63))
     first, last = reference.fma(ends, step, middle)
     assert dtype(low) <= first <= last <= dtype(high)
@@ -231,7 +231,7 @@ def test_an_interval_of_one_value_gives_that_value(dtype: Any, value: float) -> 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize(("low", "high"), [(0.0, 1.0), (-0.25, 0.25), (-3e38, 3e38), (0.0, 3e38), (1.0, 3.0)])
 def test_uniform_reaches_both_ends(dtype: Any, low: float, high: float) -> None:
-    middle, step = reference.uniform_law(low, high, dtype)
+    middle, step = reference.uniform_parameters(low, high, dtype)
     end = step * dtype(2.0 ** (31 if dtype is np.float32 else 63))
     assert (middle - end, middle + end) == (dtype(low), dtype(high))
 
@@ -253,16 +253,16 @@ def any_runs(draw: st.DrawFn, total: int) -> Runs:
 
 @settings(deadline=None)
 @given(st.data(), st.sampled_from(["uniform", "gaussian"]), dtypes)
-def test_any_runs_give_the_values_of_the_whole(data: st.DataObject, law: str, dtype: Any) -> None:
+def test_any_runs_give_the_values_of_the_whole(data: st.DataObject, kind: str, dtype: Any) -> None:
     stream, total = PhiloxStream(3, "res2a/0"), 5000
     whole, mask = (
-        fill(stream, law, 0, total, 1.0, 2.0, dtype=dtype),
+        fill(stream, kind, 0, total, 1.0, 2.0, dtype=dtype),
         fill(stream, "bernoulli", 0, total, 0.5, dtype=bool),
     )
     runs = data.draw(any_runs(total))
     index = np.concatenate([np.arange(s, s + n) for s, n in zip(runs.starts, np.diff(runs.bounds), strict=True)])
     out, bits = np.empty(runs.count, dtype), np.empty(runs.count, np.bool_)
-    getattr(stream, law)(out, runs, 1.0, 2.0)
+    getattr(stream, kind)(out, runs, 1.0, 2.0)
     stream.bernoulli(bits, runs, 0.5)
     assert same_bytes(out, whole[index])
     assert same_bytes(bits, mask[index])
@@ -306,7 +306,7 @@ def test_a_name_is_text(name: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("law", "params"),
+    ("kind", "params"),
     [
         ("uniform", (1.0, 0.0)),
         ("uniform", (0.0, math.nan)),
@@ -320,9 +320,9 @@ def test_a_name_is_text(name: Any) -> None:
     ],
 )
 @pytest.mark.filterwarnings("ignore:overflow encountered in cast")
-def test_laws_without_values_are_refused(law: str, params: tuple[float, float]) -> None:
+def test_distributions_without_values_are_refused(kind: str, params: tuple[float, float]) -> None:
     with pytest.raises(InvalidArgument, match="Received: "):
-        fill(PhiloxStream(1, "x"), law, 0, 4, *params)
+        fill(PhiloxStream(1, "x"), kind, 0, 4, *params)
 
 
 @pytest.mark.parametrize("probability", [-0.1, 1.1, math.nan])

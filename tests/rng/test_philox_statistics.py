@@ -20,9 +20,11 @@ LAGS = [1, 2, 3, 4, 5, 7, 8, 16, 64, 1000, 1024]
 KEYS = 200
 
 
-def draw(law: str, *params: float, seed: int = 20, name: str = "0", count: int = COUNT, dtype: Any = np.float32) -> Any:
+def draw(
+    kind: str, *params: float, seed: int = 20, name: str = "0", count: int = COUNT, dtype: Any = np.float32
+) -> Any:
     out = np.empty(count, dtype)
-    getattr(PhiloxStream(seed, name), law)(out, Runs.contiguous(0, count), *params)
+    getattr(PhiloxStream(seed, name), kind)(out, Runs.contiguous(0, count), *params)
     return out
 
 
@@ -60,12 +62,12 @@ def test_moments_of_normals(normals: Any) -> None:
     assert abs((square * square).mean() - 3) < 4 * np.sqrt(96 / n)
 
 
-def test_law_of_normals(normals: Any) -> None:
+def test_distribution_of_normals(normals: Any) -> None:
     assert kolmogorov_smirnov(normals, stats.norm.cdf) < 2.2
 
 
 @pytest.mark.parametrize("half", [0, 1])
-def test_law_of_cosines_and_of_sines(half: int) -> None:
+def test_distribution_of_cosines_and_of_sines(half: int) -> None:
     assert kolmogorov_smirnov(draw("gaussian", 0.0, 1.0, seed=21)[half::2], stats.norm.cdf) < 2.2
 
 
@@ -106,7 +108,7 @@ def test_moments_of_uniforms(uniforms: Any) -> None:
     assert abs(((uniforms - 1 / 2) ** 2).mean() - 1 / 12) < 4 * np.sqrt(1 / 180 / n)
 
 
-def test_law_of_uniforms(uniforms: Any) -> None:
+def test_distribution_of_uniforms(uniforms: Any) -> None:
     assert kolmogorov_smirnov(uniforms, lambda u: u) < 2.2
     cells = np.bincount((uniforms * 1000).astype(np.int64).clip(0, 999), minlength=1000)
     assert stats.chisquare(cells).pvalue > 1e-4
@@ -132,9 +134,9 @@ def test_bernoulli(p: float) -> None:
     [((1, "a"), (1, "b")), ((1, "a"), (2, "a")), ((1, "a"), (1 << 32 | 1, "a")), ((1, "ip1/0"), (1, "ip1/1"))],
     ids=["names", "seeds", "upper half of the seed", "blobs of a layer"],
 )
-@pytest.mark.parametrize("law", ["uniform", "gaussian"])
-def test_streams_are_independent(one: tuple[int, str], other: tuple[int, str], law: str) -> None:
-    x, y = (draw(law, 0.0, 1.0, seed=seed, name=name, count=2_000_000) for seed, name in (one, other))
+@pytest.mark.parametrize("kind", ["uniform", "gaussian"])
+def test_streams_are_independent(one: tuple[int, str], other: tuple[int, str], kind: str) -> None:
+    x, y = (draw(kind, 0.0, 1.0, seed=seed, name=name, count=2_000_000) for seed, name in (one, other))
     for lag in (0, 1, 2, 3, 4):
         assert abs(correlation(x[: len(x) - lag], y[lag:])) < 4.5
         assert abs(correlation(y[: len(x) - lag], x[lag:])) < 4.5
