@@ -54,7 +54,9 @@ def test_a_header_of_a_blob_of_no_axes() -> None:
 
 
 def test_defaults_are_prototxt_that_says_the_same() -> None:
-    for filler in list_fillers().fillers:
+    fillers = list_fillers().fillers
+    assert fillers
+    for filler in fillers:
         text = f'type: "{filler.type}" ' + " ".join(f"{field.name}: {field.default_value}" for field in filler.fields)
         parsed = text_format.Parse(text, FillerParameter())
         for field in filler.fields:

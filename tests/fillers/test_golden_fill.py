@@ -54,6 +54,7 @@ def test_bytes_are_those_of_caffe(manifest: list[dict[str, Any]], kind: str) -> 
 
 def test_what_caffe_refuses_is_refused(shared: Path) -> None:
     cases = json.loads((shared / "golden" / "fill" / "errors.json").read_text())["cases"]
+    assert len(cases) >= 50
     for case in cases:
         filler = case["params"] if case["params"].startswith("type") else f'type: "{case["type"]}" {case["params"]}'
         too_long_for_caffe = "INT_MAX" in case.get("message", "")

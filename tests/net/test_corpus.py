@@ -184,6 +184,7 @@ def test_every_other_file_of_the_corpus(corpus: list[tuple[dict[str, str], bytes
             assert result.kind == "read", row["file"]
         if row["kind"] == "caffemodel":
             assert result.kind in ("planned", "reports", "open"), (row["file"], result.cause)
+    assert {"solver", "caffemodel"} <= {kind for kind, *_ in lines}
     print()
     for (kind, result_kind), number in sorted(Counter((kind, result) for kind, result, _, _ in lines).items()):
         print(f"{number:4} {kind:12} {result_kind}")

@@ -1,6 +1,5 @@
 """Plans against what real Caffe built from the same files."""
 
-import contextlib
 import json
 from collections.abc import Iterable
 from pathlib import Path
@@ -163,8 +162,14 @@ def test_real_files(shared: Path) -> None:
 
 def test_no_real_file_breaks_the_planner(shared: Path) -> None:
     """Every file gives a plan or an error of ours, in every phase."""
+    planned = refused = 0
     for file in sorted((shared / "corpus").glob("*/*.prototxt")):
         for phase in (caffe_pb2.TRAIN, caffe_pb2.TEST):
-            with contextlib.suppress(FillerError):
+            try:
                 plan = plan_net(read_net(file.read_bytes()), phase=phase)
-                assert all(blob.count for blob in plan.blobs if blob.shape is not None and None not in blob.shape)
+            except FillerError:
+                refused += 1
+                continue
+            planned += 1
+            assert all(blob.count for blob in plan.blobs if blob.shape is not None and None not in blob.shape)
+    assert planned > refused > 0

@@ -209,7 +209,9 @@ def test_a_call_without_a_name_gets_one(seen: ServerProcess, stub: filler_pb2_gr
         assert len(calls(seen, name)) == 1
 
 
-def test_every_line_of_the_log_is_json(seen: ServerProcess) -> None:
+def test_every_line_of_the_log_is_json(seen: ServerProcess, stub: filler_pb2_grpc.FillerServiceStub) -> None:
+    stub.ListFillers(filler_pb2.ListFillersRequest(), metadata=[("x-request-id", "one-more")])
+    assert calls(seen, "one-more")
     for line in lines(seen):
         assert {"event", "level", "timestamp"} <= set(line)
 

@@ -41,7 +41,9 @@ def test_every_upgrade_is_that_of_caffe(shared: Path) -> None:
 
 def rows(shared: Path) -> list[dict[str, str]]:
     with (shared / "corpus" / "MANIFEST.tsv").open() as manifest:
-        return list(csv.DictReader(manifest, delimiter="\t"))
+        found = list(csv.DictReader(manifest, delimiter="\t"))
+    assert len(found) > 120
+    return found
 
 
 def check_lines(data: bytes, document: NetDocument) -> None:
