@@ -14,7 +14,9 @@ from numpy.typing import NDArray
 
 from caffe_filler import dtypes
 from caffe_filler.errors import DataLoss, FillerError, InvalidArgument
+from caffe_filler.interface import current_interface
 from caffe_filler.memory import keep_freed_memory
+from caffe_filler.metadata import INTERFACE
 from caffe_filler.v1 import filler_pb2
 from filler_client import _finetune, _requests
 from filler_client._answer import ExpectedStream, planned_blobs
@@ -105,9 +107,11 @@ class AsyncFillerClient:
         request = _requests.plan_request(net, **options)
         return await self._call("PlanNet", request, read_plan)
 
-    async def upgrade_net(self, file: NetLike, *, strict: bool = False) -> filler_pb2.UpgradeNetResponse:
+    async def upgrade_net(
+        self, file: NetLike, *, strict: bool = False, lenient: bool = False
+    ) -> filler_pb2.UpgradeNetResponse:
         """Return a net or solver in the current format; see `FillerClient.upgrade_net`."""
-        request = _requests.upgrade_request(file, strict=strict)
+        request = _requests.upgrade_request(file, strict=strict, lenient=lenient)
         return await self._call("UpgradeNet", request, read_upgrade)
 
     def fill_net(
@@ -257,7 +261,7 @@ class AsyncFillerClient:
         self._current += 1
 
     def _metadata(self, request_id: tuple[str, str]) -> list[tuple[str, str]]:
-        return [*(self._security.metadata() or ()), request_id]
+        return [*(self._security.metadata() or ()), request_id, (INTERFACE, current_interface())]
 
     def _check_open(self) -> None:
         """Make sure that the client is not closed, and is used in its own event loop."""

@@ -196,18 +196,21 @@ class FillerClient:
             for name, load in _finetune.merged_arrays(merge, dtypes.from_wire(request.dtype), given):
                 yield (name, load()) if load is not None else next(filled)
 
-    def upgrade_net(self, file: NetLike, *, strict: bool = False) -> filler_pb2.UpgradeNetResponse:
+    def upgrade_net(
+        self, file: NetLike, *, strict: bool = False, lenient: bool = False
+    ) -> filler_pb2.UpgradeNetResponse:
         """Return a net or solver of any age in the current format, with the list of changes.
 
         Args:
             file: text, the bytes or path of a file, or a message; text comes back as text, binary as binary.
             strict: what would be a warning is an error.
+            lenient: pass over fields and enum values that are plainly misspelled; else they are errors.
 
         Raises:
             FillerError: one of the tree in `caffe_filler.errors`.
             OSError: the file cannot be read.
         """
-        return self._backend.upgrade_net(_requests.upgrade_request(file, strict=strict), self._timeout)
+        return self._backend.upgrade_net(_requests.upgrade_request(file, strict=strict, lenient=lenient), self._timeout)
 
     def plan(self, request: filler_pb2.PlanNetRequest) -> filler_pb2.PlanNetResponse:
         """Return the answer to a request for a plan, for a caller that goes on with the same request."""

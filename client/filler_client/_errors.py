@@ -10,6 +10,8 @@ from google.rpc import error_details_pb2, status_pb2
 from caffe_filler import errors
 from caffe_filler.errors import FieldViolation, FillerError
 from caffe_filler.metadata import ERROR_DOMAIN, STATUS_DETAILS
+from caffe_filler.notes import Note
+from caffe_filler.v1.filler_pb2 import Problem
 
 _BY_STATUS: dict[str, type[FillerError]] = {
     kind.status: kind
@@ -38,7 +40,7 @@ def from_rpc(error: Any, target: str) -> FillerError:
     """
     code: grpc.StatusCode = error.code()
     text: str = error.details() or code.name
-    info, violations = _details(error.trailing_metadata() or ())
+    info, violations, warnings = _details(error.trailing_metadata() or ())
     if info is None and code.name in _TRANSPORT:
         return errors.Unavailable(f"{target}: {text}")
     kind = getattr(errors, info.reason, None) if info is not None else None
@@ -48,7 +50,8 @@ def from_rpc(error: Any, target: str) -> FillerError:
         return errors.ServiceError(f"{target}: {code.name}: {text}", code=code.name)
     if info is None and kind is errors.LimitExceeded:
         return _limit_exceeded(text)
-    return kind.restored(text, violations=violations, metadata={} if info is None else info.metadata)
+    restored = kind.restored(text, violations=violations, metadata={} if info is None else info.metadata)
+    return restored.after(warnings)
 
 
 def _limit_exceeded(text: str) -> errors.LimitExceeded:
@@ -58,18 +61,22 @@ def _limit_exceeded(text: str) -> errors.LimitExceeded:
     return errors.LimitExceeded.from_text(text) or errors.LimitExceeded(text)
 
 
-def _details(metadata: Any) -> tuple[error_details_pb2.ErrorInfo | None, list[FieldViolation]]:
+def _details(metadata: Any) -> tuple[error_details_pb2.ErrorInfo | None, list[FieldViolation], list[Note]]:
     found: error_details_pb2.ErrorInfo | None = None
     violations: list[FieldViolation] = []
+    warnings: list[Note] = []
     for key, value in metadata:
         if key != STATUS_DETAILS:
             continue
         # Details that cannot be read are as good as none: the status itself is still an answer.
         with contextlib.suppress(DecodeError):
             for detail in status_pb2.Status.FromString(value).details:
-                info, request = error_details_pb2.ErrorInfo(), error_details_pb2.BadRequest()
+                info, request, problem = error_details_pb2.ErrorInfo(), error_details_pb2.BadRequest(), Problem()
                 if detail.Unpack(info) and info.domain == ERROR_DOMAIN:
                     found = info
                 elif detail.Unpack(request):
                     violations = [FieldViolation(entry.field, entry.description) for entry in request.field_violations]
-    return found, violations
+                elif detail.Unpack(problem):
+                    place = problem.line or None, problem.column or None
+                    warnings.append(Note(problem.message, *place, problem.layer or None))
+    return found, violations, warnings

@@ -12,7 +12,9 @@ from google.protobuf.message import Message
 from numpy.typing import NDArray
 
 from caffe_filler.errors import DataLoss, FillerError
+from caffe_filler.interface import current_interface
 from caffe_filler.memory import keep_freed_memory
+from caffe_filler.metadata import INTERFACE
 from caffe_filler.v1 import filler_pb2
 from filler_client._answer import ExpectedStream, planned_blobs
 from filler_client._arrays import Arrivals, Receivers
@@ -144,7 +146,7 @@ class RemoteBackend:
         self._current += 1
 
     def _metadata(self, request_id: tuple[str, str]) -> list[tuple[str, str]]:
-        return [*(self._security.metadata() or ()), request_id]
+        return [*(self._security.metadata() or ()), request_id, (INTERFACE, current_interface())]
 
     @contextmanager
     def _invoking(self) -> Iterator[None]:

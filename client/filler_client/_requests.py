@@ -88,6 +88,7 @@ class NetOptions(TypedDict, total=False):
         inputs: shapes of data tops that the net itself does not know; None for a dimension that it does know.
         tops: shapes of tops of layer types that the planner does not know.
         strict: what would be a warning is an error.
+        lenient: pass over fields and enum values that are plainly misspelled; else they are errors.
     """
 
     phase: Phase
@@ -96,6 +97,7 @@ class NetOptions(TypedDict, total=False):
     inputs: Mapping[str, PartialShape] | None
     tops: Mapping[str, PartialShape] | None
     strict: bool
+    lenient: bool
 
 
 class FillNetOptions(NetOptions, ValueOptions, total=False):
@@ -166,7 +168,8 @@ def plan_request(net: NetLike, **options: Unpack[NetOptions]) -> filler_pb2.Plan
         raise InvalidArgument(f"a level is an integer of 32 bits. Received: level={level!r}")
     names = [_check_text(stage, "stage") for stage in stages]
     state = NetState(phase=TRAIN if phase == "TRAIN" else TEST, level=level, stage=names)
-    request = filler_pb2.PlanNetRequest(net=net_bytes(net), state=state, strict=options.get("strict", False))
+    strict, lenient = _strictness(options.get("strict", False), options.get("lenient", False))
+    request = filler_pb2.PlanNetRequest(net=net_bytes(net), state=state, strict=strict, lenient=lenient)
     for field, shapes in ((request.inputs, options.get("inputs")), (request.tops, options.get("tops"))):
         for name, shape in (shapes or {}).items():
             dims = [_integer(-1 if dim is None else dim, -1, _MAX_INT64) for dim in shape]
@@ -202,13 +205,26 @@ def with_draws(
     return asked
 
 
-def upgrade_request(file: NetLike, *, strict: bool = False) -> filler_pb2.UpgradeNetRequest:
+def upgrade_request(file: NetLike, *, strict: bool = False, lenient: bool = False) -> filler_pb2.UpgradeNetRequest:
     """Return the request for a file in the current format.
 
     Raises:
+        InvalidArgument: it is to be read strictly and leniently.
         OSError: the file cannot be read.
     """
-    return filler_pb2.UpgradeNetRequest(file=net_bytes(file), strict=strict)
+    strict, lenient = _strictness(strict, lenient)
+    return filler_pb2.UpgradeNetRequest(file=net_bytes(file), strict=strict, lenient=lenient)
+
+
+def _strictness(strict: bool, lenient: bool) -> tuple[bool, bool]:
+    """Return how to read a file, if it is not to be read both ways.
+
+    Raises:
+        InvalidArgument: it is.
+    """
+    if strict and lenient:
+        raise InvalidArgument("a file is read strictly or leniently. Received: strict=True, lenient=True")
+    return bool(strict), bool(lenient)
 
 
 def fill_request(filler: FillerLike, shape: Sequence[int], **options: Unpack[FillOptions]) -> filler_pb2.FillRequest:

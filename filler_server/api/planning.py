@@ -4,8 +4,10 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import TypeAlias
 
-from caffe_filler.errors import Cancelled, NetError, ShapeError
+from caffe_filler.errors import Cancelled, ShapeError
+from caffe_filler.interface import Interface, current_interface
 from caffe_filler.v1 import filler_pb2
 from filler_server.api.limits import Limits, Places
 from filler_server.net.plan import NetPlan, Shape
@@ -24,21 +26,25 @@ _AT_ONCE = 2
 _LOOK_SECONDS = 0.5
 
 
+_Key: TypeAlias = tuple[bytes, ReadLimits, Interface]
+"""What a plan is made from, its messages included."""
+
+
 class _KeptPlans:
     """The plans that were used last, by what they were made from: the ranks of a cluster all send the same net."""
 
     def __init__(self, most: int) -> None:
         self._most = most
-        self._plans: OrderedDict[tuple[bytes, ReadLimits], NetPlan] = OrderedDict()
+        self._plans: OrderedDict[_Key, NetPlan] = OrderedDict()
         self._lock = threading.Lock()
 
-    def get(self, key: tuple[bytes, ReadLimits]) -> NetPlan | None:
+    def get(self, key: _Key) -> NetPlan | None:
         with self._lock:
             if key in self._plans:
                 self._plans.move_to_end(key)
             return self._plans.get(key)
 
-    def put(self, key: tuple[bytes, ReadLimits], made: NetPlan) -> None:
+    def put(self, key: _Key, made: NetPlan) -> None:
         with self._lock:
             self._plans[key] = made
             if len(self._plans) > self._most:
@@ -68,7 +74,7 @@ def plan(
     if request.ByteSize() > _LONGEST_KEPT:
         with turn():
             return _plan(request, _read_limits(limits))
-    key = request.SerializeToString(deterministic=True), _read_limits(limits)
+    key = request.SerializeToString(deterministic=True), _read_limits(limits), current_interface()
     planned = _kept.get(key)
     if planned is None:
         with turn():
@@ -78,20 +84,18 @@ def plan(
 
 
 def _plan(request: filler_pb2.PlanNetRequest, limits: ReadLimits) -> NetPlan:
-    document = read_net(request.net, limits=limits, strict=request.strict)
+    document = read_net(request.net, limits=limits, strict=request.strict, lenient=request.lenient)
     state = request.state
-    planned = plan_net(
+    return plan_net(
         document,
         phase=state.phase if state.HasField("phase") else None,
         level=state.level if state.HasField("level") else None,
         stages=state.stage,
         inputs=_shapes(request.inputs),
         tops=_shapes(request.tops),
+        strict=request.strict,
+        lenient=request.lenient,
     )
-    if request.strict and planned.warnings:
-        first = planned.warnings[0]
-        raise NetError(first.message, layer=first.layer, line=first.line)
-    return planned
 
 
 def upgrade(request: filler_pb2.UpgradeNetRequest, limits: Limits) -> Upgraded:
@@ -101,7 +105,7 @@ def upgrade(request: filler_pb2.UpgradeNetRequest, limits: Limits) -> Upgraded:
         FillerError: the file cannot be read, or is over a limit.
     """
     limits.check("net_bytes", len(request.file))
-    return upgrade_text(request.file, limits=_read_limits(limits), strict=request.strict)
+    return upgrade_text(request.file, limits=_read_limits(limits), strict=request.strict, lenient=request.lenient)
 
 
 class Planner:

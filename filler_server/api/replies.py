@@ -11,13 +11,13 @@ from google.protobuf import text_format
 from caffe_filler import dtypes
 from caffe_filler.caffe.caffe_pb2 import FillerParameter
 from caffe_filler.errors import FillerError
+from caffe_filler.notes import Note
 from caffe_filler.v1 import filler_pb2
 from filler_server.engine.computed import ComputedTensor
 from filler_server.engine.region import Region
 from filler_server.fillers import get_filler, registered
 from filler_server.fillers.variance_scaling import fan_in, fan_out
 from filler_server.net.plan import Blob, NetPlan, Shape
-from filler_server.prototxt.report import Note
 from filler_server.prototxt.rewrite import Upgraded
 
 _SHORT = 256

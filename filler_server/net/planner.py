@@ -5,7 +5,7 @@ from types import MappingProxyType
 
 import filler_server.net.layers  # noqa: F401 - registers the layer types
 from caffe_filler.caffe import caffe_pb2
-from caffe_filler.errors import NetError, PrototxtError
+from caffe_filler.errors import FillerError, NetError, PrototxtError
 from caffe_filler.nearest import did_you_mean
 from filler_server.cancellation import checkpoint
 from filler_server.net.connections import Connections, connect
@@ -48,6 +48,7 @@ def plan_net(
     inputs: Mapping[str, Shape] = _NONE,
     tops: Mapping[str, Shape] = _NONE,
     strict: bool = False,
+    lenient: bool = False,
 ) -> NetPlan:
     """Return the plan of a net: its layers in one state, with every shape that can be known.
 
@@ -59,7 +60,8 @@ def plan_net(
         stages: names that are on besides the file's own.
         inputs: shapes of tops of layers without bottoms (data layers, Input), by name; they overrule the prototxt.
         tops: shapes of any tops, by name; they overrule what their layers say.
-        strict: whether the first warning is an error.
+        strict: whether what BVLC's Caffe refuses is an error: the first warning, and types and fields of forks.
+        lenient: whether a misspelled field inside of a block that only forks have is passed over.
 
     Returns:
         The plan. Its warnings are the reader's, but for fields of forks that the layer's type understands; then those
@@ -73,10 +75,34 @@ def plan_net(
         InvalidArgument: phase, level or stages are not what a net state can have.
     """
     document = _document(source)
+    if strict and document.problems:
+        raise _as_error(document.problems[0])
+    warnings = list(document.problems)
+    try:
+        return _plan(document, warnings, phase, level, stages, inputs, tops, strict=strict, lenient=lenient)
+    except FillerError as error:
+        raise error.after(() if strict else warnings) from None
+
+
+def _plan(
+    document: NetDocument,
+    warnings: list[Problem],
+    phase: caffe_pb2.Phase | None,
+    level: int | None,
+    stages: Iterable[str],
+    inputs: Mapping[str, Shape],
+    tops: Mapping[str, Shape],
+    *,
+    strict: bool,
+    lenient: bool,
+) -> NetPlan:
+    """Plan a net; `warnings` are the reader's, to which those of the layers come."""
     net = document.net
     state = net_state(net.state, phase=phase, level=level, stages=stages)
     rules = StateRules(state)
-    every_layer, understood = source_layers(document, inputs)
+    every_layer, understood = source_layers(document, inputs, lenient=lenient)
+    if not strict:
+        warnings[:] = [problem for index, problem in enumerate(warnings) if index not in understood]
     layers = adopt_bottoms(
         [layer for layer in every_layer if rules.includes(layer.parameter, layer.unknown, line=layer.line)]
     )
@@ -90,16 +116,17 @@ def plan_net(
         ),
         inputs=declared_shapes("--input", inputs, sources, "input"),
         tops=declared_shapes("--top", tops, every_top, "top"),
-        problems=[problem for index, problem in enumerate(document.problems) if index not in understood],
+        warnings=warnings,
         binary=document.format == "binary",
+        strict=strict,
     )
     names = unique_names(layer.parameter.name for layer in layers)
     planned = tuple(
         planner.plan_layer(index, layer, name) for index, (layer, name) in enumerate(zip(layers, names, strict=True))
     )
-    if strict and planner.warnings:
-        raise _as_error(planner.warnings[0])
-    return NetPlan(net.name, state, planned, tuple(planner.warnings))
+    if strict and warnings:
+        raise _as_error(warnings[0])
+    return NetPlan(net.name, state, planned, tuple(warnings))
 
 
 def _document(source: NetDocument | caffe_pb2.NetParameter) -> NetDocument:
@@ -115,10 +142,9 @@ def _document(source: NetDocument | caffe_pb2.NetParameter) -> NetDocument:
 
 
 def _as_error(warning: Problem) -> NetError | PrototxtError:
-    message = f"{warning.message}. Received: strict=True"
     if warning.column is not None:
-        return PrototxtError(message, line=warning.line, column=warning.column)
-    return NetError(message, layer=warning.layer, line=warning.line)
+        return PrototxtError(warning.message, line=warning.line, column=warning.column)
+    return NetError(warning.message, layer=warning.layer, line=warning.line)
 
 
 class _Planner:
@@ -130,14 +156,16 @@ class _Planner:
         *,
         inputs: Mapping[str, Shape],
         tops: Mapping[str, Shape],
-        problems: Iterable[Problem],
+        warnings: list[Problem],
         binary: bool,
+        strict: bool,
     ) -> None:
-        self.warnings = list(problems)
+        self._warnings = warnings
         self._connections = connections
         self._inputs = inputs
         self._tops = tops
         self._binary = binary
+        self._strict = strict
         self._shapes: dict[str, Dims] = {}
         self._producers: dict[str, str] = {}
         self._hints = _MOST_HINTS
@@ -151,6 +179,10 @@ class _Planner:
         layer = self._context(index, source, kind)
         if kind is not None and kind.name != parameter.type:
             layer.report(f"layer type '{parameter.type}' is taken for '{kind.name}'")
+        if self._strict and kind is not None and kind.fork:
+            layer.refuse(
+                f"layer type '{kind.name}' is one of forks, which BVLC's Caffe does not have", type=parameter.type
+            )
         set_up, trouble = self._set_up(layer, kind)
         tops = self._settle_tops(layer, set_up)
         learned = layer.given if set_up.blobs is None else set_up.blobs
@@ -269,7 +301,7 @@ class _Planner:
 
     def _warn(self, layer: LayerContext, message: str) -> None:
         name = shortened(layer.parameter.name)
-        self.warnings.append(Problem(shortened(message, 2000), line=layer.line, layer=name))
+        self._warnings.append(Problem(shortened(message, 2000), line=layer.line, layer=name))
 
 
 def _set_up(layer: LayerContext, kind: LayerType) -> SetUp:

@@ -2,16 +2,21 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 
 from caffe_filler.caffe import caffe_pb2
+from caffe_filler.errors import PrototxtError
+from caffe_filler.interface import option
 from caffe_filler.nearest import did_you_mean, nearest
 from filler_server.net.layer import LayerContext
 from filler_server.net.registry import LayerType, resolve_layer_type
 from filler_server.prototxt.document import NetDocument
 from filler_server.prototxt.forks import BLOCKS
+from filler_server.prototxt.near_miss import KnownNames
 from filler_server.prototxt.unknown import PassedOver
 
 _MOST_INNER = 10
+_MOST_COMPARED = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,21 +39,23 @@ class SourceLayer:
         """Report fields that no fork has inside a block that the layer's type understands."""
         for path in sorted(kind.fork_fields & self.unknown.keys() & BLOCKS.keys()):
             known = BLOCKS[path].names
-            inside = dict.fromkeys(
-                name for value in self.unknown[path].values if isinstance(value, dict) for name in value
-            )
-            strange = [name for name in inside if name not in known]
+            strange = [name for name in _inside(self.unknown[path]) if name not in known]
             for name in strange[:_MOST_INNER]:
                 layer.report(f"{path} has no field {name}{did_you_mean(nearest(name, known))}, passed over")
             if len(strange) > _MOST_INNER:
                 layer.report(f"{path} has {len(strange) - _MOST_INNER} more such fields")
 
 
-def source_layers(document: NetDocument, inputs: Collection[str]) -> tuple[list[SourceLayer], set[int]]:
+def source_layers(
+    document: NetDocument, inputs: Collection[str], *, lenient: bool = False
+) -> tuple[list[SourceLayer], set[int]]:
     """Return the layers of a document, and the indices of its problems that a layer's type makes sense of after all.
 
     Inputs of the net that have no shape, which Caffe refuses when a layer reads them, become an Input layer in front
     as far as they are among `inputs`, the names whose shape the caller declares.
+
+    Raises:
+        PrototxtError: a misspelled field inside of a block that the layer's type understands, unless `lenient`.
     """
     unknown = document.unknown or ({},) * len(document.net.layer)
     layers = [SourceLayer(*layer) for layer in zip(document.net.layer, document.layer_lines, unknown, strict=True)]
@@ -58,6 +65,8 @@ def source_layers(document: NetDocument, inputs: Collection[str]) -> tuple[list[
         if kind is not None:
             for path in (kind.fork_fields | {"type"}) & layer.unknown.keys():
                 understood.update(layer.unknown[path].problems)
+            if not lenient:
+                _refuse_misspelled(layer, kind, document)
     made = {name for layer in layers for name in layer.parameter.top}
     declared = [str(name) for name in document.open_inputs.values if name in inputs and name not in made]
     if declared:
@@ -66,6 +75,24 @@ def source_layers(document: NetDocument, inputs: Collection[str]) -> tuple[list[
         parameter = caffe_pb2.LayerParameter(name="input", type="Input", top=declared)
         layers.insert(0, SourceLayer(parameter, None, {}))
     return layers, understood
+
+
+def _refuse_misspelled(layer: SourceLayer, kind: LayerType, document: NetDocument) -> None:
+    for path in sorted(kind.fork_fields & layer.unknown.keys() & BLOCKS.keys()):
+        passed_over, names = layer.unknown[path], KnownNames(BLOCKS[path].names)
+        for name in _inside(passed_over):
+            meant = names.meant_by(name)
+            if meant is not None:
+                problem = document.problems[passed_over.problems[0]] if passed_over.problems else None
+                what = f"{path} has no field {name}{did_you_mean(meant, quote='')}; {option('lenient')} passes over it"
+                place = (None, None) if problem is None else (problem.line, problem.column)
+                raise PrototxtError(f"{what}. Received: {name}", line=place[0], column=place[1])
+
+
+def _inside(passed_over: PassedOver) -> list[str]:
+    """Names of the fields inside of blocks that were passed over, each once, the first of them."""
+    blocks = [value for value in passed_over.values if isinstance(value, dict)]
+    return list(dict.fromkeys(islice((name for block in blocks for name in block), _MOST_COMPARED)))
 
 
 def adopt_bottoms(layers: Sequence[SourceLayer]) -> list[SourceLayer]:

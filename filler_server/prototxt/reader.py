@@ -19,19 +19,22 @@ M = TypeVar("M", bound=Message)
 DEFAULT_LIMITS = ReadLimits()
 
 
-def read_net(data: bytes, *, limits: ReadLimits = DEFAULT_LIMITS, strict: bool = False) -> NetDocument:
+def read_net(
+    data: bytes, *, limits: ReadLimits = DEFAULT_LIMITS, strict: bool = False, lenient: bool = False
+) -> NetDocument:
     """Read a net of any age, from text or binary (as in a .caffemodel), and bring it to the current format.
 
     Args:
         data: the whole file.
         limits: how much the file may ask for.
         strict: whether the first thing that would be reported is an error.
+        lenient: whether a misspelled field or enum value is passed over, as those of forks are.
 
     Raises:
         PrototxtError: the file is not a net; for text with line and column.
         LimitExceeded: it is over a limit.
     """
-    written, draft = draft_net(data, limits=limits, strict=strict)
+    written, draft = draft_net(data, limits=limits, strict=strict, lenient=lenient)
     upgrade_net(draft)
     return NetDocument(
         net=draft.net,
@@ -44,23 +47,25 @@ def read_net(data: bytes, *, limits: ReadLimits = DEFAULT_LIMITS, strict: bool =
     )
 
 
-def draft_net(data: bytes, *, limits: ReadLimits, strict: bool) -> tuple[Format, NetDraft]:
+def draft_net(data: bytes, *, limits: ReadLimits, strict: bool, lenient: bool) -> tuple[Format, NetDraft]:
     """Read a net as it stands, to be upgraded; arguments and errors are those of `read_net`."""
     net = caffe_pb2.NetParameter()
-    written, parsed = _read(data, net, limits, strict)
+    written, parsed = _read(data, net, limits, strict, lenient)
     if len(parsed.problems) and not (net.layer or net.layers or net.input):
         raise _other(data, "net", "solver", caffe_pb2.SolverParameter(), parsed, limits)
     layer, layers = (_sources(parsed, name, len(getattr(net, name))) for name in ("layer", "layers"))
     return written, NetDraft(net, parsed.problems, parsed.places, layer, layers)
 
 
-def read_solver(data: bytes, *, limits: ReadLimits = DEFAULT_LIMITS, strict: bool = False) -> SolverDocument:
+def read_solver(
+    data: bytes, *, limits: ReadLimits = DEFAULT_LIMITS, strict: bool = False, lenient: bool = False
+) -> SolverDocument:
     """Read a solver of any age, from text or binary, and bring it to the current format.
 
     Arguments and errors are those of `read_net`.
     """
     solver = caffe_pb2.SolverParameter()
-    written, parsed = _read(data, solver, limits, strict)
+    written, parsed = _read(data, solver, limits, strict, lenient)
     if len(parsed.problems) and not (solver.ListFields()):
         raise _other(data, "solver", "net", caffe_pb2.NetParameter(), parsed, limits)
     places = parsed.places.get("solver_type")
@@ -69,7 +74,12 @@ def read_solver(data: bytes, *, limits: ReadLimits = DEFAULT_LIMITS, strict: boo
 
 
 def read_text(
-    data: bytes, message_class: type[M], *, limits: ReadLimits = DEFAULT_LIMITS, strict: bool = False
+    data: bytes,
+    message_class: type[M],
+    *,
+    limits: ReadLimits = DEFAULT_LIMITS,
+    strict: bool = False,
+    lenient: bool = False,
 ) -> tuple[M, tuple[Problem, ...]]:
     """Read any message of Caffe's schema from text, as it stands; return it with what was passed over.
 
@@ -78,6 +88,7 @@ def read_text(
         message_class: its type, e.g. `caffe_pb2.FillerParameter`.
         limits: how much the text may ask for.
         strict: whether the first thing that would be reported is an error.
+        lenient: whether a misspelled field or enum value is passed over, as those of forks are.
 
     Raises:
         PrototxtError: the text is malformed, with line and column.
@@ -85,10 +96,10 @@ def read_text(
     """
     check_bytes(data)
     message = message_class()
-    return message, _read_text(data, message, limits, strict).problems.all()
+    return message, _read_text(data, message, limits, strict, lenient).problems.all()
 
 
-def _read(data: bytes, message: Message, limits: ReadLimits, strict: bool) -> tuple[Format, ParsedText]:
+def _read(data: bytes, message: Message, limits: ReadLimits, strict: bool, lenient: bool) -> tuple[Format, ParsedText]:
     check_bytes(data)
     refuse_foreign(data)
     if may_be_binary(data):
@@ -100,12 +111,12 @@ def _read(data: bytes, message: Message, limits: ReadLimits, strict: bool) -> tu
             if not looks_like_text(data):
                 raise
             message.Clear()
-    return "text", _read_text(data, message, limits, strict)
+    return "text", _read_text(data, message, limits, strict, lenient)
 
 
-def _read_text(data: bytes, message: Message, limits: ReadLimits, strict: bool) -> ParsedText:
+def _read_text(data: bytes, message: Message, limits: ReadLimits, strict: bool, lenient: bool) -> ParsedText:
     limits.check("text_bytes", len(data))
-    return parse_text(decode(data), message, limits=limits, strict=strict)
+    return parse_text(decode(data), message, limits=limits, strict=strict, lenient=lenient)
 
 
 def _sources(parsed: ParsedText, field: str, count: int) -> list[LayerSource]:
@@ -128,7 +139,7 @@ def _other(
 ) -> PrototxtError:
     """The error for a file that holds nothing of what is wanted, and may be of another kind."""
     try:
-        _read(data, message, limits, strict=True)
+        _read(data, message, limits, strict=True, lenient=True)
         what = f"the file is a {other}, not a {wanted}"
     except PrototxtError:
         what = f"the file is not a {wanted}"

@@ -4,33 +4,11 @@ from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 from caffe_filler.errors import PrototxtError
+from caffe_filler.interface import option
+from caffe_filler.notes import Note
 
 Place: TypeAlias = tuple[int, int]
 """Line and column in a text, both from 1."""
-
-
-@dataclass(frozen=True, slots=True)
-class Note:
-    """Something to tell about a file.
-
-    Attributes:
-        message: what it is.
-        line: line in the source, from 1; None for binary input or for the file as a whole.
-        column: column in the source, from 1.
-        layer: name of the layer it belongs to, where there is one.
-    """
-
-    message: str
-    line: int | None = None
-    column: int | None = None
-    layer: str | None = None
-
-    def __str__(self) -> str:
-        where = ""
-        if self.line is not None:
-            where = f"{self.line}: " if self.column is None else f"{self.line}:{self.column}: "
-        whose = "" if self.layer is None else f"layer '{self.layer}': "
-        return where + whose + self.message
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,14 +32,16 @@ class ProblemList:
 
     Args:
         strict: whether the first problem is an error.
+        lenient: whether a misspelled name is passed over as any strange one is.
 
     Attributes:
         last: index of the problem that was added last, or None if it was only counted.
     """
 
-    def __init__(self, *, strict: bool = False) -> None:
+    def __init__(self, *, strict: bool = False, lenient: bool = False) -> None:
         self.last: int | None = None
         self._strict = strict
+        self._lenient = lenient
         self._problems: list[Problem] = []
         self._left_out = 0
 
@@ -103,6 +83,21 @@ class ProblemList:
         else:
             self.last = len(self._problems)
             self._problems.append(Problem(f"{what}, {done}", line=line, column=column, layer=layer))
+
+    def refuse_misspelled(self, what: str, received: str, *, place: Place) -> None:
+        """Refuse a name that is a known one misspelled.
+
+        Args:
+            what: what does not have the name, and the one that is meant.
+            received: the name, safe to print.
+            place: where it stands.
+
+        Raises:
+            PrototxtError: unless reading is lenient.
+        """
+        if not self._lenient:
+            remedy = "" if self._strict else f"; {option('lenient')} passes over it"
+            raise PrototxtError(f"{what}{remedy}. Received: {received}", line=place[0], column=place[1])
 
     def assign(self, first: int, layer: str) -> None:
         """Say that the problems from index `first` on belong to a layer, whose name is cut if it is too long."""

@@ -9,11 +9,14 @@ from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.message import Message
 
 from caffe_filler.caffe import caffe_pb2
-from caffe_filler.nearest import did_you_mean, nearest
+from caffe_filler.nearest import nearest
+from filler_server.prototxt import fork_names
+from filler_server.prototxt.near_miss import KnownNames
 
 Kind: TypeAlias = Literal["integer", "real", "bool", "string", "enum", "message"]
 
 _LAYERS = (caffe_pb2.LayerParameter.DESCRIPTOR, caffe_pb2.V1LayerParameter.DESCRIPTOR)
+_LAYER_TYPES = "V1LayerParameter.LayerType"
 _PACKAGE = caffe_pb2.DESCRIPTOR.package + "."
 _INTEGERS = {
     FieldDescriptor.CPPTYPE_INT32: (-(1 << 31), (1 << 31) - 1),
@@ -44,6 +47,7 @@ class Field:
         is_bytes: a string that need not be UTF-8.
         names, numbers: values of an enum, by name and the set of their numbers.
         enum: name of the enum type.
+        values: the names of an enum's values, to compare a strange one with.
         message: descriptor of a message field.
     """
 
@@ -57,6 +61,7 @@ class Field:
     names: dict[str, int]
     numbers: frozenset[int]
     enum: str
+    values: KnownNames
     message: Descriptor | None
 
 
@@ -67,12 +72,14 @@ class Schema:
     Attributes:
         name: its name without the package.
         fields: its fields by name.
+        names: the names of its fields, to compare a strange one with.
         is_layer: whether it is a layer of a net, in the current or the V1 format.
         has_required: whether a field of it must be present.
     """
 
     name: str
     fields: dict[str, Field]
+    names: KnownNames
     is_layer: bool
     has_required: bool
 
@@ -84,6 +91,7 @@ def schema_of(descriptor: Descriptor) -> Schema:
     return Schema(
         name=name,
         fields={field.name: _field(field, name) for field in descriptor.fields},
+        names=_known_names(name, (field.name for field in descriptor.fields)),
         is_layer=descriptor in _LAYERS,
         has_required=any(field.is_required for field in descriptor.fields),
     )
@@ -102,23 +110,40 @@ def layer_name(layer: Message) -> str | None:
     return layer.name or None
 
 
-def suggestion(name: str, known: Iterable[str]) -> str:
-    """A question after the one of the known names that a misspelled one may stand for.
+def layer_type(layer: Message) -> str:
+    """Type of a LayerParameter or V1LayerParameter as it is written; empty where there is none."""
+    if isinstance(layer, caffe_pb2.V1LayerParameter):
+        return caffe_pb2.V1LayerParameter.LayerType.Name(layer.type) if layer.HasField("type") else layer.layer.type
+    assert isinstance(layer, caffe_pb2.LayerParameter)  # noqa: S101
+    return layer.type
 
-    It is empty unless one is clearly nearer than all others. Case, underscores and the ending `_param` do not tell
-    names apart.
+
+def alike(name: str, known: Iterable[str]) -> str | None:
+    """The one of the known names that is clearly more like a strange one than all others, if any.
+
+    Case, underscores and the ending `_param` do not tell names apart.
     """
-    alike = (candidate for candidate in known if abs(len(candidate) - len(name)) <= 2)
-    return did_you_mean(nearest(name, alike, cutoff=0.75, key=_plain, unique=True), quote="")
+    of_its_length = (candidate for candidate in known if abs(len(candidate) - len(name)) <= 2)
+    return nearest(name, of_its_length, cutoff=0.75, key=_plain, unique=True)
 
 
 def _plain(name: str) -> str:
     return name.lower().removesuffix("_param").replace("_", "")
 
 
+def _known_names(owner: str, names: Iterable[str]) -> KnownNames:
+    """Return the names of a message or an enum, those of forks included."""
+    return KnownNames(
+        (*names, *fork_names.KNOWN.get(owner, ())),
+        near=fork_names.NEAR.get(owner, ()),
+        acronyms=owner == _LAYER_TYPES,
+    )
+
+
 def _field(field: FieldDescriptor, message: str) -> Field:
     low, high = _INTEGERS.get(field.cpp_type, (0, 0))
     values = field.enum_type.values if field.enum_type is not None else ()
+    enum = "" if field.enum_type is None else type_name(field.enum_type)
     return Field(
         name=field.name,
         path=f"{message}.{field.name}",
@@ -129,6 +154,7 @@ def _field(field: FieldDescriptor, message: str) -> Field:
         is_bytes=field.type == FieldDescriptor.TYPE_BYTES,
         names={value.name: value.number for value in values},
         numbers=frozenset(value.number for value in values),
-        enum="" if field.enum_type is None else type_name(field.enum_type),
+        enum=enum,
+        values=_known_names(enum, (value.name for value in values)),
         message=field.message_type,
     )

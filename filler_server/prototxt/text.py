@@ -2,7 +2,7 @@
 
 Everything that the C++ parser accepts (google/protobuf/text_format.cc, which Caffe uses) is accepted, and gives the
 same message. Where that parser gives up on a field or enum value that it does not know, or on a list in place of one
-value, this one passes over it and reports it.
+value, this one passes over it and reports it, unless it is plainly a known name misspelled.
 """
 
 from dataclasses import dataclass, field
@@ -10,10 +10,12 @@ from typing import Any
 
 from google.protobuf.message import Message
 
+from caffe_filler.errors import FillerError
+from caffe_filler.nearest import did_you_mean
 from filler_server.prototxt.blocks import CLOSING, Blocks
 from filler_server.prototxt.limits import ReadLimits
 from filler_server.prototxt.report import Place, ProblemList
-from filler_server.prototxt.schema import Field, Schema, layer_name, schema_of, suggestion
+from filler_server.prototxt.schema import Field, Schema, alike, layer_name, layer_type, schema_of
 from filler_server.prototxt.tokens import Tokens, shorten
 from filler_server.prototxt.unknown import PassedOver, UnknownValues, Value
 from filler_server.prototxt.values import UnknownEnumValue, read_value
@@ -35,7 +37,9 @@ class ParsedText:
     unknown: dict[str, list[dict[str, PassedOver]]] = field(default_factory=dict)
 
 
-def parse_text(source: str, message: Message, *, limits: ReadLimits, strict: bool = False) -> ParsedText:
+def parse_text(
+    source: str, message: Message, *, limits: ReadLimits, strict: bool = False, lenient: bool = False
+) -> ParsedText:
     """Read a text into an empty message.
 
     Bytes that are not UTF-8 are expected as surrogateescape makes them.
@@ -45,23 +49,36 @@ def parse_text(source: str, message: Message, *, limits: ReadLimits, strict: boo
         message: where to put it; after an error it holds what came before.
         limits: `nesting`, `layers` and `fields` are held here.
         strict: whether the first problem is an error.
+        lenient: whether a misspelled name is no error.
 
     Raises:
-        PrototxtError: the text is malformed, or a value does not fit its field; with line and column.
+        PrototxtError: the text is malformed, a value does not fit its field, or a name is misspelled; with line and
+            column.
         LimitExceeded: it is over a limit.
     """
-    return _Parser(Tokens(source), limits, strict).run(message)
+    problems = ProblemList(strict=strict, lenient=lenient)
+    try:
+        return _Parser(Tokens(source), limits, problems).run(message)
+    except FillerError as error:
+        raise error.after(problems.all()) from None
+
+
+_MOST_STRANGE_NAMES = 4096
+"""Strange names of one text that are compared with the known ones; no net has as many, and comparing takes time."""
 
 
 class _Parser:
-    def __init__(self, tokens: Tokens, limits: ReadLimits, strict: bool) -> None:
+    def __init__(self, tokens: Tokens, limits: ReadLimits, problems: ProblemList) -> None:
         self._tokens = tokens
         self._limits = limits
         self._blocks = Blocks(tokens, limits)
         self._values = UnknownValues(tokens, self._blocks)
-        self._problems = ProblemList(strict=strict)
+        self._problems = problems
         self._parsed = ParsedText(self._problems)
         self._layers = 0
+        # Strange fields of the layer that the cursor is in, and where they stand.
+        self._strange: list[tuple[str, int]] = []
+        self._misspelled: dict[tuple[str, str, str], str | None] = {}
         # Of the layer of the outermost message that the cursor is in: the path of the block, and what is passed over.
         self._path: list[str] = []
         self._unknown: dict[str, PassedOver] | None = None
@@ -165,10 +182,10 @@ class _Parser:
         self._blocks.close()
         if schema.has_required:
             self._check_required(child, schema, offset)
-        if not schema.is_layer:
+        if schema.is_layer:
+            self._leave_layer(child, schema, first_problem)
+        else:
             self._path.pop()
-        elif len(self._problems) > first_problem and (name := layer_name(child)):
-            self._problems.assign(first_problem, name)
         if self._blocks.depth == 0:
             self._unknown = None
 
@@ -180,6 +197,7 @@ class _Parser:
 
     def _enter_layer(self, known: Field, offset: int) -> None:
         self._layers += 1
+        self._strange = []
         if self._layers > self._limits.layers:
             self._limits.check("layers", self._layers, line=self._tokens.place(offset)[0])
         if self._blocks.depth == 0:
@@ -188,10 +206,37 @@ class _Parser:
 
     def _unknown_field(self, name: str, offset: int, schema: Schema) -> None:
         """Report a field and keep its values."""
-        hint = "" if self._problems.full else suggestion(name, schema.fields)
-        what = f"{schema.name} has no field {shorten(name)}{hint}"
+        if schema.is_layer:
+            self._strange.append((name, offset))
+        meant = self._meant(schema, name)
+        if meant is not None:
+            self._refuse(schema, name, meant, offset)
+        hint = meant or (None if self._problems.full else alike(name, schema.fields))
+        what = f"{schema.name} has no field {shorten(name)}{did_you_mean(hint, quote='')}"
         self._problems.add(what, shorten(name), place=self._tokens.place(offset))
         self._keep(name, self._values.read())
+
+    def _meant(self, schema: Schema, name: str, kind: str = "") -> str | None:
+        """Return the field that a strange one misspells; `kind` is the type of the layer that it stands in."""
+        key = schema.name, name, kind
+        if key not in self._misspelled:
+            if len(self._misspelled) >= _MOST_STRANGE_NAMES:
+                return None
+            self._misspelled[key] = schema.names.meant_by(name, layer_type=kind)
+        return self._misspelled[key]
+
+    def _refuse(self, schema: Schema, name: str, meant: str, offset: int) -> None:
+        what = f"{schema.name} has no field {shorten(name)}{did_you_mean(meant, quote='')}"
+        self._problems.refuse_misspelled(what, shorten(name), place=self._tokens.place(offset))
+
+    def _leave_layer(self, layer: Message, schema: Schema, first_problem: int) -> None:
+        """Look back on a layer, now that its type and its name are known."""
+        for name, offset in self._strange:
+            meant = self._meant(schema, name, layer_type(layer))
+            if meant is not None:
+                self._refuse(schema, name, meant, offset)
+        if len(self._problems) > first_problem and (own_name := layer_name(layer)):
+            self._problems.assign(first_problem, own_name)
 
     def _keep(self, name: str, values: list[Value]) -> None:
         """Keep values that the message has no place for and that were just reported, if they are part of a layer."""

@@ -2,8 +2,9 @@
 
 from dataclasses import dataclass
 
+from caffe_filler.nearest import did_you_mean
 from filler_server.prototxt.report import ProblemList
-from filler_server.prototxt.schema import Field, suggestion
+from filler_server.prototxt.schema import Field, alike
 from filler_server.prototxt.strings import EscapeError, unquote
 from filler_server.prototxt.tokens import Tokens, shorten
 
@@ -81,12 +82,13 @@ def _bool(tokens: Tokens, field: Field) -> bool:
 
 
 def _enum(tokens: Tokens, field: Field, problems: ProblemList) -> int | UnknownEnumValue:
-    start, text, hint = tokens.offset, tokens.text, ""
+    start, text, meant, hint = tokens.offset, tokens.text, None, None
     if tokens.kind == "identifier":
         tokens.advance()
         if text in field.names:
             return field.names[text]
-        hint = "" if problems.full else suggestion(text, field.names)
+        meant = field.values.meant_by(text)
+        hint = meant or (None if problems.full else alike(text, field.names))
     elif tokens.kind == "integer" or text == "-":
         number = _integer(tokens, field, -(1 << 31), (1 << 31) - 1)
         if number in field.numbers:
@@ -95,7 +97,10 @@ def _enum(tokens: Tokens, field: Field, problems: ProblemList) -> int | UnknownE
     else:
         quoted = " without quotes" if tokens.kind == "string" else ""
         raise tokens.error(f"expected a value of {field.enum}{quoted}. Received: {tokens.describe()}")
-    problems.add(f"{field.enum} has no value {shorten(text)}{hint}", shorten(text), place=tokens.place(start))
+    what, received = f"{field.enum} has no value {shorten(text)}{did_you_mean(hint, quote='')}", shorten(text)
+    if meant is not None:
+        problems.refuse_misspelled(what, received, place=tokens.place(start))
+    problems.add(what, received, place=tokens.place(start))
     return UnknownEnumValue(text)
 
 

@@ -9,6 +9,8 @@ import grpc
 from google.protobuf.message import Message
 
 from caffe_filler.errors import Unavailable
+from caffe_filler.interface import use_interface
+from caffe_filler.metadata import INTERFACE
 from caffe_filler.v1 import filler_pb2
 from filler_server.api import planning, replies, requests
 from filler_server.api.limits import Limits, Places
@@ -131,6 +133,9 @@ class FillerServicer:
         """
         if not self.ready.is_set():
             raise Unavailable("the server is still compiling its kernels")
+        for key, value in context.invocation_metadata():
+            if key == INTERFACE and isinstance(value, str):
+                use_interface(value)
         ended = threading.Event()
         if not context.add_callback(ended.set):
             ended.set()

@@ -6,10 +6,12 @@ from weakref import WeakKeyDictionary
 
 import grpc
 from google.protobuf import any_pb2
+from google.protobuf.message import Message
 from google.rpc import error_details_pb2, status_pb2
 
 from caffe_filler.errors import FillerError, ServiceError
 from caffe_filler.metadata import ERROR_DOMAIN, STATUS_DETAILS
+from caffe_filler.v1 import filler_pb2
 
 _MAX_BYTES = 1024
 """Of the message, and of all violations together.
@@ -18,6 +20,8 @@ Status and details travel as HTTP/2 headers, of which a client takes 8 KiB: thre
 that is not ASCII, and four for three of the details, which hold the message again.
 """
 _MAX_VALUE = 256
+_MAX_HEADERS = 7 << 10
+"""Of the headers in all; of warnings there are as many as still go in."""
 _ELLIPSIS = "..."
 
 _log = logging.getLogger(__name__)
@@ -85,11 +89,29 @@ def abort(context: grpc.ServicerContext, error: FillerError) -> None:
             room -= len(description.encode())
             request.field_violations.add(field=field, description=description)
         status.details.append(_pack(request))
+    _add_warnings(status, error)
     context.set_trailing_metadata(((STATUS_DETAILS, status.SerializeToString()),))
     try:
         context.abort(code, message)
     except Exception:
         raise Ended from None
+
+
+def _add_warnings(status: status_pb2.Status, error: FillerError) -> None:
+    """Add what was to be told of a file before the error, as far as there is room."""
+    room = _MAX_HEADERS - 3 * len(status.message.encode()) - status.ByteSize() * 4 // 3
+    for warning in error.warnings:
+        problem = filler_pb2.Problem(
+            message=_shorten(warning.message, _MAX_VALUE),
+            line=warning.line or 0,
+            column=warning.column or 0,
+            layer=_shorten(warning.layer or "", _MAX_VALUE),
+        )
+        packed = _pack(problem)
+        room -= (packed.ByteSize() + 4) * 4 // 3
+        if room < 0:
+            return
+        status.details.append(packed)
 
 
 def end(context: grpc.ServicerContext, error: FillerError) -> None:
@@ -123,7 +145,7 @@ def _shorten(text: str, room: int) -> str:
     return encoded[: max(room - len(_ELLIPSIS), 0)].decode(errors="ignore") + _ELLIPSIS[:room]
 
 
-def _pack(message: error_details_pb2.ErrorInfo | error_details_pb2.BadRequest) -> any_pb2.Any:
+def _pack(message: Message) -> any_pb2.Any:
     packed = any_pb2.Any()
     packed.Pack(message)
     return packed

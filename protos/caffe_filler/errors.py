@@ -29,6 +29,8 @@ from dataclasses import dataclass, replace
 from os import PathLike, fspath
 from typing import Any, ClassVar, Self, TypeAlias
 
+from caffe_filler.notes import Note
+
 _Details: TypeAlias = Mapping[str, Callable[[str], Any]]
 
 
@@ -57,6 +59,7 @@ class FillerError(Exception):
         layer: name of the layer at fault; None where no layer is.
         blob: name of the blob at fault; None where no blob is.
         file: path of the file at fault, on this machine; None where none was named.
+        warnings: what was passed over in the file before; it may explain the error.
 
     Args:
         message: the reason.
@@ -71,6 +74,7 @@ class FillerError(Exception):
     layer: str | None = None
     blob: str | None = None
     file: str | None = None
+    warnings: tuple[Note, ...] = ()
 
     _details: ClassVar[_Details] = {
         "field": str,
@@ -115,6 +119,13 @@ class FillerError(Exception):
             self.violations = tuple(replace(entry, field=f"{field}.{entry.field}") for entry in self.violations)
         if blob is not None:
             self.blob = blob
+        return self
+
+    def after(self, warnings: Iterable[Note]) -> Self:
+        """Keep what was to be told of the file before the error, unless that is done already, and return the error."""
+        self.warnings = self.warnings or tuple(
+            Note(warning.message, warning.line, warning.column, warning.layer) for warning in warnings
+        )
         return self
 
     def in_file(self, path: str | PathLike[str]) -> Self:
@@ -172,6 +183,15 @@ class PrototxtError(InvalidArgument):
         self.line, self.column = line, column
         if line is not None:
             self._places = (f"{line}:{column}",)
+
+    @classmethod
+    def restored(cls, message: str, *, violations: Iterable[FieldViolation] = (), metadata: Mapping[str, str]) -> Self:
+        """Return the error as `FillerError.restored` does, its place in the file apart from the reason."""
+        error = super().restored(message, violations=violations, metadata=metadata)
+        place = f"{error.line}:{error.column}"
+        if error.line is not None and message.startswith(f"{place}: "):
+            error._places, error.reason = (place,), message.removeprefix(f"{place}: ")
+        return error
 
     def _places_in(self, file: str) -> tuple[str, ...]:
         # As in `net.prototxt:3:14`, which editors understand.

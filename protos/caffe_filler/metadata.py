@@ -10,6 +10,9 @@ REQUEST_ID = "x-request-id"
 AUTHORIZATION = "authorization"
 """Shows a bearer token: `Bearer <token>`."""
 
+INTERFACE = "x-filler-interface"
+"""Tells a server whose options its messages should name: `python`, the default, or `cli`."""
+
 STATUS_DETAILS = "grpc-status-details-bin"
 """The `google.rpc.Status` by which a call ended."""
 

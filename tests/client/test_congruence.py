@@ -208,6 +208,10 @@ BAD_CALLS: dict[str, Callable[[FillerClient, Path], object]] = {
     "unknown blob": lambda client, nets: client.init_net(nets / "lenet.prototxt", blobs=["conv1/2"]),
     "unknown dims": lambda client, nets: client.init_net(nets / "unknown_dims.prototxt"),
     "syntax": lambda client, nets: client.plan_net("layer {\n name: 3x }"),
+    "misspelled": lambda client, nets: client.plan_net('layer { name: "a" magic: 1 }\nlayer { naem: "b" }'),
+    "warned of": lambda client, nets: client.plan_net('layer { name: "a" type: "ReLU" bottom: "b" magic: 1 }'),
+    "strict": lambda client, nets: client.plan_net('layer { name: "a" type: "DummyData" magic: 1 }', strict=True),
+    "strict and lenient": lambda client, nets: client.plan_net(nets / "lenet.prototxt", strict=True, lenient=True),
     "net": lambda client, nets: client.plan_net('layer { name: "a" type: "ReLU" bottom: "b" top: "b" }'),
     "input": lambda client, nets: client.plan_net(nets / "lenet.prototxt", inputs={"dat": (1, 1, 28, 28)}),
     "out shape": lambda client, nets: client.fill("msra", (3, 3), out=np.empty((3, 4), np.float32)),
@@ -228,3 +232,4 @@ def test_errors_are_the_same_here_and_there(clients: Clients, nets: Path, case: 
     assert str(here) == str(there)
     assert here.violations == there.violations
     assert here.metadata == there.metadata
+    assert here.warnings == there.warnings

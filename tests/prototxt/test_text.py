@@ -378,8 +378,11 @@ def test_unknown_enum_values_are_passed_over() -> None:
         ("layers { type: CONVOLUTON }", "CONVOLUTION"),
     ],
 )
-def test_near_misses(text: str, meant: str) -> None:
-    assert problem_of(text)[1].endswith(f" (did you mean {meant}?), passed over")
+def test_misspelled_names_are_refused_unless_reading_is_lenient(text: str, meant: str) -> None:
+    with pytest.raises(PrototxtError, match=re.escape(f" (did you mean {meant}?); lenient=True passes over it. ")):
+        parse_text(text, NET(), limits=ReadLimits())
+    parsed = parse_text(text, NET(), limits=ReadLimits(), lenient=True)
+    assert parsed.problems.all()[0].message.endswith(f" (did you mean {meant}?), passed over")
 
 
 @pytest.mark.parametrize(
@@ -421,7 +424,7 @@ def test_strings_that_are_not_utf8() -> None:
     ],
 )
 def test_strict_reading_refuses_what_is_reported(data: bytes, words: str) -> None:
-    assert read_text(data, NET)[1]
+    assert read_text(data, NET, lenient=True)[1]
     with pytest.raises(PrototxtError, match="^" + re.escape(words)):
         read_text(data, NET, strict=True)
 

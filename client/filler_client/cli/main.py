@@ -6,6 +6,7 @@ import sys
 import click
 
 from caffe_filler.errors import FillerError
+from caffe_filler.interface import interface
 from filler_client.cli.completion import completion
 from filler_client.cli.convert import convert
 from filler_client.cli.diff import diff
@@ -16,7 +17,7 @@ from filler_client.cli.init import init
 from filler_client.cli.inspect import inspect
 from filler_client.cli.plan import plan
 from filler_client.cli.serve import serve as serve_command
-from filler_client.cli.terminal import print_line, print_text
+from filler_client.cli.terminal import print_line, print_text, print_warnings
 from filler_client.cli.upgrade import upgrade
 
 
@@ -55,7 +56,8 @@ def serve() -> None:
 def _run(command: click.Command, name: str) -> None:
     """Run a command: one line and status 1 for a failure, status 2 for wrong usage."""
     try:
-        command.main(prog_name=name, auto_envvar_prefix="FILLER", standalone_mode=False)
+        with interface("cli"):
+            command.main(prog_name=name, auto_envvar_prefix="FILLER", standalone_mode=False)
     except click.exceptions.Exit as error:
         sys.exit(error.exit_code)
     except click.ClickException as error:
@@ -70,5 +72,7 @@ def _run(command: click.Command, name: str) -> None:
         sys.stderr.close()
         sys.exit(1)
     except (FillerError, OSError) as error:
+        if isinstance(error, FillerError):
+            print_warnings(error.warnings, error.file or name)
         print_line(f"{name}: {error}", err=True)
         sys.exit(1)

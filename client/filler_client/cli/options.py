@@ -9,7 +9,7 @@ from typing import Any, TypeVar, cast
 
 import click
 
-from caffe_filler.errors import NetError, PrototxtError
+from caffe_filler.errors import InvalidArgument, LimitExceeded, NotFound
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
@@ -99,6 +99,12 @@ input_option = click.option(
 )
 
 
+strictness_options = (
+    click.option("--strict", is_flag=True, help="Make an error of what would be a warning."),
+    click.option("--lenient", is_flag=True, help="Pass over misspelled fields and values, as over those of forks."),
+)
+
+
 def net_options(command: _Command) -> _Command:
     """Give a command the options that select and complete a net."""
     for option in reversed(
@@ -121,7 +127,7 @@ def net_options(command: _Command) -> _Command:
                 callback=_as_mapping,
                 help="Shape of a top of a layer type that is not known; repeatable.",
             ),
-            click.option("--strict", is_flag=True, help="Make an error of what would be a warning."),
+            *strictness_options,
         )
     ):
         command = option(command)
@@ -224,6 +230,7 @@ def in_file(path: Path) -> Iterator[None]:
     """Name the file in which an error lies."""
     try:
         yield
-    except (PrototxtError, NetError) as error:
-        error.in_file(path)
+    except (InvalidArgument, NotFound, LimitExceeded) as error:
+        if not (isinstance(error, LimitExceeded) and (error.is_busy or error.is_cut_off)):
+            error.in_file(path)
         raise

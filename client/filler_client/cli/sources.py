@@ -56,7 +56,9 @@ def net_sources(net: Path | None, solver: Path | None, options: NetOptions) -> S
     from filler_server.prototxt.solver import solver_nets
 
     with in_file(solver):
-        document = read_solver(solver.read_bytes(), strict=options.get("strict", False))
+        document = read_solver(
+            solver.read_bytes(), strict=options.get("strict", False), lenient=options.get("lenient", False)
+        )
         print_warnings(document.problems, solver)
         train_state = document.solver.train_state
         train_state.level = options.get("level", 0)
@@ -93,7 +95,7 @@ def _source(choice: "NetChoice", solver: Path, options: NetOptions) -> NetSource
         label = _find(choice.source, solver)
         data = label.read_bytes()
         with in_file(label):
-            own = read_net(data).net.state
+            own = read_net(data, lenient=True).net.state
     else:
         label = Path(f"{solver}:{choice.field}")
         data, own = choice.source.SerializeToString(), choice.source.state

@@ -5,16 +5,17 @@ from pathlib import Path
 
 import click
 
-from filler_client.cli.options import Server, in_file, server_option
+from filler_client.cli.options import Server, in_file, server_option, strictness_options
 
 
 @click.command()
 @click.argument("source", metavar="IN", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.argument("target", metavar="[OUT]", required=False, type=click.Path(dir_okay=False, path_type=Path))
 @click.option("--check", is_flag=True, help="Write nothing; exit with 1 when the file needs upgrading.")
-@click.option("--strict", is_flag=True, help="Make an error of what would be a warning.")
+@strictness_options[0]
+@strictness_options[1]
 @server_option
-def upgrade(source: Path, target: Path | None, check: bool, strict: bool, server: Server) -> None:
+def upgrade(source: Path, target: Path | None, check: bool, strict: bool, lenient: bool, server: Server) -> None:
     """Bring a net or solver to the current format, and list the changes.
 
     IN is prototxt or binary, of any age; OUT is the same in the current format, - for standard output. Lines of text
@@ -32,7 +33,7 @@ def upgrade(source: Path, target: Path | None, check: bool, strict: bool, server
     if target is None and not check:
         raise click.UsageError("Missing argument 'OUT': the file to write, or - for standard output; or give --check.")
     with connect(server) as client, in_file(source):
-        answer = client.upgrade_net(source, strict=strict)
+        answer = client.upgrade_net(source, strict=strict, lenient=lenient)
     print_changes(answer.changes, source)
     print_warnings(answer.warnings, source)
     if check:

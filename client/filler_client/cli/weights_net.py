@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from filler_client.cli.options import in_file, input_option, phase_option, stage_option
+from filler_client.cli.options import in_file, input_option, phase_option, stage_option, strictness_options
 
 if TYPE_CHECKING:
     from caffe_filler.caffe.caffe_pb2 import NetParameter
@@ -53,6 +53,7 @@ def weights_net_options(command: _Command) -> _Command:
                 type=click.Path(exists=True, dir_okay=False, path_type=Path),
                 help="Net of the weights: prototxt, or a .caffemodel that describes it.",
             ),
+            strictness_options[1],
             phase_option,
             stage_option,
             input_option,

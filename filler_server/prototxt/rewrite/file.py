@@ -43,7 +43,9 @@ class Upgraded:
     problems: tuple[Problem, ...]
 
 
-def upgrade_text(data: bytes, *, limits: ReadLimits = DEFAULT_LIMITS, strict: bool = False) -> Upgraded:
+def upgrade_text(
+    data: bytes, *, limits: ReadLimits = DEFAULT_LIMITS, strict: bool = False, lenient: bool = False
+) -> Upgraded:
     """Bring a net or solver file, text or binary, to the current format, and keep all of it that is not old.
 
     The file is taken for a net or a solver by the outermost fields that it has of either; for a net where these are
@@ -61,6 +63,7 @@ def upgrade_text(data: bytes, *, limits: ReadLimits = DEFAULT_LIMITS, strict: bo
         data: the whole file.
         limits: how much the file may ask for.
         strict: whether the first thing that would be reported is an error.
+        lenient: whether a misspelled field or enum value is passed over, as those of forks are.
 
     Raises:
         PrototxtError: the file is not a net or solver, or Caffe refuses to upgrade it; for text with line and column.
@@ -70,7 +73,7 @@ def upgrade_text(data: bytes, *, limits: ReadLimits = DEFAULT_LIMITS, strict: bo
     refuse_foreign(data)
     kind = _kind(data, limits)
     upgrade = _upgrade_net if kind == "net" else _upgrade_solver
-    return upgrade(data, limits, strict)
+    return upgrade(data, limits, strict, lenient)
 
 
 def _kind(data: bytes, limits: ReadLimits) -> FileKind:
@@ -87,8 +90,8 @@ def _kind(data: bytes, limits: ReadLimits) -> FileKind:
     return text_kind(entry.name for entry in entries)
 
 
-def _upgrade_net(data: bytes, limits: ReadLimits, strict: bool) -> Upgraded:
-    written, draft = draft_net(data, limits=limits, strict=strict)
+def _upgrade_net(data: bytes, limits: ReadLimits, strict: bool, lenient: bool) -> Upgraded:
+    written, draft = draft_net(data, limits=limits, strict=strict, lenient=lenient)
     if not needs_upgrade(draft.net):
         return Upgraded(data, "net", written, False, (), draft.problems.all())
     if written == "binary":
@@ -106,13 +109,13 @@ def _upgrade_net(data: bytes, limits: ReadLimits, strict: bool) -> Upgraded:
     return Upgraded(upgraded, "net", written, True, (*draft.changes, *_listed(lost)), draft.problems.all())
 
 
-def _upgrade_solver(data: bytes, limits: ReadLimits, strict: bool) -> Upgraded:
-    document = read_solver(data, limits=limits, strict=strict)
+def _upgrade_solver(data: bytes, limits: ReadLimits, strict: bool, lenient: bool) -> Upgraded:
+    document = read_solver(data, limits=limits, strict=strict, lenient=lenient)
     upgraded = data
     if document.changes and document.format == "binary":
         upgraded = document.solver.SerializeToString()
     elif document.changes:
-        old, _ = read_text(data, caffe_pb2.SolverParameter, limits=limits)
+        old, _ = read_text(data, caffe_pb2.SolverParameter, limits=limits, lenient=True)
         source = decode(data)
         rewriter = Rewriter(source, limits)
         rewriter.rewrite(Block(_entries(source, limits), len(source)), old, document.solver)

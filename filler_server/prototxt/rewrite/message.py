@@ -108,7 +108,7 @@ class Rewriter:
 
     def _report_lost(self, entry: Entry, message: Any, layer: str | None, kept: list[Entry]) -> None:
         """Read a field that is gone once more, for what the reader passed over in it."""
-        parsed = parse_text(self._source[entry.start : entry.value_end], message, limits=self._limits)
+        parsed = parse_text(self._source[entry.start : entry.value_end], message, limits=self._limits, lenient=True)
         line, column = self._tokens.place(entry.start)
         places = {self._tokens.place(child.start) for child in kept}
         for problem in parsed.problems.all():

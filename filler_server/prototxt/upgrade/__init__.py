@@ -4,6 +4,7 @@ One module for each step. What Caffe complains of and goes on, is reported; what
 """
 
 from caffe_filler.caffe import caffe_pb2
+from caffe_filler.errors import FillerError
 from filler_server.prototxt.upgrade.batch_norm import learns_statistics, upgrade_batch_norm
 from filler_server.prototxt.upgrade.data_transformation import upgrade_data_transformation
 from filler_server.prototxt.upgrade.draft import LayerSource, NetDraft
@@ -21,6 +22,13 @@ def upgrade_net(draft: NetDraft) -> None:
     Raises:
         PrototxtError: Caffe refuses to upgrade it.
     """
+    try:
+        _upgrade_net(draft)
+    except FillerError as error:
+        raise error.after(draft.problems.all()) from None
+
+
+def _upgrade_net(draft: NetDraft) -> None:
     from_v0 = is_v0(draft.net)
     if from_v0:
         upgrade_v0(draft)

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
+from caffe_filler.errors import PrototxtError
 from filler_client import FillerClient
 from filler_client.cli.main import filler
 from tests.client.cli.command import fail, succeed
@@ -55,6 +56,30 @@ def test_plan_table_has_every_blob_and_the_count(nets: Path) -> None:
     assert "4096x9216" in table
     assert "gaussian std: 0.005" in table
     assert all(line == line.rstrip() for line in table.splitlines())
+
+
+MISSPELLED = b"""layer { name: "d" type: "Input" top: "d" input_param { shape { dim: [1, 3] } } magic: 1 }
+layer { name: "i" type: "InnerProduct" bottom: "d" top: "i" inner_product_param { num_ouput: 4 num_output: 2 } }"""
+
+
+@pytest.mark.parametrize("remote", [False, True])
+def test_a_misspelled_field_is_refused_after_the_warnings(remote: bool, server: ServerProcess, tmp_path: Path) -> None:
+    net, output = tmp_path / "net.prototxt", tmp_path / "out.npz"
+    net.write_bytes(MISSPELLED)
+    where = ["--server", server.address] if remote else []
+    assert fail(1, "init", net, "-o", output, *where).splitlines() == [
+        f"{net}:1:80: warning: layer 'd': LayerParameter has no field magic, passed over",
+        f"filler: {net}:2:83: InnerProductParameter has no field num_ouput (did you mean num_output?); "
+        "--lenient passes over it. Received: num_ouput",
+    ]
+    assert not output.exists()
+    assert fail(1, "upgrade", net, tmp_path / "new", *where).splitlines()[-1].startswith(f"filler: {net}:2:83: ")
+    succeed("init", net, "-o", output, "--lenient", *where)
+    assert fail(1, "plan", net, "--strict", *where).splitlines()[-1] == (
+        f"filler: {net}:1:80: LayerParameter has no field magic. Received: magic"
+    )
+    with pytest.raises(PrototxtError, match="lenient=True passes over it"):
+        (FillerClient(server.address) if remote else FillerClient.embedded()).plan_net(net)
 
 
 def test_plan_of_a_server_is_the_same(nets: Path, server: ServerProcess) -> None:

@@ -143,17 +143,17 @@ def test_fields_that_are_understood_are_not_reported(plan: Plan) -> None:
 def test_fields_that_nothing_depends_on_are_reported(plan: Plan) -> None:
     text = """
     layer { name: "d" type: "Input" top: "d" input_param { shape { dim: 1 dim: 2 dim: 3 dim: 4 } } }
-    layer { name: "p" type: "Permute" bottom: "d" top: "p" permute_param { order: 1 oder: 0 } magic: 1 }
+    layer { name: "p" type: "Permute" bottom: "d" top: "p" permute_param { order: 1 odre_by: 0 } magic: 1 }
     layer { name: "q" type: "Pooling" bottom: "d" top: "q" pooling_param { kernel_size: 1 ceil_mode: false colour: 1 } }
     layer { name: "r" type: "ReLU" bottom: "d" top: "r" pooling_param { ceil_mode: false } permute_param { } }
     layer { name: "x" type: "Permute" bottom: "d" top: "x" include { phase: TRAIN } permute_param { order: 1 } }
     """
     assert [str(problem) for problem in plan(text).warnings] == [
-        "3:95: layer 'p': LayerParameter has no field magic, passed over",
+        "3:98: layer 'p': LayerParameter has no field magic, passed over",
         "4:108: layer 'q': PoolingParameter has no field colour, passed over",
         "5:73: layer 'r': PoolingParameter has no field ceil_mode, passed over",
         "5:92: layer 'r': LayerParameter has no field permute_param, passed over",
-        "3: layer 'p': permute_param has no field oder (did you mean 'order'?), passed over",
+        "3: layer 'p': permute_param has no field odre_by, passed over",
     ]
 
 
