@@ -14,13 +14,18 @@ def _names(names: str) -> frozenset[str]:
 
 KNOWN: Mapping[str, frozenset[str]] = {
     "BatchNormParameter": _names("bias_filler scale_bias scale_filler"),
+    "ConcatParameter": _names("per_fla_fuse"),
     "ConvolutionParameter": _names(
-        "filter_group hole hole_h hole_w kernel_depth kernel_shape temporal_pad temporal_stride"
+        "filter_group hole hole_h hole_w kernel_depth kernel_shape pad_shape stride_shape temporal_pad temporal_stride"
     ),
+    "EltwiseParameter": _names("allow_single_batch_input"),
     "ImageDataParameter": _names("channels new_length"),
+    "InnerProductParameter": _names("enable_noise min_top_axes sigma_init"),
     "LayerParameter": frozenset(BLOCKS),
     "ParameterParameter": _names("filler"),
-    "PoolingParameter": _names("ceil_mode kernel_depth kernel_shape kernel_size_3d pad_3d stride_3d temporal_stride"),
+    "PoolingParameter": _names(
+        "ceil_mode kernel_depth kernel_shape kernel_size_3d pad_3d pad_shape stride_3d stride_shape temporal_stride"
+    ),
     "TransformationParameter": _names("crop_h crop_height crop_w crop_width resize_param"),
 }
 """Those that shapes or learnable blobs depend on, by their message or enum: these can be misspelled, too."""

@@ -32,7 +32,7 @@ def test_an_input_without_a_shape_is_none_until_it_is_declared(plan: Plan) -> No
     ]
     assert net.layers[1].blobs[0].shape == (5, 3)
     assert [str(problem) for problem in net.warnings] == [
-        "2:1: input 'data', 'label' has neither input_shape nor input_dim, so it is no blob of the net"
+        "2:1: input 'data', 'label' has neither input_shape nor input_dim, so it is not a blob of the net"
     ]
     assert plan(OPEN, inputs={"data": (2, 3), "label": (2,)}).warnings == ()
 
