@@ -180,7 +180,7 @@ _SERVER_OPTIONS: dict[str, tuple[str, dict[str, Any]]] = {
             "help": "Address of a server, or several with commas between them; without it this process computes.",
         },
     ),
-    "tls": ("tls", {"is_flag": True, "help": "Speak TLS with the server; any other option of TLS says so, too."}),
+    "tls": ("tls", {"is_flag": True, "help": "Speak TLS with the server; implied by the other --tls-* options."}),
     "ca": ("tls_ca", {"type": _FILE, "metavar": "FILE", "help": "Authorities to trust, in PEM, instead of gRPC's."}),
     "certificate": ("tls_certificate", {"type": _FILE, "metavar": "FILE", "help": "Certificate to show, in PEM."}),
     "key": ("tls_key", {"type": _FILE, "metavar": "FILE", "help": "Private key of that certificate, in PEM."}),
