@@ -1,8 +1,7 @@
 """Backends of the clients: a remote server, or the library in this process."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any, Protocol, TypeAlias
+from typing import Any, NamedTuple, Protocol, TypeAlias
 
 from numpy.typing import NDArray
 
@@ -13,8 +12,7 @@ StreamRequest: TypeAlias = filler_pb2.FillRequest | filler_pb2.FillNetRequest
 Plan: TypeAlias = filler_pb2.PlanNetResponse
 
 
-@dataclass(frozen=True, slots=True)
-class Piece:
+class Piece(NamedTuple):
     """Consecutive bytes of one blob.
 
     Attributes:

@@ -153,8 +153,5 @@ def _default(name: str) -> str:
 
 
 def _region(region: Region) -> filler_pb2.Region:
-    ranges = [
-        filler_pb2.Range(start=start, stop=start + length)
-        for start, length in zip(region.starts, region.shape, strict=True)
-    ]
+    ranges = [filler_pb2.Range(start=start, stop=stop) for start, stop in region.ranges]
     return filler_pb2.Region(flat=ranges[0]) if region.is_flat else filler_pb2.Region(box=filler_pb2.Box(axes=ranges))

@@ -9,6 +9,7 @@ import numpy as np
 
 from caffe_filler import dtypes
 from caffe_filler.errors import FillerError, FillerParameterError, InvalidArgument, UnknownFiller
+from caffe_filler.understood import request_checksum
 from caffe_filler.v1 import filler_pb2
 from filler_server.api import replies
 from filler_server.api.limits import Limits
@@ -40,11 +41,13 @@ class Job:
         tensors: all blobs of the request in the order of the stream.
         blob: number of the blob to begin with.
         offset: byte of its region to begin with.
+        checksum: that of the request as it was understood.
     """
 
     tensors: Sequence[ComputedTensor]
-    blob: int = 0
-    offset: int = 0
+    blob: int
+    offset: int
+    checksum: int
 
 
 def fill_job(request: filler_pb2.FillRequest, limits: Limits) -> Job:
@@ -68,7 +71,7 @@ def fill_job(request: filler_pb2.FillRequest, limits: Limits) -> Job:
         if request.stream != filler_pb2.PHILOX or filler.sums_rows:
             sequential += prod(shape)
     limits.check("sequential_elements", sequential)
-    return _job(tensors, request.start, limits)
+    return _job(tensors, request, limits)
 
 
 def fill_net_job(request: filler_pb2.FillNetRequest, limits: Limits, *, plan: Plan = plan) -> Job:
@@ -87,7 +90,7 @@ def fill_net_job(request: filler_pb2.FillNetRequest, limits: Limits, *, plan: Pl
     else:
         tensors = caffe_net(planned, request, dtype, limits, plan=plan).tensors(selection or None)
     limits.check("request_blobs", len(tensors))
-    return _job(tensors, request.start, limits)
+    return _job(tensors, request, limits)
 
 
 def plan_reply(request: filler_pb2.PlanNetRequest, limits: Limits, *, plan: Plan = plan) -> filler_pb2.PlanNetResponse:
@@ -171,9 +174,12 @@ def _data_draws(value: int) -> DataDraws:
     return DataDraws.EMULATE if value == filler_pb2.EMULATE else DataDraws.NONE
 
 
-def _job(tensors: Sequence[ComputedTensor], start: filler_pb2.Position, limits: Limits) -> Job:
+def _job(
+    tensors: Sequence[ComputedTensor], request: filler_pb2.FillRequest | filler_pb2.FillNetRequest, limits: Limits
+) -> Job:
     limits.check("request_bytes", sum(tensor.nbytes for tensor in tensors))
     limits.check("request_elements", sum(tensor.count for tensor in tensors))
+    start = request.start
     length = tensors[start.blob].nbytes if start.blob < len(tensors) else 0
     if start.blob > len(tensors) or start.offset > length:
         raise InvalidArgument(
@@ -181,7 +187,7 @@ def _job(tensors: Sequence[ComputedTensor], start: filler_pb2.Position, limits: 
             f"Received: start=(blob {start.blob}, offset {start.offset})",
             field="start",
         )
-    return Job(tensors, start.blob, start.offset)
+    return Job(tensors, start.blob, start.offset, request_checksum(request))
 
 
 def _region(region: filler_pb2.Region) -> Callable[[tuple[int, ...]], Region]:

@@ -80,6 +80,11 @@ class Region:
         return cls((count,), (start,), (end - start,), is_flat=True)
 
     @property
+    def ranges(self) -> tuple[tuple[int, int], ...]:
+        """Start and stop on each axis."""
+        return tuple((start, start + length) for start, length in zip(self.starts, self.shape, strict=True))
+
+    @property
     def count(self) -> int:
         """Number of values in the region."""
         return prod(self.shape)

@@ -33,6 +33,7 @@ _TAG_PIECES = b"\x0a"
 _TAG_STREAM_HEADER = b"\x12"
 _TAG_BLOB = b"\x08"
 _TAG_BLOB_HEADER = b"\x12"
+_TAG_REQUEST_CRC = b"\x3d"
 _TAG_OFFSET = b"\x18"
 _TAG_CRC = b"\x25"
 _NO_CRC = b"\0\0\0\0"
@@ -67,13 +68,22 @@ class _Piece:
 
 
 def frames(
-    tensors: Sequence[ComputedTensor], *, blob: int = 0, offset: int = 0, message_bytes: int = MESSAGE_BYTES
+    tensors: Sequence[ComputedTensor],
+    *,
+    blob: int = 0,
+    offset: int = 0,
+    message_bytes: int = MESSAGE_BYTES,
+    checksum: int | None = None,
 ) -> Iterator[bytes]:
-    """Yield encoded `FillResponse` messages with the blobs from byte `offset` of blob number `blob` on."""
-    header = filler_pb2.StreamHeader(
+    """Yield encoded `FillResponse` messages with the blobs from byte `offset` of blob number `blob` on.
+
+    `checksum` is that of the request, which the header of each blob repeats.
+    """
+    stream_header = filler_pb2.StreamHeader(
         blobs=len(tensors), bytes=sum(tensor.nbytes for tensor in tensors[blob:]) - offset
     ).SerializeToString()
-    prefix = _TAG_STREAM_HEADER + _varint(len(header)) + header
+    understood = b"" if checksum is None else _TAG_REQUEST_CRC + checksum.to_bytes(4, "little")
+    prefix = _TAG_STREAM_HEADER + _varint(len(stream_header)) + stream_header
     first_of_blob = True
     while True:
         pieces: list[_Piece] = []
@@ -84,7 +94,8 @@ def frames(
             left, room = tensor.nbytes - offset, message_bytes - taken
             length = left if left <= room else min(left, _usable(room, offset, tensor))
             last = length == left
-            piece = _lay_out(tensor, blob, offset, length, size, with_header=first_of_blob, last=last)
+            header = encoded_header(tensor) + understood if first_of_blob else b""
+            piece = _lay_out(tensor, blob, offset, length, size, header=header, last=last)
             pieces.append(piece)
             size = piece.data_at + length
             taken += length + len(piece.framing)
@@ -103,7 +114,7 @@ def _usable(room: int, offset: int, tensor: ComputedTensor) -> int:
 
 
 def _lay_out(
-    tensor: ComputedTensor, blob: int, offset: int, length: int, at: int, *, with_header: bool, last: bool
+    tensor: ComputedTensor, blob: int, offset: int, length: int, at: int, *, header: bytes, last: bool
 ) -> _Piece:
     """Encode all of a piece but checksum and payload, such that the payload is aligned.
 
@@ -111,8 +122,7 @@ def _lay_out(
     than they need be would do for most parsers, but protobuf.js reads none of 6 to 9 bytes where 32 bits are wanted.
     """
     middle = _TAG_BLOB + _varint(blob)
-    if with_header:
-        header = encoded_header(tensor)
+    if header:
         middle += _TAG_BLOB_HEADER + _varint(len(header)) + header
     middle += _TAG_OFFSET + _varint(offset) + _TAG_CRC + _NO_CRC
     tail = (_LAST if last else b"") + _TAG_DATA + _varint(length)

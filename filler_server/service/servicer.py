@@ -111,7 +111,7 @@ class FillerServicer:
             call = current_call()
             if call is not None:
                 call.blobs = len(work.tensors)
-            for message in frames(work.tensors, blob=work.blob, offset=work.offset):
+            for message in frames(work.tensors, blob=work.blob, offset=work.offset, checksum=work.checksum):
                 checkpoint()
                 yield message
 

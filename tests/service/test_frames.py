@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from caffe_filler.v1 import filler_pb2
-from filler_server.api.replies import blob_header
+from filler_server.api.replies import blob_header, encoded_header
 from filler_server.engine.computed import ComputedTensor
 from filler_server.engine.region import Region
 from filler_server.service import frames as frames_module
@@ -183,6 +183,20 @@ def varint(message: bytes, at: int) -> tuple[int, int]:
             return value, at
 
 
+@given(st.lists(blobs(), min_size=1, max_size=4), st.integers(0, 2**32 - 1))
+def test_each_header_has_the_checksum_of_the_request(tensors: list[ComputedTensor], checksum: int) -> None:
+    pieces = [
+        piece
+        for message in frames(tensors, message_bytes=64, checksum=checksum)
+        for piece in FillResponse.FromString(message).pieces
+        if piece.HasField("header")
+    ]
+    for piece, tensor in zip(pieces, tensors, strict=True):
+        header = blob_header(tensor)
+        header.request_crc32c = checksum
+        assert piece.header == header
+
+
 @pytest.mark.parametrize("dtype", [np.float16, np.float64])
 def test_numbers_of_any_length_keep_payloads_aligned(dtype: Any) -> None:
     # Blob number and offset need varints of one to five bytes.
@@ -190,7 +204,7 @@ def test_numbers_of_any_length_keep_payloads_aligned(dtype: Any) -> None:
     for blob in (0, 127, 128, 2**14, 2**21, 2**28):
         for offset in (0, 1, 2**7, 2**14 + 1, 2**21, 2**28, 2**35 + 1, 2**40):
             for at in range(8):
-                piece = frames_module._lay_out(huge, blob, offset, 64, at, with_header=True, last=False)
+                piece = frames_module._lay_out(huge, blob, offset, 64, at, header=encoded_header(huge), last=False)
                 assert piece.data_at % 8 == 0
                 message = piece.framing + b"\x5a" * 64
                 (parsed,) = FillResponse.FromString(message).pieces
@@ -203,7 +217,7 @@ def test_no_varint_is_longer_than_parsers_of_32_bits_read() -> None:
     huge = flat_index_blob((2**40,))
     for blob in (0, 127, 2**14, 2**21):
         for at in range(8):
-            piece = frames_module._lay_out(huge, blob, 0, 64, at, with_header=False, last=False)
+            piece = frames_module._lay_out(huge, blob, 0, 64, at, header=b"", last=False)
             position, lengths = 1, []
             while position < len(piece.framing):
                 _, after = varint(piece.framing, position)

@@ -10,6 +10,7 @@ from typing import Any, TypeAlias
 import grpc
 from crc32c import crc32c
 
+from caffe_filler.understood import request_checksum
 from caffe_filler.v1 import filler_pb2
 from filler_client import FillerClient
 
@@ -49,11 +50,15 @@ class LyingServer:
     Attributes:
         address: where it listens.
         lie: what becomes of an answer.
+        hears: what becomes of the request of a stream before it is answered.
+        tells: whether blobs come with the checksum of their request, as servers of this version send it.
         calls: how many there were.
     """
 
     def __init__(self) -> None:
         self.lie: Lie = lambda _, answer: answer
+        self.hears: Callable[[Any], Any] = lambda request: request
+        self.tells = False
         self.calls = 0
         self.ended = threading.Event()
         self._library = FillerClient.embedded()
@@ -104,6 +109,7 @@ class LyingServer:
     def _stream(self, request: Any, context: grpc.ServicerContext) -> Iterator[Answer]:
         self.calls += 1
         with _refusing(context):
+            request = self.hears(request)
             for answer in self.lie(request, list(self._messages(request))):
                 if not context.is_active():
                     break
@@ -117,6 +123,8 @@ class LyingServer:
         whole.ClearField("start")
         for piece in self._library.pieces(whole):
             if piece.offset == 0:
+                if self.tells:
+                    piece.header.request_crc32c = request_checksum(request)
                 blobs.append((piece.header, bytearray()))
             blobs[-1][1].extend(piece.data)
         start = request.start

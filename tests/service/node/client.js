@@ -35,6 +35,34 @@ function crc32c(data) {
   return (crc ^ 0xffffffff) >>> 0;
 }
 
+function integer(value) {
+  const bytes = Buffer.alloc(8);
+  bytes.writeBigInt64LE(BigInt(value));
+  return bytes;
+}
+
+function float(value) {
+  const bytes = Buffer.alloc(4);
+  bytes.writeFloatLE(value);
+  return bytes;
+}
+
+function text(value) {
+  const bytes = Buffer.from(value);
+  return Buffer.concat([integer(bytes.length), bytes]);
+}
+
+/** What `filler.proto` says of a blob's `request_crc32c`, for requests as they are made below. */
+function understood(request) {
+  const parts = [integer(request.seed || 0), integer(0), integer(0), integer(request.blobs.length)];
+  for (const { name = '', shape = { dim: [] }, region, filler } of request.blobs) {
+    parts.push(text(name), integer(shape.dim.length), ...shape.dim.map(integer));
+    parts.push(...(region ? [1, 1, region.flat.start, 1, region.flat.stop] : [0]).map(integer));
+    parts.push(text(filler.type), ...[0, 0, 1, 0, filler.std || 1].map(float), integer(-1), integer(0));
+  }
+  return crc32c(Buffer.concat(parts));
+}
+
 function metadata(secret) {
   const fields = new grpc.Metadata();
   fields.set('authorization', `Bearer ${secret}`);
@@ -52,6 +80,7 @@ function list(secret) {
 
 /** Fills, and adds the bytes of each blob to `blobs`; breaks off after `most` bytes. Returns how many came. */
 function fill(request, blobs, most = Infinity) {
+  const asked = understood(request);
   return new Promise((resolve, reject) => {
     let received = 0;
     const call = client.Fill(request, metadata(token));
@@ -62,6 +91,9 @@ function fill(request, blobs, most = Infinity) {
         }
         if (crc32c(piece.data) !== piece.crc32c) {
           reject(new Error(`the checksum of blob ${piece.blob} at ${piece.offset} is wrong`));
+        }
+        if (piece.header && piece.header.request_crc32c !== asked) {
+          reject(new Error(`the server understood another request: ${piece.header.request_crc32c}, not ${asked}`));
         }
         if (piece.offset !== blobs[piece.blob].length) {
           reject(new Error(`blob ${piece.blob} goes on at ${piece.offset}`));

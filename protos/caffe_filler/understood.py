@@ -1,0 +1,105 @@
+"""The checksum of a request as it was understood: servers send it with each blob, clients compare it with their own.
+
+What it is over stands in `filler.proto`, at `BlobHeader.request_crc32c`.
+"""
+
+import struct
+from collections.abc import Iterator
+
+from crc32c import crc32c
+
+from caffe_filler.caffe.caffe_pb2 import BlobShape, FillerParameter
+from caffe_filler.v1 import filler_pb2
+
+_WORD = (1 << 64) - 1
+
+_integer = struct.Struct("<Q").pack
+_filler = struct.Struct("<5fQQ").pack
+
+
+def request_checksum(request: filler_pb2.FillRequest | filler_pb2.FillNetRequest) -> int:
+    """Return the checksum of a request, wherever it starts."""
+    checksum = crc32c(_integers(request.seed, request.dtype, request.stream))
+    if isinstance(request, filler_pb2.FillRequest):
+        return crc32c(_specs(request), checksum)
+    # A net may be large, and is not copied.
+    for part in _net_parts(request):
+        checksum = crc32c(part, checksum)
+    return checksum
+
+
+def _specs(request: filler_pb2.FillRequest) -> bytes:
+    # Many blobs have the same shapes and fillers, and their encodings are had in no time.
+    shapes: dict[bytes, bytes] = {}
+    fillers: dict[bytes, bytes] = {}
+    parts = [_integer(len(request.blobs))]
+    for spec in request.blobs:
+        shape, filler = spec.shape, spec.filler
+        if (dims := shapes.get(key := shape.SerializeToString())) is None:
+            dims = shapes[key] = _dims(shape)
+        if (parameters := fillers.get(key := filler.SerializeToString())) is None:
+            parameters = fillers[key] = _filler_part(filler)
+        name = spec.name.encode()
+        region = _region(spec.region) if spec.HasField("region") else _NO_REGION
+        parts += (_integer(len(name)), name, dims, region, parameters)
+    return b"".join(parts)
+
+
+def _net_parts(request: filler_pb2.FillNetRequest) -> Iterator[bytes]:
+    yield _integer(request.data_draws)
+    yield from _plan_parts(request.net)
+    yield _integer(len(request.before))
+    for plan in request.before:
+        yield from _plan_parts(plan)
+    yield _integer(len(request.blobs))
+    for blob in request.blobs:
+        yield _text(blob.name) + _region(blob.region)
+
+
+def _plan_parts(plan: filler_pb2.PlanNetRequest) -> Iterator[bytes]:
+    yield _integer(len(plan.net))
+    yield plan.net
+    state = plan.state
+    for name in ("phase", "level"):
+        yield _optional(getattr(state, name) if state.HasField(name) else None)
+    yield _integer(len(state.stage)) + b"".join(map(_text, state.stage))
+    for shapes in (plan.inputs, plan.tops):
+        yield _integer(len(shapes))
+        for entry in shapes:
+            yield _text(entry.name) + _dims(entry.shape) + _integer(entry.shape.unknown_rank)
+    yield _integer(plan.strict)
+
+
+def _filler_part(filler: FillerParameter) -> bytes:
+    floats = filler.value, filler.min, filler.max, filler.mean, filler.std
+    return _text(filler.type) + _filler(*floats, filler.sparse & _WORD, filler.variance_norm)
+
+
+def _region(region: filler_pb2.Region) -> bytes:
+    kind = region.WhichOneof("kind")
+    if kind is None:
+        return _NO_REGION
+    axes = [region.flat] if kind == "flat" else region.box.axes
+    ranges = (_integers(axis.start) + _optional(axis.stop if axis.HasField("stop") else None) for axis in axes)
+    return _integers(1 if kind == "flat" else 2, len(axes)) + b"".join(ranges)
+
+
+def _dims(shape: BlobShape | filler_pb2.PartialShape) -> bytes:
+    return _integers(len(shape.dim), *shape.dim)
+
+
+def _text(text: str | bytes) -> bytes:
+    # What protobuf makes of a text that is not UTF-8 are its bytes.
+    encoded = text.encode() if isinstance(text, str) else text
+    return _integer(len(encoded)) + encoded
+
+
+def _optional(value: int | None) -> bytes:
+    return _integers(0, 0) if value is None else _integers(1, value)
+
+
+def _integers(*values: int) -> bytes:
+    return struct.pack(f"<{len(values)}Q", *[value & _WORD for value in values])
+
+
+_NO_REGION = _integer(0)
