@@ -6,6 +6,7 @@ else's: what lies there is run.
 """
 
 import ctypes
+import fcntl
 import importlib.metadata
 import threading
 import warnings
@@ -200,8 +201,25 @@ def _compile(function: Kernel, *, parallel: bool) -> Kernel:
     else:
         # Nothing is read from there before the first call.
         _check_cache(Path(kernel._cache.cache_path), Path(function.__code__.co_filename))
+        _save_alone(kernel._cache)
     compiled: Kernel = kernel
     return compiled
+
+
+def _save_alone(kernel_cache: Any) -> None:
+    """Let one process at a time save what it has compiled.
+
+    Numba numbers the files of a kernel. Two processes that compile it for different types would take the same number,
+    and one type would be given the code of the other.
+    """
+    save = kernel_cache.save_overload
+
+    def save_overload(signature: Any, compiled: Any) -> None:
+        with (Path(kernel_cache.cache_path) / "lock").open("ab") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            save(signature, compiled)
+
+    kernel_cache.save_overload = save_overload
 
 
 @cache

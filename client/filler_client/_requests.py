@@ -359,7 +359,7 @@ def _check_text(text: str, what: str) -> str:
         InvalidArgument: it is not a string, or holds half of a surrogate pair.
     """
     if not isinstance(text, str):
-        raise InvalidArgument(f"this is a string. Received: {what}={text!r}")
+        raise InvalidArgument(f"{what} is a string. Received: {what}={text!r}")
     try:
         text.encode()
     except UnicodeEncodeError:

@@ -56,7 +56,7 @@ class Region:
         for axis, ((start, _), stop, dim) in enumerate(zip(ranges, stops, dims, strict=True)):
             if not 0 <= start <= stop <= dim:
                 raise RegionError(
-                    f"axis {axis} has the indices 0 to {dim}, and a range needs 0 <= start <= stop <= {dim}. "
+                    f"a range of axis {axis} needs 0 <= start <= stop <= {dim}. "
                     f"Received: region={_text(ranges)}, shape={list(dims)}"
                 )
         starts = tuple(start for start, _ in ranges)

@@ -28,7 +28,7 @@ KNOWN: Mapping[str, frozenset[str]] = {
     ),
     "TransformationParameter": _names("crop_h crop_height crop_w crop_width resize_param"),
 }
-"""Those that shapes or learnable blobs depend on, by their message or enum: these can be misspelled, too."""
+"""Fields on which shapes or learnable blobs depend, by their message or enum: these can be misspelled, too."""
 
 NEAR: Mapping[str, frozenset[str]] = {
     "AccuracyParameter": _names("ignore_labels"),
@@ -42,4 +42,4 @@ NEAR: Mapping[str, frozenset[str]] = {
     "SolverParameter": _names("device larc_policy"),
     "SolverParameter.SolverType": _names("ADAMW"),
 }
-"""Those of the others that are so near a known name that they would pass for misspelled."""
+"""Other fields that are so near a known name that they would pass for misspelled."""

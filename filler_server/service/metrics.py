@@ -83,7 +83,7 @@ class Metrics(CallObserver):
         host, _, port = address.rpartition(":")
         bare = host.removeprefix("[").removesuffix("]")
         if not (bare and port.isdecimal() and int(port) < 2**16):
-            raise InvalidArgument(f"metrics are told on host:port. Received: metrics_listen={address}")
+            raise InvalidArgument(f"metrics need an address of the form host:port. Received: metrics_listen={address}")
         try:
             server, thread = start_http_server(int(port), bare, self.registry)
         except OSError as error:

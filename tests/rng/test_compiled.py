@@ -3,6 +3,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numba
@@ -108,6 +109,47 @@ def test_kernels_work_where_no_cache_can_be_written() -> None:
     with pytest.raises(RuntimeError, match="no locator available"):
         numba.njit(cache=True)(names["twice"])
     assert compiled.serial(names["twice"])(21) == 42
+
+
+SAVING = """
+import sys, time
+import numpy as np
+from numba.core.caching import IndexDataCacheFile
+from filler_server.fillers import kernels
+
+load = IndexDataCacheFile._load_index
+saving = False
+
+def load_slowly(file):
+    found = load(file)
+    time.sleep(3 * saving)
+    return found
+
+def save(file, key, data, save=IndexDataCacheFile.save):
+    global saving
+    saving = True
+    save(file, key, data)
+    saving = False
+
+IndexDataCacheFile._load_index, IndexDataCacheFile.save = load_slowly, save
+dtype = np.dtype(sys.argv[1])
+sums = np.zeros(2, dtype)
+kernels.add_rows(np.arange(6, dtype=dtype), sums)
+print(sums.tolist(), sum(kernels._add_rows.stats.cache_hits.values()))
+"""
+
+
+def test_processes_that_compile_a_kernel_for_different_types_keep_each_its_own(tmp_path: Path) -> None:
+    """Each takes so long to save that the other comes in between, unless it waits."""
+    env = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)}
+    found = []
+    for _ in range(2):
+        processes = [
+            subprocess.Popen([sys.executable, "-c", SAVING, dtype], env=env, stdout=subprocess.PIPE, text=True)
+            for dtype in ("float32", "float64")
+        ]
+        found.append([process.communicate(timeout=120)[0].strip() for process in processes])
+    assert found == [["[3.0, 12.0] 0"] * 2, ["[3.0, 12.0] 1"] * 2]
 
 
 def test_nothing_is_contracted_or_reordered() -> None:
