@@ -63,7 +63,7 @@ def net_of(plan: filler_pb2.PlanNetRequest) -> bytes:
 
 
 def encoded(request: Request) -> bytes:
-    """What the definition says, value by value."""
+    """Return the encoding by its definition, value by value."""
     common = integer(request.seed) + integer(request.dtype) + integer(request.stream)
     if isinstance(request, filler_pb2.FillRequest):
         return common + listed(request.blobs, spec_of)
@@ -139,7 +139,7 @@ def test_the_definition(request: Request) -> None:
 
 
 def test_frozen_values() -> None:
-    """What any other language must come to."""
+    """Implementations in other languages must come to these values, too."""
     fill = filler_pb2.FillRequest(
         blobs=[
             filler_pb2.BlobSpec(

@@ -1,4 +1,4 @@
-"""Whatever a server says, the memory that it costs a client stays small."""
+"""The memory of a client stays small, whatever a server says."""
 
 import json
 import subprocess
@@ -58,7 +58,7 @@ class Victim:
         assert self._line() == "ready\n"
 
     def hear(self, call: str, lie: Any) -> dict[str, Any]:
-        """What becomes of a call."""
+        """Return the outcome of a call."""
         assert self.process.stdin is not None
         self.server.lie = lie
         self.process.stdin.write(f"{call}\n")

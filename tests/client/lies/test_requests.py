@@ -30,7 +30,7 @@ def liar() -> Iterator[LyingServer]:
 
 
 def heard(change: Callable[[Any], object]) -> Callable[[Any], Any]:
-    """What a server hears of a request that is changed on its way."""
+    """Return what a server hears of a request that is changed on its way."""
 
     def hears(request: Any) -> Any:
         changed = type(request)()
