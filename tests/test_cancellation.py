@@ -1,5 +1,6 @@
 """Long work that ends when nobody wants its result, wherever it is."""
 
+import time
 from collections.abc import Callable
 from contextvars import copy_context
 
@@ -7,8 +8,8 @@ import numpy as np
 import pytest
 
 from caffe_filler.caffe.caffe_pb2 import FillerParameter
-from caffe_filler.errors import Cancelled
-from filler_server.cancellation import cancel_when, checkpoint
+from caffe_filler.errors import Cancelled, LimitExceeded
+from filler_server.cancellation import cancel_when, checkpoint, metered
 from filler_server.engine.computed import FilledBlob
 from filler_server.engine.region import Region
 from filler_server.fillers import get_filler
@@ -78,3 +79,31 @@ def test_work_that_is_wanted_goes_on() -> None:
 
     copy_context().run(run)
     checkpoint()
+
+
+def over() -> LimitExceeded:
+    return LimitExceeded.over("seconds", 0, 1)
+
+
+def test_work_ends_when_it_has_had_its_time() -> None:
+    with pytest.raises(LimitExceeded, match="over the limit seconds"), metered(0.05, over):
+        while True:
+            checkpoint()
+    checkpoint()
+
+
+def test_time_in_which_others_work_does_not_count() -> None:
+    with metered(0.05, over):
+        time.sleep(0.2)
+        for _ in range(1000):
+            checkpoint()
+
+
+def test_an_inner_meter_stands_alone() -> None:
+    with metered(0, over):
+        with metered(60, over):
+            for _ in range(1000):
+                checkpoint()
+        with pytest.raises(LimitExceeded):
+            for _ in range(1000):
+                checkpoint()

@@ -3,11 +3,14 @@
 import threading
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 
 from caffe_filler.errors import LimitExceeded
 from filler_server.api.setting import check_fields, setting
+from filler_server.cancellation import metered
+
+_MIB = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,16 +35,40 @@ class Limits:
     layers: int = setting(1 << 16, "Layers of a net.", minimum=1)
     fields: int = setting(1 << 21, "Fields of a net, and of the message of a request.", minimum=1)
     held_bytes: int = setting(
-        256 << 20, "Messages of the requests that are answered at once, all clients together.", unit="BYTES", minimum=1
+        256 << 20,
+        "Messages of the requests that are answered at once and of the answers that are not taken yet, all clients "
+        "together.",
+        unit="BYTES",
+        minimum=1,
     )
+    peer_held_bytes: int = setting(128 << 20, "The same of one client's address.", unit="BYTES", minimum=1)
     metadata_bytes: int = setting(16 << 10, "Metadata of a call.", unit="BYTES", minimum=1)
+    probe_bytes: int = setting(
+        4096, "Request of a health check, which needs no token, or of reflection.", unit="BYTES", minimum=1
+    )
     connections: int = setting(4096, "Connections at once.", minimum=1)
+    connection_calls: int = setting(
+        1024, "Calls of one connection at once; its client holds further ones back.", minimum=1
+    )
     calls: int = setting(512, "Calls of any kind that run or wait at once.", minimum=1)
+    slow_requests: int = setting(
+        8, "Calls at once whose request takes longer to arrive than the time that most take.", minimum=1
+    )
+    peer_slow_requests: int = setting(4, "The same of one client's address.", minimum=1)
     streams: int = setting(64, "Fill and FillNet calls that run at once, all clients together.", minimum=1)
     peer_streams: int = setting(32, "The same of one client's address.", minimum=1)
     sequential_streams: int = setting(8, "Of the streams, those of Caffe's random numbers.", minimum=1)
+    peer_sequential_streams: int = setting(4, "The same of one client's address.", minimum=1)
     idle_streams: int = setting(64, "Streams of health and reflection that are open at once.", minimum=1)
+    peer_idle_streams: int = setting(32, "The same of one client's address.", minimum=1)
     plans: int = setting(8, "Large nets that are read and planned, or wait for that, at once.", minimum=1)
+    peer_plans: int = setting(4, "The same of one client's address, of which one is worked on at a time.", minimum=1)
+    plan_seconds: float = setting(
+        10.0,
+        "Processor time that reading and planning a net may take, once and again for each MiB of its request.",
+        unit="SECONDS",
+        above=0,
+    )
     ping_seconds: float = setting(
         10.0,
         "Time between two keepalive pings of a client; after the third that comes sooner it is cut off.",
@@ -66,6 +93,11 @@ class Limits:
         if received > getattr(self, name):
             raise self.exceeded(name, received)
 
+    def metered(self, nbytes: int) -> AbstractContextManager[None]:
+        """Let the work of a block, for a request of so many bytes, take no more time of the processor than it may."""
+        seconds = self.plan_seconds * (1 + nbytes / _MIB)
+        return metered(seconds, lambda: self.exceeded("plan_seconds", round(seconds, 1), limit=round(seconds, 1)))
+
     def exceeded(self, name: str, received: float, *, limit: float | None = None) -> LimitExceeded:
         """Return the refusal of a value that is over the limit of that name, or over what it is for the moment."""
         value: float = getattr(self, name) if limit is None else limit
@@ -87,28 +119,47 @@ UNLIMITED = Limits(
 
 
 class Places:
-    """What calls hold while they run, of which there is as much as the limit of that name says."""
+    """What calls hold while they run, of which there is as much as the limit of that name says.
+
+    Where there is a limit `peer_<name>` as well, each peer gets no more than that.
+    """
 
     def __init__(self, limits: Limits, name: str) -> None:
         self._limits = limits
         self._name = name
+        self._peer_name = f"peer_{name}" if hasattr(limits, f"peer_{name}") else None
         self._lock = threading.Lock()
-        self._held: Counter[str] = Counter()
+        self._held = 0
+        self._held_by: Counter[str] = Counter()
 
-    @contextmanager
-    def hold(self, amount: int = 1, *, of: str = "") -> Iterator[None]:
-        """Hold that much; of each `of` there is as much as the limit says.
+    def take(self, amount: int, peer: str) -> None:
+        """Take that much.
 
         Raises:
             LimitExceeded: so much is not left.
         """
         with self._lock:
-            self._limits.check(self._name, self._held[of] + amount)
-            self._held[of] += amount
+            if self._peer_name is not None:
+                self._limits.check(self._peer_name, self._held_by[peer] + amount)
+            self._limits.check(self._name, self._held + amount)
+            self._held += amount
+            if self._peer_name is not None:
+                self._held_by[peer] += amount
+
+    def give_back(self, amount: int, peer: str) -> None:
+        """Give back what was taken."""
+        with self._lock:
+            self._held -= amount
+            if self._peer_name is not None:
+                self._held_by[peer] -= amount
+                if not self._held_by[peer]:
+                    del self._held_by[peer]
+
+    @contextmanager
+    def hold(self, amount: int = 1, *, peer: str = "") -> Iterator[None]:
+        """Hold that much while the block runs; errors are those of `take`."""
+        self.take(amount, peer)
         try:
             yield
         finally:
-            with self._lock:
-                self._held[of] -= amount
-                if not self._held[of]:
-                    del self._held[of]
+            self.give_back(amount, peer)

@@ -6,10 +6,11 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import TypeAlias
 
-from caffe_filler.errors import Cancelled, ShapeError
+from caffe_filler.errors import ShapeError
 from caffe_filler.interface import Interface, current_interface
 from caffe_filler.v1 import filler_pb2
-from filler_server.api.limits import Limits, Places
+from filler_server.api.limits import Limits
+from filler_server.api.turns import Caller, Turns
 from filler_server.net.plan import NetPlan, Shape
 from filler_server.net.planner import plan_net
 from filler_server.prototxt.limits import ReadLimits
@@ -21,9 +22,6 @@ _LARGE = 32 << 10
 
 _LONGEST_KEPT = 256 << 10
 """Bytes of a request up to which its plan is kept for the next one; beyond, the two take up too much memory."""
-
-_AT_ONCE = 2
-_LOOK_SECONDS = 0.5
 
 
 _Key: TypeAlias = tuple[bytes, ReadLimits, Interface]
@@ -111,42 +109,32 @@ def upgrade(request: filler_pb2.UpgradeNetRequest, limits: Limits) -> Upgraded:
 class Planner:
     """Plans for many callers at once.
 
-    Planning is the interpreter's work, of which there is one for all calls: of large nets a few are worked on at a
-    time, and some more wait, so that calls that need little of it get it soon.
+    Planning is the interpreter's work, of which there is one for all calls: large nets are planned in turns, so that
+    calls that need little of it get it soon.
     """
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: Limits, turns: Turns) -> None:
         self._limits = limits
-        self._places = Places(limits, "plans")
-        self._turns = threading.BoundedSemaphore(_AT_ONCE)
+        self._turns = turns
 
-    def plan(self, request: filler_pb2.PlanNetRequest, is_active: Callable[[], bool]) -> NetPlan:
+    def plan(self, request: filler_pb2.PlanNetRequest, caller: Caller) -> NetPlan:
         """Return the plan that a PlanNet asks for; errors are those of `plan`.
 
         Raises:
-            LimitExceeded: too many large nets are being planned.
-            Cancelled: `is_active`, whether the caller still wants it, became false before its turn.
+            LimitExceeded: too many large nets are being planned, or this one takes too long.
+            Cancelled: the caller gave up.
         """
-        return plan(request, self._limits, turn=lambda: self._turn(len(request.net), is_active))
+        return plan(request, self._limits, turn=lambda: self._turn(request.ByteSize(), caller))
 
-    def upgrade(self, request: filler_pb2.UpgradeNetRequest, is_active: Callable[[], bool]) -> Upgraded:
+    def upgrade(self, request: filler_pb2.UpgradeNetRequest, caller: Caller) -> Upgraded:
         """Return the file of an UpgradeNet in the current format; errors are those of `upgrade` and of `plan`."""
-        with self._turn(len(request.file), is_active):
+        with self._turn(len(request.file), caller):
             return upgrade(request, self._limits)
 
     @contextmanager
-    def _turn(self, nbytes: int, is_active: Callable[[], bool]) -> Iterator[None]:
-        if nbytes < _LARGE:
+    def _turn(self, nbytes: int, caller: Caller) -> Iterator[None]:
+        with self._turns.turn(caller) if nbytes >= _LARGE else nullcontext(), self._limits.metered(nbytes):
             yield
-            return
-        with self._places.hold():
-            while not self._turns.acquire(timeout=_LOOK_SECONDS):
-                if not is_active():
-                    raise Cancelled("the caller gave up before its net was planned")
-            try:
-                yield
-            finally:
-                self._turns.release()
 
 
 def _read_limits(limits: Limits) -> ReadLimits:

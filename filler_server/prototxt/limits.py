@@ -13,7 +13,7 @@ class ReadLimits:
         text_bytes: length of a text file in bytes.
         binary_bytes: length of a binary file in bytes; protobuf itself reads less than 2 GiB.
         nesting: blocks of text within one another, at most 200. The schema itself nests 10 deep.
-        fields: fields and unknown values of one file, but for numbers in lists and, in binary files, insides of blobs.
+        fields: fields, integers in lists and unknown values of one file, but for the values of blobs in binary files.
         layers: `layer` and `layers` of one file, those of nets inside a solver included.
         test_nets: test nets of a solver, which can be made of one net any number of times.
     """

@@ -132,8 +132,9 @@ class _Parser:
         if tokens.take("]"):
             return
         while True:
-            if known.kind == "message":
+            if known.kind != "real":
                 self._blocks.count()
+            if known.kind == "message":
                 self._block(message, known, offset)
             else:
                 self._scalar(message, known, offset)

@@ -5,26 +5,50 @@ serves all connections, and calls a request that cannot be parsed an error of th
 """
 
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, nullcontext
-from typing import Any
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from typing import Any, NamedTuple
 
 import grpc
 from google.protobuf.message import DecodeError, Message
 
-from caffe_filler.errors import FillerError, InvalidArgument, LimitExceeded
+from caffe_filler.errors import InvalidArgument, LimitExceeded, PrototxtError
+from caffe_filler.v1 import filler_pb2
 from filler_server.api.limits import Limits, Places
+from filler_server.api.turns import Caller, Turns
+from filler_server.cancellation import cancel_when
 from filler_server.prototxt.limits import ReadLimits
 from filler_server.prototxt.wire import check_wire
 from filler_server.service import status
+from filler_server.service.tokens import HEALTH
 from filler_server.service.watch import CallWatch, WatchedCall
 
 _LOOKED_THROUGH = 64 << 10
 """Bytes of a request from which on its fields are counted before it is parsed: two of them can make a message."""
 
+_QUICK = 4096
+"""Fields that are counted at once; where there are more, that takes its turn."""
+
+_BLOBS = (filler_pb2.BlobSpec.DESCRIPTOR.full_name, filler_pb2.BlobSelection.DESCRIPTOR.full_name)
+
+_SHORT = 64 << 10
+"""Bytes of an answer up to which it is not counted while its client has not taken it."""
+
 _FIELD = 32
 """Bytes that HTTP/2 counts for a header field besides its text."""
 
-_Parse = Callable[[bytes], Message]
+
+class _Method(NamedTuple):
+    """A method of the server.
+
+    Attributes:
+        handler: answers its calls.
+        is_probe: whether its requests are short.
+        may_be_slow: whether they may take their time.
+    """
+
+    handler: grpc.RpcMethodHandler
+    is_probe: bool
+    may_be_slow: bool
 
 
 class RequestGuard(grpc.ServerInterceptor):
@@ -36,13 +60,16 @@ class RequestGuard(grpc.ServerInterceptor):
     Args:
         limits: those of the server.
         watch: ends the calls whose client neither sends nor reads.
-        service: the service whose streams are counted elsewhere; those of the others hold an idle place.
+        turns: those of long work.
+        service: the service whose requests may be long and whose streams are counted elsewhere; streams of the others
+            hold an idle place.
     """
 
-    def __init__(self, limits: Limits, watch: CallWatch, service: str) -> None:
+    def __init__(self, limits: Limits, watch: CallWatch, turns: Turns, service: str) -> None:
         self._limits = limits
         self._watch = watch
-        self._service = service
+        self._turns = turns
+        self._service = f"/{service}/"
         self._idle = Places(limits, "idle_streams")
         self._held = Places(limits, "held_bytes")
 
@@ -55,86 +82,117 @@ class RequestGuard(grpc.ServerInterceptor):
         handler = continuation(handler_call_details)
         if handler is None:
             return None
-        idles = handler.response_streaming and not handler_call_details.method.startswith(f"/{self._service}/")
+        method = _Method(
+            handler,
+            is_probe=not handler_call_details.method.startswith(self._service),
+            may_be_slow=not handler_call_details.method.startswith(HEALTH),
+        )
         if handler.response_streaming:
             return grpc.stream_stream_rpc_method_handler(
-                lambda requests, context: self._stream(handler, idles, requests, context),
+                lambda requests, context: self._stream(method, requests, context),
                 response_serializer=handler.response_serializer,
             )
-        return grpc.stream_unary_rpc_method_handler(
-            lambda requests, context: self._unary(handler, requests, context),
-            response_serializer=handler.response_serializer,
-        )
+        return grpc.stream_unary_rpc_method_handler(lambda requests, context: self._unary(method, requests, context))
 
-    def _unary(
-        self, handler: grpc.RpcMethodHandler, requests: Iterator[bytes], context: grpc.ServicerContext
-    ) -> Message:
-        with status.Translated(context), self._watch.watch(context) as call:
-            self._check_metadata(context)
-            data = _receive(call, requests)
-            with self._held.hold(len(data)):
-                request = self._parse(data, handler.request_deserializer)
-                del data
-                response: Message = handler.unary_unary(request, context)
-                return response
+    def _unary(self, method: _Method, requests: Iterator[bytes], context: grpc.ServicerContext) -> bytes:
+        with self._watched(method, context) as call:
+            with self._request(method, call, requests) as request:
+                response: bytes = method.handler.response_serializer(method.handler.unary_unary(request, context))
+            if len(response) > _SHORT:
+                self._hold_until_over(call, len(response))
+            return response
 
-    def _stream(
-        self, handler: grpc.RpcMethodHandler, idles: bool, requests: Iterator[bytes], context: grpc.ServicerContext
-    ) -> Iterator[Any]:
-        idle: AbstractContextManager[None] = self._idle.hold() if idles else nullcontext()
-        with status.Translated(context), idle, self._watch.watch(context) as call:
-            self._check_metadata(context)
-            if handler.request_streaming:
-                yield from _sent(call, handler.stream_stream(self._requests(call, requests, handler), context))
-                return
-            data = _receive(call, requests)
-            with self._held.hold(len(data)):
-                request = self._parse(data, handler.request_deserializer)
-                del data
-                yield from _sent(call, handler.unary_stream(request, context))
+    def _stream(self, method: _Method, requests: Iterator[bytes], context: grpc.ServicerContext) -> Iterator[Any]:
+        with self._watched(method, context) as call:
+            idle = self._idle.hold(peer=call.peer) if method.is_probe else nullcontext()
+            with idle:
+                if method.handler.request_streaming:
+                    parsed = self._requests(method, call, requests)
+                    yield from _sent(call, method.handler.stream_stream(parsed, context))
+                    return
+                with self._request(method, call, requests) as request:
+                    yield from _sent(call, method.handler.unary_stream(request, context))
 
-    def _check_metadata(self, context: grpc.ServicerContext) -> None:
-        self._limits.check(
-            "metadata_bytes", sum(len(key) + len(value) + _FIELD for key, value in context.invocation_metadata())
-        )
+    @contextmanager
+    def _watched(self, method: _Method, context: grpc.ServicerContext) -> Iterator[WatchedCall]:
+        """Watch a call, and let its work end when it does.
 
-    def _requests(
-        self, call: WatchedCall, requests: Iterator[bytes], handler: grpc.RpcMethodHandler
-    ) -> Iterator[Message]:
-        while True:
-            with call.waits("request_seconds"):
-                data = next(requests, None)
-            if data is None:
-                return
-            yield self._parse(data, handler.request_deserializer)
+        The client may cancel it or vanish, its deadline be over or the server's grace. gRPC gives each call a context
+        of its own (of `contextvars`), which ends with it.
+        """
+        with status.Translated(context), self._watch.watch(context, may_be_slow=method.may_be_slow) as call:
+            self._limits.check(
+                "metadata_bytes", sum(len(key) + len(value) + _FIELD for key, value in context.invocation_metadata())
+            )
+            cancel_when(lambda: call.is_over)
+            yield call
 
-    def _parse(self, data: bytes, parse: _Parse) -> Message:
-        """Parse a request.
+    @contextmanager
+    def _request(self, method: _Method, call: WatchedCall, requests: Iterator[bytes]) -> Iterator[Message]:
+        """Receive the one request of a call, and hold what it takes while the block runs."""
+        data = _receive(call, requests)
+        if data is None:
+            raise InvalidArgument("a call of this method has one request. Received: none")
+        with self._held.hold(len(data), peer=call.peer), ExitStack() as held:
+            request = self._parse(method, call, data, held)
+            del data
+            yield request
+
+    def _requests(self, method: _Method, call: WatchedCall, requests: Iterator[bytes]) -> Iterator[Message]:
+        while (data := _receive(call, requests)) is not None:
+            with ExitStack() as held:
+                yield self._parse(method, call, data, held)
+
+    def _parse(self, method: _Method, call: WatchedCall, data: bytes, held: ExitStack) -> Message:
+        """Parse a request, and hold in `held` what it then takes.
 
         Raises:
             InvalidArgument: it is not a message of its type.
-            LimitExceeded: it has too many fields.
+            LimitExceeded: it is too long, or has too many fields.
         """
+        if method.is_probe:
+            self._limits.check("probe_bytes", len(data))
+        parse: Callable[[bytes], Message] = method.handler.request_deserializer
         kind: Any = getattr(parse, "__self__", None)
         try:
-            if len(data) > _LOOKED_THROUGH and kind is not None:
-                check_wire(data, kind.DESCRIPTOR, ReadLimits(fields=self._limits.fields))
-            return parse(data)
-        except LimitExceeded:
-            raise
-        except (FillerError, DecodeError) as error:
+            if len(data) <= _LOOKED_THROUGH or kind is None:
+                return parse(data)
+            try:
+                memory = self._look_through(kind, data, fields=_QUICK)
+                turn: AbstractContextManager[None] = nullcontext()
+            except LimitExceeded as error:
+                if (error.limit, error.value) != ("fields", _QUICK):
+                    raise
+                turn = self._turns.turn(Caller(call.peer, lambda: not call.is_over))
+                memory = None
+            with turn, self._limits.metered(len(data)):
+                if memory is None:
+                    memory = self._look_through(kind, data, fields=self._limits.fields)
+                held.enter_context(self._held.hold(memory, peer=call.peer))
+                return parse(data)
+        except (PrototxtError, DecodeError) as error:
             name = "request" if kind is None else kind.DESCRIPTOR.name
             raise InvalidArgument(
                 f"the request is not a {name}: {error}. Received: {len(data)} bytes", field=""
             ) from None
 
+    def _look_through(self, kind: Any, data: bytes, *, fields: int) -> int:
+        return check_wire(
+            data,
+            kind.DESCRIPTOR,
+            ReadLimits(fields=min(fields, self._limits.fields)),
+            most=dict.fromkeys(_BLOBS, ("request_blobs", self._limits.request_blobs)),
+        )
 
-def _receive(call: WatchedCall, requests: Iterator[bytes]) -> bytes:
+    def _hold_until_over(self, call: WatchedCall, nbytes: int) -> None:
+        """Count an answer until the client has taken it."""
+        self._held.take(nbytes, call.peer)
+        self._watch.when_over(call, lambda: self._held.give_back(nbytes, call.peer))
+
+
+def _receive(call: WatchedCall, requests: Iterator[bytes]) -> bytes | None:
     with call.waits("request_seconds"):
-        data = next(requests, None)
-    if data is None:
-        raise InvalidArgument("a call of this method has one request. Received: none")
-    return data
+        return next(requests, None)
 
 
 def _sent(call: WatchedCall, responses: Iterator[Any]) -> Iterator[Any]:

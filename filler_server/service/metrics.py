@@ -1,8 +1,8 @@
 """Metrics for Prometheus, on a port of their own."""
 
+import gzip
 import platform
-import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from importlib.metadata import version
 
 from prometheus_client import (
@@ -14,11 +14,12 @@ from prometheus_client import (
     Info,
     PlatformCollector,
     ProcessCollector,
-    start_http_server,
 )
+from prometheus_client.exposition import choose_encoder
 
 from caffe_filler.errors import InvalidArgument
 from filler_server.service.calls import Call, CallObserver
+from filler_server.service.http import Answer, HttpServer
 
 _SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800)
 """From a small blob to a large net."""
@@ -84,17 +85,12 @@ class Metrics(CallObserver):
         bare = host.removeprefix("[").removesuffix("]")
         if not (bare and port.isdecimal() and int(port) < 2**16):
             raise InvalidArgument(f"metrics need an address of the form host:port. Received: metrics_listen={address}")
-        try:
-            server, thread = start_http_server(int(port), bare, self.registry)
-        except OSError as error:
-            raise InvalidArgument(
-                f"cannot listen there: {error.strerror}. Received: metrics_listen={address}"
-            ) from None
+        server = HttpServer(bare, int(port), self._told)
+        return f"{host}:{server.port}", server.close
 
-        def close() -> None:
-            server.shutdown()
-            server.server_close()
-            if thread is not threading.current_thread():
-                thread.join()
-
-        return f"{host}:{server.server_port}", close
+    def _told(self, headers: Mapping[str, str]) -> Answer:
+        encode, content_type = choose_encoder(headers.get("accept", ""))
+        body, described = encode(self.registry), {"Content-Type": content_type}
+        if "gzip" in headers.get("accept-encoding", ""):
+            body, described = gzip.compress(body, 1), {**described, "Content-Encoding": "gzip"}
+        return Answer(body, described)

@@ -1,12 +1,14 @@
 """The client at the other end of a connection."""
 
 import ipaddress
+from functools import lru_cache
 from urllib.parse import unquote
 
 _NETWORK_BITS = 64
 """Of an IPv6 address: the bits after them are given to one host, or taken by it."""
 
 
+@lru_cache(maxsize=4096)
 def peer_address(peer: str) -> str:
     """Return the address in what gRPC says of a peer: `ipv4:10.0.0.1:4242`, `ipv6:%5B::1%5D:4242` or `unix:`.
 

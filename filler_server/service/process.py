@@ -8,14 +8,24 @@ import threading
 import time
 from queue import Empty, SimpleQueue
 
-from caffe_filler.memory import keep_freed_memory
+from caffe_filler.memory import few_arenas, keep_freed_memory
 from filler_server import compiled
 from filler_server.service import logs
+from filler_server.service.freed_memory import FreedMemory
 from filler_server.service.server import CALL_THREADS, FillerServer
 from filler_server.service.settings import Settings
 
 _KEPT_BYTES = 256 << 20
 """Freed memory that the process keeps for its next messages."""
+
+_ARENAS = 4
+"""Of the allocator: what one thread has freed there is another's to take."""
+
+_STACK_BYTES = 2 << 20
+"""Address space for the stack of a thread that answers calls, of which it needs some kilobytes."""
+
+_DESCRIPTORS = 1 << 16
+"""Descriptors that the process asks for, as far as it may have them: far more than its connections take."""
 
 _LAST_SECONDS = 1.0
 """Seconds that the threads of calls have to notice that their calls have ended."""
@@ -36,7 +46,10 @@ def serve(settings: Settings) -> int:
     """
     logs.configure(settings.log)
     keep_freed_memory(_KEPT_BYTES)
+    few_arenas(_ARENAS)
+    _allow_descriptors()
     server = FillerServer(settings)
+    memory = FreedMemory()
     # A handler of signals may put to this queue, unlike to an Event, whose lock the interrupted thread may hold.
     events: SimpleQueue[_Event] = SimpleQueue()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -44,6 +57,8 @@ def serve(settings: Settings) -> int:
     # Compilation cannot be interrupted, and the main thread is the one that hears signals.
     starter = threading.Thread(target=_start, args=(server, events), daemon=True)
     starter.start()
+    # It alone compiles; the threads that answer calls are started when they are needed.
+    threading.stack_size(_STACK_BYTES)
     event = _next(events)
     if isinstance(event, Exception):
         raise event
@@ -64,6 +79,7 @@ def serve(settings: Settings) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         # A signal that comes while the interpreter winds up would make a failure of a graceful end.
         signal.signal(number, signal.SIG_IGN)
+    memory.close()
     is_computing = starter.is_alive() or not _threads_end()
     _log.info("stopped")
     if is_computing:
@@ -82,6 +98,16 @@ def _next(events: "SimpleQueue[_Event]") -> _Event:
     while True:
         with contextlib.suppress(Empty):
             return events.get(timeout=_POLL_SECONDS)
+
+
+def _allow_descriptors() -> None:
+    """Let the process open as many files and sockets as it may at all."""
+    import resource
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard == resource.RLIM_INFINITY or hard > _DESCRIPTORS:
+        hard = max(soft, _DESCRIPTORS)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
 
 
 def _start(server: FillerServer, events: "SimpleQueue[_Event]") -> None:

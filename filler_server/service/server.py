@@ -15,6 +15,7 @@ from caffe_filler.errors import InvalidArgument
 from caffe_filler.v1 import filler_pb2
 from filler_server import compiled
 from filler_server.api.limits import Limits
+from filler_server.api.turns import Turns
 from filler_server.service import tracing
 from filler_server.service.calls import CallObserver
 from filler_server.service.guard import RequestGuard
@@ -32,10 +33,17 @@ CALL_THREADS = "call"
 """Prefix of the names of the threads that answer calls."""
 
 _SHORT_CALLS = 16
-"""Threads beyond those that streams may hold, so that plans and health checks are always answered."""
+"""Threads beyond those that streams, turns and late requests may hold, so that health checks are always answered."""
 
-_PROBES = 8
+_PROBES = 16
 """Threads of the port for health checks alone."""
+
+_IDENTITY = 1
+"""The one compression of messages that is understood: of the others a kilobyte can stand for a megabyte."""
+
+_HANDSHAKE_TIMEOUT_MS = 10_000
+_OTHER_DESCRIPTORS = 64
+"""Descriptors that connections leave to everything else."""
 
 _REQUEST_ROOM = 1 << 20
 """Bytes of a request beyond the net that it carries."""
@@ -71,7 +79,8 @@ class FillerServer:
         compiled.set_threads(settings.threads)
         limits = settings.limits
         self._settings = settings
-        self._servicer = FillerServicer(limits)
+        turns = Turns(limits)
+        self._servicer = FillerServicer(limits, turns)
         self._watch = CallWatch(limits)
         self._metrics = Metrics(threads=compiled.threads())
         spans, self._flush_spans = tracing.start()
@@ -80,9 +89,10 @@ class FillerServer:
         if settings.channelz:
             services.append(_channelz().DESCRIPTOR)
         self._observation = Observation(observers, _methods(services), SERVICE)
-        guard = RequestGuard(limits, self._watch, SERVICE)
+        guard = RequestGuard(limits, self._watch, turns, SERVICE)
         self._pool = ThreadPoolExecutor(
-            limits.streams + limits.idle_streams + _SHORT_CALLS, thread_name_prefix=CALL_THREADS
+            limits.streams + limits.idle_streams + limits.plans + limits.slow_requests + _SHORT_CALLS,
+            thread_name_prefix=CALL_THREADS,
         )
         self._server = grpc.server(
             self._pool,
@@ -91,7 +101,7 @@ class FillerServer:
                 *([TokenInterceptor(TokenFile(settings.token_file))] if settings.token_file is not None else []),
                 guard,
             ],
-            options=_channel_options(limits),
+            options=_channel_options(limits, longest=limits.net_bytes + _REQUEST_ROOM),
             maximum_concurrent_rpcs=limits.calls,
         )
         # The other kind of Watch sends under the lock of all health checks, to clients that may not read.
@@ -178,8 +188,8 @@ class FillerServer:
             ThreadPoolExecutor(_PROBES, thread_name_prefix="probe"),
             handlers=[grpc.method_handlers_generic_handler(health.SERVICE_NAME, {"Check": check})],
             interceptors=[guard],
-            options=[*_channel_options(self._settings.limits), ("grpc.max_receive_message_length", 4096)],
-            maximum_concurrent_rpcs=4 * _PROBES,
+            options=_channel_options(self._settings.limits, longest=self._settings.limits.probe_bytes),
+            maximum_concurrent_rpcs=8 * _PROBES,
         )
         return self._bind(self._probes, address, None)
 
@@ -227,16 +237,19 @@ def _methods(services: list[FileDescriptor]) -> list[str]:
     ]
 
 
-def _channel_options(limits: Limits) -> list[tuple[str, int]]:
+def _channel_options(limits: Limits, *, longest: int) -> list[tuple[str, int]]:
     options = {
         "grpc.so_reuseport": 0,
-        "grpc.max_receive_message_length": limits.net_bytes + _REQUEST_ROOM,
+        "grpc.max_receive_message_length": longest,
+        "grpc.compression_enabled_algorithms_bitset": _IDENTITY,
         # More than that is not even kept; the guard refuses what is over the limit, and says so.
         "grpc.max_metadata_size": 2 * limits.metadata_bytes,
         "grpc.absolute_max_metadata_size": 2 * limits.metadata_bytes,
+        "grpc.max_concurrent_streams": limits.connection_calls,
         # They hold when the client has acknowledged them.
         "grpc.http2.settings_timeout": _SETTINGS_TIMEOUT_MS,
-        "grpc.max_allowed_incoming_connections": limits.connections,
+        "grpc.server_handshake_timeout_ms": _HANDSHAKE_TIMEOUT_MS,
+        "grpc.max_allowed_incoming_connections": min(limits.connections, _descriptors()),
         "grpc.keepalive_time_ms": _KEEPALIVE_MS,
         "grpc.keepalive_timeout_ms": _KEEPALIVE_TIMEOUT_MS,
         "grpc.http2.ping_timeout_ms": _KEEPALIVE_TIMEOUT_MS,
@@ -244,3 +257,11 @@ def _channel_options(limits: Limits) -> list[tuple[str, int]]:
         "grpc.http2.min_ping_interval_without_data_ms": int(limits.ping_seconds * 1000),
     }
     return [(name, min(value, _INT32_MAX)) for name, value in options.items()]
+
+
+def _descriptors() -> int:
+    """How many connections the process can have without being in want of descriptors."""
+    import resource
+
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return _INT32_MAX if soft == resource.RLIM_INFINITY else max(soft - _OTHER_DESCRIPTORS, soft // 2)

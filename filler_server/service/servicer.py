@@ -15,7 +15,8 @@ from caffe_filler.v1 import filler_pb2
 from filler_server.api import planning, replies, requests
 from filler_server.api.limits import Limits, Places
 from filler_server.api.requests import Job
-from filler_server.cancellation import cancel_when, checkpoint
+from filler_server.api.turns import Caller, Turns
+from filler_server.cancellation import checkpoint
 from filler_server.service.calls import current_call
 from filler_server.service.frames import frames
 from filler_server.service.peers import peer_address
@@ -33,13 +34,12 @@ class FillerServicer:
         ready: until it is set every call is answered UNAVAILABLE.
     """
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: Limits, turns: Turns) -> None:
         self.ready = threading.Event()
         self._limits = limits
         self._streams = Places(limits, "streams")
-        self._peers = Places(limits, "peer_streams")
         self._sequential = Places(limits, "sequential_streams")
-        self._planner = planning.Planner(limits)
+        self._planner = planning.Planner(limits, turns)
 
     def list_fillers(
         self, request: filler_pb2.ListFillersRequest, context: grpc.ServicerContext
@@ -59,7 +59,7 @@ class FillerServicer:
         self, request: filler_pb2.UpgradeNetRequest, context: grpc.ServicerContext
     ) -> filler_pb2.UpgradeNetResponse:
         """Answer UpgradeNet."""
-        return self._answer(context, lambda: replies.upgrade_reply(self._planner.upgrade(request, context.is_active)))
+        return self._answer(context, lambda: replies.upgrade_reply(self._planner.upgrade(request, _caller(context))))
 
     def fill(self, request: filler_pb2.FillRequest, context: grpc.ServicerContext) -> Iterator[bytes]:
         """Answer Fill with encoded `FillResponse` messages."""
@@ -118,25 +118,22 @@ class FillerServicer:
     @contextmanager
     def _slot(self, context: grpc.ServicerContext, stream: int) -> Iterator[None]:
         """Hold the places of a call that runs long."""
-        sequential = nullcontext() if stream == filler_pb2.PHILOX else self._sequential.hold()
-        with self._streams.hold(), self._peers.hold(of=peer_address(context.peer())), sequential:
+        peer = peer_address(context.peer())
+        sequential = nullcontext() if stream == filler_pb2.PHILOX else self._sequential.hold(peer=peer)
+        with self._streams.hold(peer=peer), sequential:
             yield
 
     def _plan(self, context: grpc.ServicerContext) -> requests.Plan:
-        return lambda request, _: self._planner.plan(request, context.is_active)
+        return lambda request, _: self._planner.plan(request, _caller(context))
 
     def _begin(self, context: grpc.ServicerContext) -> None:
-        """Make sure that the server is ready, and let the work of the call end when the call does.
-
-        The client may have cancelled it or vanished, its deadline be over or the server's grace. gRPC gives each call
-        a context of its own (of `contextvars`), which ends with it.
-        """
+        """Make sure that the server is ready, and word messages for the interface that the client has."""
         if not self.ready.is_set():
             raise Unavailable("the server is still compiling its kernels")
         for key, value in context.invocation_metadata():
             if key == INTERFACE and isinstance(value, str):
                 use_interface(value)
-        ended = threading.Event()
-        if not context.add_callback(ended.set):
-            ended.set()
-        cancel_when(ended.is_set)
+
+
+def _caller(context: grpc.ServicerContext) -> Caller:
+    return Caller(peer_address(context.peer()), context.is_active)

@@ -20,7 +20,7 @@ _LARGEST = 1 << 20
 _MOST = 1024
 """Tokens at most: each call is compared with every one of them."""
 
-_HEALTH = "/grpc.health.v1.Health/"
+HEALTH = "/grpc.health.v1.Health/"
 """Methods that need no token: probes learn only whether there is a server."""
 
 _log = logging.getLogger(__name__)
@@ -77,7 +77,7 @@ class TokenInterceptor(grpc.ServerInterceptor):
         handler_call_details: grpc.HandlerCallDetails,
     ) -> grpc.RpcMethodHandler | None:
         """Return the handler of the method, or one that refuses."""
-        if handler_call_details.method.startswith(_HEALTH):
+        if handler_call_details.method.startswith(HEALTH):
             return continuation(handler_call_details)
         given = [value for key, value in handler_call_details.invocation_metadata if key == AUTHORIZATION]
         if len(given) != 1:

@@ -260,7 +260,8 @@ class Unauthenticated(FillerError, PermissionError):
     status = "UNAUTHENTICATED"
 
 
-_BUSY = frozenset({"streams", "peer_streams", "sequential_streams", "idle_streams", "plans", "held_bytes", "calls"})
+_SHARED = frozenset({"streams", "sequential_streams", "idle_streams", "slow_requests", "plans", "held_bytes"})
+_BUSY = _SHARED | {f"peer_{name}" for name in _SHARED} | {"calls"}
 _CUT_OFF = frozenset({"stall_seconds", "call_seconds"})
 _OVER = re.compile(r"over the limit (?P<limit>\w+)=(?P<value>\S+)\. Received: (?P<received>\S+)")
 

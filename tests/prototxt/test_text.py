@@ -470,9 +470,16 @@ def test_layers_are_counted_wherever_they_are() -> None:
 
 def test_fields_are_counted_the_unknown_ones_too() -> None:
     text = b"name: 'a' layer { } layer: [{ }, { }]\n input_dim: [1, 2, 3] new { a: [1, 2] }"
-    read_text(text, NET, limits=ReadLimits(fields=10))
-    with pytest.raises(LimitExceeded, match=r"^line 2: over the limit fields=9\. Received: 10$"):
-        read_text(text, NET, limits=ReadLimits(fields=9))
+    read_text(text, NET, limits=ReadLimits(fields=13))
+    with pytest.raises(LimitExceeded, match=r"^line 2: over the limit fields=12\. Received: 13$"):
+        read_text(text, NET, limits=ReadLimits(fields=12))
+
+
+def test_integers_of_lists_are_counted_and_real_numbers_are_not() -> None:
+    text = b"layer { input_param { shape { dim: [1, 2, 3] } } blobs { data: [0.5, 1, 2, 3, 4] } }"
+    read_text(text, NET, limits=ReadLimits(fields=9))
+    with pytest.raises(LimitExceeded, match="fields=8"):
+        read_text(text, NET, limits=ReadLimits(fields=8))
 
 
 def test_no_more_problems_than_anybody_reads() -> None:

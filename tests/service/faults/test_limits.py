@@ -3,7 +3,7 @@
 import queue
 import re
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import fields
@@ -30,12 +30,26 @@ SIZES = {
     "layers": 20,
     "fields": 100_000,
     "held_bytes": 300_000,
+    "peer_held_bytes": 400_000,
     "sequential_elements": 500,
     "metadata_bytes": 4096,
 }
-PLACES = {"streams": 3, "peer_streams": 2, "sequential_streams": 1, "idle_streams": 2, "plans": 1, "calls": 8}
-TIMES = {"call_seconds": 2, "stall_seconds": 1}
-ELSEWHERE = {"connections", "ping_seconds", "request_seconds"}
+PLACES = {
+    "streams": 3,
+    "peer_streams": 2,
+    "sequential_streams": 2,
+    "peer_sequential_streams": 1,
+    "idle_streams": 3,
+    "peer_idle_streams": 2,
+    "plans": 2,
+    "peer_plans": 1,
+    "calls": 8,
+    "slow_requests": 16,
+    "peer_slow_requests": 12,
+    "peer_held_bytes": 4_000_000,
+}
+TIMES = {"call_seconds": 2, "stall_seconds": 1, "plan_seconds": 0.01}
+ELSEWHERE = {"connections", "connection_calls", "ping_seconds", "request_seconds", "probe_bytes"}
 """`test_wire.py` has these, but for the number of connections, which is gRPC's own affair."""
 
 NET = b"""
@@ -48,7 +62,7 @@ ENDLESS = filler_pb2.FillRequest(
 )
 
 
-def options(limits: dict[str, int]) -> list[str]:
+def options(limits: Mapping[str, float]) -> list[str]:
     return [text for name, value in limits.items() for text in (f"--max-{name.replace('_', '-')}", str(value))]
 
 
@@ -92,7 +106,7 @@ def refusal(address: str, request: Request, metadata: tuple[tuple[str, str], ...
 def test_every_limit_is_tried() -> None:
     names = {entry.name for entry in fields(Limits)}
     assert names == {*SIZES, *PLACES, *TIMES, *ELSEWHERE}
-    assert {name for name, _, _ in TOO_MUCH} == {*SIZES} - {"metadata_bytes"}
+    assert {name for name, _, _ in TOO_MUCH} == {*SIZES} - {"metadata_bytes", "peer_held_bytes"}
 
 
 TOO_MUCH: list[tuple[str, Request, int]] = [
@@ -118,7 +132,8 @@ TOO_MUCH: list[tuple[str, Request, int]] = [
     ("layers", filler_pb2.PlanNetRequest(net=net(19)), 21),
     ("layers", filler_pb2.FillNetRequest(net=filler_pb2.PlanNetRequest(net=net(19))), 21),
     ("layers", filler_pb2.UpgradeNetRequest(file=b"\xa2\x06\x00" * 21), 21),
-    ("fields", filler_pb2.FillRequest(blobs=[{}] * 100_001), 100_001),
+    ("request_blobs", filler_pb2.FillRequest(blobs=[{}] * 100_001), 4),
+    ("request_blobs", filler_pb2.FillNetRequest(blobs=[{}] * 100_001), 4),
     ("fields", fill(blob(1, region={"box": {"axes": [{}] * 100_001}})), 100_001),
     ("held_bytes", fill(blob(1, name="n" * 300_000)), 300_021),
     ("sequential_elements", fill(blob(501), stream=filler_pb2.CAFFE, dtype=filler_pb2.FLOAT16), 501),
@@ -210,18 +225,21 @@ def test_streams(crowded: ServerProcess, socket_path: str) -> None:
             assert error.is_busy
 
 
-def test_sequential_streams(crowded: ServerProcess) -> None:
+def test_sequential_streams(crowded: ServerProcess, socket_path: str) -> None:
     with running(crowded.address, [CAFFE]):
         draws = filler_pb2.PlanNetRequest(net=NET, draws=filler_pb2.Draws(stream=filler_pb2.CAFFE))
         for request in (CAFFE, draws):
             error = refusal(crowded.address, request)
-            assert error.metadata == {"limit": "sequential_streams", "value": "1", "received": "2"}
+            assert error.metadata == {"limit": "peer_sequential_streams", "value": "1", "received": "2"}
             assert error.is_busy
+        with running(socket_path, [CAFFE]):
+            error = refusal(socket_path, CAFFE)
+            assert error.metadata["limit"] == "peer_sequential_streams"
         with FillerClient(crowded.address) as client:
             assert client.fill("msra", (3, 3)).shape == (3, 3)
 
 
-def test_idle_streams(crowded: ServerProcess) -> None:
+def test_idle_streams(crowded: ServerProcess, socket_path: str) -> None:
     with grpc.insecure_channel(crowded.address) as channel:
         watch = health_pb2_grpc.HealthStub(channel).Watch(health_pb2.HealthCheckRequest())
         assert next(watch).status == health_pb2.HealthCheckResponse.SERVING
@@ -236,7 +254,15 @@ def test_idle_streams(crowded: ServerProcess) -> None:
         with pytest.raises(grpc.RpcError) as caught:
             next(health_pb2_grpc.HealthStub(channel).Watch(health_pb2.HealthCheckRequest()))
         assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
-        assert caught.value.details() == "over the limit idle_streams=2. Received: 3"
+        assert caught.value.details() == "over the limit peer_idle_streams=2. Received: 3"
+        with grpc.insecure_channel(socket_path) as other:
+            stub = health_pb2_grpc.HealthStub(other)
+            third = stub.Watch(health_pb2.HealthCheckRequest())
+            assert next(third).status == health_pb2.HealthCheckResponse.SERVING
+            with pytest.raises(grpc.RpcError) as caught:
+                next(stub.Watch(health_pb2.HealthCheckRequest()))
+            assert caught.value.details() == "over the limit idle_streams=3. Received: 4"
+            third.cancel()
         ended.set()
         watch.cancel()
         assert list(reflection) == []
@@ -252,8 +278,21 @@ def test_plans(crowded: ServerProcess) -> None:
         assert 1 <= len(refusals) <= 2
         for error in refusals:
             assert error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
-            assert error.details() == "over the limit plans=1. Received: 2"
+            assert error.details() == "over the limit peer_plans=1. Received: 2"
         assert stub.PlanNet(large[3], timeout=60).parameters == 16
+
+
+def test_the_messages_of_one_peer(crowded: ServerProcess) -> None:
+    error = refusal(crowded.address, fill(blob(1, name="n" * 4_000_000)))
+    assert error.metadata["limit"] == "peer_held_bytes"
+    assert error.is_busy
+
+
+def test_the_time_of_a_plan(hasty: ServerProcess) -> None:
+    error = refusal(hasty.address, filler_pb2.PlanNetRequest(net=net(12_000)))
+    assert error.metadata["limit"] == "plan_seconds"
+    assert not error.is_busy
+    assert not error.is_cut_off
 
 
 def test_a_plan_that_is_kept_needs_no_place(crowded: ServerProcess) -> None:

@@ -1,14 +1,17 @@
 """Bytes at the port that no client would send: the connection or the call ends, and nobody else notices."""
 
+import gzip
 import random
 import re
 import socket
 import time
+from collections import Counter
 from collections.abc import Callable
 from urllib.parse import unquote
 
 import pytest
 
+from filler_server.api.limits import Limits
 from tests.processes import ServerProcess
 from tests.service.faults import http2
 from tests.service.faults.conftest import MIB, check_serves, resident
@@ -20,6 +23,7 @@ from tests.service.faults.http2 import (
     GOAWAY,
     HEADERS,
     INITIAL_WINDOW_SIZE,
+    MAX_CONCURRENT_STREAMS,
     PING,
     RST_STREAM,
     SETTINGS,
@@ -31,6 +35,7 @@ from tests.service.faults.http2 import (
     message,
 )
 
+CHECK = "/grpc.health.v1.Health/Check"
 FILL = "/caffe_filler.v1.FillerService/Fill"
 CALL = frame(HEADERS, END_HEADERS, 1, call_headers(FILL))
 SECONDS = 60
@@ -169,6 +174,17 @@ REQUESTS = {
         UNIMPLEMENTED,
         "Method not found!",
     ),
+    "a health check longer than any": (
+        frame(HEADERS, END_HEADERS, 1, call_headers(CHECK)) + frame(DATA, END_STREAM, 1, message(bytes(5000))),
+        RESOURCE_EXHAUSTED,
+        "over the limit probe_bytes=4096. Received: 5000",
+    ),
+    "a compressed request": (
+        frame(HEADERS, END_HEADERS, 1, call_headers(CHECK, (b"grpc-encoding", b"gzip")))
+        + frame(DATA, END_STREAM, 1, b"\x01" + message(gzip.compress(bytes(1 << 20)))[1:]),
+        UNIMPLEMENTED,
+        "Compression algorithm 'gzip' is disabled",
+    ),
     "more metadata than allowed": (
         frame(HEADERS, END_HEADERS, 1, call_headers(FILL, *[(b"x-%d" % number, b"v" * 1000) for number in range(15)]))
         + frame(DATA, END_STREAM, 1, message(b"")),
@@ -201,10 +217,44 @@ def test_very_many_requests_that_never_come(impatient: ServerProcess) -> None:
         for number in range(60):
             connection.send(frame(HEADERS, END_HEADERS, 2 * number + 1, call_headers(FILL)))
     check_serves(impatient)
+    ended: list[tuple[int, str]] = []
     for connection in connections:
-        ended = statuses(connection, SECONDS, calls=60)
-        assert [code for code, _ in ended] == [RESOURCE_EXHAUSTED] * 60
+        ended += statuses(connection, SECONDS, calls=60)
         connection.close()
+    assert {code for code, _ in ended} == {RESOURCE_EXHAUSTED}
+    causes = Counter(text.partition("=")[0] for _, text in ended)
+    # Four of one peer may take their time.
+    assert causes == {"over the limit peer_slow_requests": 296, "over the limit request_seconds": 4}
+
+
+def test_requests_of_health_checks_that_never_come(impatient: ServerProcess) -> None:
+    with Connection(impatient.address) as connection:
+        for number in range(60):
+            connection.send(frame(HEADERS, END_HEADERS, 2 * number + 1, call_headers(CHECK)))
+        ended = statuses(connection, SECONDS, calls=60)
+    assert set(ended) == {(RESOURCE_EXHAUSTED, "over the limit slow_requests=0. Received: 1")}
+
+
+def test_health_checks_that_are_never_taken(impatient: ServerProcess) -> None:
+    before = resident(impatient)
+    for _ in range(20):
+        with Connection(impatient.address, settings={INITIAL_WINDOW_SIZE: 0}) as connection:
+            for number in range(400):
+                connection.send(
+                    frame(HEADERS, END_HEADERS, 2 * number + 1, call_headers(CHECK))
+                    + frame(DATA, END_STREAM, 2 * number + 1, message(b""))
+                )
+            check_serves(impatient)
+    assert resident(impatient) - before < 64 * MIB
+
+
+def test_how_many_calls_a_connection_may_have(impatient: ServerProcess) -> None:
+    with Connection(impatient.address) as connection:
+        kind, _, _, payload = connection.next_frame(SECONDS) or (0, 0, 0, b"")
+    assert kind == SETTINGS
+    entries = [payload[at : at + 6] for at in range(0, len(payload), 6)]
+    settings = {int.from_bytes(entry[:2], "big"): int.from_bytes(entry[2:], "big") for entry in entries}
+    assert settings[MAX_CONCURRENT_STREAMS] == Limits().connection_calls
 
 
 def test_a_watcher_of_health_who_takes_nothing(impatient: ServerProcess) -> None:
