@@ -142,7 +142,7 @@ def net_bytes(net: NetLike) -> bytes:
         OSError: the file cannot be read.
     """
     if isinstance(net, NetParameter):
-        return net.SerializeToString()
+        return net.SerializePartialToString()
     if isinstance(net, str):
         return _check_text(net, "net").encode()
     if isinstance(net, os.PathLike):

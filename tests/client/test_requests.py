@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from caffe_filler.caffe.caffe_pb2 import TEST, TRAIN, FillerParameter, NetParameter
+from caffe_filler.caffe.caffe_pb2 import TEST, TRAIN, ClipParameter, FillerParameter, LayerParameter, NetParameter
 from caffe_filler.errors import InvalidArgument, PrototxtError, RegionError, ShapeError
 from caffe_filler.v1 import filler_pb2
 from filler_client import Flat
@@ -77,6 +77,9 @@ def test_nets(tmp_path: Path) -> None:
     assert net_bytes(text) == net_bytes(path) == net_bytes(text.encode()) == text.encode()
     assert net_bytes(bytearray(text.encode())) == net_bytes(memoryview(text.encode())) == text.encode()
     assert net_bytes(net) == net.SerializeToString()
+    # What lacks a required field, its reader refuses, as it refuses such a file.
+    clip = NetParameter(layer=[LayerParameter(type="Clip", clip_param=ClipParameter(min=0))])
+    assert net_bytes(clip) == clip.SerializePartialToString()
     with pytest.raises(FileNotFoundError, match="missing"):
         net_bytes(tmp_path / "missing.prototxt")
     for wrong in (None, 3, ["layer"], "\udc80"):

@@ -2,6 +2,7 @@
 
 import json
 import re
+import struct
 import threading
 import time
 from collections.abc import Iterator
@@ -17,6 +18,7 @@ from caffe_filler.caffe.caffe_pb2 import BlobShape, FillerParameter
 from caffe_filler.v1 import filler_pb2, filler_pb2_grpc
 from filler_server.service.calls import request_id
 from tests.processes import ServerProcess
+from tests.service.faults.http2 import ACK, GOAWAY, PING, Connection, frame
 from tests.service.scraping import scrape, until
 
 FILL = "caffe_filler.v1.FillerService/Fill"
@@ -257,6 +259,16 @@ def test_a_line_for_people_is_one_line_whatever_a_client_sends(server: ServerPro
     assert "status='NOT_FOUND'" in line
     assert "\x1b[31mforged" not in line
     assert "evil\\n" in line
+
+
+def test_the_core_of_grpc_writes_nothing_that_a_client_says(server: ServerProcess) -> None:
+    with Connection(server.address) as connection:
+        connection.send(frame(GOAWAY, payload=struct.pack(">II", 0, 2) + b"evil\n2026 [info] forged by goaway"))
+        connection.send(frame(PING, payload=b"answered"))
+        while (found := connection.next_frame(60)) is not None and found[:2] != (PING, ACK):
+            pass
+        assert found is not None
+    assert "forged by goaway" not in server.log
 
 
 def test_many_calls_at_once_are_all_counted(seen: ServerProcess) -> None:

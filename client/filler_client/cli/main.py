@@ -1,6 +1,7 @@
 """The entry points `filler` and `filler-server`."""
 
 import io
+import os
 import sys
 
 import click
@@ -55,6 +56,8 @@ def serve() -> None:
 
 def _run(command: click.Command, name: str) -> None:
     """Run a command: one line and status 1 for a failure, status 2 for wrong usage."""
+    # The core of gRPC quotes what its peers send as it is, control characters and line breaks included.
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     try:
         with interface("cli"):
             command.main(prog_name=name, auto_envvar_prefix="FILLER", standalone_mode=False)

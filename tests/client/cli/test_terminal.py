@@ -1,11 +1,15 @@
 """Text that strangers wrote, in files and on servers, cannot steer the terminal."""
 
 import ast
+import contextlib
 import json
 import os
 import pty
+import socket
+import struct
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +18,7 @@ import pytest
 import filler_client.cli
 from filler_client.cli import terminal
 from tests.client.cli.command import run, succeed
+from tests.service.faults.http2 import GOAWAY, SETTINGS, frame
 
 EVIL = "evil\x1b]0;owned\x07\x1b[2J\x9b31m\r\n\u202edetrever"
 SHOWN = "evil\\x1b]0;owned\\x07\\x1b[2J\\x9b31m\\r\\n\\u202edetrever"
@@ -76,6 +81,33 @@ def test_names_of_files(tmp_path: Path) -> None:
     assert "a\\x1b[1m" in check(succeed("inspect", path))
     assert "no\\x1b[31m" in check(run("inspect", tmp_path / os.fsdecode(b"no\x1b[31m\xff.npz")).stderr)
     assert "\\x1b[31m\\udcff.npz" in check(run("plan", path).stderr)
+
+
+def test_what_a_server_says_when_it_hangs_up() -> None:
+    """The core of gRPC would write it to the terminal as it is."""
+    listener = socket.create_server(("127.0.0.1", 0))
+
+    def serve() -> None:
+        while True:
+            try:
+                connection, _ = listener.accept()
+            except OSError:
+                return
+            with connection, contextlib.suppress(OSError):
+                connection.recv(1 << 16)
+                connection.sendall(frame(SETTINGS))
+                connection.recv(1 << 16)
+                connection.sendall(frame(GOAWAY, payload=struct.pack(">II", 0, 2) + b"\x1b[31mevil\nline"))
+
+    server = threading.Thread(target=serve)
+    server.start()
+    done = run("fillers", "--server", f"127.0.0.1:{listener.getsockname()[1]}")
+    listener.shutdown(socket.SHUT_RDWR)
+    listener.close()
+    server.join()
+    assert done.returncode == 1
+    (line,) = check(done.stderr).splitlines()
+    assert line.startswith("filler: 127.0.0.1:")
 
 
 def test_a_file_on_a_terminal_is_its_text_and_in_a_pipe_its_bytes(net: Path) -> None:
