@@ -28,7 +28,7 @@ from filler_server.net.registry import (
 )
 from filler_server.net.shapes import shape_fault
 from filler_server.net.sharing import SharedBlobs
-from filler_server.net.source import SourceLayer, adopt_bottoms, source_layers
+from filler_server.net.source import SourceLayer, adopt_bottoms, passed_over_in, source_layers
 from filler_server.net.state import StateRules, net_state
 from filler_server.prototxt.document import NetDocument
 from filler_server.prototxt.report import Problem
@@ -80,8 +80,11 @@ def plan_net(
     warnings = list(document.problems)
     try:
         return _plan(document, warnings, phase, level, stages, inputs, tops, strict=strict, lenient=lenient)
+    except NetError as error:
+        error.reason += passed_over_in(document, layer=error.layer, line=error.line)
+        raise error.after(warnings) from None
     except FillerError as error:
-        raise error.after(() if strict else warnings) from None
+        raise error.after(warnings) from None
 
 
 def _plan(
@@ -177,8 +180,8 @@ class _Planner:
         parameter = source.parameter
         kind = resolve_layer_type(parameter.type, source.unknown)
         layer = self._context(index, source, kind)
-        if kind is not None and kind.name != parameter.type:
-            layer.report(f"layer type '{parameter.type}' is taken for '{kind.name}'")
+        if kind is not None and kind.name != source.written_type:
+            layer.report(f"layer type '{source.written_type}' is taken for '{kind.name}'")
         if self._strict and kind is not None and kind.fork:
             layer.refuse(
                 f"layer type '{kind.name}' is one of forks, which BVLC's Caffe does not have", type=parameter.type

@@ -9,6 +9,7 @@ from caffe_filler.errors import PrototxtError
 from caffe_filler.interface import option
 from caffe_filler.nearest import did_you_mean, nearest
 from filler_server.net.layer import LayerContext
+from filler_server.net.refusals import shortened
 from filler_server.net.registry import LayerType, resolve_layer_type
 from filler_server.prototxt.document import NetDocument
 from filler_server.prototxt.forks import BLOCKS
@@ -34,6 +35,12 @@ class SourceLayer:
     line: int | None
     unknown: Mapping[str, PassedOver]
     adopted: tuple[str, ...] = ()
+
+    @property
+    def written_type(self) -> str:
+        """The layer's type as the file has it: a fork's V1 type by its name there."""
+        former = self.unknown.get("type")
+        return self.parameter.type if former is None else str(former.values[-1])
 
     def report_inner_fields(self, kind: LayerType, layer: LayerContext) -> None:
         """Report fields that no fork has inside a block that the layer's type understands."""
@@ -93,6 +100,36 @@ def _inside(passed_over: PassedOver) -> list[str]:
     """Names of the fields inside of blocks that were passed over, each once, the first of them."""
     blocks = [value for value in passed_over.values if isinstance(value, dict)]
     return list(dict.fromkeys(islice((name for block in blocks for name in block), _MOST_COMPARED)))
+
+
+def passed_over_in(document: NetDocument, *, layer: str | None, line: int | None) -> str:
+    """Return a sentence of what was passed over in a layer that cannot be set up; it may explain why.
+
+    Args:
+        document: the net.
+        layer: name of the layer.
+        line: the line on which it starts.
+    """
+    unknown = document.unknown or ({},) * len(document.net.layer)
+    for parameter, layer_line, fields in zip(document.net.layer, document.layer_lines, unknown, strict=True):
+        if (shortened(parameter.name), layer_line) != (layer, line):
+            continue
+        kind = resolve_layer_type(parameter.type, fields)
+        foreign = [
+            _with_place(path, kept, document)
+            for path, kept in fields.items()
+            if kind is None or path not in {*kind.fork_fields, "type"}
+        ]
+        more = f" and {len(foreign) - _MOST_INNER} more" if len(foreign) > _MOST_INNER else ""
+        return f". Passed over in this layer: {', '.join(foreign[:_MOST_INNER])}{more}" if foreign else ""
+    return ""
+
+
+def _with_place(path: str, kept: PassedOver, document: NetDocument) -> str:
+    """Name a field, and say where it stands in a text."""
+    problem = document.problems[kept.problems[0]] if kept.problems else None
+    shown = shortened(path)
+    return shown if problem is None or problem.line is None else f"{shown} (line {problem.line})"
 
 
 def adopt_bottoms(layers: Sequence[SourceLayer]) -> list[SourceLayer]:

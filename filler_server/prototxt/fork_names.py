@@ -30,6 +30,13 @@ KNOWN: Mapping[str, frozenset[str]] = {
 }
 """Fields on which shapes or learnable blobs depend, by their message or enum: these can be misspelled, too."""
 
+REPEATED: Mapping[str, frozenset[str]] = {
+    "DataParameter": _names("backend source"),
+    "PoolingParameter": _names("kernel_size pad stride"),
+    "SolverParameter": _names("device_id"),
+}
+"""Fields of BVLC that hold one value, and in forks several."""
+
 NEAR: Mapping[str, frozenset[str]] = {
     "AccuracyParameter": _names("ignore_labels"),
     "ConvolutionParameter": _names("kstride kstride_h kstride_w"),

@@ -43,6 +43,7 @@ class Field:
         path: message type and name, as in `FillerParameter.std`.
         kind: what its values look like.
         repeated: whether it may stand more than once.
+        repeated_in_forks: whether it may in forks.
         low, high: range of an integer.
         is_bytes: a string that need not be UTF-8.
         names, numbers: values of an enum, by name and the set of their numbers.
@@ -55,6 +56,7 @@ class Field:
     path: str
     kind: Kind
     repeated: bool
+    repeated_in_forks: bool
     low: int
     high: int
     is_bytes: bool
@@ -149,6 +151,7 @@ def _field(field: FieldDescriptor, message: str) -> Field:
         path=f"{message}.{field.name}",
         kind=_KINDS.get(field.cpp_type, "integer"),
         repeated=field.is_repeated,
+        repeated_in_forks=field.name in fork_names.REPEATED.get(message, ()),
         low=low,
         high=high,
         is_bytes=field.type == FieldDescriptor.TYPE_BYTES,

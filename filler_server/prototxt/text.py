@@ -2,7 +2,8 @@
 
 Everything that the C++ parser accepts (google/protobuf/text_format.cc, which Caffe uses) is accepted, and gives the
 same message. Where that parser gives up on a field or enum value that it does not know, or on a list in place of one
-value, this one passes over it and reports it, unless it is plainly a known name misspelled.
+value, or on several values in place of one where forks have them, this one passes over it and reports it, unless it is
+plainly a known name misspelled.
 """
 
 from dataclasses import dataclass, field
@@ -18,7 +19,7 @@ from filler_server.prototxt.report import Place, ProblemList
 from filler_server.prototxt.schema import Field, Schema, alike, layer_name, layer_type, schema_of
 from filler_server.prototxt.tokens import Tokens, shorten
 from filler_server.prototxt.unknown import PassedOver, UnknownValues, Value
-from filler_server.prototxt.values import UnknownEnumValue, read_value
+from filler_server.prototxt.values import UnknownEnumValue, read_value, written
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +110,8 @@ class _Parser:
         if known is None:
             self._unknown_field(name, offset, schema)
         else:
-            if not known.repeated and message.HasField(name):
+            is_given = not known.repeated and (message.HasField(name) or self._is_kept(known))
+            if is_given and not known.repeated_in_forks:
                 raise tokens.error(f"{known.path} is given twice; it holds one value. Received: {name}", offset)
             if not tokens.take(":") and known.kind != "message":
                 raise tokens.error(f"expected ':' after {name}. Received: {tokens.describe()}")
@@ -117,8 +119,8 @@ class _Parser:
                 self._list(message, known, offset)
             elif known.kind == "message":
                 self._block(message, known, offset)
-            elif tokens.text == "[":
-                self._list_of_a_fork(known)
+            elif is_given or tokens.text == "[":
+                self._values_of_a_fork(message, known)
             else:
                 self._scalar(message, known, offset)
         if tokens.text in (";", ","):
@@ -142,11 +144,20 @@ class _Parser:
                 return
             self._blocks.separate(opened)
 
-    def _list_of_a_fork(self, known: Field) -> None:
-        """Pass over a list where the schema has one value; some forks made such fields repeated."""
-        place = self._tokens.place(self._tokens.offset)
-        self._problems.add(f"{known.path} holds one value, not a list", "[", place=place)
-        self._keep(known.name, self._values.read())
+    def _values_of_a_fork(self, message: Any, known: Field) -> None:
+        """Pass over several values where the schema has one, with a first one that was taken for it."""
+        tokens = self._tokens
+        what = "a list" if tokens.text == "[" else "several"
+        self._problems.add(f"{known.path} holds one value, not {what}", tokens.text, place=tokens.place(tokens.offset))
+        values: list[Value] = []
+        if self._unknown is not None and message.HasField(known.name):
+            values.append(written(getattr(message, known.name), known))
+            message.ClearField(known.name)
+        self._keep(known.name, [*values, *self._values.read(after_colon=True)])
+
+    def _is_kept(self, known: Field) -> bool:
+        """Whether values of a field were passed over in this block, or another one of its path, as too many."""
+        return self._unknown is not None and known.repeated_in_forks and self._path_of(known.name) in self._unknown
 
     def _scalar(self, message: Message, known: Field, offset: int) -> None:
         """Read one value of a field that is not a message; `offset` is where its name stands."""
@@ -239,10 +250,14 @@ class _Parser:
         if len(self._problems) > first_problem and (own_name := layer_name(layer)):
             self._problems.assign(first_problem, own_name)
 
+    def _path_of(self, name: str) -> str:
+        """The path from the layer to a field of the block that the cursor is in."""
+        return ".".join([*self._path, name])
+
     def _keep(self, name: str, values: list[Value]) -> None:
         """Keep values that the message has no place for and that were just reported, if they are part of a layer."""
         if self._unknown is not None:
-            kept = self._unknown.setdefault(".".join([*self._path, name]), PassedOver([], []))
+            kept = self._unknown.setdefault(self._path_of(name), PassedOver([], []))
             kept.values.extend(values)
             if self._problems.last is not None:
                 kept.problems.append(self._problems.last)

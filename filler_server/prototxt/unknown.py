@@ -32,14 +32,14 @@ class UnknownValues:
         self._tokens = tokens
         self._blocks = blocks
 
-    def read(self) -> list[Value]:
+    def read(self, *, after_colon: bool = False) -> list[Value]:
         """Read what follows a field's name: one value, or those of a list.
 
         Raises:
             PrototxtError: it is malformed.
             LimitExceeded: it is over a limit.
         """
-        colon = self._tokens.take(":")
+        colon = after_colon or self._tokens.take(":")
         if self._tokens.text == "[":
             return self._list()
         return [self._value(scalar=colon)]

@@ -39,6 +39,13 @@ def read_value(
     return _bool(tokens, field) if kind == "bool" else _enum(tokens, field, problems)
 
 
+def written(value: object, field: Field) -> str:
+    """Return a value of a field as `UnknownValues` would read it."""
+    if field.kind == "enum":
+        return next(name for name, number in field.names.items() if number == value)
+    return str(value).lower() if field.kind == "bool" else str(value)
+
+
 def _integer(tokens: Tokens, field: Field, low: int, high: int) -> int:
     start = tokens.offset
     negative = tokens.take("-")

@@ -154,6 +154,52 @@ def test_a_misspelled_field_of_a_fork_s_block_is_refused_with_its_place() -> Non
     ]
 
 
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (
+            'layer { name: "m" type: "MemoryData" top: "m" max_boxes: 1\n memory_data_param { label_type: 2 } }',
+            "line 1, layer 'm': MemoryData Layer produces 2 top blob(s) as output. Received: bottoms=[], tops=['m']. "
+            "Passed over in this layer: max_boxes (line 1), memory_data_param.label_type (line 2)",
+        ),
+        (
+            _INPUT + 'layer { name: "f" type: "Flatten" bottom: "e" top: "f" mem_source: "a" }',
+            "line 2, layer 'f': Unknown bottom blob 'e' (layer 'f', bottom index 0). Received: bottom='e'. "
+            "Passed over in this layer: mem_source (line 2)",
+        ),
+        (
+            _INPUT + 'layer { name: "p" type: "Pooling" bottom: "d" top: "p" '
+            "pooling_param { stride: 0 kernel_size: 1 ceil_mode: false shrink: 1 } }",
+            "line 2, layer 'p': Stride dimensions cannot be zero. Received: stride=[0, 0]. "
+            "Passed over in this layer: pooling_param.shrink (line 2)",
+        ),
+    ],
+)
+def test_an_error_names_what_was_passed_over_in_its_layer(text: str, words: str) -> None:
+    with pytest.raises(NetError) as caught:
+        plan_net(read_net(text.encode()))
+    assert str(caught.value) == words
+
+
+def test_several_sizes_of_a_window_are_those_of_its_axes(plan: Plan) -> None:
+    text = _INPUT + 'layer { name: "p" type: "Pooling" bottom: "d" top: "p" pooling_param { %s } }'
+    lines = plan(text % "kernel_size: 3 kernel_size: 2 stride: 1 stride: 2")
+    assert lines.layers[1].tops == plan(text % "kernel_size: [3, 2] stride: [1, 2]").layers[1].tops
+    assert lines.layers[1].tops[0].shape == (1, 2, 1, 2)
+    assert lines.warnings == ()
+
+
+def test_v0_nets_are_planned_around_unknown_types(plan: Plan) -> None:
+    net = plan(
+        'input: "d" input_dim: [2, 3, 8, 8]\n'
+        'layers { layer { name: "u" type: "unheard_of" } bottom: "d" top: "u" }\n'
+        'layers { layer { name: "i" type: "innerproduct" num_output: 4 } bottom: "u" top: "i" }\n'
+        'layers { layer { name: "c" type: "conv" num_output: 5 kernelsize: 3 } bottom: "d" top: "c" }'
+    )
+    assert [blob.shape for blob in net.blobs] == [(4, None), (4,), (5, 3, 3, 3), (5,)]
+    assert any("give --top u=D,D,.." in warning.message for warning in net.warnings)
+
+
 def test_an_error_has_the_warnings_that_explain_it() -> None:
     text = 'layer { name: "x" type: "Magic" top: "y" }\nlayer { name: "c" type: "ReLU" bottom: "nowhere" magic: 1 }'
     with pytest.raises(NetError) as caught:

@@ -11,6 +11,7 @@ from filler_server.net.registry import layer_type, layer_type_names
 from filler_server.prototxt import read_net, read_solver
 from filler_server.prototxt.fork_names import KNOWN, NEAR
 from filler_server.prototxt.forks import BLOCKS
+from filler_server.prototxt.layer_types import TYPES
 from filler_server.prototxt.near_miss import KnownNames
 from filler_server.prototxt.schema import schema_of
 
@@ -150,6 +151,12 @@ def test_each_field_that_a_layer_type_asks_for_is_a_known_name_of_forks() -> Non
                 continue
             message = fields[block].message_type
             assert field in message.fields_by_name or field in KNOWN[message.name], path
+
+
+def test_each_type_of_layers_can_be_named_in_the_v1_format() -> None:
+    assert TYPES.issuperset(layer_type_names())
+    plain = [name.replace("_", "").lower() for name in TYPES]
+    assert {name for name in plain if plain.count(name) > 1} == {"lstm", "ctcloss"}
 
 
 @pytest.mark.parametrize(("owner", "foreign"), [*KNOWN.items(), *NEAR.items()])

@@ -210,7 +210,7 @@ def test_the_last_of_a_list_may_be_in_another_block() -> None:
         ("name 'a'", 1, 6, "expected ':' after name. Received: 'a'"),
         ("name: 'a'\n  name: 'b'", 2, 3, "NetParameter.name is given twice; it holds one value. Received: name"),
         ("state {}\nstate {}", 2, 1, "NetParameter.state is given twice"),
-        ("layer {\n pooling_param { pad: 1 pad: 2 } }", 2, 25, "PoolingParameter.pad is given twice"),
+        ("layer {\n pooling_param { pool: MAX pool: MAX } }", 2, 28, "PoolingParameter.pool is given twice"),
         ("name: 'a';; debug_info: t", 1, 11, "expected the name of a field of NetParameter. Received: ;"),
         ("1: 'a'", 1, 1, "expected the name of a field of NetParameter. Received: 1"),
         (r"name: 'a' 'b\q'", 1, 13, r"not an escape sequence. Received: \\q"),
@@ -351,6 +351,37 @@ def test_lists_where_one_value_belongs_are_passed_over() -> None:
     assert passed_over(parse_text(text, NET(), limits=ReadLimits())) == {
         "layer": [{"pooling_param.kernel_size": ["2", "3"]}]
     }
+
+
+@pytest.mark.parametrize(
+    ("block", "path", "values"),
+    [
+        ("pooling_param { pad: 1 kernel_size: 2 kernel_size: 3 stride: 4 }", "pooling_param.kernel_size", ["2", "3"]),
+        ("pooling_param { stride: 2 pad: 1 stride: 3 stride: 0x4 }", "pooling_param.stride", ["2", "3", "0x4"]),
+        ("pooling_param { pad: [1, 2] pad: 3 }", "pooling_param.pad", ["1", "2", "3"]),
+        ("pooling_param { pad: 1 pad: [2, 3] }", "pooling_param.pad", ["1", "2", "3"]),
+        ("data_param { backend: LMDB backend: 0 backend: IMAGEDB }", "data_param.backend", ["LMDB", "0", "IMAGEDB"]),
+        ("data_param { source: 'a' source: 'b' 'c' }", "data_param.source", ["a", "bc"]),
+    ],
+)
+def test_several_values_of_a_field_that_forks_repeat_are_kept_together(
+    block: str, path: str, values: list[str]
+) -> None:
+    parsed = parse_text(f"layer {{ {block} }}", message := NET(), limits=ReadLimits())
+    assert passed_over(parsed) == {"layer": [{path: values}]}
+    block_name, _, field = path.partition(".")
+    assert not getattr(message.layer[0], block_name).HasField(field)
+    with pytest.raises(PrototxtError, match="holds one value, not"):
+        parse_text(f"layer {{ {block} }}", NET(), limits=ReadLimits(), strict=True)
+
+
+def test_several_devices_of_a_solver_are_passed_over() -> None:
+    solver, problems = read_text(b"device_id: 1 device_id: 2 device_id: 3", caffe_pb2.SolverParameter)
+    assert solver.device_id == 1
+    assert [str(problem) for problem in problems] == [
+        "1:25: SolverParameter.device_id holds one value, not several, passed over",
+        "1:38: SolverParameter.device_id holds one value, not several, passed over",
+    ]
 
 
 def test_unknown_enum_values_are_passed_over() -> None:

@@ -11,10 +11,17 @@ from filler_server.prototxt.unknown import PassedOver
 
 @dataclass(frozen=True, slots=True)
 class LayerSource:
-    """Origin of a layer: its position in a text, and the fields that were passed over in it."""
+    """Origin of a layer.
+
+    Attributes:
+        place: its position in a text.
+        unknown: the fields that were passed over in it.
+        type: its type, where V0 does not have it.
+    """
 
     place: Place | None = None
     unknown: Mapping[str, PassedOver] = field(default_factory=dict)
+    type: str | None = None
 
 
 @dataclass(slots=True)

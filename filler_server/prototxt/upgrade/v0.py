@@ -1,11 +1,12 @@
 """V0 nets to V1: `layers { layer { type: "conv" ... } bottom: ... }`, one flat message for all types of layers."""
 
+from dataclasses import replace
 from typing import Any
 
 from caffe_filler.caffe import caffe_pb2
 from filler_server.prototxt.report import Place
 from filler_server.prototxt.tokens import shorten
-from filler_server.prototxt.upgrade.draft import NetDraft, refusal
+from filler_server.prototxt.upgrade.draft import NetDraft
 from filler_server.prototxt.upgrade.padding import fold_padding_layers
 from filler_server.prototxt.upgrade.v1 import TYPES
 
@@ -99,7 +100,7 @@ def upgrade_v0(draft: NetDraft) -> None:
     """Bring a V0 net to V1 (`UpgradeV0Net`); like Caffe, keep nothing that V0 nets did not have.
 
     Raises:
-        PrototxtError: a type that V0 does not have, or a padding layer that cannot be folded in.
+        PrototxtError: a padding layer that cannot be folded in.
     """
     fold_padding_layers(draft)
     old = draft.net
@@ -111,8 +112,11 @@ def upgrade_v0(draft: NetDraft) -> None:
     for name in ("name", "force_backward"):
         if old.HasField(name):
             setattr(net, name, getattr(old, name))
+    sources = []
     for connection, source in zip(old.layers, draft.layers, strict=True):
-        _upgrade_layer(connection, net.layers.add(), draft, source.place)
+        strange = _upgrade_layer(connection, net.layers.add(), draft, source.place)
+        sources.append(source if strange is None else replace(source, type=strange))
+    draft.layers = sources
     draft.net = net
     draft.layer = []
 
@@ -122,8 +126,8 @@ def _upgrade_layer(
     layer: caffe_pb2.V1LayerParameter,
     draft: NetDraft,
     place: Place | None,
-) -> None:
-    """Fill a V1 layer from a V0 one (`UpgradeV0LayerParameter`)."""
+) -> str | None:
+    """Fill a V1 layer from a V0 one (`UpgradeV0LayerParameter`); return its type if V0 does not have it."""
     v0 = connection.layer
     name = v0.name or connection.name or None
     for field, _ in connection.ListFields():
@@ -134,9 +138,13 @@ def _upgrade_layer(
     layer.top.extend(connection.top)
     if v0.HasField("name"):
         layer.name = v0.name
-    if v0.HasField("type"):
-        if v0.type not in V1_TYPES:
-            raise refusal(f"layer '{v0.name}': no V0 layer has this type. Received: type={shorten(v0.type)!r}", place)
+    strange = None
+    if v0.HasField("type") and v0.type not in V1_TYPES:
+        shown = shorten(v0.type)
+        draft.problems.add(f"V0 has no layers of type {shown}", shown, done="kept", place=place, layer=name)
+        draft.changed(f'V0 layer of type "{shown}" becomes one of the current format', place, name)
+        strange = v0.type
+    elif v0.HasField("type"):
         layer.type = getattr(caffe_pb2.V1LayerParameter, V1_TYPES[v0.type])
         draft.changed(f'V0 layer of type "{v0.type}" becomes one of type "{TYPES[V1_TYPES[v0.type]]}"', place, name)
     else:
@@ -152,6 +160,7 @@ def _upgrade_layer(
             draft.problems.add(f"{old} means nothing to a V0 layer of type {v0.type}", old, place=place, layer=name)
         else:
             _move(getattr(v0, old), getattr(layer, target), new)
+    return strange
 
 
 def _move(value: Any, message: Any, name: str) -> None:

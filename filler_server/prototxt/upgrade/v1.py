@@ -1,6 +1,7 @@
 """V1 nets to V2, the current format: `layers { type: CONVOLUTION ... }` to `layer { type: "Convolution" ... }`."""
 
 from caffe_filler.caffe import caffe_pb2
+from filler_server.prototxt.layer_types import current_type
 from filler_server.prototxt.upgrade.draft import LayerSource, NetDraft, refusal
 
 TYPES = {
@@ -96,6 +97,7 @@ def _upgrade_layer(old: caffe_pb2.V1LayerParameter, layer: caffe_pb2.LayerParame
             getattr(layer, field.name).CopyFrom(value)
         else:
             setattr(layer, field.name, value)
-    if "type" in source.unknown:
-        # A fork's type keeps the name that it has there, so that it can be told what it is.
-        layer.type = str(source.unknown["type"].values[-1])
+    if source.type is not None:
+        layer.type = source.type
+    elif "type" in source.unknown:
+        layer.type = current_type(str(source.unknown["type"].values[-1]))

@@ -22,7 +22,7 @@ def test_every_upgrade_is_that_of_caffe(shared: Path) -> None:
         data = (folder / case["input"]).read_bytes()
         if "output" not in case:
             with pytest.raises(PrototxtError):
-                read_net(data)
+                read_net(data, strict=True)
             continue
         document = read_solver(data) if case["kind"] == "solver" else read_net(data)
         message: Any = document.solver if isinstance(document, SolverDocument) else document.net

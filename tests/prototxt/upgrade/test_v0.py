@@ -162,9 +162,17 @@ def test_what_caffe_drops_from_v0_nets_is_reported() -> None:
     ]
 
 
-def test_unknown_types_are_refused() -> None:
-    with pytest.raises(PrototxtError, match=r"^2:2: layer 'x': no V0 layer has this type\. Received: type='foo'$"):
-        read_net(b'\n layers { layer { name: "x" type: "foo" } }')
+@pytest.mark.parametrize("kind", ["foo", "local", "Convolution"])
+def test_unknown_types_are_kept_and_reported(kind: str) -> None:
+    data = f'\n layers {{ layer {{ name: "x" type: "{kind}" num_output: 2 }} top: "b" }}'.encode()
+    document = read_net(data)
+    assert document.net.layer[0] == caffe_pb2.LayerParameter(name="x", type=kind, top=["b"])
+    assert [str(problem) for problem in document.problems] == [
+        f"2:2: layer 'x': V0 has no layers of type {kind}, kept",
+        f"2:2: layer 'x': num_output means nothing to a V0 layer of type {kind}, passed over",
+    ]
+    with pytest.raises(PrototxtError, match=f"^2:2: V0 has no layers of type {kind}. Received: {kind}$"):
+        read_net(data, strict=True)
 
 
 def test_fields_of_forks_are_kept_for_those_who_know_them() -> None:

@@ -72,15 +72,17 @@ def test_both_formats_in_one_net_are_refused() -> None:
         read_net(b"layer { }\nlayers { }\nlayers { }")
 
 
-def test_types_of_forks_keep_their_names() -> None:
+def test_types_of_forks_get_their_names_of_the_current_format() -> None:
     document = read_net(
         b'layers { name: "r" type: ROI_POOLING roi_pooling_param { pooled_w: 6 scale: 0.0625 } }\n'
         b"layers { name: 's' type: 999 }"
+        b"layers { name: 't' type: NOBODYS_TYPE }"
     )
-    assert [layer.type for layer in document.net.layer] == ["ROI_POOLING", "999"]
+    assert [layer.type for layer in document.net.layer] == ["ROIPooling", "999", "NOBODYS_TYPE"]
     kept = [{path: kept.values for path, kept in layer.items()} for layer in document.unknown]
     assert kept == [
         {"type": ["ROI_POOLING"], "roi_pooling_param": [{"pooled_w": ["6"], "scale": ["0.0625"]}]},
         {"type": ["999"]},
+        {"type": ["NOBODYS_TYPE"]},
     ]
-    assert len(document.problems) == 3
+    assert len(document.problems) == 4
