@@ -180,8 +180,8 @@ def test_reading_in_order_draws_everything_once(monkeypatch: pytest.MonkeyPatch)
     drawn = []
     fill = kernels.fill
 
-    def watched(window: Any, out: Any, starts: Any, bounds: Any, index: int, law: kernels.Law) -> int:
-        drawn.append(fill(window, out, starts, bounds, index, law))
+    def watched(window: Any, out: Any, starts: Any, bounds: Any, index: int, distribution: kernels.Distribution) -> int:
+        drawn.append(fill(window, out, starts, bounds, index, distribution))
         return drawn[-1]
 
     monkeypatch.setattr(kernels, "fill", watched)

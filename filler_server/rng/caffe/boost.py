@@ -27,7 +27,7 @@ class Profile(StrEnum):
     CAFFE_1_55 = "caffe-1.55"
 
 
-def uniform_law(low: float, high: float, dtype: Dtype, profile: Profile = Profile.CAFFE) -> kernels.Uniform:
+def uniform(low: float, high: float, dtype: Dtype, profile: Profile = Profile.CAFFE) -> kernels.Uniform:
     """`caffe_rng_uniform(n, low, high)`: `boost::uniform_real` from low to the next number above high.
 
     Raises:
@@ -54,7 +54,7 @@ def uniform_law(low: float, high: float, dtype: Dtype, profile: Profile = Profil
     return kernels.Uniform(a, span, scale, np.uint32(accepted - 1))
 
 
-def gaussian_law(
+def gaussian(
     mean: float, std: float, dtype: Dtype, profile: Profile = Profile.CAFFE
 ) -> kernels.Gaussian | kernels.BoxMuller:
     """`caffe_rng_gaussian(n, mean, std)`: `boost::normal_distribution`.
@@ -69,7 +69,7 @@ def gaussian_law(
     return kernels.Gaussian(mu, sigma, _tables(dtype), profile == Profile.CAFFE_1_56)
 
 
-def bernoulli_law(probability: float, dtype: Dtype) -> kernels.Bernoulli | None:
+def bernoulli(probability: float, dtype: Dtype) -> kernels.Bernoulli | None:
     """`caffe_rng_bernoulli(n, p)`, or None for p = 0, which draws nothing and is false throughout.
 
     Raises:

@@ -1,9 +1,9 @@
 """The kernels of the caffe stream: mt19937, and Boost's distributions in Caffe's order.
 
 Written as Boost (boostorg/random, 1.54 to 1.89) computes: every operation is one IEEE operation in T, the type of the
-values, rounded, in the order written. `real` is T in what follows. Everything that is compiled stands in this one
-file, because Numba's cache does not see changes elsewhere. What functions share are records, not arrays: Numba counts
-references to arrays at every call, and that takes longer than the calls do.
+values, rounded, in the order written. `real` is T in what follows. Everything that is compiled, log, cos and sin aside,
+stands in this one file, because Numba's cache does not see changes elsewhere. What functions share are records, not
+arrays: Numba counts references to arrays at every call, and that takes longer than the calls do.
 """
 
 import math
@@ -14,6 +14,7 @@ from numba.extending import overload
 from numpy.typing import NDArray
 
 from filler_server import compiled
+from filler_server.rng.caffe import libm
 
 STATE_SIZE = 624
 """Words of mt19937's state."""
@@ -108,7 +109,7 @@ class Bernoulli(NamedTuple):
     last: np.uint32
 
 
-Law = Uniform | Gaussian | BoxMuller | Bernoulli
+Distribution = Uniform | Gaussian | BoxMuller | Bernoulli
 
 
 def fill(
@@ -117,7 +118,7 @@ def fill(
     starts: NDArray[np.int64],
     bounds: NDArray[np.int64],
     index: int,
-    law: Law,
+    distribution: Distribution,
 ) -> int:
     """Write the values of runs and return the number of outputs drawn.
 
@@ -125,13 +126,15 @@ def fill(
         window: uint32 [STATE_SIZE], where the engine stands at the value `index`: the words of the recurrence before
             the one that gives the next output. At the end it is set to where the engine stands behind the last run.
             Between the two values of a pair of Box and Muller an engine stands before the pair.
-        out: float32, float64 or bool [bounds[-1]], as the law says.
+        out: float32, float64 or bool [bounds[-1]], as the distribution says.
         starts: as in `Runs`.
         bounds: as in `Runs`.
         index: not above the first start.
-        law: what to make of the engine's outputs.
+        distribution: what to make of the engine's outputs.
     """
-    return int(_fill(np.empty(1, _ENGINE), window, out, np.empty(_SCRATCH, out.dtype), starts, bounds, index, law))
+    return int(
+        _fill(np.empty(1, _ENGINE), window, out, np.empty(_SCRATCH, out.dtype), starts, bounds, index, distribution)
+    )
 
 
 def discard(window: NDArray[np.uint32], count: int) -> None:
@@ -250,7 +253,10 @@ def _u01(engine: Any, like: Any) -> Any:
 
 @compiled.serial
 def _exp(value: Any) -> Any:
-    """The exponential, computed in double whatever the type, because it only ever decides whether to accept."""
+    """The exponential, computed in double whatever the type, because it only ever decides whether to accept.
+
+    C libraries differ in its last bit. That decides otherwise for about one value in 10^17.
+    """
     return math.exp(np.float64(value))
 
 
@@ -260,7 +266,7 @@ def _exponential(engine: Any, tables: Any, by_inversion: Any) -> Any:
     x, y = tables.exponential_x, tables.exponential_y
     real = x.dtype.type
     if by_inversion:
-        return -math.log(real(1) - _u01(engine, x))
+        return -libm.log(real(1) - _u01(engine, x))
     shift = real(0)
     while True:
         width = x.itemsize // 4
@@ -319,19 +325,21 @@ def _corner(engine: Any, h: Any, k: Any, tables: Any, by_inversion: Any) -> Any:
     return level < real(_exp(-(z * z / real(2)))), deviate
 
 
-def _values(engine: Any, values: Any, index: Any, law: Any) -> None:
+def _values(engine: Any, values: Any, index: Any, distribution: Any) -> None:
     """Write the next values, the first of them the blob's number `index`."""
     raise NotImplementedError
 
 
 @overload(_values)
-def _values_of_law(engine: Any, values: Any, index: Any, law: Any) -> Any:
-    return {Uniform: _uniform, Gaussian: _gaussian, BoxMuller: _box_muller, Bernoulli: _bernoulli}[law.instance_class]
+def _values_of_type(engine: Any, values: Any, index: Any, distribution: Any) -> Any:
+    return {Uniform: _uniform, Gaussian: _gaussian, BoxMuller: _box_muller, Bernoulli: _bernoulli}[
+        distribution.instance_class
+    ]
 
 
-def _uniform(engine: Any, values: Any, index: Any, law: Any) -> None:
+def _uniform(engine: Any, values: Any, index: Any, distribution: Any) -> None:
     real = values.dtype.type
-    low, span, scale, last = law
+    low, span, scale, last = distribution
     begin = 0
     while begin < values.size:
         place = _provide(engine, 1)
@@ -354,8 +362,13 @@ def _uniform(engine: Any, values: Any, index: Any, law: Any) -> None:
         begin += count - rejected
 
 
-def _gaussian(engine: Any, values: Any, index: Any, law: Any) -> None:
-    mean, std, tables, by_inversion = law.mean, law.std, law.tables[0], law.by_inversion
+def _gaussian(engine: Any, values: Any, index: Any, distribution: Any) -> None:
+    mean, std, tables, by_inversion = (
+        distribution.mean,
+        distribution.std,
+        distribution.tables[0],
+        distribution.by_inversion,
+    )
     outputs, limit, step = engine.outputs, tables.limit, tables.step
     width = values.itemsize // 4
     place = engine.place
@@ -378,10 +391,10 @@ def _gaussian(engine: Any, values: Any, index: Any, law: Any) -> None:
     engine.place = place
 
 
-def _box_muller(engine: Any, values: Any, index: Any, law: Any) -> None:
+def _box_muller(engine: Any, values: Any, index: Any, distribution: Any) -> None:
     """Box and Muller, 1958."""
     real = values.dtype.type
-    mean, std = law
+    mean, std = distribution
     window = np.empty(STATE_SIZE, np.uint32)
     first = -(index & 1)
     while first < values.size:
@@ -390,20 +403,20 @@ def _box_muller(engine: Any, values: Any, index: Any, law: Any) -> None:
             drawn = _stop(engine, window)
         r1 = _u01(engine, values)
         r2 = _u01(engine, values)
-        radius = np.sqrt(-real(2) * math.log(real(1) - r2))
+        radius = np.sqrt(-real(2) * libm.log(real(1) - r2))
         angle = real(2) * real(math.pi) * r1
         if first >= 0:
-            values[first] = radius * math.cos(angle) * std + mean
+            values[first] = radius * libm.cos(angle) * std + mean
         if ends_between:
             _start(engine, window)
             engine.before = drawn
         else:
-            values[first + 1] = radius * math.sin(angle) * std + mean
+            values[first + 1] = radius * libm.sin(angle) * std + mean
         first += 2
 
 
-def _bernoulli(engine: Any, values: Any, index: Any, law: Any) -> None:
-    last = law.last
+def _bernoulli(engine: Any, values: Any, index: Any, distribution: Any) -> None:
+    last = distribution.last
     begin = 0
     while begin < values.size:
         place = _provide(engine, 1)
@@ -416,46 +429,50 @@ def _bernoulli(engine: Any, values: Any, index: Any, law: Any) -> None:
 
 
 @compiled.serial
-def _throw_away(engine: Any, start: Any, stop: Any, scratch: Any, law: Any) -> None:
+def _throw_away(engine: Any, start: Any, stop: Any, scratch: Any, distribution: Any) -> None:
     while start < stop:
         count = min(stop - start, scratch.size)
-        _values(engine, scratch[:count], start, law)
+        _values(engine, scratch[:count], start, distribution)
         start += count
 
 
-def _skip(engine: Any, start: Any, stop: Any, scratch: Any, law: Any) -> None:
+def _skip(engine: Any, start: Any, stop: Any, scratch: Any, distribution: Any) -> None:
     """Draw the values from number `start` to `stop` without keeping them; `scratch` is of their type."""
     raise NotImplementedError
 
 
 @overload(_skip)
-def _skip_of_law(engine: Any, start: Any, stop: Any, scratch: Any, law: Any) -> Any:
-    def uniform(engine: Any, start: Any, stop: Any, scratch: Any, law: Any) -> None:
-        if law.last == _LARGEST:
+def _skip_of_type(engine: Any, start: Any, stop: Any, scratch: Any, distribution: Any) -> Any:
+    def uniform(engine: Any, start: Any, stop: Any, scratch: Any, distribution: Any) -> None:
+        if distribution.last == _LARGEST:
             _discard(engine, stop - start)
         else:
-            _throw_away(engine, start, stop, scratch, law)
+            _throw_away(engine, start, stop, scratch, distribution)
 
-    def gaussian(engine: Any, start: Any, stop: Any, scratch: Any, law: Any) -> None:
-        _throw_away(engine, start, stop, scratch, law)
+    def gaussian(engine: Any, start: Any, stop: Any, scratch: Any, distribution: Any) -> None:
+        _throw_away(engine, start, stop, scratch, distribution)
 
-    def box_muller(engine: Any, start: Any, stop: Any, scratch: Any, law: Any) -> None:
+    def box_muller(engine: Any, start: Any, stop: Any, scratch: Any, distribution: Any) -> None:
         for _ in range((start >> 1) << 1, (stop >> 1) << 1):
             _u01(engine, scratch)
 
-    def bernoulli(engine: Any, start: Any, stop: Any, scratch: Any, law: Any) -> None:
+    def bernoulli(engine: Any, start: Any, stop: Any, scratch: Any, distribution: Any) -> None:
         _discard(engine, stop - start)
 
-    return {Uniform: uniform, Gaussian: gaussian, BoxMuller: box_muller, Bernoulli: bernoulli}[law.instance_class]
+    return {Uniform: uniform, Gaussian: gaussian, BoxMuller: box_muller, Bernoulli: bernoulli}[
+        distribution.instance_class
+    ]
 
 
 @compiled.serial
-def _fill(engines: Any, window: Any, out: Any, scratch: Any, starts: Any, bounds: Any, index: Any, law: Any) -> Any:
+def _fill(
+    engines: Any, window: Any, out: Any, scratch: Any, starts: Any, bounds: Any, index: Any, distribution: Any
+) -> Any:
     engine = engines[0]
     _start(engine, window)
     for run in range(starts.size):
-        _skip(engine, index, starts[run], scratch, law)
-        _values(engine, out[bounds[run] : bounds[run + 1]], starts[run], law)
+        _skip(engine, index, starts[run], scratch, distribution)
+        _values(engine, out[bounds[run] : bounds[run + 1]], starts[run], distribution)
         index = starts[run] + bounds[run + 1] - bounds[run]
     return _stop(engine, window)
 

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from caffe_filler.errors import InvalidArgument, RegionError
 from filler_server.cancellation import checkpoint
 from filler_server.rng.arguments import check_out
-from filler_server.rng.caffe import kernels
-from filler_server.rng.caffe.boost import Dtype, Profile, bernoulli_law, gaussian_law, uniform_law
+from filler_server.rng.caffe import boost, kernels
+from filler_server.rng.caffe.boost import Dtype, Profile
 from filler_server.rng.caffe.mt19937 import EngineState
 from filler_server.rng.stream import Runs, Values
 
@@ -71,7 +71,7 @@ class CaffeStream:
             RegionError: `runs` do not fit `out` or the blob.
         """
         check_out(out, runs, self._dtype.type)
-        self._read(out, runs, ("uniform", low, high), lambda: uniform_law(low, high, self._dtype, self._profile))
+        self._read(out, runs, ("uniform", low, high), lambda: boost.uniform(low, high, self._dtype, self._profile))
 
     def gaussian(self, out: Values, runs: Runs, mean: float, std: float) -> None:
         """Fill `out`, of the blob's dtype, with normal values.
@@ -81,7 +81,7 @@ class CaffeStream:
             RegionError: `runs` do not fit `out` or the blob.
         """
         check_out(out, runs, self._dtype.type)
-        self._read(out, runs, ("gaussian", mean, std), lambda: gaussian_law(mean, std, self._dtype, self._profile))
+        self._read(out, runs, ("gaussian", mean, std), lambda: boost.gaussian(mean, std, self._dtype, self._profile))
 
     def bernoulli(self, out: NDArray[np.bool_], runs: Runs, probability: float) -> None:
         """Fill `out` with True of the given probability; 0 draws nothing.
@@ -91,7 +91,7 @@ class CaffeStream:
             RegionError: `runs` do not fit `out` or the blob.
         """
         check_out(out, runs, np.bool_)
-        self._read(out, runs, ("bernoulli", probability), lambda: bernoulli_law(probability, self._dtype))
+        self._read(out, runs, ("bernoulli", probability), lambda: boost.bernoulli(probability, self._dtype))
 
     @property
     def is_known(self) -> bool:
@@ -114,11 +114,11 @@ class CaffeStream:
         out: NDArray[Any],
         runs: Runs,
         key: tuple[Any, ...],
-        law: Callable[[], kernels.Law | None],
+        prepare: Callable[[], kernels.Distribution | None],
     ) -> None:
         self._check_inside(runs)
         if key not in self._passes:
-            prepared = law()
+            prepared = prepare()
             self._passes[key] = (
                 None if prepared is None else _Pass(prepared, self.end_state(), self._count, self._dtype)
             )
@@ -145,11 +145,11 @@ class _Place(NamedTuple):
 class _Pass:
     """The numbers of one distribution for the whole blob: one call of Caffe's `caffe_rng_...`."""
 
-    def __init__(self, law: kernels.Law, start: EngineState, count: int, dtype: Dtype) -> None:
-        self._law = law
-        self._dtype: Any = np.bool_ if isinstance(law, kernels.Bernoulli) else dtype
+    def __init__(self, distribution: kernels.Distribution, start: EngineState, count: int, dtype: Dtype) -> None:
+        self._distribution = distribution
+        self._dtype: Any = np.bool_ if isinstance(distribution, kernels.Bernoulli) else dtype
         # Box and Muller's values come in pairs, of which the last may be used by half.
-        self._count = count + count % 2 if isinstance(law, kernels.BoxMuller) else count
+        self._count = count + count % 2 if isinstance(distribution, kernels.BoxMuller) else count
         self._here = _Place(0, start)
         self._places = [self._here]
         self._apart = _APART
@@ -165,7 +165,7 @@ class _Pass:
 
     def _draw(self, out: NDArray[Any], runs: Runs) -> None:
         window = self._here.state.window.copy()
-        drawn = kernels.fill(window, out, runs.starts, runs.bounds, self._here.at, self._law)
+        drawn = kernels.fill(window, out, runs.starts, runs.bounds, self._here.at, self._distribution)
         index = int(runs.starts[-1] + runs.bounds[-1] - runs.bounds[-2])
         self._here = _Place(index, EngineState(window, self._here.state.draws + drawn))
         self._remember()

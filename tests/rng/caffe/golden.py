@@ -11,6 +11,7 @@ has this file: it never changes.
 import hashlib
 import json
 import sys
+from collections.abc import Callable
 from itertools import product
 from math import prod
 from typing import Any
@@ -22,7 +23,7 @@ from filler_server.rng.caffe.mt19937 import EngineState
 from filler_server.rng.caffe.stream import CaffeStream
 from filler_server.rng.stream import Runs
 from tests.fillers.streams import prepared
-from tests.rng.caffe.reference import libm
+from tests.rng.caffe.reference import FUNCTIONS
 
 FILLERS: list[tuple[str, tuple[int, ...]]] = [
     ('type: "constant" value: 0.3', (5,)),
@@ -45,12 +46,12 @@ FILLERS: list[tuple[str, tuple[int, ...]]] = [
 SEEDS = [(0, 0), (1701, 0), (2**32 - 1, 1249)]
 
 
-def libm_digest() -> str:
-    """Return values that tell one C library's log, cos and sin from another's, to the last bit."""
+def libm_digest(functions: Callable[[str, Any], Callable[[Any], Any]] = lambda name, real: FUNCTIONS[name]) -> str:
+    """Return what tells one library's log, cos and sin from another's, to the last bit."""
     digest = hashlib.sha256()
     for real in (np.float32, np.float64):
         for name in ("log", "cos", "sin"):
-            function = libm(name, real)
+            function = functions(name, real)
             values = np.array([function(real(k * 6.2831 / 5000)) for k in range(1, 5000)], real)
             digest.update(values.tobytes())
     return digest.hexdigest()
@@ -87,7 +88,7 @@ def cases(profile: Profile) -> list[dict[str, Any]]:
 if __name__ == "__main__":
     profiles = [Profile(name) for name in sys.argv[1:]] or list(Profile)
     frozen = {
-        "what": "values of the caffe stream; those of the older profiles hold for the C library with this digest",
+        "what": "values of the caffe stream, and a digest of log, cos and sin",
         "libm": libm_digest(),
         "profiles": {profile.value: cases(profile) for profile in profiles},
     }

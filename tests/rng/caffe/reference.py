@@ -1,31 +1,39 @@
 """Boost's distributions in plain Python, one output at a time, to hold the kernels against.
 
-Everything is computed in `real`, numpy's float32 or float64, operation by operation; log, cos and sin are those of the
-C library, for that type.
+Everything is computed in `real`, numpy's float32 or float64, operation by operation; log, cos and sin are the kernels'
+own, which have tests of their own.
 """
 
-import ctypes
-import ctypes.util
 import math
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 
-from filler_server.rng.caffe import ziggurat
+from filler_server import compiled
+from filler_server.rng.caffe import libm, ziggurat
 from filler_server.rng.caffe.boost import Profile
 
 Real = Any
 
 
-def libm(name: str, real: type[Any]) -> Callable[[Real], Real]:
-    """A function of the C library for float or double, of and to numpy's scalars."""
-    library = ctypes.CDLL(ctypes.util.find_library("m") or "libm.so.6")
-    single = real is np.float32
-    function = library[f"{name}f" if single else name]
-    function.restype = ctypes.c_float if single else ctypes.c_double
-    function.argtypes = [function.restype]
-    return lambda value: real(function(float(value)))
+@compiled.serial
+def _log(x: Any) -> Any:
+    return libm.log(x)
+
+
+@compiled.serial
+def _cos(x: Any) -> Any:
+    return libm.cos(x)
+
+
+@compiled.serial
+def _sin(x: Any) -> Any:
+    return libm.sin(x)
+
+
+FUNCTIONS: dict[str, Callable[[Real], Real]] = {"log": _log, "cos": _cos, "sin": _sin}
+"""Of float32 and float64."""
 
 
 class Reference:
@@ -38,7 +46,6 @@ class Reference:
         self._buffer: list[int] = []
         self._real = dtype
         self._profile = profile
-        self._log, self._cos, self._sin = (libm(name, dtype) for name in ("log", "cos", "sin"))
         self._normal, self._exponential = ziggurat.normal(), ziggurat.exponential()
 
     def next(self) -> int:
@@ -84,9 +91,9 @@ class Reference:
         while True:
             r1 = self._u01()
             r2 = self._u01()
-            rho = np.sqrt(-real(2) * self._log(real(1) - r2))
-            yield rho * self._cos(real(2) * real(math.pi) * r1)
-            yield rho * self._sin(real(2) * real(math.pi) * r1)
+            rho = np.sqrt(-real(2) * real(_log(real(1) - r2)))
+            yield rho * real(_cos(real(2) * real(math.pi) * r1))
+            yield rho * real(_sin(real(2) * real(math.pi) * r1))
 
     def _u01(self) -> Real:
         while (value := self._real(self.next()) * self._real(2.0**-32)) >= 1:
@@ -137,7 +144,7 @@ class Reference:
     def _expo(self) -> Real:
         real = self._real
         if self._profile != Profile.CAFFE:
-            return -self._log(real(1) - self._u01())
+            return -real(_log(real(1) - self._u01()))
         X, Y = self._exponential.x, self._exponential.y  # noqa: N806 - as above
         shift = real(0)
         while True:

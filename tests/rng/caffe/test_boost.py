@@ -9,7 +9,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from caffe_filler.errors import InvalidArgument
-from filler_server.rng.caffe.boost import Profile, bernoulli_law, uniform_law
+from filler_server.rng.caffe import boost
+from filler_server.rng.caffe.boost import Profile
 from filler_server.rng.caffe.mt19937 import EngineState
 from filler_server.rng.caffe.stream import CaffeStream
 from filler_server.rng.stream import Runs
@@ -19,14 +20,14 @@ DTYPES = [np.float32, np.float64]
 FLOAT_MAX = float(np.finfo(np.float32).max)
 
 
-def drawn(law: str, params: tuple[float, ...], dtype: Any, profile: Profile, seed: int, count: int) -> Any:
+def drawn(kind: str, params: tuple[float, ...], dtype: Any, profile: Profile, seed: int, count: int) -> Any:
     """Values of a stream and of the reference, and the draws of both."""
     stream = CaffeStream(EngineState.seeded(seed), count, np.dtype(dtype), profile)
-    values = np.empty(count, np.bool_ if law == "bernoulli" else dtype)
-    getattr(stream, law)(values, Runs.contiguous(0, count), *params)
+    values = np.empty(count, np.bool_ if kind == "bernoulli" else dtype)
+    getattr(stream, kind)(values, Runs.contiguous(0, count), *params)
     reference = Reference(seed, dtype, profile)
     with np.errstate(over="ignore", under="ignore"):
-        expected = np.array(list(islice(getattr(reference, law)(*params), count)), values.dtype)
+        expected = np.array(list(islice(getattr(reference, kind)(*params), count)), values.dtype)
     return values, expected, stream.end_state().draws, reference.draws
 
 
@@ -82,10 +83,10 @@ def test_half_of_the_outputs_are_rejected_where_the_range_is_one_number() -> Non
 
 def test_rejected_outputs_are_found_however_rare() -> None:
     """128 of 2^32 outputs round up to the end of the range in float32; one at a time is looked for here."""
-    law = uniform_law(0.0, 1.0, np.dtype(np.float32))
-    assert int(law.last) == 2**32 - 129
+    distribution = boost.uniform(0.0, 1.0, np.dtype(np.float32))
+    assert int(distribution.last) == 2**32 - 129
     position, state = 0, EngineState.seeded(0)
-    while not (outputs := state.outputs(2**22) > law.last).any():
+    while not (outputs := state.outputs(2**22) > distribution.last).any():
         position, state = position + outputs.size, state.skip(outputs.size)
     position += int(outputs.argmax())
     stream = CaffeStream(EngineState.seeded(0), position + 10, np.dtype(np.float32))
@@ -106,7 +107,7 @@ def test_rejected_outputs_are_found_however_rare() -> None:
 )
 def test_a_range_in_which_caffe_would_draw_for_ever_is_refused(low: float, high: float, profile: Profile) -> None:
     with pytest.raises(InvalidArgument, match=r"draw for ever.* Received: low="):
-        uniform_law(low, high, np.dtype(np.float32), profile)
+        boost.uniform(low, high, np.dtype(np.float32), profile)
 
 
 @settings(max_examples=30, deadline=None)
@@ -119,9 +120,9 @@ def test_bernoulli(p: float, dtype: Any) -> None:
     values, expected, draws, of_reference = drawn("bernoulli", (p,), dtype, Profile.CAFFE, 5, 3000)
     np.testing.assert_array_equal(values, expected)
     assert draws == of_reference == 3000
-    law = bernoulli_law(p, np.dtype(dtype))
-    assert law is not None
-    last = int(law.last)
+    distribution = boost.bernoulli(p, np.dtype(dtype))
+    assert distribution is not None
+    last = int(distribution.last)
     limit = dtype(p) * dtype(4294967295)
     assert dtype(last) <= limit
     assert last == 2**32 - 1 or dtype(last + 1) > limit
@@ -136,7 +137,7 @@ def test_bernoulli_of_0_draws_nothing() -> None:
 
 
 @pytest.mark.parametrize(
-    ("law", "params"),
+    ("kind", "params"),
     [
         ("uniform", (1.0, 0.0)),
         ("uniform", (float("nan"), 0.0)),
@@ -148,8 +149,8 @@ def test_bernoulli_of_0_draws_nothing() -> None:
         ("bernoulli", (float("nan"),)),
     ],
 )
-def test_parameters_that_no_law_has_are_refused(law: str, params: tuple[float, ...]) -> None:
+def test_parameters_that_no_distribution_has_are_refused(kind: str, params: tuple[float, ...]) -> None:
     stream = CaffeStream(EngineState.seeded(1), 4, np.dtype(np.float32))
-    out: Any = np.empty(4, np.bool_ if law == "bernoulli" else np.float32)
+    out: Any = np.empty(4, np.bool_ if kind == "bernoulli" else np.float32)
     with pytest.raises(InvalidArgument, match="Received: "):
-        getattr(stream, law)(out, Runs.contiguous(0, 4), *params)
+        getattr(stream, kind)(out, Runs.contiguous(0, 4), *params)

@@ -20,7 +20,7 @@ from filler_server.rng.stream import RandomStream, Runs
 F32, F64 = np.dtype(np.float32), np.dtype(np.float64)
 START = EngineState.seeded(1701).skip(5)
 
-LAWS: dict[str, tuple[str, tuple[float, ...], Profile]] = {
+DISTRIBUTIONS: dict[str, tuple[str, tuple[float, ...], Profile]] = {
     "uniform": ("uniform", (-0.1, 0.3), Profile.CAFFE),
     "uniform of one number": ("uniform", (1.0, 1.0), Profile.CAFFE),
     "gaussian": ("gaussian", (0.5, 0.1), Profile.CAFFE),
@@ -34,9 +34,9 @@ def new(count: int, dtype: Any = F32, profile: Profile = Profile.CAFFE, start: E
     return CaffeStream(start, count, dtype, profile)
 
 
-def read(stream: CaffeStream, law: str, params: tuple[float, ...], runs: Runs, dtype: Any) -> Any:
-    out = np.empty(runs.count, np.bool_ if law == "bernoulli" else dtype)
-    getattr(stream, law)(out, runs, *params)
+def read(stream: CaffeStream, kind: str, params: tuple[float, ...], runs: Runs, dtype: Any) -> Any:
+    out = np.empty(runs.count, np.bool_ if kind == "bernoulli" else dtype)
+    getattr(stream, kind)(out, runs, *params)
     return out
 
 
@@ -52,15 +52,15 @@ def test_it_is_a_random_stream() -> None:
     assert isinstance(stream, CaffeStream)
 
 
-@pytest.mark.parametrize("name", LAWS)
+@pytest.mark.parametrize("name", DISTRIBUTIONS)
 @pytest.mark.parametrize("dtype", [F32, F64], ids=str)
 @settings(max_examples=12, deadline=None)
 @given(data=st.data())
 def test_any_runs_in_any_order_give_the_values_of_the_whole(name: str, dtype: Any, data: st.DataObject) -> None:
-    law, params, profile = LAWS[name]
+    kind, params, profile = DISTRIBUTIONS[name]
     count = data.draw(st.integers(1, 9000), label="count")
     whole_stream = new(count, dtype, profile)
-    whole = read(whole_stream, law, params, Runs.contiguous(0, count), dtype)
+    whole = read(whole_stream, kind, params, Runs.contiguous(0, count), dtype)
     stream = new(count, dtype, profile)
     for _ in range(data.draw(st.integers(1, 4), label="calls")):
         cuts = sorted(data.draw(st.lists(st.integers(0, count), min_size=1, max_size=7), label="cuts"))
@@ -68,24 +68,24 @@ def test_any_runs_in_any_order_give_the_values_of_the_whole(name: str, dtype: An
         for start, end in zip(cuts, [*cuts[1:], count], strict=True):
             mask[start : end if data.draw(st.booleans()) else start + (end - start) // 2] = True
         if mask.any():
-            got = read(stream, law, params, runs_of(mask), dtype)
+            got = read(stream, kind, params, runs_of(mask), dtype)
             assert got.tobytes() == whole[mask].tobytes()
-    read(stream, law, params, Runs.contiguous(count - 1, 1), dtype)
+    read(stream, kind, params, Runs.contiguous(count - 1, 1), dtype)
     assert stream.end_state().draws == whole_stream.end_state().draws
     assert stream.end_state().outputs(1) == whole_stream.end_state().outputs(1)
 
 
-@pytest.mark.parametrize("name", LAWS)
+@pytest.mark.parametrize("name", DISTRIBUTIONS)
 def test_going_back_over_more_places_than_are_kept(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "_APART", 10)
     monkeypatch.setattr(module, "_MOST_PLACES", 5)
-    law, params, profile = LAWS[name]
+    kind, params, profile = DISTRIBUTIONS[name]
     count = 5003
-    whole = read(new(count, profile=profile), law, params, Runs.contiguous(0, count), F32)
+    whole = read(new(count, profile=profile), kind, params, Runs.contiguous(0, count), F32)
     stream = new(count, profile=profile)
     for start in [*range(0, count, 61), *range(count - 61, 0, -307), *range(0, count, 501)]:
         runs = Runs.contiguous(start, min(61, count - start))
-        np.testing.assert_array_equal(read(stream, law, params, runs, F32), whole[start : start + 61])
+        np.testing.assert_array_equal(read(stream, kind, params, runs, F32), whole[start : start + 61])
 
 
 def test_going_back_is_cheap_once_a_place_near_was_passed(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -97,9 +97,9 @@ def test_going_back_is_cheap_once_a_place_near_was_passed(monkeypatch: pytest.Mo
     skipped = []
     fill = kernels.fill
 
-    def watched(window: Any, out: Any, starts: Any, bounds: Any, index: int, law: kernels.Law) -> int:
+    def watched(window: Any, out: Any, starts: Any, bounds: Any, index: int, distribution: kernels.Distribution) -> int:
         skipped.append(int(starts[0]) - index)
-        return fill(window, out, starts, bounds, index, law)
+        return fill(window, out, starts, bounds, index, distribution)
 
     monkeypatch.setattr(kernels, "fill", watched)
     for start in (count // 2, count // 3, count // 2 + 5, 0):
