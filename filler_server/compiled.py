@@ -1,13 +1,15 @@
 """Compilation of kernels, and the number of threads that they run on.
 
 Kernels are compiled without fastmath and so without contraction: every operation is one IEEE operation, in the order
-written, and the bytes are the same on every CPU. The compiled code is kept in Numba's cache, which must be nobody
-else's: what lies there is run.
+written, and the bytes are the same on every CPU and with every C library. The compiled code is kept in Numba's cache,
+which must be nobody else's: what lies there is run.
 """
 
 import ctypes
 import fcntl
 import importlib.metadata
+import platform
+import sys
 import threading
 import warnings
 from collections.abc import Callable, Iterator
@@ -172,9 +174,17 @@ def _start() -> str:
         raise Unavailable(f"kernels need the threading layer tbb or omp, and this process has started {started}")
     _numba.config.THREADING_LAYER = wanted
     raise Unavailable(
-        "kernels need a threading layer that many threads can use at once, and none can be loaded "
-        f"(pip install tbb; or an OpenMP runtime): {'; '.join(causes)}"
+        "kernels need a threading layer that many threads can use at once, and none can be loaded: "
+        f"{_remedy()}. Received: {'; '.join(causes)}"
     )
+
+
+def _remedy() -> str:
+    """Return what makes a threading layer available on this kind of machine."""
+    if sys.platform == "darwin":
+        return "install LLVM's OpenMP runtime (brew install libomp)"
+    openmp = "install GNU's OpenMP runtime, libgomp (apt-get install libgomp1, or yum install libgomp)"
+    return f"pip install tbb, or {openmp}" if platform.machine() == "x86_64" else openmp
 
 
 def _load_tbb() -> None:

@@ -64,10 +64,23 @@ def test_omp_is_taken_where_there_is_no_tbb() -> None:
     assert python(code).stdout.strip() == "omp"
 
 
-def test_without_tbb_and_omp_the_error_says_what_to_install() -> None:
+@pytest.mark.parametrize(
+    ("system", "machine", "advice"),
+    [
+        ("linux", "x86_64", "pip install tbb, or install GNU's OpenMP runtime, libgomp (apt-get install libgomp1, "),
+        (
+            "linux",
+            "aarch64",
+            ": install GNU's OpenMP runtime, libgomp (apt-get install libgomp1, or yum install libgomp).",
+        ),
+        ("darwin", "arm64", "brew install libomp"),
+    ],
+)
+def test_without_tbb_and_omp_the_error_says_what_to_install(system: str, machine: str, advice: str) -> None:
     code = (
         "import sys; sys.modules['numba.np.ufunc.tbbpool'] = sys.modules['numba.np.ufunc.omppool'] = None\n"
         "from filler_server import compiled\n"
+        f"import platform; platform.machine = lambda: '{machine}'; sys.platform = '{system}'\n"
         "from caffe_filler.errors import Unavailable\n"
         "for _ in range(2):\n"
         "    try: compiled.threads()\n"
@@ -76,7 +89,8 @@ def test_without_tbb_and_omp_the_error_says_what_to_install() -> None:
     lines = python(code).stdout.splitlines()
     assert len(lines) == 2
     assert lines[0] == lines[1]
-    assert "pip install tbb" in lines[0]
+    assert advice in lines[0]
+    assert ("tbb, or" in lines[0]) == (machine == "x86_64")
 
 
 def test_workqueue_is_refused() -> None:
