@@ -179,8 +179,8 @@ layer { name: "ip" type: "InnerProduct" bottom: "data" top: "ip" inner_product_p
 BAD_NETS = {
     "syntax": (b"layer {\n  name: }", "2:9"),
     "unknown bottom": (NET.replace(b'bottom: "data"', b'bottom: "date"'), "date"),
-    "wrong bottom count": (NET + b'layer { name: "r" type: "ReLU" bottom: "ip" bottom: "ip" top: "r" }', "layer 'r'"),
-    "not a net": (b"\x00\xff\x00\xff", ""),
+    "wrong shapes": (NET + b'layer { name: "r" type: "Eltwise" bottom: "ip" bottom: "data" top: "r" }', "layer 'r'"),
+    "not a net": (b"\x00\xff\x00\xff", "not a binary message"),
 }
 
 
