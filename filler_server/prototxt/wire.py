@@ -122,7 +122,7 @@ def _packed(data: bytes, start: int, stop: int, most: int) -> int:
 
 @dataclass(frozen=True, slots=True)
 class _Layout:
-    """What is to be known of a type of messages.
+    """Facts of a message type.
 
     Attributes:
         name: its full name.

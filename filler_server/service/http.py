@@ -14,7 +14,7 @@ CONNECTIONS = 32
 """Connections at once; for one more the oldest is closed."""
 
 SECONDS = 5.0
-"""What a connection has in all, for its request and for taking the answer."""
+"""Seconds of a connection in all, for its request and for taking the answer."""
 
 _LONGEST_REQUEST = 8 << 10
 _BLOCK = 64 << 10
@@ -24,7 +24,7 @@ _LOOK_SECONDS = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What is answered to GET: the body, and headers that describe it."""
+    """Return the answer to GET: the body, and headers that describe it."""
 
     body: bytes
     headers: Mapping[str, str]

@@ -260,7 +260,7 @@ def _channel_options(limits: Limits, *, longest: int) -> list[tuple[str, int]]:
 
 
 def _descriptors() -> int:
-    """How many connections the process can have without being in want of descriptors."""
+    """Return the number of connections that the process has descriptors for."""
     import resource
 
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)

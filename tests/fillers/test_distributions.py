@@ -45,7 +45,7 @@ probabilities = st.lists(st.floats(0, 1), min_size=1, max_size=20).map(np.array)
 
 
 def rounding(distribution: Distribution, x: Any) -> Any:
-    """How much of a probability lies within the rounding of x, which is much where the distribution is narrow."""
+    """Return the probability within the rounding of x, which is much where the distribution is narrow."""
     spacing = np.spacing(np.abs(x), where=np.isfinite(x), out=np.zeros(np.shape(x)))
     return 1e-12 + 2 * spacing * distribution.density(x)
 

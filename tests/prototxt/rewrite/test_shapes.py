@@ -29,7 +29,7 @@ layers { name: "e" type: INNER_PRODUCT bottom: "u" top: "e" inner_product_param 
 
 
 def shapes(data: bytes) -> Iterator[NetPlan | type[FillerError]]:
-    """What becomes of a net in each phase."""
+    """Return the outcome for a net in each phase."""
     document = read_net(data, lenient=True)
     for phase in (caffe_pb2.TRAIN, caffe_pb2.TEST):
         try:

@@ -39,7 +39,7 @@ def test_they_are_the_frozen_ones() -> None:
 
 
 def uniforms(real: Any) -> Any:
-    """What Boost makes of outputs: each some times, and the least and the greatest ones."""
+    """Return the values that Boost makes of outputs: each some times, and the least and the greatest ones."""
     outputs = np.concatenate([np.arange(300), np.arange(2**32 - 600, 2**32), np.linspace(0, 2**32 - 1, 20_011)])
     values = outputs.astype(np.uint32).astype(real) * real(2.0**-32)
     return values[values < 1]
