@@ -1,4 +1,4 @@
-"""What a server gives to its callers; each limit is checked before anything is allocated."""
+"""Limits of a server on its callers; each is checked before anything is allocated."""
 
 import threading
 from collections import Counter
@@ -119,7 +119,7 @@ UNLIMITED = Limits(
 
 
 class Places:
-    """What calls hold while they run, of which there is as much as the limit of that name says.
+    """A resource that calls hold while they run; the limit of that name says how much there is.
 
     Where there is a limit `peer_<name>` as well, each peer gets no more than that.
     """

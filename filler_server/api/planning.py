@@ -25,7 +25,7 @@ _LONGEST_KEPT = 256 << 10
 
 
 _Key: TypeAlias = tuple[bytes, ReadLimits, Interface]
-"""What a plan is made from, its messages included."""
+"""Key of a plan: everything that it is made from, its messages included."""
 
 
 class _KeptPlans:

@@ -1,4 +1,4 @@
-"""What the library knows to messages of the wire."""
+"""Translation of the library's objects to messages of the wire."""
 
 from collections.abc import Sequence
 from functools import lru_cache

@@ -35,7 +35,7 @@ _PROFILES = {"CAFFE": Profile.CAFFE, "CAFFE_1_56": Profile.CAFFE_1_56, "CAFFE_1_
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """What a stream will send: the blobs, and where to begin.
+    """Content of a stream to be sent: the blobs, and where to begin.
 
     Attributes:
         tensors: all blobs of the request in the order of the stream.
@@ -124,7 +124,7 @@ def caffe_net(
     *,
     plan: Plan = plan,
 ) -> CaffeNet:
-    """Return a net over the Caffe stream that a request describes, behind the nets that draw before it.
+    """Return a net over the Caffe stream that a request describes, after the nets that draw before it.
 
     Raises:
         FillerError: the request is wrong or over a limit.

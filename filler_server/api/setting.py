@@ -11,7 +11,7 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 from caffe_filler.errors import InvalidArgument
 
 ENVIRONMENT = "FILLER_SERVE_"
-"""What the names of environment variables begin with."""
+"""Prefix of the names of environment variables."""
 
 _KINDS = (bool, int, float, str, Path)
 _UNITS: dict[type, str] = {int: "N", float: "X", str: "TEXT", Path: "FILE"}

@@ -15,7 +15,7 @@ _LOOK_SECONDS = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who waits for a turn.
+    """A call that waits for its turn.
 
     Attributes:
         peer: address of the client.

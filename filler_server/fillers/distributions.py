@@ -31,9 +31,9 @@ _WIDEST_NORMAL = 6.6
 
 
 class Distribution(Protocol):
-    """What is known of one value of a blob, whichever it is.
+    """Distribution of one value of a blob, whichever it is.
 
-    A distribution that is none of this module has a method `fill(out, runs, random)` as well, which
+    A distribution from another module has a method `fill(out, runs, random)` as well, which
     `filler_server.fillers.backend` calls.
     """
 
@@ -445,7 +445,7 @@ def _where(x: Reals, condition: Any, then: Any, otherwise: Any) -> Reals:
 
 
 def _probabilities(q: ArrayLike) -> tuple[Reals, Reals]:
-    """Return q, and q with 1 / 2 in place of what is no probability."""
+    """Return q, and q with 1 / 2 in place of what is not a probability."""
     q = _reals(q)
     return q, np.where((q >= 0) & (q <= 1), q, 0.5)
 

@@ -50,7 +50,7 @@ def register(filler: FillerClass) -> FillerClass:
     """Add a filler type of your own, under `filler.type`; usable as a class decorator.
 
     Raises:
-        InvalidArgument: it is no complete Filler, has no name, or its name is taken.
+        InvalidArgument: it is not a complete Filler, has no name, or its name is taken.
     """
     if not (inspect.isclass(filler) and issubclass(filler, Filler)) or inspect.isabstract(filler):
         raise InvalidArgument(f"a filler is a class that implements Filler. Received: {filler!r}")

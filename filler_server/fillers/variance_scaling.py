@@ -1,4 +1,4 @@
-"""How wide values are spread so that signals keep their variance from layer to layer; `xavier` and `msra`."""
+"""Spread of values with which signals keep their variance from layer to layer; `xavier` and `msra`."""
 
 from functools import lru_cache
 from math import prod

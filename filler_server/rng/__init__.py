@@ -1,1 +1,1 @@
-"""Where random numbers come from."""
+"""Random numbers: a counter-based stream, and Caffe's own generator."""

@@ -38,7 +38,7 @@ def check_seed(seed: int) -> int:
     """Return a 64-bit seed as an int.
 
     Raises:
-        InvalidArgument: it is no integer, or negative or beyond 64 bits.
+        InvalidArgument: it is not an integer, or negative or beyond 64 bits.
     """
     try:
         value = operator.index(seed)

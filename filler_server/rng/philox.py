@@ -75,7 +75,7 @@ MULTIPLIERS = (0xD2511F53, 0xCD9E8D57)
 """Of Philox4x32: of counter words 0 and 2."""
 
 WEYL = (0x9E3779B9, 0xBB67AE85)
-"""What each round of Philox4x32 adds to the two words of the key."""
+"""Increments of the two words of the key in each round of Philox4x32."""
 
 
 class Functions(NamedTuple):
@@ -160,7 +160,7 @@ class Bernoulli(NamedTuple):
 
 
 Distribution: TypeAlias = Uniform | Gaussian | Bernoulli
-"""What is made of the words, prepared for the kernels."""
+"""Transformation of the words, prepared for the kernels."""
 
 _SHORT = 256
 """Characters of a name up to which the ids of its streams are kept."""
@@ -244,7 +244,7 @@ def _stream_ids(name: str, first: str, second: str) -> tuple[int, ...]:
 
 @cache
 def _launch() -> Callable[[NDArray[Any], Runs, tuple[int, ...], Distribution], None]:
-    """What computes values; the first call imports Numba."""
+    """Return the kernels that compute values; the first call imports Numba."""
     from filler_server.rng.philox_kernels import launch
 
     return launch

@@ -270,7 +270,7 @@ def fill(out: Any, starts: Any, bounds: Any, begin: Any, end: Any, ids: Any, dis
         starts: as in `Runs`.
         bounds: as in `Runs`.
         begin: number of the first run.
-        end: number of the run behind the last.
+        end: number of the run after the last.
         ids: the two words of the key and of the ids of two streams; the second gives what float64 has beyond float32.
         distribution: what to make of the words.
     """

@@ -17,7 +17,7 @@ Values: TypeAlias = NDArray[np.float32] | NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class Runs:
-    """Which elements of a blob are wanted: runs of consecutive flat (C order) indices, ascending.
+    """Elements of a blob that are wanted: runs of consecutive flat (C order) indices, ascending.
 
     Attributes:
         starts: int64 [n], the flat index of the first element of each run.

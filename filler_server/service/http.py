@@ -24,7 +24,7 @@ _LOOK_SECONDS = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """Return the answer to GET: the body, and headers that describe it."""
+    """Answer to GET: the body, and headers that describe it."""
 
     body: bytes
     headers: Mapping[str, str]

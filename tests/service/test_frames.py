@@ -89,7 +89,7 @@ def test_from_any_place_the_rest_comes(tensors: list[ComputedTensor], message_by
     )
 
 
-def test_behind_the_last_blob_nothing_comes_but_the_header() -> None:
+def test_nothing_but_the_header_comes_after_the_last_blob() -> None:
     tensors = [flat_index_blob((3,))]
     (message,) = check_stream(list(frames(tensors, blob=1)), tensors, blob=1)
     assert message == FillResponse(header=filler_pb2.StreamHeader(blobs=1))

@@ -39,7 +39,7 @@ _SCRATCH = 1024
 _ENGINE = np.dtype(
     [
         ("raw", np.uint32, STATE_SIZE + _BLOCK),  # consecutive words of the recurrence
-        ("outputs", np.uint32, _BLOCK),  # what the words behind the first STATE_SIZE give
+        ("outputs", np.uint32, _BLOCK),  # what the words after the first STATE_SIZE give
         ("place", np.int64),  # of the next output
         ("before", np.int64),  # number of outputs drawn before `outputs`
     ],
@@ -124,7 +124,7 @@ def fill(
 
     Args:
         window: uint32 [STATE_SIZE], where the engine stands at the value `index`: the words of the recurrence before
-            the one that gives the next output. At the end it is set to where the engine stands behind the last run.
+            the one that gives the next output. At the end it is set to where the engine stands after the last run.
             Between the two values of a pair of Box and Muller an engine stands before the pair.
         out: float32, float64 or bool [bounds[-1]], as the distribution says.
         starts: as in `Runs`.

@@ -35,7 +35,7 @@ class EngineState:
             seed: any integer; its low 32 bits count, as where Caffe narrows it.
 
         Raises:
-            InvalidArgument: it is no integer.
+            InvalidArgument: it is not an integer.
         """
         try:
             word = operator.index(seed) % 2**32

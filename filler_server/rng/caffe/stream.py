@@ -171,7 +171,7 @@ class _Pass:
         self._remember()
 
     def end(self) -> EngineState:
-        """Return the engine as it stands behind the last value."""
+        """Return the engine as it stands after the last value."""
         if self._places[-1].at < self._count:
             self.read(np.empty(0, self._dtype), Runs.contiguous(self._count, 0))
         return self._places[-1].state

@@ -67,7 +67,7 @@ def test_lines_in_place_of_a_field(source: str, result: str) -> None:
     assert removed(source, LINES) == result
 
 
-def test_one_line_leaves_the_comment_behind_it() -> None:
+def test_one_line_leaves_the_comment_after_it() -> None:
     assert removed("  x: 2  # why", ["p: 1"]) == "  p: 1  # why"
     assert removed("x { # one\n} # two", ["p: 1"]) == "# one\np: 1 # two"
     assert removed("  x: 2;b: 3", ["p: 1"]) == "  p: 1 b: 3"

@@ -199,7 +199,7 @@ def test_streams_of_many_threads_do_not_disturb_each_other() -> None:
         Runs(np.array([5, 0]), np.array([0, 2, 3])),
         Runs(np.array([0, 1]), np.array([0, 2, 3])),
     ],
-    ids=["beyond", "behind", "descending", "overlapping"],
+    ids=["beyond", "after", "descending", "overlapping"],
 )
 def test_runs_outside_the_blob_or_out_of_order_are_refused(runs: Runs) -> None:
     with pytest.raises(RegionError, match="Received: starts="):
