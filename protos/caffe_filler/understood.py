@@ -46,7 +46,7 @@ def _specs(request: filler_pb2.FillRequest) -> bytes:
 
 
 def _net_parts(request: filler_pb2.FillNetRequest) -> Iterator[bytes]:
-    yield _integer(request.data_draws)
+    yield _integers(request.data_draws)
     yield from _plan_parts(request.net)
     yield _integer(len(request.before))
     for plan in request.before:
