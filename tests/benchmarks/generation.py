@@ -37,18 +37,24 @@ def _ours(*fillers: str) -> list[Contender]:
     return [Contender(f"ours: {filler}", "ours", filler) for filler in fillers]
 
 
-def _random(law: str, torch: list[str]) -> list[Contender]:
+def _random(distribution: str, torch: list[str]) -> list[Contender]:
     return [
-        *(Contender(f"NumPy {bits}", "numpy_generator", f"{law} {bits}") for bits in ("PCG64", "SFC64", "Philox")),
+        *(
+            Contender(f"NumPy {bits}", "numpy_generator", f"{distribution} {bits}")
+            for bits in ("PCG64", "SFC64", "Philox")
+        ),
         *(Contender(f"PyTorch {work}", "pytorch", work) for work in torch),
-        *(Contender(f"JAX {generator}", "jax_random", f"{law} {generator}") for generator in ("threefry", "rbg")),
-        *(Contender(f"MKL {generator}", "mkl_vsl", f"{law} {generator}") for generator in ("Philox", "ARS5")),
-        Contender("mkl_random (float64)", "mkl_random_state", f"{law} PHILOX4X32X10"),
-        Contender("Caffe's loop (Boost)", "caffe_boost", law, threads=1),
+        *(
+            Contender(f"JAX {generator}", "jax_random", f"{distribution} {generator}")
+            for generator in ("threefry", "rbg")
+        ),
+        *(Contender(f"MKL {generator}", "mkl_vsl", f"{distribution} {generator}") for generator in ("Philox", "ARS5")),
+        Contender("mkl_random (float64)", "mkl_random_state", f"{distribution} PHILOX4X32X10"),
+        Contender("Caffe's loop (Boost)", "caffe_boost", distribution, threads=1),
     ]
 
 
-LAWS: dict[str, list[Contender]] = {
+DISTRIBUTIONS: dict[str, list[Contender]] = {
     "normal": [*_ours("gaussian", "msra"), *LIMITS, *_random("normal", ["normal_", "kaiming_normal_"])],
     "uniform": [*_ours("uniform", "xavier"), *LIMITS, *_random("uniform", ["uniform_", "xavier_uniform_"])],
     "other": [
@@ -114,46 +120,54 @@ class Workers:
         return self._started[peer]
 
 
-def compare(workers: Workers, law: str, nbytes: int, rounds: int, at_least: float) -> Comparison:
-    """Alternate all contenders of a law at one size."""
+def compare(workers: Workers, distribution: str, nbytes: int, rounds: int, at_least: float) -> Comparison:
+    """Alternate all contenders of a distribution at one size."""
     ready, unavailable = {}, {}
-    for contender in LAWS[law]:
+    for contender in DISTRIBUTIONS[distribution]:
         try:
             ready[contender.name] = workers.prepare(contender, nbytes, at_least)
         except NotAvailable as error:
             unavailable[contender.name] = str(error)
     runs, failed = alternate(ready, rounds)
     workers.release()
-    return Comparison(SECTION, (law, size(nbytes), thread_case(workers.threads)), nbytes, runs, unavailable | failed)
+    return Comparison(
+        SECTION, (distribution, size(nbytes), thread_case(workers.threads)), nbytes, runs, unavailable | failed
+    )
 
 
 def run(effort: Effort, results: Results, say: Callable[[str], None]) -> None:
-    """Compare all laws, sizes and numbers of threads."""
+    """Compare all distributions, sizes and numbers of threads."""
     about: dict[str, str] = {}
     for threads in (1, 2):
         with ExitStack() as stack:
             workers = Workers(stack, threads)
             for nbytes, rounds in effort.fill_sizes.items():
-                for law in LAWS:
-                    say(f"{law}, {size(nbytes)}, {thread_case(threads)}")
-                    results.comparisons.append(compare(workers, law, nbytes, rounds, effort.fill_seconds))
+                for distribution in DISTRIBUTIONS:
+                    say(f"{distribution}, {size(nbytes)}, {thread_case(threads)}")
+                    results.comparisons.append(compare(workers, distribution, nbytes, rounds, effort.fill_seconds))
             about |= workers.about
-    for law in LAWS:
+    for distribution in DISTRIBUTIONS:
         for threads in (1, 2):
-            found = [results.find(SECTION, law, size(nbytes), thread_case(threads)) for nbytes in effort.fill_sizes]
+            found = [
+                results.find(SECTION, distribution, size(nbytes), thread_case(threads)) for nbytes in effort.fill_sizes
+            ]
             comparisons = [comparison for comparison in found if comparison is not None]
-            notes = [*NOTES, *(f"{peer}: {text}" for peer, text in sorted(about.items()))] if law == "normal" else []
-            results.tables.append((SECTION, rates(law, threads, comparisons, notes)))
-            for contender in LAWS[law]:
+            notes = (
+                [*NOTES, *(f"{peer}: {text}" for peer, text in sorted(about.items()))]
+                if distribution == "normal"
+                else []
+            )
+            results.tables.append((SECTION, rates(distribution, threads, comparisons, notes)))
+            for contender in DISTRIBUTIONS[distribution]:
                 if contender.peer == "ours":
                     results.tables.append((SECTION, ratios(contender.name, threads, comparisons)))
 
 
-def rates(law: str, threads: int, comparisons: list[Comparison], notes: list[str]) -> Table:
-    """Return the rates of one law: a row for each contender, a column for each size."""
-    title = f"Values of law '{law}', {thread_case(threads)}, GB/s"
+def rates(distribution: str, threads: int, comparisons: list[Comparison], notes: list[str]) -> Table:
+    """Return the rates of one distribution: a row for each contender, a column for each size."""
+    title = f"Values of distribution '{distribution}', {thread_case(threads)}, GB/s"
     table = Table(title, ["contender", *(comparison.case[1] for comparison in comparisons)], notes=notes)
-    for contender in LAWS[law]:
+    for contender in DISTRIBUTIONS[distribution]:
         table.add(contender.name, *(_rate(comparison, contender.name) for comparison in comparisons))
     reasons = {name: reason for comparison in comparisons for name, reason in comparison.unavailable.items()}
     table.notes += [f"{name}: not available: {reason}" for name, reason in reasons.items()]

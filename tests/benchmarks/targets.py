@@ -87,8 +87,8 @@ NUMPY = ("NumPy PCG64", "NumPy SFC64", "NumPy Philox")
 
 
 def _generation(results: Results) -> Iterator[tuple[Target, Iterable[Found]]]:
-    def ratios(law: str, fillers: Sequence[str], *peers: str) -> Iterator[Found]:
-        for comparison in _fills(results, law):
+    def ratios(distribution: str, fillers: Sequence[str], *peers: str) -> Iterator[Found]:
+        for comparison in _fills(results, distribution):
             for filler in fillers:
                 yield from _ratio(comparison, f"ours: {filler}", peers, f"{filler}, {', '.join(comparison.case[1:])}")
 
@@ -169,10 +169,10 @@ def _rest(results: Results) -> Iterator[tuple[Target, Iterable[Found]]]:
         yield Target(work, "ms" if unit == 1000 else "s", bound, at_most=True), [("programs", value)]
 
 
-def _fills(results: Results, law: str) -> list[Comparison]:
+def _fills(results: Results, distribution: str) -> list[Comparison]:
     """The comparisons of generation that targets speak of: 64 KiB to 64 MiB."""
     sections = (one for one in results.comparisons if one.section == generation.SECTION)
-    return [one for one in sections if one.case[0] == law and one.amount <= 64 * MIB]
+    return [one for one in sections if one.case[0] == distribution and one.amount <= 64 * MIB]
 
 
 def _ratio(comparison: Comparison, ours: str, peers: Sequence[str], case: str) -> Iterator[Found]:

@@ -16,9 +16,11 @@ KIB = 1 << 10
 
 
 def test_ours_against_numpy_and_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    contenders = [one for one in generation.LAWS["uniform"] if one.peer in ("ours", "memory", "numpy_generator")]
+    contenders = [
+        one for one in generation.DISTRIBUTIONS["uniform"] if one.peer in ("ours", "memory", "numpy_generator")
+    ]
     absent = generation.Contender("absent", "no_such_peer", "uniform")
-    monkeypatch.setitem(generation.LAWS, "uniform", [*contenders, absent])
+    monkeypatch.setitem(generation.DISTRIBUTIONS, "uniform", [*contenders, absent])
     with ExitStack() as stack:
         workers = generation.Workers(stack, threads=2)
         comparison = generation.compare(workers, "uniform", 64 * KIB, rounds=2, at_least=0.0)

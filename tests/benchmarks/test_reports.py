@@ -35,9 +35,9 @@ def test_units() -> None:
     assert with_quartiles(Spread(2, 1, 3, 9)) == "2.00 [1.00, 3.00]"
 
 
-def fill(contenders: dict[str, float], law: str = "normal") -> Comparison:
+def fill(contenders: dict[str, float], distribution: str = "normal") -> Comparison:
     runs = {name: [Run(seconds), Run(2 * seconds)] for name, seconds in contenders.items()}
-    return Comparison("Generation", (law, "4 MiB", "1 thread"), 4 << 20, runs, {"JAX rbg": "not installed"})
+    return Comparison("Generation", (distribution, "4 MiB", "1 thread"), 4 << 20, runs, {"JAX rbg": "not installed"})
 
 
 def test_speeds_and_ratios() -> None:

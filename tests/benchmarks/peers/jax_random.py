@@ -13,14 +13,14 @@ def about() -> str:
 
 
 def prepare(work: str, nbytes: int, threads: int) -> Callable[[], object]:
-    """`<law> <generator>`, as `normal rbg`, into the memory of the array before, which is donated.
+    """`<distribution> <generator>`, as `normal rbg`, into the memory of the array before, which is donated.
 
     XLA takes its number of threads from the CPUs that the process may use at its start.
     """
-    law, generator = work.split()
+    distribution, generator = work.split()
     count = nbytes // 4
     key = jax.random.key(1701, impl={"threefry": "threefry2x32", "rbg": "rbg"}[generator])
-    draw = jax.random.normal if law == "normal" else jax.random.uniform
+    draw = jax.random.normal if distribution == "normal" else jax.random.uniform
     fill = jax.jit(lambda key, _: draw(key, (count,), jnp.float32), donate_argnums=1, keep_unused=True)
     array = jnp.zeros(count, jnp.float32)
 

@@ -15,12 +15,12 @@ def about() -> str:
 
 
 def prepare(work: str, nbytes: int, threads: int) -> Callable[[], object]:
-    """`<law> <generator>`, as `normal PHILOX4X32X10`, into new arrays of float64: it has no other."""
-    law, generator = work.split()
+    """`<distribution> <generator>`, as `normal PHILOX4X32X10`, into new arrays of float64: it has no other."""
+    distribution, generator = work.split()
 
     def one(count: int, seed: int) -> Callable[[], object]:
         state: Any = mkl_random.MKLRandomState(seed, brng=generator)
-        if law == "normal":
+        if distribution == "normal":
             return lambda: state.normal(0.0, 0.01, count)
         return lambda: state.uniform(-0.01, 0.01, count)
 

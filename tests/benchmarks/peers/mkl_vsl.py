@@ -52,17 +52,19 @@ def about() -> str:
 
 
 def prepare(work: str, nbytes: int, threads: int) -> Callable[[], object]:
-    """`<law> <generator>`, as `normal ARS5`; with two threads one call for each half, its stream skipped ahead."""
-    law, generator = work.split()
+    """`<distribution> <generator>`, as `normal ARS5`; with two threads one call for each half, its stream skipped."""
+    distribution, generator = work.split()
     mkl = _load()
 
     def one(part: NDArray[np.float32], first: int) -> Callable[[], object]:
         stream = ctypes.c_void_p()
         _check(mkl.vslNewStream(ctypes.byref(stream), _GENERATORS[generator], ctypes.c_uint(1701)))
         _check(mkl.vslSkipAheadStream(stream, ctypes.c_longlong(first)))
-        fill, method = (mkl.vsRngGaussian, _GAUSSIAN_ICDF) if law == "normal" else (mkl.vsRngUniform, _UNIFORM_STD)
+        fill, method = (
+            (mkl.vsRngGaussian, _GAUSSIAN_ICDF) if distribution == "normal" else (mkl.vsRngUniform, _UNIFORM_STD)
+        )
         # Mean and standard deviation, or the two ends.
-        first_parameter, second_parameter = (0.0, 0.01) if law == "normal" else (-0.01, 0.01)
+        first_parameter, second_parameter = (0.0, 0.01) if distribution == "normal" else (-0.01, 0.01)
         address, count = part.ctypes.data, part.size
         return lambda: _check(fill(method, stream, count, address, first_parameter, second_parameter))
 

@@ -14,13 +14,13 @@ def about() -> str:
 
 
 def prepare(work: str, nbytes: int, threads: int) -> Callable[[], object]:
-    """`<law> <bit generator>`, as `normal PCG64`; with two threads a generator for each half."""
-    law, bits = work.split()
+    """`<distribution> <bit generator>`, as `normal PCG64`; with two threads a generator for each half."""
+    distribution, bits = work.split()
     seeds = np.random.SeedSequence(1701).spawn(threads)
 
     def one(part: NDArray[np.float32], seed: np.random.SeedSequence) -> Callable[[], object]:
         generator = np.random.Generator(getattr(np.random, bits)(seed))
-        if law == "normal":
+        if distribution == "normal":
             return lambda: generator.standard_normal(dtype=np.float32, out=part)
         return lambda: generator.random(dtype=np.float32, out=part)
 
