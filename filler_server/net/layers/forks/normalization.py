@@ -1,7 +1,7 @@
 """Normalizations of forks; that of NVIDIA's BatchNorm stands with BVLC's."""
 
 from caffe_filler.caffe import caffe_pb2
-from filler_server.net.dimensions import Dims, count, differ
+from filler_server.net.dimensions import Dims, Unknown, count, differ
 from filler_server.net.layer import LayerContext, LearnedBlob, OpenDims, SetUp
 from filler_server.net.registry import between, exactly, register_fork, up_to
 
@@ -45,8 +45,9 @@ def normalize(layer: LayerContext) -> SetUp:
 def bn(layer: LayerContext) -> SetUp:
     """One of three forms, told by the fields of bn_param.
 
-    * slope_filler, bias_filler, momentum, frozen: slope, bias, mean, variance, each [1, C] (yjxiong/caffe,
-      bn_layer.cpp; in hszhao/PSPNet [1, C, 1, 1] with the same fields).
+    * slope_filler, bias_filler, momentum, frozen, or no block: slope, bias, mean, variance, each [1, C, 1, 1] over
+      images (hszhao/PSPNet, bn_layer.cpp), and [1, C] over other numbers of axes (yjxiong/caffe, bn_layer.cpp, which
+      has [1, C] over images, too).
     * var_eps, decay, moving_average: scale, shift, mean, variance, each [1, C, 1, 1] (ducha-aiki/caffe, bn_layer.cpp).
     * otherwise scale and shift, each [1, C, 1, 1] (alexgkendall/caffe-segnet, bn_layer.cpp).
 
@@ -54,10 +55,21 @@ def bn(layer: LayerContext) -> SetUp:
     """
     kept = ("slope_filler", "bias_filler", "momentum", "eps", "frozen", "engine")
     moving = ("var_eps", "decay", "moving_average")
-    slope = layer.parameter.type == "SyncBN" or any(f"bn_param.{name}" in layer.fork for name in kept)
-    four = slope or any(f"bn_param.{name}" in layer.fork for name in moving) or len(layer.parameter.param) > 2
+    moves = any(f"bn_param.{name}" in layer.fork for name in moving)
+    slope = (
+        layer.parameter.type == "SyncBN"
+        or "bn_param" not in layer.fork
+        or any(f"bn_param.{name}" in layer.fork for name in kept)
+    )
+    four = slope or moves or len(layer.parameter.param) > 2
     channels = layer.channels(0) if slope else layer.legacy(0)[1]
-    shape: Dims = (1, channels) if slope else (1, channels, 1, 1)
+    bottom = layer.bottoms[0]
+    shape: Dims = (1, channels, 1, 1)
+    if slope and layer.parameter.type == "SyncBN":
+        shape = (1, channels)
+    elif slope:
+        # How many axes there are decides over the shape.
+        shape = bottom if isinstance(bottom, Unknown) else shape if len(bottom) == 4 else (1, channels)
     first, second = ("slope", "bias") if slope else ("scale", "shift")
     variance = _ONES if slope and layer.fork.flag("bn_param.frozen", False) else _ZEROS
     blobs = [
@@ -67,11 +79,9 @@ def bn(layer: LayerContext) -> SetUp:
         LearnedBlob(shape, variance),
     ]
     if "bn_param" not in layer.fork:
-        layer.report(
-            f"BN without bn_param is taken for one with {4 if four else 2} blobs, {'slope' if slope else 'scale'} first"
-        )
+        layer.report("BN without bn_param is taken for one with 4 blobs, slope first")
     statistics: OpenDims = (1, channels, 1, 1)
-    top = layer.bottoms[0] if slope else layer.legacy(0)
+    top = bottom if slope else layer.legacy(0)
     tops = [top, statistics, statistics][: layer.num_tops]
     return SetUp(tops, layer.learned(*blobs[: 4 if four else 2]))
 
