@@ -4,7 +4,9 @@ import json
 import uuid
 from collections.abc import Sequence
 
+from caffe_filler.addresses import check_address
 from caffe_filler.errors import InvalidArgument
+from caffe_filler.interface import either
 from caffe_filler.metadata import REQUEST_ID, is_request_id
 from filler_client._retry import RetryPolicy
 
@@ -43,7 +45,7 @@ def parse_targets(target: str | Sequence[str]) -> list[str]:
     The addresses of `ipv4:a:1,b:2` and of `ipv6:...` are one target, over which gRPC itself spreads the calls.
 
     Raises:
-        InvalidArgument: there is none.
+        InvalidArgument: there is none, or one is not an address.
     """
     if isinstance(target, str):
         parts = [target] if target.startswith(("ipv4:", "ipv6:")) else target.split(",")
@@ -52,6 +54,8 @@ def parse_targets(target: str | Sequence[str]) -> list[str]:
     targets = [part.strip() for part in parts if part.strip()]
     if not targets:
         raise InvalidArgument(f"a client needs the address of a server. Received: target={target!r}")
+    for one in targets:
+        check_address(one, either(python="target", cli="--server"))
     return targets
 
 

@@ -6,7 +6,7 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias, TypedDict
 
-from caffe_filler.addresses import is_local
+from caffe_filler.addresses import is_local, is_socket
 from caffe_filler.errors import InvalidArgument
 from caffe_filler.metadata import AUTHORIZATION, check_token
 
@@ -163,7 +163,7 @@ class Security:
         if not isinstance(self._credentials, Tls):
             return self._credentials
         # Servers speak plaintext on Unix sockets, which only this machine can reach.
-        return None if target.startswith(("unix:", "unix-abstract:")) else self._credentials.channel_credentials()
+        return None if is_socket(target) else self._credentials.channel_credentials()
 
     def _name_option(self) -> list[tuple[str, str]]:
         name = self._credentials.server_name if isinstance(self._credentials, Tls) else None

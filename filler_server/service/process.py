@@ -8,6 +8,7 @@ import threading
 import time
 from queue import Empty, SimpleQueue
 
+from caffe_filler.addresses import is_socket
 from caffe_filler.memory import few_arenas, keep_freed_memory
 from filler_server import compiled
 from filler_server.service import logs
@@ -135,7 +136,7 @@ def _tell_addresses(server: FillerServer) -> None:
     if server.health_address is not None:
         _log.info("health checks alone on %s", server.health_address)
     for address in server.addresses:
-        is_tls = server.speaks_tls and not address.startswith("unix")
+        is_tls = server.speaks_tls and not is_socket(address)
         _log.info("serving on %s", address, extra={"address": address, "tls": is_tls})
 
 

@@ -10,7 +10,7 @@ from google.protobuf.descriptor import FileDescriptor
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection, reflection_pb2
 
-from caffe_filler.addresses import is_local
+from caffe_filler.addresses import check_address, is_local, is_socket
 from caffe_filler.errors import InvalidArgument
 from caffe_filler.v1 import filler_pb2
 from filler_server import compiled
@@ -26,6 +26,7 @@ from filler_server.service.servicer import SERVICE, FillerServicer
 from filler_server.service.settings import Settings
 from filler_server.service.tls import server_credentials
 from filler_server.service.tokens import TokenFile, TokenInterceptor
+from filler_server.service.unix_socket import UnixSocket
 from filler_server.service.warmup import warm_up
 from filler_server.service.watch import CallWatch
 
@@ -75,7 +76,7 @@ class FillerServer:
             InvalidArgument: an address cannot be bound, would carry plaintext to where others can read it, a file of
                 the settings cannot be used, or a setting is out of range.
         """
-        _check_plaintext(settings)
+        _check_addresses(settings)
         compiled.set_threads(settings.threads)
         limits = settings.limits
         self._settings = settings
@@ -115,6 +116,7 @@ class FillerServer:
             from grpc_channelz.v1.channelz import add_channelz_servicer
 
             add_channelz_servicer(self._server)
+        self._sockets: list[UnixSocket] = []
         self._closing = threading.Lock()
         self._closed = False
         self._credentials = server_credentials(settings.tls) if settings.tls.certificate is not None else None
@@ -169,6 +171,8 @@ class FillerServer:
         """Free what belongs to the server, now that nothing is called any more."""
         if self._probes is not None:
             self._probes.stop(0).wait()
+        for entry in self._sockets:
+            entry.close()
         self._pool.shutdown(wait=False, cancel_futures=True)
         self._watch.close()
         self._close_metrics()
@@ -193,25 +197,31 @@ class FillerServer:
         )
         return self._bind(self._probes, address, None)
 
-    @staticmethod
-    def _bind(server: grpc.Server, address: str, credentials: grpc.ServerCredentials | None) -> str:
-        is_socket = address.startswith(("unix:", "unix-abstract:"))
+    def _bind(self, server: grpc.Server, address: str, credentials: grpc.ServerCredentials | None) -> str:
         try:
-            if credentials is None or is_socket:
+            if address.startswith("unix:"):
+                self._sockets.append(UnixSocket(address, server.add_insecure_port))
+                return address
+            if credentials is None or is_socket(address):
                 port = server.add_insecure_port(address)
             else:
                 port = server.add_secure_port(address, credentials)
         except RuntimeError as error:
             raise InvalidArgument(f"cannot listen there: {error}. Received: listen={address}") from None
-        return address if is_socket else f"{address.rpartition(':')[0]}:{port}"
+        return address if is_socket(address) else f"{address.rpartition(':')[0]}:{port}"
 
     def _set_health(self, status: health_pb2.HealthCheckResponse.ServingStatus) -> None:
         for service in ("", SERVICE):
             self._health.set(service, status)
 
 
-def _check_plaintext(settings: Settings) -> None:
-    """Make sure that nobody else can read what passes, unless the operator says so."""
+def _check_addresses(settings: Settings) -> None:
+    """Make sure that addresses are such, and that nobody else can read what passes, unless the operator says so."""
+    for address in settings.listen:
+        check_address(address, "listen")
+    for name in ("health_listen", "metrics_listen"):
+        if (address := getattr(settings, name)) is not None:
+            check_address(address, name)
     if settings.insecure or settings.tls.certificate is not None:
         return
     for address in settings.listen:

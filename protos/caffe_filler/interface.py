@@ -33,6 +33,11 @@ def interface(name: Interface) -> Iterator[None]:
         _current.reset(token)
 
 
+def either(*, python: str, cli: str) -> str:
+    """Return the words for the current interface."""
+    return python if _current.get() == "python" else cli
+
+
 def option(name: str, value: object = True) -> str:
     """Return an option as it is written: `lenient=True`, or `--lenient` on the command line.
 

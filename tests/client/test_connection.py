@@ -25,6 +25,12 @@ def test_no_target(target: str | list[str]) -> None:
         parse_targets(target)
 
 
+@pytest.mark.parametrize("target", ["a:99999", "a", "a:1,b", ["a:1", "dns:///b"], "ipv4:127.0.0.1:1,127.0.0.2"])
+def test_targets_without_a_port_that_can_be(target: str | list[str]) -> None:
+    with pytest.raises(InvalidArgument, match=r"port.* Received: target="):
+        parse_targets(target)
+
+
 def test_request_ids_are_the_callers_or_each_another() -> None:
     assert RequestId("job-17/step:3").of_call() == ("x-request-id", "job-17/step:3")
     assert len({RequestId(None).of_call() for _ in range(10)}) == 10
