@@ -25,6 +25,7 @@ FORBIDDEN = {
     "caffe_filler": [*NETWORK, *COMPILED, "filler_server", "filler_client"],
     "filler_server.compiled": [*NETWORK, "filler_server", "filler_client"],
     "filler_server.cancellation": [*NETWORK, *COMPILED, "filler_server", "filler_client"],
+    "filler_server.output": [*NETWORK, *COMPILED, "caffe_filler", "filler_server", "filler_client"],
     "filler_server.tensors": [
         *NETWORK,
         *TOP,
@@ -35,6 +36,7 @@ FORBIDDEN = {
         "filler_server.prototxt",
         "filler_server.net",
         "filler_server.engine",
+        "filler_server.layouts",
         "filler_server.weights",
     ],
     "filler_server.rng": [
@@ -47,6 +49,7 @@ FORBIDDEN = {
         "filler_server.prototxt",
         "filler_server.net",
         "filler_server.engine",
+        "filler_server.layouts",
         "filler_server.weights",
         "numpy.random",
         "random",
@@ -58,6 +61,7 @@ FORBIDDEN = {
         "filler_server.prototxt",
         "filler_server.net",
         "filler_server.engine",
+        "filler_server.layouts",
         "filler_server.weights",
         "numpy.random",
         "random",
@@ -69,6 +73,7 @@ FORBIDDEN = {
         "caffe_filler.v1",
         "filler_server.net",
         "filler_server.engine",
+        "filler_server.layouts",
         "filler_server.weights",
     ],
     "filler_server.net": [
@@ -77,9 +82,27 @@ FORBIDDEN = {
         *RANDOM,
         "caffe_filler.v1",
         "filler_server.engine",
+        "filler_server.layouts",
         "filler_server.weights",
     ],
-    "filler_server.engine": [*NETWORK, *TOP, "caffe_filler.v1", "filler_server.weights", "numpy.random", "random"],
+    "filler_server.engine": [
+        *NETWORK,
+        *TOP,
+        "caffe_filler.v1",
+        "filler_server.layouts",
+        "filler_server.weights",
+        "numpy.random",
+        "random",
+    ],
+    "filler_server.layouts": [
+        *NETWORK,
+        *TOP,
+        *RANDOM,
+        "caffe_filler.v1",
+        "filler_server.engine",
+        "filler_server.weights",
+        "filler_server.api",
+    ],
     "filler_server.weights": [*NETWORK, *TOP, *RANDOM, "caffe_filler.v1", "filler_server.engine"],
     "filler_server.api": [
         *NETWORK,
@@ -167,7 +190,7 @@ def within(module: str, package: str) -> bool:
 
 def test_the_sources_are_seen() -> None:
     assert len(SOURCES) > 40
-    for package in ("rng", "fillers", "prototxt", "net", "tensors", "engine", "weights", "api", "service"):
+    for package in ("rng", "fillers", "prototxt", "net", "tensors", "engine", "layouts", "weights", "api", "service"):
         assert any(within(module, f"filler_server.{package}") for module in SOURCES)
     seen = {(found.module, found.target, found.at_import) for found in IMPORTS}
     assert ("filler_server.engine.net", "filler_server.net.plan", True) in seen
@@ -262,6 +285,14 @@ LIGHT = {
     "read, convert and write files": "import filler_server.weights.conversion, filler_server.weights.opening",
     "merge weights": "import filler_server.weights.merge, filler_client._finetune",
     "name the numbers of a stream": "import filler_server.rng.philox as p; p.PhiloxStream(1701, 'conv1/0')",
+    "save, look at and convert": (
+        "import filler_client as f, numpy, tempfile\n"
+        "path = tempfile.mkdtemp()\n"
+        "f.save_weights({'ip/0': numpy.ones((4, 72), 'f'), 'ip/1': numpy.ones(4, 'f')}, f'{path}/w.npz')\n"
+        "f.convert(f'{path}/w.npz', f'{path}/w.safetensors')\n"
+        "assert [found.verdict for found in f.diff(f'{path}/w.npz', f'{path}/w.safetensors')] == ['equal'] * 2\n"
+        "assert f.inspect(f'{path}/w.npz').statistics[0].mean == 1"
+    ),
     "command line": "import filler_client.cli.main",
 }
 

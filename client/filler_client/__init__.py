@@ -8,6 +8,8 @@ for name, weight in client.fill_net(Path("train_val.prototxt"), seed=1701):
     ...
 for name, weight in client.finetune_net(Path("finetune.prototxt"), "trained.caffemodel", seed=1701):
     ...
+client.save_net(Path("train_val.prototxt"), "weights.safetensors", seed=1701, names="torch")
+convert("trained.caffemodel", "trained.pt", names="torch")
 """
 
 import typing
@@ -51,7 +53,9 @@ from filler_client._requests import (
     Stream,
 )
 from filler_client._retry import RetryPolicy
+from filler_client._saving import Names, SavedNet, SaveNetOptions, SaveOptions
 from filler_client._security import SecurityOptions, Tls
+from filler_client._weights import Inspected, TensorsLike, convert, diff, inspect, open_weights, save_weights
 
 if typing.TYPE_CHECKING:
     from filler_client._async import AsyncFillerClient
@@ -71,8 +75,10 @@ __all__ = [
     "FillerParameterError",
     "FinetuneOptions",
     "Flat",
+    "Inspected",
     "InvalidArgument",
     "LimitExceeded",
+    "Names",
     "NetError",
     "NetLike",
     "NetOptions",
@@ -84,11 +90,15 @@ __all__ = [
     "RegionError",
     "RegionLike",
     "RetryPolicy",
+    "SaveNetOptions",
+    "SaveOptions",
+    "SavedNet",
     "SecurityOptions",
     "Selection",
     "ServiceError",
     "ShapeError",
     "Stream",
+    "TensorsLike",
     "Tls",
     "Unauthenticated",
     "Unavailable",
@@ -96,6 +106,11 @@ __all__ = [
     "UnknownFiller",
     "WeightsError",
     "WeightsLike",
+    "convert",
+    "diff",
+    "inspect",
+    "open_weights",
+    "save_weights",
 ]
 
 

@@ -2,8 +2,11 @@
 
 import asyncio
 import copy
+import threading
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import ExitStack
+from functools import partial
+from os import PathLike
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar, Unpack
 
@@ -13,7 +16,7 @@ from google.protobuf.message import Message
 from numpy.typing import NDArray
 
 from caffe_filler import dtypes
-from caffe_filler.errors import DataLoss, FillerError, InvalidArgument
+from caffe_filler.errors import Cancelled, DataLoss, FillerError, InvalidArgument
 from caffe_filler.interface import current_interface
 from caffe_filler.memory import keep_freed_memory
 from caffe_filler.metadata import INTERFACE
@@ -26,14 +29,18 @@ from filler_client._connection import SERVICE, RequestId, channel_options, parse
 from filler_client._endings import GRACE_SECONDS
 from filler_client._errors import from_rpc
 from filler_client._finetune import FinetuneOptions, WeightsLike
+from filler_client._remote import RemoteBackend
 from filler_client._replies import read_fillers, read_plan, read_upgrade
 from filler_client._requests import FillerLike, FillNetOptions, FillOptions, NetLike, NetOptions
 from filler_client._resume import StreamPosition
 from filler_client._retry import Attempts, RetryPolicy
+from filler_client._saving import SavedNet, SaveNetOptions, save_net
 from filler_client._security import Security, SecurityOptions, Version
 
 if TYPE_CHECKING:
     from filler_server.weights.merge import MergePlan
+
+_GIVING_UP_SECONDS = 5.0
 
 _Request = TypeVar("_Request", bound=Message)
 _Response = TypeVar("_Response", bound=Message)
@@ -130,13 +137,20 @@ class AsyncFillerClient:
         return {name: array async for name, array in self.fill_net(net, **options)}
 
     async def plan_finetune(
-        self, net: NetLike, weights: WeightsLike, *, ignore_shape: bool = False, **options: Unpack[NetOptions]
+        self,
+        net: NetLike,
+        weights: WeightsLike,
+        *,
+        ignore_shape: bool = False,
+        reshape: bool = False,
+        **options: Unpack[NetOptions],
     ) -> "MergePlan":
         """Return which blobs files of weights have, and which are to be filled; see `FillerClient.plan_finetune`."""
-        plan = await self.plan_net(net, **options)
+        request = _requests.plan_request(net, **options)
 
         def merge_plan() -> "MergePlan":
-            with _finetune.open_merge(plan, weights, ignore_shape=ignore_shape) as merge:
+            plan = _finetune.local_plan(request)
+            with _finetune.open_merge(plan, weights, ignore_shape=ignore_shape, reshape=reshape) as merge:
                 return merge.plan
 
         return await asyncio.to_thread(merge_plan)
@@ -147,22 +161,60 @@ class AsyncFillerClient:
         weights: WeightsLike,
         *,
         ignore_shape: bool = False,
+        reshape: bool = False,
         out: Mapping[str, NDArray[Any]] | None = None,
         **options: Unpack[FinetuneOptions],
     ) -> AsyncIterator[tuple[str, NDArray[Any]]]:
         """Yield name and array of each learnable blob, copied or filled; see `FillerClient.finetune_net`."""
         request = _finetune.fill_request(net, **options)
-        plan = await self._call("PlanNet", request.net, read_plan)
+        plan = await asyncio.to_thread(_finetune.local_plan, request.net)
         with ExitStack() as files:
-            opening = _finetune.open_merge(plan, weights, ignore_shape=ignore_shape)
+            opening = _finetune.open_merge(plan, weights, ignore_shape=ignore_shape, reshape=reshape)
             merge = await asyncio.to_thread(files.enter_context, opening)
             merge.plan.check()
             for name in merge.plan.missing:
                 request.blobs.add(name=name)
             given = {} if out is None else out
-            filled = self._arrays(request, given, plan)
+            filled = self._arrays(request, given, _finetune.plan_message(plan))
             for name, load in _finetune.merged_arrays(merge, dtypes.from_wire(request.dtype), given):
                 yield (name, await asyncio.to_thread(load)) if load is not None else await anext(filled)
+
+    async def save_net(
+        self,
+        net: NetLike,
+        path: str | PathLike[str],
+        *,
+        weights: WeightsLike | None = None,
+        **options: Unpack[SaveNetOptions],
+    ) -> SavedNet:
+        """Write all learnable blobs of a net to a file; see `FillerClient.save_net`.
+
+        A thread with a client of its own writes it. Where the caller is cancelled it gives up, and no file appears.
+        """
+        self._check_not_closed()
+        target, timeout, policy, request_id, security = self._settings
+        backend, stopped = RemoteBackend(target, policy, security, request_id), threading.Event()
+        advance = options.get("advance")
+
+        def checked(nbytes: int, name: str) -> None:
+            if stopped.is_set():
+                raise Cancelled("the caller gave up before the file was complete")
+            if advance is not None:
+                advance(nbytes, name)
+
+        options["advance"] = checked
+        pieces = partial(backend.pieces, timeout=timeout)
+        task = asyncio.create_task(asyncio.to_thread(save_net, pieces, net, path, weights, **options))
+        try:
+            return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            stopped.set()
+            # It may wait for a server that does not answer.
+            backend.close()
+            await asyncio.wait([task], timeout=_GIVING_UP_SECONDS)
+            raise
+        finally:
+            backend.close()
 
     async def pieces(self, request: StreamRequest, *, plan: Plan | None = None) -> AsyncIterator[Piece]:
         """Yield the bytes of a stream piece by piece; see `FillerClient.pieces`."""

@@ -1,6 +1,9 @@
 """The client: one interface over a server and over the library in this process."""
 
 from collections.abc import Iterator, Sequence
+from functools import partial
+from itertools import chain
+from os import PathLike
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Unpack
 
@@ -12,11 +15,14 @@ from filler_client import _finetune, _requests
 from filler_client._backend import Arrays, Backend, Piece
 from filler_client._embedded import EmbeddedBackend
 from filler_client._finetune import FinetuneOptions, WeightsLike
+from filler_client._received import received_tensors
 from filler_client._requests import FillerLike, FillNetOptions, FillOptions, NetLike, NetOptions
 from filler_client._retry import RetryPolicy
+from filler_client._saving import SavedNet, SaveNetOptions, save_net
 from filler_client._security import Security, SecurityOptions
 
 if TYPE_CHECKING:
+    from filler_server.tensors import Tensor
     from filler_server.weights.merge import MergePlan
 
 
@@ -137,8 +143,37 @@ class FillerClient:
         """Return all learnable blobs of a net by name; as `fill_net`."""
         return dict(self.fill_net(net, **options))
 
+    def tensor(self, filler: FillerLike, shape: Sequence[int], **options: Unpack[FillOptions]) -> "Tensor":
+        """Return a blob, or a region of one, as a tensor whose values come when it is read.
+
+        Args:
+            filler: a FillerParameter, its prototxt, or the name of a type.
+            shape: shape of the whole blob.
+            options: those of `FillOptions`: seed, name, dtype, region, stream.
+
+        Returns:
+            A tensor called as the option `name` says, or `blob`.
+
+        Raises:
+            FillerError: one of the tree in `caffe_filler.errors`; also when it is read.
+        """
+        from filler_server.tensors import renamed
+
+        request = _requests.fill_request(filler, shape, **options)
+        pieces = self.pieces(request)
+        first = next(pieces)
+        begun = chain([first], pieces)
+        (tensor,) = received_tensors(request, [(first.header.name, first.shape)], self.pieces, begun)
+        return renamed(tensor, first.header.name or "blob")
+
     def plan_finetune(
-        self, net: NetLike, weights: WeightsLike, *, ignore_shape: bool = False, **options: Unpack[NetOptions]
+        self,
+        net: NetLike,
+        weights: WeightsLike,
+        *,
+        ignore_shape: bool = False,
+        reshape: bool = False,
+        **options: Unpack[NetOptions],
     ) -> "MergePlan":
         """Return which blobs of a net files of weights have, and which are to be filled; reads no values.
 
@@ -146,6 +181,7 @@ class FillerClient:
             net: prototxt text, the bytes or path of a file, or a NetParameter.
             weights: paths of files of weights of any format; they are read here and not sent.
             ignore_shape: whether blobs whose shapes differ are filled.
+            reshape: whether tensors of another shape with as many values are copied.
             options: those of `NetOptions`.
 
         Returns:
@@ -155,8 +191,8 @@ class FillerClient:
             FillerError: one of the tree in `caffe_filler.errors`.
             OSError: a file cannot be read.
         """
-        plan = self.plan_net(net, **options)
-        with _finetune.open_merge(plan, weights, ignore_shape=ignore_shape) as merge:
+        plan = _finetune.local_plan(_requests.plan_request(net, **options))
+        with _finetune.open_merge(plan, weights, ignore_shape=ignore_shape, reshape=reshape) as merge:
             return merge.plan
 
     def finetune_net(
@@ -165,6 +201,7 @@ class FillerClient:
         weights: WeightsLike,
         *,
         ignore_shape: bool = False,
+        reshape: bool = False,
         out: Arrays | None = None,
         **options: Unpack[FinetuneOptions],
     ) -> Iterator[tuple[str, NDArray[Any]]]:
@@ -177,6 +214,7 @@ class FillerClient:
             net: prototxt text, the bytes or path of a file, or a NetParameter.
             weights: paths of files of weights of any format; later ones count before earlier ones.
             ignore_shape: whether blobs whose shapes differ are filled rather than being an error.
+            reshape: whether tensors of another shape with as many values are copied.
             out: arrays to receive into, by name; new ones are made for the others.
             options: those of `FinetuneOptions`.
 
@@ -186,15 +224,49 @@ class FillerClient:
             OSError: a file cannot be read.
         """
         request = _finetune.fill_request(net, **options)
-        plan = self.plan(request.net)
-        with _finetune.open_merge(plan, weights, ignore_shape=ignore_shape) as merge:
+        plan = _finetune.local_plan(request.net)
+        with _finetune.open_merge(plan, weights, ignore_shape=ignore_shape, reshape=reshape) as merge:
             merge.plan.check()
             for name in merge.plan.missing:
                 request.blobs.add(name=name)
             given = {} if out is None else out
-            filled = self._backend.arrays(request, given, self._timeout, plan) if request.blobs else iter(())
+            filled = (
+                self._backend.arrays(request, given, self._timeout, _finetune.plan_message(plan))
+                if request.blobs
+                else iter(())
+            )
             for name, load in _finetune.merged_arrays(merge, dtypes.from_wire(request.dtype), given):
                 yield (name, load()) if load is not None else next(filled)
+
+    def save_net(
+        self,
+        net: NetLike,
+        path: str | PathLike[str],
+        *,
+        weights: WeightsLike | None = None,
+        **options: Unpack[SaveNetOptions],
+    ) -> SavedNet:
+        """Write all learnable blobs of a net to a file, from files of weights where they have them, else filled.
+
+        The file is the same whoever fills, and appears when it is complete. Memory does not grow with the net.
+
+        Args:
+            net: prototxt text, the bytes or path of a file, or a NetParameter.
+            path: where to; the format is that of its ending: .safetensors, .npz, .caffemodel, .prototxt, .h5 or .pt.
+            weights: paths of files of weights of any format, also state_dicts; later ones count before earlier ones.
+            options: those of `SaveNetOptions`: what `fill_net` takes but `blobs`, and names, ignore_shape, reshape,
+                max_shard_bytes, advance.
+
+        Raises:
+            InvalidArgument: shapes differ between the net and a file, or the format cannot hold the blobs.
+            FillerError: one of the tree in `caffe_filler.errors`.
+            OSError: a file cannot be read or written.
+
+        Example:
+            client.save_net(Path("train_val.prototxt"), "weights.safetensors", seed=1701, names="torch")
+        """
+        self._backend.check_open()
+        return save_net(partial(self._backend.pieces, timeout=self._timeout), net, path, weights, **options)
 
     def upgrade_net(
         self, file: NetLike, *, strict: bool = False, lenient: bool = False

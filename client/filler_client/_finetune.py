@@ -17,7 +17,9 @@ from filler_client._backend import Arrays
 from filler_client._requests import DataDraws, NetLike, NetOptions, ValueOptions
 
 if TYPE_CHECKING:
-    from filler_server.weights.merge import Merge, PartialShape
+    from filler_server.net.plan import NetPlan
+    from filler_server.tensors import Tensor
+    from filler_server.weights.merge import Merge
 
 WeightsLike: TypeAlias = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
 """The path of a file of weights, or the paths of several, of which later ones count before earlier ones."""
@@ -35,31 +37,42 @@ class FinetuneOptions(NetOptions, ValueOptions, total=False):
     before: Sequence[filler_pb2.PlanNetRequest]
 
 
+def local_plan(request: filler_pb2.PlanNetRequest) -> "NetPlan":
+    """Return the plan of a net, worked out in this process, which needs no Numba.
+
+    Raises:
+        FillerError: the net cannot be read or set up.
+    """
+    from filler_server.api import planning
+    from filler_server.api.limits import UNLIMITED
+
+    return planning.plan(request, UNLIMITED)
+
+
+def plan_message(plan: "NetPlan") -> filler_pb2.PlanNetResponse:
+    """Return a plan as its message, with which a stream of the net is compared."""
+    from filler_server.api import replies
+
+    return replies.plan_reply(plan)
+
+
 @contextmanager
 def open_merge(
-    plan: filler_pb2.PlanNetResponse, weights: WeightsLike, *, ignore_shape: bool = False
+    plan: "NetPlan", weights: WeightsLike, *, ignore_shape: bool = False, reshape: bool = False
 ) -> "Iterator[Merge]":
     """Open files of weights and give what becomes of them in a net; they are open as long as the block runs.
 
     Raises:
-        InvalidArgument: no file is named.
+        InvalidArgument: no file is named, or one has nothing for the net.
         FillerError: a file cannot be read.
         OSError: likewise.
     """
-    from filler_server.weights.merge import TargetBlob, TargetLayer, merge
+    from filler_server.weights.merge import merge
     from filler_server.weights.opening import open_weights
 
-    targets = [
-        TargetLayer(
-            layer.name,
-            layer.type,
-            tuple(TargetBlob(blob.name, _shape(blob.shape), blob.owner or None) for blob in layer.blobs),
-        )
-        for layer in plan.layers
-    ]
     with ExitStack() as files:
         opened = [files.enter_context(open_weights(path)) for path in _paths(weights)]
-        yield merge(targets, opened, ignore_shape=ignore_shape)
+        yield merge(plan.layers, opened, ignore_shape=ignore_shape, reshape=reshape)
 
 
 def fill_request(net: NetLike, **options: Unpack[FinetuneOptions]) -> filler_pb2.FillNetRequest:
@@ -92,13 +105,11 @@ def merged_arrays(
         yield blob.name, _loader(tensor, receivers.array_for(blob.name, tuple(tensor.shape), dtype))
 
 
-def _loader(tensor: Any, array: NDArray[Any]) -> Callable[[], NDArray[Any]]:
+def _loader(tensor: "Tensor", array: NDArray[Any]) -> Callable[[], NDArray[Any]]:
+    from filler_server.tensors import cast
+
     def load() -> NDArray[Any]:
-        values, start = flat(array), 0
-        with np.errstate(over="ignore"):
-            for block in tensor.blocks():
-                values[start : start + block.size] = block
-                start += block.size
+        cast(tensor, array.dtype).read(0, flat(array))
         return array
 
     return load
@@ -109,7 +120,3 @@ def _paths(weights: WeightsLike) -> list[Path]:
     if not named:
         raise InvalidArgument("no file of weights is named. Received: weights=[]")
     return [Path(path) for path in named]
-
-
-def _shape(shape: filler_pb2.PartialShape) -> "PartialShape":
-    return None if shape.unknown_rank else tuple(None if dim == -1 else dim for dim in shape.dim)

@@ -8,12 +8,13 @@ grow with it.
 
 from filler_server.tensors.combinations import combined, constant, spliced
 from filler_server.tensors.sequential import SequentialTensor
-from filler_server.tensors.tensor import BLOCK, ArrayTensor, Place, Tensor
+from filler_server.tensors.tensor import BLOCK, Advance, ArrayTensor, Place, Tensor
 from filler_server.tensors.transposition import transposed
 from filler_server.tensors.views import Cast, View, cast, renamed, reshaped
 
 __all__ = [
     "BLOCK",
+    "Advance",
     "ArrayTensor",
     "Cast",
     "Place",

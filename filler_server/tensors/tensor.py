@@ -1,16 +1,19 @@
 """A named array whose values come later."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from math import prod
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 BLOCK = 1 << 20
 """Values that are read at once."""
+
+Advance: TypeAlias = Callable[[int, str], None]
+"""Notes progress: a number of bytes that are done, and the name of the tensor that they belong to."""
 
 
 class OpenFile(Protocol):
@@ -56,7 +59,7 @@ class Tensor(ABC):
 
     @property
     def place(self) -> Place | None:
-        """Where the bytes lie in a file, or None if they do not."""
+        """Place of the bytes in a file, or None if they lie in none."""
         return None
 
     @abstractmethod

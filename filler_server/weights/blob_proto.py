@@ -1,17 +1,17 @@
 """Caffe's BlobProto: a tensor inside a binary message, of any age."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from math import prod
 from typing import Any
 
 import numpy as np
 
 from caffe_filler.caffe import caffe_pb2
-from caffe_filler.errors import WeightsError
+from caffe_filler.errors import InvalidArgument, WeightsError
 from caffe_filler.shapes import MAX_AXES
-from caffe_filler.wire import I32, I64, LEN, VARINT, signed
-from filler_server.weights.mapped import MappedFile
-from filler_server.weights.mapped_tensor import MappedTensor, Segment
+from caffe_filler.wire import I32, I64, LEN, VARINT, key, signed, varint
+from filler_server.tensors import Tensor
+from filler_server.weights.mapped import MappedFile, MappedTensor, Segment
 from filler_server.weights.wire import Field, Walker
 
 _NUMBER = {field.name: field.number for field in caffe_pb2.BlobProto.DESCRIPTOR.fields}
@@ -21,9 +21,16 @@ _LEGACY = tuple(_NUMBER[name] for name in ("num", "channels", "height", "width")
 _VALUES: dict[int, np.dtype[Any]] = {_NUMBER["data"]: np.dtype("<f4"), _NUMBER["double_data"]: np.dtype("<f8")}
 
 # Of NVIDIA's fork (caffe.proto of its releases 0.16 and 0.17); OpenCV writes and reads the same.
-RAW_DATA_TYPE, RAW_DATA = 10, 12
-RAW_FLOAT16 = 2
-_RAW_TYPES: dict[int | None, np.dtype[Any]] = {0: np.dtype("<f8"), 1: np.dtype("<f4"), RAW_FLOAT16: np.dtype("<f2")}
+_RAW_DATA_TYPE, _RAW_DATA = 10, 12
+_RAW_FLOAT16 = 2
+_RAW_TYPES: dict[int | None, np.dtype[Any]] = {0: np.dtype("<f8"), 1: np.dtype("<f4"), _RAW_FLOAT16: np.dtype("<f2")}
+
+_WRITTEN: Mapping[str, tuple[bytes, int]] = {
+    "float32": (b"", _NUMBER["data"]),
+    "float64": (b"", _NUMBER["double_data"]),
+    "float16": (key(_RAW_DATA_TYPE, VARINT) + varint(_RAW_FLOAT16), _RAW_DATA),
+}
+"""Bytes before the values of each dtype, and the field that holds them."""
 
 
 def read_blob(file: MappedFile, walker: Walker, start: int, stop: int, name: str) -> MappedTensor:
@@ -47,9 +54,9 @@ def read_blob(file: MappedFile, walker: Walker, start: int, stop: int, name: str
             dims.extend(_dims(walker, field))
         elif field.number in _LEGACY and field.wire_type == VARINT:
             legacy[field.number] = signed(field.value, 32)
-        elif field.number == RAW_DATA and field.wire_type == LEN:
+        elif field.number == _RAW_DATA and field.wire_type == LEN:
             raw = field
-        elif field.number == RAW_DATA_TYPE and field.wire_type == VARINT:
+        elif field.number == _RAW_DATA_TYPE and field.wire_type == VARINT:
             raw_type = field.value
     shape = [legacy.get(number, 0) for number in _LEGACY] if legacy else dims
     if len(shape) > MAX_AXES:
@@ -116,3 +123,37 @@ def _dims(walker: Walker, shape: Field) -> list[int]:
         if len(dims) > MAX_AXES:
             break
     return dims
+
+
+def check_dtype(tensor: Tensor) -> None:
+    """Make sure that a BlobProto can hold the dtype.
+
+    Raises:
+        InvalidArgument: it cannot.
+    """
+    if tensor.dtype.name not in _WRITTEN:
+        raise InvalidArgument(
+            f"a .caffemodel has {', '.join(_WRITTEN)}. Received: dtype={tensor.dtype}, name='{tensor.name}'",
+            field="dtype",
+        )
+
+
+def set_shape(blob: caffe_pb2.BlobProto, tensor: Tensor) -> None:
+    """Give a message the shape of a tensor: a legacy one in the four fields of old files."""
+    if tensor.legacy:
+        blob.num, blob.channels, blob.height, blob.width = tensor.shape
+    else:
+        blob.shape.dim.extend(tensor.shape)
+
+
+def blob_front(tensor: Tensor) -> bytes:
+    """Return what stands in a BlobProto before the values; the last of it is their length.
+
+    Raises:
+        InvalidArgument: a BlobProto cannot hold the dtype.
+    """
+    check_dtype(tensor)
+    blob = caffe_pb2.BlobProto()
+    set_shape(blob, tensor)
+    kind, field = _WRITTEN[tensor.dtype.name]
+    return blob.SerializeToString() + kind + key(field, LEN) + varint(tensor.nbytes)

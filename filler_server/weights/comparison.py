@@ -1,21 +1,21 @@
-"""Two files of weights, tensor by tensor."""
+"""Two sequences of tensors, tensor by tensor."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from filler_server.weights.legacy import LEGACY_AXES, equals_legacy
-from filler_server.weights.stored import StoredTensor, WeightsFile
+from filler_server.layouts.caffe import LEGACY_AXES, equals_legacy
+from filler_server.tensors import Advance, Tensor
 
 Verdict: TypeAlias = Literal["equal", "differs", "shape", "only in A", "only in B"]
 
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """How a tensor of two files differs.
+    """Differences of a tensor between two files.
 
     Attributes:
         name: its name.
@@ -29,18 +29,18 @@ class Comparison:
 
     name: str
     verdict: Verdict
-    first: StoredTensor | None
-    second: StoredTensor | None
+    first: Tensor | None
+    second: Tensor | None
     different: int = 0
     max_difference: float | None = None
 
 
 def compare(
-    first: WeightsFile,
-    second: WeightsFile,
+    first: Sequence[Tensor],
+    second: Sequence[Tensor],
     *,
     atol: float = 0.0,
-    advance: Callable[[int, str], None] = lambda nbytes, name: None,
+    advance: Advance | None = None,
 ) -> Iterator[Comparison]:
     """Yield how the tensors differ: those of the first file in its order, then those that only the second has.
 
@@ -48,16 +48,16 @@ def compare(
     compared in float64, so that dtypes may differ.
 
     Args:
-        first: the file A.
-        second: the file B.
+        first: the tensors of A.
+        second: the tensors of B.
         atol: absolute differences up to this one are none.
         advance: is told the bytes of the first file that are done.
 
     Raises:
         WeightsError: a file is damaged.
     """
-    others = {tensor.name: tensor for tensor in second.tensors}
-    for tensor in first.tensors:
+    others = {tensor.name: tensor for tensor in second}
+    for tensor in first:
         other = others.pop(tensor.name, None)
         if other is None:
             yield Comparison(tensor.name, "only in A", tensor, None)
@@ -69,7 +69,7 @@ def compare(
         yield Comparison(other.name, "only in B", None, other)
 
 
-def _same_shape(tensor: StoredTensor, other: StoredTensor) -> bool:
+def _same_shape(tensor: Tensor, other: Tensor) -> bool:
     if tensor.shape == other.shape:
         return True
     pairs = ((tensor, other), (other, tensor))
@@ -78,22 +78,23 @@ def _same_shape(tensor: StoredTensor, other: StoredTensor) -> bool:
     )
 
 
-def _compare(tensor: StoredTensor, other: StoredTensor, atol: float, advance: Callable[[int, str], None]) -> Comparison:
+def _compare(tensor: Tensor, other: Tensor, atol: float, advance: Advance | None) -> Comparison:
     different, largest = 0, 0.0
     for left, right in _side_by_side(tensor, other):
-        one, two = left.astype(np.float64), right.astype(np.float64)
         with np.errstate(invalid="ignore"):
+            one, two = left.astype(np.float64), right.astype(np.float64)
             distance = np.abs(one - two)
         distance[(one == two) | (np.isnan(one) & np.isnan(two))] = 0
         distance[np.isnan(distance)] = np.inf
         different += int(np.count_nonzero(distance > atol))
         largest = max(largest, float(distance.max(initial=0)))
-        advance(left.nbytes, tensor.name)
+        if advance is not None:
+            advance(left.nbytes, tensor.name)
     verdict: Verdict = "differs" if different else "equal"
     return Comparison(tensor.name, verdict, tensor, other, different, largest)
 
 
-def _side_by_side(tensor: StoredTensor, other: StoredTensor) -> Iterator[tuple[NDArray[Any], NDArray[Any]]]:
+def _side_by_side(tensor: Tensor, other: Tensor) -> Iterator[tuple[NDArray[Any], NDArray[Any]]]:
     """Yield blocks of equal length of two tensors of equal count, wherever their own blocks end."""
     blocks = other.blocks()
     right: NDArray[Any] = np.empty(0)

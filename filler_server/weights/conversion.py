@@ -1,98 +1,93 @@
 """A file of weights to one of another format, streamed."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from caffe_filler.caffe.caffe_pb2 import NetParameter
 from caffe_filler.errors import InvalidArgument
-from filler_server.net.names import unique_names
-from filler_server.net.plan import NetPlan
-from filler_server.weights.formats import open_writer
-from filler_server.weights.legacy import LEGACY_AXES, equals_legacy
-from filler_server.weights.stored import StoredTensor, ViewTensor, WeightsFile
-from filler_server.weights.torch_layout import modernized, torch_layout
-from filler_server.weights.writer import Tensor, Writer
+from filler_server.layouts.caffe import in_net, in_order, modernized
+from filler_server.layouts.layers import definitions, stored_layers
+from filler_server.layouts.torch import from_torch, has_torch_names, to_torch
+from filler_server.net.plan import Layer, NetPlan
+from filler_server.tensors import Advance, Tensor, cast
+from filler_server.weights.file import WeightsFile
+from filler_server.weights.saving import Saved, format_of, save
 
-_COPIED_AT_ONCE = 32 << 20
-
-
-class Advance(Protocol):
-    """Notes progress: the bytes that are done, and what they belong to."""
-
-    def __call__(self, nbytes: int, name: str) -> None:
-        """Note `nbytes` more of `name`."""
-        ...
+NAMINGS = ("caffe", "torch")
+_FILES_OF_CAFFE = ("caffemodel", "hdf5", "binaryproto", "prototxt")
+"""Formats whose tensors are called as in Caffe, whatever they are called."""
 
 
 @dataclass(frozen=True, slots=True)
 class Conversion:
-    """What a conversion will write.
+    """Tensors of a new file, and all that goes with them.
 
     Attributes:
-        tensors: what it reads, in the order of the new file, under their new names and shapes.
-        headers: the same as a writer is told of them, in their new dtypes.
+        tensors: in the order of the new file, under their new names, in their new shapes and dtypes.
         net: the layers, where they are known.
         notes: what a user of the new file should know.
     """
 
-    tensors: tuple[StoredTensor, ...]
-    headers: tuple[Tensor, ...]
+    tensors: tuple[Tensor, ...]
     net: NetParameter | None
     notes: tuple[str, ...] = ()
 
     @property
     def nbytes(self) -> int:
         """Length of all values in bytes, as they will be written."""
-        return sum(header.nbytes for header in self.headers)
+        return sum(tensor.nbytes for tensor in self.tensors)
 
 
 def plan_conversion(
     source: WeightsFile,
+    target: Path,
     *,
     names: str = "caffe",
     dtype: np.dtype[Any] | None = None,
-    net: NetPlan | NetParameter | None = None,
+    net: NetPlan | WeightsFile | None = None,
+    reshape: bool = False,
 ) -> Conversion:
     """Return what will be written of a file of weights.
 
     Args:
         source: the file, which stays open until it is written.
-        names: "caffe" keeps the names; "torch" is `torch_layout`.
+        target: the new file, whose ending tells its format.
+        names: how tensors are called: "caffe" or "torch".
         dtype: of the new file; None keeps what each tensor has.
-        net: a plan of the net, or its layers in the current format. Legacy shapes become those of the plan, or what the
-            types of the layers make of them. Without it the layers are those of the file itself, if it describes them.
+        net: the net of the weights: a plan, or a file that describes it. Every blob of it must be in the source, in its
+            shape; a state_dict becomes its blobs. Without it the layers are those that the source describes itself, if
+            it does.
+        reshape: whether a tensor of another shape with as many values is taken for a blob of the net.
 
     Raises:
-        InvalidArgument: names that need a net where none is known.
+        InvalidArgument: the net and the source do not fit, or something needs a net where none is known.
     """
-    tensors: Sequence[StoredTensor] = source.tensors
-    definitions = net_definitions(net) if isinstance(net, NetPlan) else net or source.net
-    if isinstance(net, NetPlan):
-        shapes = {blob.name: blob.shape for blob in net.blobs}
-        tensors = [_reshaped(tensor, shapes.get(tensor.name)) for tensor in tensors]
-    elif net is not None:
-        types = layer_types(net)
-        tensors = [modernized(tensor, types.get(tensor.layer or "", "")) for tensor in tensors]
+    if names not in NAMINGS:
+        raise InvalidArgument(f"tensors are named as in {' or '.join(NAMINGS)}. Received: names={names}", field="names")
+    tensors: Sequence[Tensor] = source.tensors
     notes: list[str] = []
+    layers, described = _layers(source, net)
+    if net is not None and layers is not None:
+        if source.format not in _FILES_OF_CAFFE and has_torch_names(layers, tensors):
+            tensors = _from_torch(layers, source)
+        tensors = in_net(layers, tensors, reshape=reshape)
+    elif layers is not None and (names == "torch" or not format_of(target).keeps_legacy):
+        tensors, notes = modernized(layers, tensors, unmarked=names == "torch")
     if names == "torch":
-        if definitions is None:
+        if layers is None:
             raise InvalidArgument(
                 f"names=torch needs the types of the layers, and so the net (--net). Received: {source.path}",
                 field="net",
             )
-        layout = torch_layout(definitions, tensors)
-        tensors, notes = layout.tensors, layout.notes
-    elif names != "caffe":
-        raise InvalidArgument(f"tensors are named as in caffe or torch. Received: names={names}")
-    elif definitions is not None:
-        tensors = _in_order_of(definitions, tensors)
-    headers = [Tensor(item.name, item.shape, dtype or item.dtype, item.legacy) for item in tensors]
-    return Conversion(tuple(tensors), tuple(headers), definitions, tuple(notes))
+        state = to_torch(layers, tensors)
+        tensors, notes = state.tensors, [*notes, *state.notes]
+    elif layers is not None:
+        tensors = in_order(layers, tensors)
+    return Conversion(tuple(cast(tensor, dtype) for tensor in tensors), described, tuple(notes))
 
 
 def write_conversion(
@@ -102,85 +97,41 @@ def write_conversion(
     metadata: dict[str, str],
     max_shard_bytes: int | None = None,
     advance: Advance | None = None,
-) -> list[str]:
-    """Write a file whose format is that of its name's ending, and return what a user should know of its values.
+) -> Saved:
+    """Write a conversion to a file whose format is that of its name's ending; the rest is as `save` has it."""
+    return save(
+        conversion.tensors,
+        target,
+        metadata=metadata,
+        net=conversion.net,
+        max_shard_bytes=max_shard_bytes,
+        advance=advance,
+    )
 
-    Memory does not grow with the file. Where the bytes of a tensor stay as they are the system copies them from file to
-    file.
+
+def _layers(
+    source: WeightsFile, net: NetPlan | WeightsFile | None
+) -> tuple[Sequence[Layer] | None, NetParameter | None]:
+    """Return the layers of a net with their blobs, and their definitions; None where they are not known."""
+    if isinstance(net, NetPlan):
+        return net.layers, definitions(net.name, net.layers)
+    described = source if net is None else net
+    if described.net is None:
+        return None, None
+    return stored_layers(described.net, described.tensors), described.net
+
+
+def _from_torch(layers: Sequence[Layer], source: WeightsFile) -> list[Tensor]:
+    """Return the blobs of a net out of a state_dict.
 
     Raises:
-        WeightsError: the source is damaged.
-        InvalidArgument: the format cannot hold the tensors.
-        OSError: a file cannot be read or written.
+        InvalidArgument: an entry has no place in the net, or a layer lacks some.
     """
-    notes: list[str] = []
-    with open_writer(
-        target, conversion.headers, metadata=metadata, net=conversion.net, max_shard_bytes=max_shard_bytes
-    ) as writer:
-        for tensor, header in zip(conversion.tensors, conversion.headers, strict=True):
-            infinite = 0
-            for nbytes, overflowed in write_tensor(writer, tensor, header.dtype):
-                infinite += overflowed
-                if advance is not None:
-                    advance(nbytes, header.name)
-            if infinite:
-                notes.append(f"'{header.name}': {infinite} values are beyond {header.dtype} and became infinite")
-    return notes
-
-
-def write_tensor(writer: Writer, tensor: StoredTensor, dtype: np.dtype[Any]) -> Iterator[tuple[int, int]]:
-    """Write a tensor; yield for each step the bytes written and the values that became infinite."""
-    place = tensor.place
-    if tensor.count == 0:
-        writer.write(b"")
-    elif place is not None and dtype == tensor.dtype:
-        for start in range(0, tensor.nbytes, _COPIED_AT_ONCE):
-            length = min(_COPIED_AT_ONCE, tensor.nbytes - start)
-            writer.copy(place.file.fileno(), place.offset + start, length)
-            yield length, 0
-    else:
-        for block in tensor.blocks():
-            values = cast(block, dtype)
-            overflowed = 0
-            if dtype.itemsize < tensor.dtype.itemsize:
-                overflowed = int(np.count_nonzero(np.isinf(values)) - np.count_nonzero(np.isinf(block)))
-            writer.write(values.view(np.uint8).data)
-            yield values.nbytes, overflowed
-
-
-def cast(block: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
-    """Return values in a dtype, contiguous; what it cannot hold becomes infinite."""
-    with np.errstate(over="ignore", invalid="ignore"):
-        return np.ascontiguousarray(block, dtype)
-
-
-def net_definitions(net: NetPlan) -> NetParameter:
-    """Return the layers of a plan in the current format, without values."""
-    definitions = NetParameter(name=net.name)
-    for layer in net.layers:
-        added = definitions.layer.add()
-        added.CopyFrom(layer.parameter)
-        del added.blobs[:]
-    return definitions
-
-
-def _reshaped(tensor: StoredTensor, shape: Sequence[int | None] | None) -> StoredTensor:
-    """The tensor in the shape that its net has for it, where the file has that in the legacy way, told so or not."""
-    if len(tensor.shape) != LEGACY_AXES or shape is None or not equals_legacy(shape, tensor.shape):
-        return tensor
-    return ViewTensor(tensor, tensor.name, tensor.shape[len(tensor.shape) - len(shape) :])
-
-
-def layer_types(net: NetParameter) -> dict[str, str]:
-    """Return the type of each layer by the name that tensors have from it."""
-    names = unique_names(layer.name for layer in net.layer)
-    return {name: layer.type for name, layer in zip(names, net.layer, strict=True)}
-
-
-def _in_order_of(net: NetParameter, tensors: Sequence[StoredTensor]) -> list[StoredTensor]:
-    """The tensors in the order of the layers; those of no layer at the end, as they are."""
-    places = {name: place for place, name in enumerate(unique_names(layer.name for layer in net.layer))}
-    return sorted(
-        tensors,
-        key=lambda tensor: (places.get(tensor.layer or "", len(places)), tensor.index or 0),
-    )
+    found = from_torch(layers, source.tensors)
+    faults = list(dict.fromkeys(found.conflicts.values()))
+    if found.unused:
+        listed = ", ".join(found.unused[:8]) + (", ..." if len(found.unused) > 8 else "")
+        faults.append(f"{len(found.unused)} tensors of the file belong to no layer of the net: {listed}")
+    if faults:
+        raise InvalidArgument(f"{source.path}: {'; '.join(faults)}", field="net")
+    return [tensor for blobs in found.layers.values() for tensor in blobs]

@@ -1,8 +1,10 @@
-"""A file in memory by mapping: nothing of it is read before it is looked at."""
+"""Files in memory by mapping, and tensors that lie in them: nothing is read before it is looked at."""
 
 import mmap
 import os
 import stat
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -10,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from caffe_filler.errors import WeightsError
+from filler_server.tensors import BLOCK, Place, Tensor
 
 
 class MappedFile:
@@ -85,3 +88,68 @@ class MappedFile:
     def close(self) -> None:
         """Close the file; the mapping stays."""
         self._file.close()
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """Values that lie at equal distances: from a byte on, so many, so many bytes apart."""
+
+    offset: int
+    count: int
+    stride: int
+
+
+class MappedTensor(Tensor):
+    """A tensor whose values lie in a mapped file, in one or several segments that follow each other."""
+
+    def __init__(
+        self,
+        name: str,
+        shape: Sequence[int],
+        dtype: np.dtype[Any],
+        file: MappedFile,
+        segments: Sequence[Segment],
+        *,
+        legacy: bool = False,
+    ) -> None:
+        super().__init__(name, shape, dtype)
+        self.legacy = legacy
+        self._stored = dtype
+        self._file = file
+        self._segments = tuple(segments)
+
+    @property
+    def place(self) -> Place | None:
+        """The place in the file if it is one piece in this machine's byte order."""
+        plain = len(self._segments) == 1 and self._segments[0].stride == self._stored.itemsize
+        return Place(self._file, self._segments[0].offset) if plain and self._stored == self.dtype else None
+
+    def array(self) -> NDArray[Any]:
+        """Return a view of the file, or a copy of what lies there in several segments."""
+        parts = [self._file.array(part.offset, part.count, self._stored, part.stride) for part in self._segments]
+        values = parts[0] if len(parts) == 1 else np.concatenate([np.empty(0, self._stored), *parts])
+        values = values.astype(self.dtype, copy=False).reshape(self.shape)
+        values.flags.writeable = False
+        return values
+
+    def read(self, start: int, out: NDArray[Any]) -> None:
+        """Copy the values."""
+        done = 0
+        for block in self._views(start, start + out.size):
+            out[done : done + block.size] = block
+            done += block.size
+
+    def blocks(self) -> Iterator[NDArray[Any]]:
+        """Yield views of the file, whose pages are given back afterwards."""
+        for block in self._views(0, self.count):
+            yield block.astype(self.dtype, copy=False)
+
+    def _views(self, start: int, stop: int) -> Iterator[NDArray[Any]]:
+        """Yield the values start <= i < stop as they lie in the file, and give their pages back."""
+        for segment in self._segments:
+            first, end = max(start, 0), min(stop, segment.count)
+            for begin in range(first, end, BLOCK):
+                count, offset = min(BLOCK, end - begin), segment.offset + begin * segment.stride
+                yield self._file.array(offset, count, self._stored, segment.stride)
+                self._file.release(offset, count * segment.stride)
+            start, stop = start - segment.count, stop - segment.count

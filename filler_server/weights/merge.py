@@ -1,43 +1,28 @@
 """Trained weights into a net, blob by blob, as `caffe train --weights` copies them (`Net::CopyTrainedLayersFrom`)."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from math import prod
 from pathlib import Path
 from typing import Literal, TypeAlias
 
 from caffe_filler.errors import InvalidArgument
-from filler_server.weights.legacy import LEGACY_AXES, equals_legacy
-from filler_server.weights.names import tensor_name
-from filler_server.weights.stored import StoredLayer, StoredTensor, ViewTensor, WeightsFile
-
-PartialShape: TypeAlias = tuple[int | None, ...] | None
-"""A shape in which None stands for an unknown dimension; None: not even the number of axes is known."""
+from filler_server.layouts.caffe import arranged, conflict, fitted, split_name, text
+from filler_server.layouts.layers import kind_of, named
+from filler_server.layouts.torch import FromTorch, from_torch, has_torch_names
+from filler_server.net.plan import Blob, Layer, Shape
+from filler_server.tensors import Tensor, View
+from filler_server.weights.file import StoredLayer, WeightsFile
 
 Action: TypeAlias = Literal["copied", "reshaped", "filled", "conflict"]
 
-
-@dataclass(frozen=True, slots=True)
-class TargetBlob:
-    """A learnable blob of the net: its name, shape, and the blob whose values it shares, if it does."""
-
-    name: str
-    shape: PartialShape
-    owner: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class TargetLayer:
-    """A layer of the net: its name, which another one may have too, its type and its blobs."""
-
-    name: str
-    type: str
-    blobs: tuple[TargetBlob, ...]
+_TELL_LEGACY = ("caffemodel", "hdf5", "prototxt")
+"""Formats in which four axes are no legacy shape unless they say so."""
 
 
 @dataclass(frozen=True, slots=True)
 class MergedBlob:
-    """Where the values of a blob come from.
+    """Origin of the values of a blob.
 
     Attributes:
         name: the blob.
@@ -50,7 +35,7 @@ class MergedBlob:
     """
 
     name: str
-    shape: PartialShape
+    shape: Shape
     action: Action
     file: Path | None = None
     tensor: str | None = None
@@ -68,7 +53,7 @@ class UnusedTensor:
 
 @dataclass(frozen=True, slots=True)
 class MergePlan:
-    """What becomes of every blob of the net, and of every tensor of the files.
+    """Fate of every blob of the net, and of every tensor of the files.
 
     Attributes:
         blobs: in the order of the net.
@@ -104,48 +89,68 @@ class Merge:
     """A plan, and the tensors from which blobs are copied, by the name of the blob and in its shape."""
 
     plan: MergePlan
-    tensors: Mapping[str, StoredTensor]
+    tensors: Mapping[str, Tensor]
+
+
+@dataclass(frozen=True, slots=True)
+class _Copy:
+    """Origin of a blob that is copied.
+
+    Attributes:
+        file: the file.
+        origin: what it is called there.
+        shape: its shape there.
+        wanted: the shape that the net has for it.
+        tensor: the tensor as the blob takes it.
+        action: copied or reshaped.
+    """
+
+    file: WeightsFile
+    origin: str
+    shape: tuple[int, ...]
+    wanted: Shape
+    tensor: Tensor
+    action: Action
 
 
 @dataclass(slots=True)
 class _Copies:
-    """What is copied so far; blobs that share their values are one, under the name of their owner."""
+    """Copies so far; blobs that share their values are one, under the name of their owner."""
 
-    copied: dict[str, tuple[WeightsFile, StoredTensor, Action]] = field(default_factory=dict)
+    copied: dict[str, _Copy] = field(default_factory=dict)
     conflicts: list[str] = field(default_factory=list)
-    conflicting: dict[str, tuple[WeightsFile, StoredTensor | None]] = field(default_factory=dict)
+    conflicting: dict[str, tuple[WeightsFile, Tensor | None]] = field(default_factory=dict)
     unused: list[UnusedTensor] = field(default_factory=list)
 
 
-def merge(targets: Sequence[TargetLayer], files: Sequence[WeightsFile], *, ignore_shape: bool = False) -> Merge:
+def merge(
+    layers: Sequence[Layer], files: Sequence[WeightsFile], *, ignore_shape: bool = False, reshape: bool = False
+) -> Merge:
     """Return what Caffe does with files of weights that are given to a net, in this order.
 
     Layers are found by their names: the first of a name in the net for a .caffemodel, the last for HDF5. A layer must
     have as many blobs as in the net (HDF5 may lack shared ones), each of the same shape; a legacy shape of four axes
-    counts leading 1s as nothing. Of several layers or files that have a blob the last one counts. Formats that Caffe
-    does not have are treated as a .caffemodel, but that repeated layers are found by the names that they have here,
-    `<layer>#2`, and that any four axes are taken for a legacy shape.
+    counts leading 1s as nothing, and vectors of fork types may have axes of 1 anywhere. Of several layers or files that
+    have a blob the last one counts. Formats that Caffe does not have are treated as a .caffemodel, but that repeated
+    layers are found by the names that they have here, `<layer>#2`, that any four axes are taken for a legacy shape, and
+    that they may have PyTorch's names; see `layouts.torch`.
 
     Args:
-        targets: the layers of the net.
+        layers: those of the net, with their blobs.
         files: the files, which stay open until the values are read.
         ignore_shape: whether a conflict leaves the blob to be filled rather than being an error.
+        reshape: whether a tensor of another shape with as many values is copied, too.
+
+    Raises:
+        InvalidArgument: none of the tensors of a state_dict belongs to the net.
     """
+    by_name = named(layers)
     copies = _Copies()
     for file in files:
-        finder = _Finder(targets, file)
-        used: set[str] = set()
-        for layer in finder.layers:
-            target = finder.target(layer.name)
-            if target is not None:
-                used.update(tensor.name for tensor in layer.tensors)
-                _copy_layer(copies, file, layer, target)
-        used.update(finder.renamed[name] for name in used & finder.renamed.keys())
-        unused = [tensor for tensor in file.tensors if tensor.name not in used]
-        copies.unused.extend(UnusedTensor(file.path, tensor.name, tensor.shape) for tensor in unused)
+        _copy_file(copies, by_name, file, reshape)
     blobs: list[MergedBlob] = []
-    tensors: dict[str, StoredTensor] = {}
-    for blob in (blob for layer in targets for blob in layer.blobs):
+    tensors: dict[str, Tensor] = {}
+    for blob in (blob for layer in layers for blob in layer.blobs):
         merged, tensor = _merged(copies, blob, ignore_shape=ignore_shape)
         blobs.append(merged)
         if tensor is not None:
@@ -154,66 +159,80 @@ def merge(targets: Sequence[TargetLayer], files: Sequence[WeightsFile], *, ignor
     return Merge(plan, tensors)
 
 
-class _Finder:
-    """The layers of a file, and the layers of the net that take them.
-
-    Attributes:
-        layers: those of the file.
-        renamed: of tensors with PyTorch's names, their names by those that they have in `layers`.
-    """
-
-    def __init__(self, targets: Sequence[TargetLayer], file: WeightsFile) -> None:
-        by_blob = {blob.name.rpartition("/")[0]: layer for layer in targets for blob in layer.blobs}
-        firsts: dict[str, TargetLayer] = {}
-        lasts: dict[str, TargetLayer] = {}
-        for layer in targets:
-            firsts.setdefault(layer.name, layer)
-            lasts[layer.name] = layer
-        self.layers: Sequence[StoredLayer] = file.layers
-        self.renamed: dict[str, str] = {}
-        if file.format == "caffemodel":
-            self._targets = firsts
-        elif file.format == "hdf5":
-            # A file of this project tells repeated layers apart, which one of Caffe cannot.
-            names = {layer.name for layer in file.layers}
-            told_apart = any(name in names and layer.name != name for name, layer in by_blob.items())
-            self._targets = by_blob if told_apart else lasts
-        else:
-            self._targets = {**firsts, **by_blob}
-            if not self.layers:
-                self.layers = tuple(self._torch_layers(by_blob, file))
-
-    def target(self, name: str) -> TargetLayer | None:
-        return self._targets.get(name)
-
-    def _torch_layers(self, by_blob: Mapping[str, TargetLayer], file: WeightsFile) -> Iterator[StoredLayer]:
-        """The layers of the net of which the file has all blobs under PyTorch's names."""
-        tensors = {tensor.name: tensor for tensor in file.tensors}
-        for name, layer in by_blob.items():
-            blobs = [
-                (blob.name, tensor_name("torch", blob=blob.name, layer_type=layer.type, blobs=len(layer.blobs)))
-                for blob in layer.blobs
-            ]
-            if all(torch_name in tensors for _, torch_name in blobs):
-                self.renamed.update(blobs)
-                found = (ViewTensor(tensors[old], new, tensors[old].shape) for new, old in blobs)
-                yield StoredLayer(name, tuple(found))
+def _copy_file(copies: _Copies, by_name: Mapping[str, Layer], file: WeightsFile, reshape: bool) -> None:
+    layers = tuple(by_name.values())
+    if file.format not in _TELL_LEGACY and has_torch_names(layers, file.tensors):
+        state = from_torch(layers, file.tensors)
+        _copy_state(copies, by_name, file, state, reshape)
+        unused = [tensor for tensor in file.tensors if tensor.name in state.unused]
+    else:
+        targets = _targets(by_name, file)
+        used: set[str] = set()
+        for layer in file.layers:
+            target = targets.get(layer.name)
+            if target is not None:
+                used.update(tensor.name for tensor in layer.tensors)
+                _copy_layer(copies, file, layer, target, {}, reshape)
+        unused = [tensor for tensor in file.tensors if tensor.name not in used]
+    copies.unused.extend(UnusedTensor(file.path, tensor.name, tensor.shape) for tensor in unused)
 
 
-def _copy_layer(copies: _Copies, file: WeightsFile, layer: StoredLayer, target: TargetLayer) -> None:
-    """Copy the blobs of a layer, or note why Caffe would refuse them."""
+def _targets(by_name: Mapping[str, Layer], file: WeightsFile) -> Mapping[str, Layer]:
+    """Return the layers of the net by the names under which those of a file are looked for."""
+    firsts: dict[str, Layer] = {}
+    lasts: dict[str, Layer] = {}
+    for layer in by_name.values():
+        firsts.setdefault(layer.name, layer)
+        lasts[layer.name] = layer
+    if file.format == "caffemodel":
+        return firsts
     if file.format == "hdf5":
-        found = {tensor.index: tensor for tensor in layer.tensors}
+        # A file of this project tells repeated layers apart, which one of Caffe cannot.
+        names = {layer.name for layer in file.layers}
+        return by_name if any(name in names and layer.name != name for name, layer in by_name.items()) else lasts
+    return {**firsts, **by_name}
+
+
+def _copy_state(
+    copies: _Copies, by_name: Mapping[str, Layer], file: WeightsFile, state: FromTorch, reshape: bool
+) -> None:
+    """Copy the blobs that a state_dict has."""
+    if not state.layers and not state.conflicts and file.tensors:
+        listed = ", ".join(tensor.name for tensor in file.tensors[:8])
+        raise InvalidArgument(
+            f"{file.path}: no tensor of the file belongs to a layer of the net. Received: {listed}", field="weights"
+        )
+    for name, tensors in state.layers.items():
+        _copy_layer(copies, file, StoredLayer(name, tensors), by_name[name], state.origins, reshape)
+    for message in dict.fromkeys(state.conflicts.values()):
+        copies.conflicts.append(f"{file.path}: {message}")
+    for name in state.conflicts:
+        for blob in by_name[name].blobs:
+            copies.conflicting[blob.owner or blob.name] = (file, None)
+
+
+def _copy_layer(
+    copies: _Copies,
+    file: WeightsFile,
+    layer: StoredLayer,
+    target: Layer,
+    origins: Mapping[str, str],
+    reshape: bool,
+) -> None:
+    """Copy the blobs of a layer, or note why Caffe would refuse them."""
+    blobs: Sequence[Tensor | None]
+    if file.format == "hdf5":
+        found = {(split_name(tensor.name) or ("", 0))[1]: tensor for tensor in layer.tensors}
         blobs = [found.get(index) for index in range(len(target.blobs))]
         complete = all(tensor is not None or blob.owner for tensor, blob in zip(blobs, target.blobs, strict=True))
         fits = len(layer.tensors) <= len(target.blobs) and complete
     else:
-        blobs = list(layer.tensors)
-        fits = len(blobs) == len(target.blobs)
+        fits = len(layer.tensors) == len(target.blobs)
+        blobs = arranged(target, layer.tensors) if fits else ()
     if not fits:
         shapes = {
-            "net": [_text(blob.shape) for blob in target.blobs],
-            "file": [_text(tensor.shape) for tensor in layer.tensors],
+            "net": [text(blob.shape) for blob in target.blobs],
+            "file": [text(tensor.shape) for tensor in layer.tensors],
         }
         copies.conflicts.append(
             f"{file.path}: layer '{layer.name}' has {len(target.blobs)} blobs in the net and {len(layer.tensors)} in "
@@ -222,62 +241,37 @@ def _copy_layer(copies: _Copies, file: WeightsFile, layer: StoredLayer, target: 
         for blob in target.blobs:
             copies.conflicting[blob.owner or blob.name] = (file, None)
         return
+    may_be_legacy = file.format not in _TELL_LEGACY
     for blob, tensor in zip(target.blobs, blobs, strict=True):
         if tensor is None:
             continue
-        action = _match(blob.shape, tensor, file.format)
-        if action == "conflict":
-            copies.conflicts.append(
-                f"{file.path}: blob '{blob.name}' has the shape {_text(blob.shape)} in the net and "
-                f"{_text(tensor.shape)} in the file"
-            )
-            copies.conflicting[blob.owner or blob.name] = (file, tensor)
+        owner = blob.owner or blob.name
+        taken = fitted(blob, kind_of(target), tensor, may_be_legacy=may_be_legacy, reshape=reshape)
+        if taken is None:
+            copies.conflicts.append(f"{file.path}: {conflict(blob, tensor)}")
+            copies.conflicting[owner] = (file, tensor)
         else:
-            copies.copied[blob.owner or blob.name] = (file, tensor, action)
+            action: Action = "copied" if taken.shape == tensor.shape else "reshaped"
+            origin = origins.get(tensor.name, tensor.name)
+            copies.copied[owner] = _Copy(file, origin, tensor.shape, blob.shape, taken, action)
 
 
-def _match(shape: PartialShape, tensor: StoredTensor, file_format: str) -> Action:
-    if shape is None or (_equal(shape, tensor.shape) and not tensor.legacy):
-        return "copied"
-    may_be_legacy = file_format not in ("caffemodel", "hdf5") and len(tensor.shape) == LEGACY_AXES
-    if (tensor.legacy or may_be_legacy) and equals_legacy(shape, tensor.shape):
-        return "copied" if len(shape) == LEGACY_AXES else "reshaped"
-    return "conflict"
-
-
-def _equal(shape: tuple[int | None, ...], other: tuple[int, ...]) -> bool:
-    return len(shape) == len(other) and all(dim in (None, given) for dim, given in zip(shape, other, strict=True))
-
-
-def _merged(copies: _Copies, target: TargetBlob, *, ignore_shape: bool) -> tuple[MergedBlob, StoredTensor | None]:
-    key = target.owner or target.name
+def _merged(copies: _Copies, blob: Blob, *, ignore_shape: bool) -> tuple[MergedBlob, Tensor | None]:
+    key = blob.owner or blob.name
     if key in copies.conflicting and not ignore_shape:
         file, conflicting = copies.conflicting[key]
         where = (None, None) if conflicting is None else (conflicting.name, conflicting.shape)
-        return MergedBlob(target.name, target.shape, "conflict", file.path, *where), None
+        return MergedBlob(blob.name, blob.shape, "conflict", file.path, *where), None
     if key not in copies.copied:
-        return MergedBlob(target.name, target.shape, "filled"), None
-    file, tensor, action = copies.copied[key]
-    shape = _settled(target.shape, tensor)
-    if prod(shape) != tensor.count:
+        return MergedBlob(blob.name, blob.shape, "filled"), None
+    copy = copies.copied[key]
+    known = [dim for dim in blob.shape or () if dim is not None]
+    whole = blob.shape is not None and len(known) == len(blob.shape)
+    shape = tuple(known) if whole and blob.shape != copy.wanted else copy.tensor.shape
+    if prod(shape) != copy.tensor.count:
         raise InvalidArgument(
-            f"blob '{target.name}' shares its values with '{key}', which has another number of them. "
-            f"Received: shape={list(shape)}, {tensor.count} values"
+            f"blob '{blob.name}' shares its values with '{key}', which has another number of them. "
+            f"Received: shape={list(shape)}, {copy.tensor.count} values"
         )
-    blob = MergedBlob(target.name, shape, action, file.path, tensor.name, tensor.shape)
-    return blob, ViewTensor(tensor, target.name, shape)
-
-
-def _settled(shape: PartialShape, tensor: StoredTensor) -> tuple[int, ...]:
-    """The shape of a blob with the dimensions of the file in place of those that are not known."""
-    if shape is None:
-        return tensor.shape
-    given = tensor.shape[len(tensor.shape) - len(shape) :] if len(shape) <= len(tensor.shape) else tensor.shape
-    known = [dim for dim in shape if dim is not None]
-    return tuple(known) if len(known) == len(shape) else given
-
-
-def _text(shape: PartialShape) -> str:
-    if shape is None:
-        return "[?]"
-    return f"[{', '.join('?' if dim is None else str(dim) for dim in shape)}]"
+    merged = MergedBlob(blob.name, shape, copy.action, copy.file.path, copy.origin, copy.shape)
+    return merged, View(copy.tensor, blob.name, shape)

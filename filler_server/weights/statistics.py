@@ -1,13 +1,12 @@
-"""What the values of a tensor are like, from one pass over them."""
+"""Figures over the values of a tensor, from one pass over them."""
 
 import hashlib
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
-from filler_server.weights.stored import StoredTensor
+from filler_server.tensors import Advance, Tensor
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +32,7 @@ class Statistics:
     sha256: str
 
 
-def statistics(tensor: StoredTensor, advance: Callable[[int, str], None] = lambda nbytes, name: None) -> Statistics:
+def statistics(tensor: Tensor, advance: Advance | None = None) -> Statistics:
     """Return the figures of a tensor; memory does not grow with it.
 
     Means and squares of the blocks are joined by the formula of Chan, Golub and LeVeque (1979). `advance` is told the
@@ -48,7 +47,8 @@ def statistics(tensor: StoredTensor, advance: Callable[[int, str], None] = lambd
     for block in tensor.blocks():
         plain = np.ascontiguousarray(block)
         digest.update(plain.astype(plain.dtype.newbyteorder("<"), copy=False).view(np.uint8).data)
-        values = plain.astype(np.float64)
+        with np.errstate(invalid="ignore"):
+            values = plain.astype(np.float64)
         finite = np.isfinite(values)
         zeros += int(np.count_nonzero(values == 0))
         if not finite.all():
@@ -62,7 +62,8 @@ def statistics(tensor: StoredTensor, advance: Callable[[int, str], None] = lambd
             squares += float(values @ values) + difference * difference * count * values.size / total
             mean += difference * values.size / total
             count = total
-        advance(plain.nbytes, tensor.name)
+        if advance is not None:
+            advance(plain.nbytes, tensor.name)
     return Statistics(
         count=count + nonfinite,
         mean=mean if count else None,

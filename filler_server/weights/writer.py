@@ -1,89 +1,31 @@
-"""What every writer is, and the file that appears whole or not at all."""
+"""The base of all writers."""
 
-import contextlib
 import errno
 import os
-import secrets
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from math import prod
 from pathlib import Path
 from types import TracebackType
-from typing import Any, BinaryIO
-
-import numpy as np
+from typing import BinaryIO
 
 from caffe_filler.errors import InvalidArgument
+from filler_server.output import AtomicFile, OpenFile
+from filler_server.tensors import Tensor
 
 _READ_AT_ONCE = 4 << 20
 
 _NO_COPYING = (None, errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.ESPIPE, errno.EBADF)
-"""What systems and file systems say that do not copy from file to file; None: there is no file at all."""
-
-
-@dataclass(frozen=True, slots=True)
-class Tensor:
-    """A tensor of a file: its name there, its shape and its dtype.
-
-    `legacy` marks the shape of a blob from before Caffe's BlobShape: always four axes, of which the leading ones may be
-    fillers of 1. Only a .caffemodel can say so.
-    """
-
-    name: str
-    shape: tuple[int, ...]
-    dtype: np.dtype[Any]
-    legacy: bool = False
-
-    @property
-    def nbytes(self) -> int:
-        """Length of its values in bytes."""
-        return prod(self.shape) * self.dtype.itemsize
-
-
-class OpenFile:
-    """A file that somebody else has opened, such as standard output."""
-
-    def __init__(self, file: BinaryIO) -> None:
-        self.file = file
-
-    def commit(self) -> None:
-        """Leave the file open, with everything written."""
-        self.file.flush()
-
-    def discard(self) -> None:
-        """Leave the file as it is: what is written cannot be taken back."""
-
-
-class AtomicFile(OpenFile):
-    """A new file that takes its name when it is complete; until then, and after an error, nothing is seen of it."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
-        try:
-            super().__init__(self._partial.open("x+b"))
-        except OSError as error:
-            # Nobody knows the other name.
-            raise OSError(error.errno, error.strerror, str(path)) from None
-
-    def commit(self) -> None:
-        """Give the file its name, over an older one."""
-        self.file.close()
-        self._partial.replace(self._path)
-
-    def discard(self) -> None:
-        """Remove what was written."""
-        # On a full disk closing fails too, because it writes what is left.
-        with contextlib.suppress(OSError):
-            self.file.close()
-        self._partial.unlink(missing_ok=True)
+"""Error numbers of systems and file systems that do not copy from file to file; None: there is no file at all."""
 
 
 class Writer(ABC):
     """Writes tensors whose bytes come in order, piece by piece; memory does not grow with them.
 
     A context manager: leaving it normally completes the file, leaving it by an exception removes it.
+
+    Args:
+        target: where to.
+        tensors: what will come, in this order; only their names, shapes and dtypes are looked at.
 
     Raises:
         InvalidArgument: two tensors have one name, the format cannot hold a dtype, or bytes are missing at the end.
@@ -107,6 +49,16 @@ class Writer(ABC):
         except BaseException:
             self._target.discard()
             raise
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """Paths of what is written: the file to open, then those that it needs besides; none of an open file."""
+        return self._target.files
+
+    @property
+    def replaced(self) -> tuple[Path, ...]:
+        """Other files that were removed, since they belonged to what was there before."""
+        return self._target.replaced
 
     def write(self, data: memoryview | bytes) -> None:
         """Append bytes to the tensor that is being written; a complete one is followed by the next.

@@ -35,15 +35,18 @@ def numbers(*shape: int) -> NDArray[Any]:
 class Parts(SequentialTensor):
     """Numbers that come three at a time, and where it was started."""
 
-    def __init__(self, count: int) -> None:
-        super().__init__("parts", (count,), F32)
+    def __init__(self, count: int, *, broken: bool = False) -> None:
+        super().__init__("parts", (count,), F32, self.numbers)
+        self.broken = broken
         self.starts: list[int] = []
         self.ended = 0
 
-    def blocks_from(self, start: int) -> Iterator[NDArray[Any]]:
+    def numbers(self, start: int) -> Iterator[NDArray[Any]]:
         self.starts.append(start)
         for first in range(start, self.count, 3):
             yield np.arange(first, min(first + 3, self.count), dtype=np.float32)
+        if self.broken and len(self.starts) == 1:
+            raise OSError("gone")
         self.ended += 1
 
 
@@ -122,13 +125,7 @@ def test_what_comes_in_order_is_started_once_for_one_pass() -> None:
 
 
 def test_after_an_error_what_comes_in_order_is_started_anew() -> None:
-    class Broken(Parts):
-        def blocks_from(self, start: int) -> Iterator[NDArray[Any]]:
-            yield from super().blocks_from(start)
-            if len(self.starts) == 1:
-                raise OSError("gone")
-
-    found = Broken(4)
+    found = Parts(4, broken=True)
     with pytest.raises(OSError, match="gone"):
         found.read(0, np.empty(4, np.float32))
     out = np.empty(4, np.float32)

@@ -7,14 +7,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from filler_server.weights.writer import Tensor, Writer
+from filler_server.tensors import Tensor, constant
+from filler_server.weights.writer import Writer
 
 Open = Callable[[Path, Sequence[Tensor]], Writer]
 
 
+def announced(name: str, shape: Sequence[int], dtype: np.dtype[Any]) -> Tensor:
+    """A tensor of which a writer is told; what is written are other values."""
+    return constant(name, shape, dtype, 0)
+
+
 def tensors(arrays: dict[str, NDArray[Any]]) -> list[Tensor]:
     """Return the tensors of arrays, as a writer takes them."""
-    return [Tensor(name, array.shape, array.dtype) for name, array in arrays.items()]
+    return [announced(name, array.shape, array.dtype) for name, array in arrays.items()]
 
 
 def write(make: Open, path: Path, arrays: dict[str, NDArray[Any]], piece: int = 1000) -> bytes:

@@ -11,11 +11,11 @@ import ml_dtypes
 import numpy as np
 import pytest
 
-from caffe_filler.caffe.caffe_pb2 import NetParameter, V1LayerParameter
+from caffe_filler.caffe.caffe_pb2 import BlobProto, NetParameter, V1LayerParameter
 from caffe_filler.errors import InvalidArgument
 from filler_server.net.planner import plan_net
 from filler_server.prototxt import read_net
-from filler_server.weights.conversion import net_definitions, plan_conversion, write_conversion
+from filler_server.weights.conversion import plan_conversion, write_conversion
 from filler_server.weights.opening import open_weights
 from tests.weights.files import same
 from tests.weights.messages import legacy_blob, net_of_blob, net_of_layers, one_by_one, save, shape_field
@@ -28,13 +28,14 @@ NET.layer.add(name="relu", type="ReLU")
 
 def convert(source: Path, target: Path, **options: Any) -> list[str]:
     with open_weights(source) as weights:
-        conversion = plan_conversion(weights, **options)
+        conversion = plan_conversion(weights, target, **options)
         done: list[tuple[int, str]] = []
-        notes = write_conversion(
+        saved = write_conversion(
             conversion, target, metadata={"producer": "test"}, advance=lambda nbytes, name: done.append((nbytes, name))
         )
-        assert sum(nbytes for nbytes, _ in done) == conversion.nbytes
-        return [*conversion.notes, *notes]
+        assert sum(nbytes for nbytes, _ in done) == conversion.nbytes == saved.nbytes
+        assert saved.files == (target,)
+        return [*conversion.notes, *saved.notes]
 
 
 def arrays(path: Path) -> dict[str, Any]:
@@ -56,7 +57,7 @@ def test_there_and_back(tmp_path: Path, ending: str, compressed: bool) -> None:
     assert convert(source, target) == []
     assert equal(source, target)
     with open_weights(source) as weights:
-        convert(target, back, net=weights.net)
+        convert(target, back, net=weights)
     assert equal(source, back)
     assert NetParameter.FromString(back.read_bytes()).layer[2].type == "ReLU"
 
@@ -87,30 +88,93 @@ layer { name: "ip" type: "InnerProduct" bottom: "data" top: "ip" inner_product_p
 """
 
 
-@pytest.mark.parametrize("planned", [True, False])
-@pytest.mark.parametrize("through", ["w.npz", "w.caffemodel"])
-def test_legacy_shapes_become_those_of_the_net(tmp_path: Path, through: str, planned: bool) -> None:
+def legacy_net() -> NetParameter:
     net = NetParameter()
     net.layers.add(name="ip", type=V1LayerParameter.INNER_PRODUCT, blobs=[legacy_blob(SIX), legacy_blob(TWO)])
-    source = save(tmp_path / "source", net)
-    convert(source, tmp_path / through)
-    plan = plan_net(read_net(LEGACY.encode()))
-    convert(tmp_path / through, tmp_path / "back.caffemodel", net=plan if planned else net_definitions(plan))
-    assert {name: array.shape for name, array in arrays(tmp_path / "back.caffemodel").items()} == {
-        "ip/0": (2, 3),
-        "ip/1": (2,),
-    }
-    if through == "w.caffemodel":
-        # Without a net they stay what Caffe takes them for.
-        stored = NetParameter.FromString((tmp_path / through).read_bytes()).layer[0].blobs
-        assert list(stored) == [legacy_blob(SIX), legacy_blob(TWO)]
+    return net
+
+
+def shapes(path: Path) -> dict[str, Any]:
+    return {name: array.shape for name, array in arrays(path).items()}
+
+
+@pytest.mark.parametrize("ending", ["npz", "h5", "safetensors"])
+def test_legacy_shapes_do_not_go_where_nothing_marks_them(tmp_path: Path, ending: str) -> None:
+    source = save(tmp_path / "source", legacy_net())
+    assert convert(source, tmp_path / f"w.{ending}") == []
+    assert shapes(tmp_path / f"w.{ending}") == {"ip/0": (2, 3), "ip/1": (2,)}
+    # Caffe itself knows them.
+    convert(source, tmp_path / "w.caffemodel")
+    stored = NetParameter.FromString((tmp_path / "w.caffemodel").read_bytes()).layer[0].blobs
+    assert list(stored) == [legacy_blob(SIX), legacy_blob(TWO)]
+
+
+@pytest.mark.parametrize("planned", [True, False])
+def test_legacy_shapes_become_those_of_the_net(tmp_path: Path, planned: bool) -> None:
+    source = save(tmp_path / "source", legacy_net())
+    np.savez(tmp_path / "old.npz", **{"ip/0": SIX.reshape(1, 1, 2, 3), "ip/1": TWO.reshape(1, 1, 1, 2)})  # type: ignore[arg-type]
+    modern = save(tmp_path / "modern", net_of_layers(ip=[SIX, TWO]))
+    with open_weights(modern) as described:
+        net = plan_net(read_net(LEGACY.encode())) if planned else described
+        for path in (source, tmp_path / "old.npz"):
+            convert(path, tmp_path / "back.caffemodel", net=net)
+            assert shapes(tmp_path / "back.caffemodel") == {"ip/0": (2, 3), "ip/1": (2,)}
 
 
 def test_tensors_are_brought_into_the_order_of_the_net(tmp_path: Path) -> None:
     np.savez(tmp_path / "w.npz", **{"ip/1": TWO, "other/0": TWO, "ip/0": SIX})  # type: ignore[arg-type]
-    net = net_of_layers(ip=[], other=[])
-    convert(tmp_path / "w.npz", tmp_path / "w.caffemodel", net=net)
+    with open_weights(save(tmp_path / "net", net_of_layers(ip=[SIX, TWO], other=[TWO]))) as net:
+        convert(tmp_path / "w.npz", tmp_path / "w.caffemodel", net=net)
     assert list(arrays(tmp_path / "w.caffemodel")) == ["ip/0", "ip/1", "other/0"]
+
+
+def test_what_the_net_asks_for_must_be_there(tmp_path: Path) -> None:
+    np.savez(tmp_path / "w.npz", **{"ip/0": SIX})  # type: ignore[arg-type]
+    plan = plan_net(read_net(LEGACY.encode()))
+    for ending in ("caffemodel", "npz", "safetensors"):
+        with pytest.raises(InvalidArgument, match="layer 'ip' has 2 blobs in the net and 1 in the file"):
+            convert(tmp_path / "w.npz", tmp_path / f"out.{ending}", net=plan)
+    np.savez(tmp_path / "w.npz", **{"ip/0": SIX.T, "ip/1": TWO})  # type: ignore[arg-type]
+    with pytest.raises(InvalidArgument, match=r"blob 'ip/0' has the shape \[2, 3\] in the net and \[3, 2\]"):
+        convert(tmp_path / "w.npz", tmp_path / "out.npz", net=plan)
+    convert(tmp_path / "w.npz", tmp_path / "out.npz", net=plan, reshape=True)
+    assert shapes(tmp_path / "out.npz") == {"ip/0": (2, 3), "ip/1": (2,)}
+
+
+NORMALIZED = """
+layer { name: "data" type: "Input" top: "data" input_param { shape { dim: [1, 2, 3, 3] } } }
+layer { name: "bn" type: "BatchNorm" bottom: "data" top: "bn" }
+layer { name: "sc" type: "Scale" bottom: "bn" top: "bn" scale_param { bias_term: true } }
+"""
+
+
+@pytest.mark.parametrize("prefix", ["", "module."])
+def test_a_state_dict_becomes_a_caffemodel_and_back(tmp_path: Path, prefix: str) -> None:
+    rows = {"weight": TWO, "bias": TWO - 1, "running_mean": TWO + 1, "running_var": TWO + 2}
+    np.savez(tmp_path / "w.npz", **{f"{prefix}bn.{name}": array for name, array in rows.items()})  # type: ignore[arg-type]
+    plan = plan_net(read_net(NORMALIZED.encode()))
+    convert(tmp_path / "w.npz", tmp_path / "w.caffemodel", net=plan)
+    assert {name: array.tolist() for name, array in arrays(tmp_path / "w.caffemodel").items()} == {
+        "bn/0": [8, 9],
+        "bn/1": [9, 10],
+        "bn/2": [1],
+        "sc/0": [7, 8],
+        "sc/1": [6, 7],
+    }
+    convert(tmp_path / "w.caffemodel", tmp_path / "again.npz", names="torch")
+    assert {name: array.tolist() for name, array in arrays(tmp_path / "again.npz").items()} == {
+        f"bn.{name}": array.tolist() for name, array in rows.items()
+    }
+
+
+def test_a_state_dict_of_something_else_is_refused(tmp_path: Path) -> None:
+    plan = plan_net(read_net(NORMALIZED.encode()))
+    np.savez(tmp_path / "w.npz", **{"bn.running_mean": TWO, "fc.weight": SIX, "fc.bias": TWO})  # type: ignore[arg-type]
+    with pytest.raises(InvalidArgument) as caught:
+        convert(tmp_path / "w.npz", tmp_path / "w.caffemodel", net=plan)
+    assert "the file has 'bn.running_mean', but not 'bn.running_var'" in str(caught.value)
+    assert "2 tensors of the file belong to no layer of the net: fc.weight, fc.bias" in str(caught.value)
+    assert not (tmp_path / "w.caffemodel").exists()
 
 
 def test_what_needs_a_net_says_so(tmp_path: Path) -> None:
@@ -134,11 +198,22 @@ def test_a_mean(tmp_path: Path) -> None:
         assert back.read_bytes() == source.read_bytes()
 
 
+@pytest.mark.parametrize(
+    ("shape", "axes"), [((3, 2, 2), (1, 3, 2, 2)), ((2, 2), (1, 1, 2, 2)), ((1, 3, 2, 2), (1, 3, 2, 2))]
+)
+def test_an_array_becomes_a_mean_with_caffes_axes(tmp_path: Path, shape: Any, axes: Any) -> None:
+    np.save(tmp_path / "mean.npy", np.zeros(shape, np.float32))
+    convert(tmp_path / "mean.npy", tmp_path / "mean.binaryproto")
+    mean = BlobProto.FromString((tmp_path / "mean.binaryproto").read_bytes())
+    assert (mean.num, mean.channels, mean.height, mean.width) == (1,) * (4 - len(shape)) + shape
+    assert not mean.HasField("shape")
+
+
 GIGABYTES = """
 import re, sys
 from pathlib import Path
 import h5py
-from filler_server.weights.conversion import net_definitions, plan_conversion, write_conversion
+from filler_server.weights.conversion import plan_conversion, write_conversion
 from filler_server.weights.opening import open_weights
 from filler_server.weights.statistics import statistics
 def peak():
@@ -151,7 +226,8 @@ with open_weights(Path(sys.argv[1])) as weights:
     assert last.tolist() == [7, 8]
     listed = peak()
     if sys.argv[2:]:
-        write_conversion(plan_conversion(weights), Path(sys.argv[2]), metadata={})
+        target = Path(sys.argv[2])
+        write_conversion(plan_conversion(weights, target), target, metadata={})
         assert statistics(weights.tensors[0]).zeros == weights.tensors[0].count
     after = peak()
 print(listed - before, after - before)

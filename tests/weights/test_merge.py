@@ -6,12 +6,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+from google.protobuf import text_format
 
-from caffe_filler.caffe.caffe_pb2 import NetParameter, V1LayerParameter
+from caffe_filler.caffe.caffe_pb2 import FillerParameter, LayerParameter, NetParameter, V1LayerParameter
 from caffe_filler.errors import InvalidArgument
-from filler_server.weights.hdf5 import Hdf5Writer
-from filler_server.weights.merge import Merge, TargetBlob, TargetLayer, merge
-from filler_server.weights.npz import NpzWriter
+from filler_server.net.plan import Blob, Layer
+from filler_server.weights.formats.hdf5 import Hdf5Writer
+from filler_server.weights.formats.npz import NpzWriter
+from filler_server.weights.merge import Merge, merge
 from filler_server.weights.opening import open_weights
 from tests.weights.files import write
 from tests.weights.messages import blob, legacy_blob, net_of_layers, save
@@ -20,14 +22,23 @@ SIX = np.arange(1, 7, dtype=np.float32).reshape(2, 3)
 TWO = np.array([7, 8], np.float32)
 
 
-def layer(name: str, *shapes: Any, unique: str | None = None, owners: dict[int, str] | None = None) -> TargetLayer:
+def layer(
+    name: str,
+    *shapes: Any,
+    unique: str | None = None,
+    owners: dict[int, str] | None = None,
+    kind: str = "InnerProduct",
+    parameter: str = "",
+) -> Layer:
     blobs = [
-        TargetBlob(f"{unique or name}/{index}", shape, (owners or {}).get(index)) for index, shape in enumerate(shapes)
+        Blob(f"{unique or name}/{index}", shape, FillerParameter(), (owners or {}).get(index))
+        for index, shape in enumerate(shapes)
     ]
-    return TargetLayer(name, "InnerProduct", tuple(blobs))
+    described = text_format.Parse(f'name: "{name}" type: "{kind}" {parameter}', LayerParameter())
+    return Layer(name, kind, tuple(described.bottom), (), tuple(blobs), parameter=described)
 
 
-def merged(targets: list[TargetLayer], *paths: Path, ignore_shape: bool = False) -> tuple[Merge, dict[str, Any]]:
+def merged(targets: list[Layer], *paths: Path, ignore_shape: bool = False) -> tuple[Merge, dict[str, Any]]:
     with ExitStack() as files:
         opened = [files.enter_context(open_weights(path)) for path in paths]
         result = merge(targets, opened, ignore_shape=ignore_shape)
@@ -165,11 +176,3 @@ def test_unknown_dimensions_are_settled_by_the_file(tmp_path: Path) -> None:
     assert [found.shape for found in result.plan.blobs] == [(2, 3), (2, 3)]
     assert arrays["ip/0"].shape == (2, 3)
     assert actions(merged([layer("ip", (3, None))], path)[0]) == {"ip/0": "conflict"}
-
-
-def test_names_of_pytorch(tmp_path: Path) -> None:
-    write(NpzWriter, tmp_path / "w.npz", {"ip.weight": SIX, "ip.bias": TWO, "half.weight": SIX, "x": TWO})
-    result, arrays = merged([layer("ip", (2, 3), (2,)), layer("half", (2, 3), (2,))], tmp_path / "w.npz")
-    assert actions(result) == {"ip/0": "copied", "ip/1": "copied", "half/0": "filled", "half/1": "filled"}
-    assert arrays["ip/1"].tobytes() == TWO.tobytes()
-    assert [unused.name for unused in result.plan.unused] == ["half.weight", "x"]

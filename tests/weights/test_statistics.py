@@ -1,5 +1,6 @@
+"""Figures of tensors, and differences between them."""
+
 import hashlib
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -7,14 +8,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from filler_server.weights import stored
+from filler_server.tensors import ArrayTensor, Tensor, View
+from filler_server.tensors import tensor as tensors
 from filler_server.weights.comparison import compare
 from filler_server.weights.statistics import statistics
-from filler_server.weights.stored import ArrayTensor, StoredTensor, ViewTensor, WeightsFile, layers_by_name
 
 
-def tensor(array: Any, name: str = "a/0") -> StoredTensor:
-    return ArrayTensor(name, array.shape, array.dtype, lambda: array)
+def tensor(array: Any, name: str = "a/0") -> Tensor:
+    return ArrayTensor(name, array)
 
 
 @given(st.lists(st.floats(-1e6, 1e6, width=32), min_size=1, max_size=200), st.integers(1, 60))
@@ -22,7 +23,7 @@ def tensor(array: Any, name: str = "a/0") -> StoredTensor:
 def test_figures_are_those_of_numpy(given: list[float], block: int) -> None:
     array = np.array(given, np.float32)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(stored, "BLOCK", block)
+        patch.setattr(tensors, "BLOCK", block)
         found = statistics(tensor(array))
     wide = array.astype(np.float64)
     assert (found.count, found.zeros, found.nonfinite) == (array.size, np.count_nonzero(array == 0), 0)
@@ -42,10 +43,6 @@ def test_nothing_has_no_figures() -> None:
     for array in (np.empty((0, 3), np.float32), np.array([np.nan], np.float32)):
         found = statistics(tensor(array))
         assert (found.count, found.mean, found.std, found.minimum) == (array.size, None, None, None)
-
-
-def file_of(*tensors: StoredTensor) -> WeightsFile:
-    return WeightsFile(Path("w"), "npz", tensors, layers_by_name(tensors))
 
 
 CHANGE = np.array([[0, 0, 0.5], [0, -0.25, 0]])
@@ -72,13 +69,13 @@ def test_comparisons(
     one: Any, other: Any, atol: float, verdict: str, different: int, largest: float | None, block: int
 ) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(stored, "BLOCK", block)
-        (found,) = compare(file_of(tensor(one)), file_of(tensor(other)), atol=atol)
+        patch.setattr(tensors, "BLOCK", block)
+        (found,) = compare([tensor(one)], [tensor(other)], atol=atol)
     assert (found.verdict, found.different, found.max_difference) == (verdict, different, largest)
 
 
 def test_what_only_one_file_has_comes_last() -> None:
-    found = compare(file_of(tensor(SIX), tensor(SIX, "b/0")), file_of(tensor(SIX, "c/0"), tensor(SIX, "b/0")))
+    found = compare([tensor(SIX), tensor(SIX, "b/0")], [tensor(SIX, "c/0"), tensor(SIX, "b/0")])
     assert [(entry.name, entry.verdict) for entry in found] == [
         ("a/0", "only in A"),
         ("b/0", "equal"),
@@ -88,9 +85,9 @@ def test_what_only_one_file_has_comes_last() -> None:
 
 @pytest.mark.parametrize("swapped", [False, True])
 def test_a_legacy_shape_equals_its_modern_one(swapped: bool) -> None:
-    old, new = (ViewTensor(tensor(SIX), "a/0", (1, 1, 2, 3), legacy=True)), tensor(SIX)
-    files = [file_of(old), file_of(new)]
+    old, new = (View(tensor(SIX), "a/0", (1, 1, 2, 3), legacy=True)), tensor(SIX)
+    files = [[old], [new]]
     (found,) = compare(*(files[::-1] if swapped else files))
     assert found.verdict == "equal"
-    (found,) = compare(file_of(ViewTensor(tensor(SIX), "a/0", (1, 1, 2, 3))), file_of(new))
+    (found,) = compare([View(tensor(SIX), "a/0", (1, 1, 2, 3))], [new])
     assert found.verdict == "shape"

@@ -14,15 +14,15 @@ import pytest
 
 from caffe_filler.caffe.caffe_pb2 import LayerParameter, NetParameter
 from caffe_filler.errors import InvalidArgument
-from filler_server.weights.binaryproto import BinaryprotoWriter
-from filler_server.weights.caffemodel import CaffemodelWriter
-from filler_server.weights.formats import open_writer
-from filler_server.weights.hdf5 import Hdf5Writer
-from filler_server.weights.npy import NpyWriter
-from filler_server.weights.npz import NpzWriter
-from filler_server.weights.safetensors import SafetensorsWriter
-from filler_server.weights.writer import Tensor, Writer
-from tests.weights.files import tensors, write
+from filler_server.tensors import Tensor
+from filler_server.weights.formats.binaryproto import BinaryprotoWriter
+from filler_server.weights.formats.caffemodel import CaffemodelWriter
+from filler_server.weights.formats.hdf5 import Hdf5Writer
+from filler_server.weights.formats.npy import NpyWriter
+from filler_server.weights.formats.npz import NpzWriter
+from filler_server.weights.formats.safetensors import SafetensorsWriter
+from filler_server.weights.writer import Writer
+from tests.weights.files import announced, tensors, write
 
 F32 = np.dtype(np.float32)
 
@@ -49,7 +49,7 @@ every_format = pytest.mark.parametrize("make", WRITERS.values(), ids=WRITERS)
 formats_of_many = pytest.mark.parametrize("make", MANY.values(), ids=MANY)
 
 SMALL = {"conv1/0": np.arange(12, dtype=F32).reshape(3, 4)}
-TWO = [Tensor("a/0", (2,), F32), Tensor("a/1", (3,), F32)]
+TWO = [announced("a/0", (2,), F32), announced("a/1", (3,), F32)]
 
 
 @every_format
@@ -102,7 +102,7 @@ def test_on_a_full_disk_nothing_is_left(make: type[Writer], tmp_path: Path, piec
     with (
         small_files(),
         pytest.raises(OSError, match="File too large"),
-        make(tmp_path / "weights", [Tensor("a/0", (10_000,), F32)]) as writer,
+        make(tmp_path / "weights", [announced("a/0", (10_000,), F32)]) as writer,
     ):
         for start in range(0, 40_000, piece):
             writer.write(bytes(min(piece, 40_000 - start)))
@@ -114,7 +114,7 @@ def test_on_a_disk_that_is_full_at_the_end_nothing_is_left(make: type[Writer], t
     with (
         small_files(),
         pytest.raises(OSError, match="File too large"),
-        make(tmp_path / "weights", [Tensor("a/0", (2_498,), F32)]) as writer,
+        make(tmp_path / "weights", [announced("a/0", (2_498,), F32)]) as writer,
     ):
         writer.write(bytes(9_992))
     assert list(tmp_path.iterdir()) == []
@@ -157,7 +157,7 @@ def test_bytes_behind_the_last_tensor_are_refused(make: type[Writer], tmp_path: 
 
 @formats_of_many
 def test_names_that_come_twice_are_refused(make: type[Writer], tmp_path: Path) -> None:
-    twice = [*TWO, Tensor("a/0", (1,), F32)]
+    twice = [*TWO, announced("a/0", (1,), F32)]
     with pytest.raises(InvalidArgument, match=r"two tensors of a file have one name. Received: name='a/0'"):
         make(tmp_path / "weights", twice)
     assert list(tmp_path.iterdir()) == []
@@ -207,7 +207,7 @@ def test_a_folder_that_does_not_exist(make: type[Writer], tmp_path: Path) -> Non
 @every_format
 def test_memory_does_not_grow_with_the_file(make: type[Writer], tmp_path: Path) -> None:
     piece = bytes(1 << 20)
-    large = Tensor("large/0", (64, 1 << 18), F32)
+    large = announced("large/0", (64, 1 << 18), F32)
     path = tmp_path / "weights"
     with make(path, [large]) as writer:
         writer.write(piece)
@@ -245,40 +245,14 @@ class Pipe(io.RawIOBase):
 
 @every_format
 def test_a_pipe_gets_what_a_file_gets(make: type[Writer], tmp_path: Path) -> None:
-    if make is Hdf5Writer:
-        with pytest.raises(InvalidArgument, match="no pipe"):
+    if make in (Hdf5Writer, NpzWriter):
+        with pytest.raises(InvalidArgument, match="pipe"):
             make(io.BufferedWriter(Pipe()), tensors(SMALL))
         return
     pipe = Pipe()
     with make(io.BufferedWriter(pipe), tensors(SMALL)) as writer:
         writer.write(SMALL["conv1/0"].tobytes())
-    if make is NpzWriter:
-        with np.load(io.BytesIO(pipe.taken)) as archive:
-            np.testing.assert_array_equal(archive["conv1/0"], SMALL["conv1/0"])
-    else:
-        assert bytes(pipe.taken) == write(make, tmp_path / "weights", SMALL)
-
-
-@pytest.mark.parametrize(
-    ("name", "kind"), [("w.safetensors", SafetensorsWriter), ("w.v2.npz", NpzWriter), ("w.npy", NpyWriter)]
-)
-def test_the_ending_of_the_name_is_the_format(name: str, kind: type[Writer], tmp_path: Path) -> None:
-    with open_writer(tmp_path / name, tensors(SMALL), metadata={"seed": "1"}) as writer:
-        assert type(writer) is kind
-        writer.write(bytes(48))
-
-
-def test_an_open_file_is_an_npy() -> None:
-    with open_writer(io.BytesIO(), tensors(SMALL), metadata={}) as writer:
-        assert type(writer) is NpyWriter
-        writer.write(bytes(48))
-
-
-@pytest.mark.parametrize("name", ["w", "w.bin", "w.npz.gz", ".npz"])
-def test_other_endings_are_refused(name: str, tmp_path: Path) -> None:
-    with pytest.raises(InvalidArgument, match=f"ends in .caffemodel, .*.safetensors.* Received: .*{name}"):
-        open_writer(tmp_path / name, tensors(SMALL), metadata={})
-    assert list(tmp_path.iterdir()) == []
+    assert bytes(pipe.taken) == write(make, tmp_path / "weights", SMALL)
 
 
 @pytest.mark.parametrize(
@@ -288,18 +262,18 @@ def test_other_endings_are_refused(name: str, tmp_path: Path) -> None:
         (NpyWriter, TWO, "a .npy file holds one tensor. Received: 2 tensors"),
         (
             NpyWriter,
-            [Tensor("a", (2,), np.dtype(ml_dtypes.bfloat16))],
+            [announced("a", (2,), np.dtype(ml_dtypes.bfloat16))],
             "npy has no bfloat16, safetensors has. Received",
         ),
         (
             NpzWriter,
-            [Tensor("a", (2,), np.dtype(ml_dtypes.bfloat16))],
+            [announced("a", (2,), np.dtype(ml_dtypes.bfloat16))],
             "npz has no bfloat16, safetensors has. Received",
         ),
-        (NpzWriter, [Tensor("a\0b", (2,), F32)], r"Received: name='a\\x00b'"),
-        (NpzWriter, [Tensor("a" * 70_000, (2,), F32)], "an npz has names of up to 65000 bytes"),
-        (SafetensorsWriter, [Tensor("a", (2,), np.dtype(np.int32))], "Received: dtype=int32"),
-        (SafetensorsWriter, [Tensor("__metadata__", (2,), F32)], "Received: name='__metadata__'"),
+        (NpzWriter, [announced("a\0b", (2,), F32)], r"Received: name='a\\x00b'"),
+        (NpzWriter, [announced("a" * 70_000, (2,), F32)], "an npz has names of up to 65000 bytes"),
+        (SafetensorsWriter, [announced("a", (2,), np.dtype(np.int32))], "Received: dtype=int32"),
+        (SafetensorsWriter, [announced("__metadata__", (2,), F32)], "Received: name='__metadata__'"),
     ],
 )
 def test_what_a_format_cannot_hold_is_refused_before_a_file_is_made(

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
+    from filler_server.tensors import Tensor
     from filler_server.weights.comparison import Comparison
-    from filler_server.weights.stored import StoredTensor
 
 _TROUBLE = 2
 
@@ -33,14 +33,13 @@ def diff(first: Path, second: Path, atol: float, show_all: bool, quiet: bool, as
       filler diff lenet.caffemodel lenet.safetensors --quiet && echo the same
       filler diff weights.npz weights_f16.npz --atol 1e-3
     """
+    import filler_client
     from caffe_filler.errors import FillerError
     from filler_client.cli.terminal import print_json, print_line, progress
-    from filler_server.weights.comparison import compare
-    from filler_server.weights.opening import open_weights
 
     try:
-        with open_weights(first) as one, open_weights(second) as two, progress(one.nbytes) as advance:
-            found = list(compare(one, two, atol=atol, advance=advance))
+        with filler_client.open_weights(first) as one, progress(one.nbytes) as advance:
+            found = filler_client.diff(one, second, atol=atol, advance=advance)
     except (FillerError, OSError) as error:
         print_line(f"filler: {error}", err=True)
         sys.exit(_TROUBLE)
@@ -64,14 +63,14 @@ def _entry(comparison: "Comparison") -> dict[str, Any]:
     }
 
 
-def _tensor(tensor: "StoredTensor | None") -> dict[str, Any] | None:
+def _tensor(tensor: "Tensor | None") -> dict[str, Any] | None:
     return None if tensor is None else {"shape": list(tensor.shape), "dtype": tensor.dtype.name}
 
 
 def _print(found: "list[Comparison]", *, show_all: bool) -> None:
     from filler_client.cli.terminal import number, print_line, print_table, shape
 
-    def side(tensor: "StoredTensor | None") -> str:
+    def side(tensor: "Tensor | None") -> str:
         return "-" if tensor is None else f"{shape(tensor.shape)} {tensor.dtype.name}"
 
     rows = [

@@ -1,7 +1,6 @@
 """`filler fill`: one blob, or a region of one, into a file."""
 
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -48,27 +47,18 @@ def fill(
       filler fill xavier --shape 4096,9216 --name fc6/0 --region 0:512,: -o rank0.npy
       filler fill bilinear --shape 21,1,64,64 -o - | python -c 'import numpy, sys; ...'
     """
-    from caffe_filler import dtypes
-    from filler_client import _requests
+    import filler_client
     from filler_client.cli.connect import connect
     from filler_client.cli.terminal import progress
-    from filler_server.weights.formats import open_writer
-    from filler_server.weights.writer import Tensor
 
     if output == "-" and sys.stdout.isatty():
         raise click.UsageError("-o - writes binary data, and standard output is a terminal")
-    request = _requests.fill_request(
-        filler, shape, seed=seed or 0, name=name, dtype=dtype, region=region, stream=stream
-    )
     with connect(server) as client:
-        pieces = client.pieces(request)
-        first = next(pieces)
-        tensor = Tensor(name or "blob", first.shape, dtypes.parse(dtype))
-        metadata = {"producer": "caffe-filler", "stream": stream, "seed": str(seed or 0)}
-        writer = open_writer(sys.stdout.buffer if output == "-" else Path(output), [tensor], metadata=metadata)
-        with writer, progress(tensor.nbytes) as advance:
-            writer.write(first.data)
-            advance(len(first.data), name)
-            for piece in pieces:
-                writer.write(piece.data)
-                advance(len(piece.data), name)
+        tensor = client.tensor(filler, shape, seed=seed or 0, name=name, dtype=dtype, region=region, stream=stream)
+        with progress(tensor.nbytes) as advance:
+            filler_client.save_weights(
+                [tensor],
+                sys.stdout.buffer if output == "-" else output,
+                metadata={"producer": "caffe-filler", "stream": stream, "seed": str(seed or 0)},
+                advance=advance,
+            )

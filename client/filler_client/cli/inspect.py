@@ -7,15 +7,17 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
+    from filler_client import Inspected
+    from filler_server.tensors import Tensor
     from filler_server.weights.statistics import Statistics
-    from filler_server.weights.stored import StoredTensor, WeightsFile
 
 
 @click.command()
 @click.argument("weights", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--list", "only_list", is_flag=True, help="Names, shapes and dtypes only: no value is read.")
+@click.option("--net", is_flag=True, help="Print the net that the file describes as prototxt instead.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def inspect(weights: Path, only_list: bool, as_json: bool) -> None:
+def inspect(weights: Path, only_list: bool, net: bool, as_json: bool) -> None:
     """Print the tensors of a file of weights: shape, dtype, mean, std, min, max, zeros, SHA-256.
 
     WEIGHTS is a file of any format that `filler convert` reads, whatever it is called. The figures are over the finite
@@ -26,26 +28,34 @@ def inspect(weights: Path, only_list: bool, as_json: bool) -> None:
     Examples:
       filler inspect bvlc_reference_caffenet.caffemodel
       filler inspect --list VGG_ILSVRC_16_layers.caffemodel
+      filler inspect --net snapshot.caffemodel > net.prototxt
       filler inspect snapshot.caffemodel.h5 --json | jq -r '.tensors[] | select(.nonfinite > 0).name'
     """
-    from filler_client.cli.terminal import print_json, print_warnings, progress
-    from filler_server.weights.opening import open_weights
-    from filler_server.weights.statistics import statistics
+    import filler_client
+    from filler_client.cli.terminal import print_json, print_text, print_warnings, progress
 
-    with open_weights(weights) as file:
+    with filler_client.open_weights(weights) as file:
         print_warnings(file.problems, weights)
+        if net:
+            if file.net is None:
+                raise click.ClickException(f"{weights}: a file of the format {file.format} does not describe its net")
+            print_text(file.prototxt)
+            return
         with progress(0 if only_list else file.nbytes) as advance:
-            found = [None if only_list else statistics(tensor, advance) for tensor in file.tensors]
+            found = filler_client.inspect(file, values=not only_list, advance=advance)
         if as_json:
-            print_json(_document(file, found), indent=2)
+            print_json(_document(found), indent=2)
         else:
-            _print(file, found)
+            _print(found)
 
 
-def _document(file: "WeightsFile", found: "list[Statistics | None]") -> dict[str, Any]:
-    from filler_server.weights.conversion import layer_types
+def _rows(inspected: "Inspected") -> "list[tuple[Tensor, Statistics | None]]":
+    figures = inspected.statistics or (None,) * len(inspected.file.tensors)
+    return list(zip(inspected.file.tensors, figures, strict=True))
 
-    types = {} if file.net is None else layer_types(file.net)
+
+def _document(inspected: "Inspected") -> dict[str, Any]:
+    file = inspected.file
     return {
         "path": str(file.path),
         "format": file.format,
@@ -54,9 +64,9 @@ def _document(file: "WeightsFile", found: "list[Statistics | None]") -> dict[str
         "tensors": [
             {
                 "name": tensor.name,
-                "layer": tensor.layer,
-                "index": tensor.index,
-                "type": types.get(tensor.layer or ""),
+                "layer": file.layer_of(tensor),
+                "index": file.index_of(tensor),
+                "type": file.types.get(file.layer_of(tensor) or ""),
                 "shape": list(tensor.shape),
                 "legacy_shape": tensor.legacy,
                 "dtype": tensor.dtype.name,
@@ -64,25 +74,23 @@ def _document(file: "WeightsFile", found: "list[Statistics | None]") -> dict[str
                 "bytes": tensor.nbytes,
                 **({} if figures is None else dataclasses.asdict(figures)),
             }
-            for tensor, figures in zip(file.tensors, found, strict=True)
+            for tensor, figures in _rows(inspected)
         ],
         "problems": [str(problem) for problem in file.problems],
     }
 
 
-def _print(file: "WeightsFile", found: "list[Statistics | None]") -> None:
+def _print(inspected: "Inspected") -> None:
     from filler_client.cli.terminal import number, print_line, print_table, shape, size
-    from filler_server.weights.conversion import layer_types
 
-    types = {} if file.net is None else layer_types(file.net)
+    file, found = inspected.file, _rows(inspected)
     columns = [("tensor", "left"), ("type", "left"), ("shape", "left"), ("dtype", "left"), ("values", "right")]
-    figures = ("mean", "std", "min", "max", "zeros", "sha256")
-    listed = [figure is None for figure in found]
-    if not all(listed):
-        columns += [(title, "left" if title == "sha256" else "right") for title in figures]
+    if inspected.statistics:
+        titles = ("mean", "std", "min", "max", "zeros", "sha256")
+        columns += [(title, "left" if title == "sha256" else "right") for title in titles]
 
-    def cells(tensor: "StoredTensor", figure: "Statistics | None") -> list[str]:
-        row = [tensor.name, types.get(tensor.layer or "", "-"), shape(tensor.shape), tensor.dtype.name]
+    def cells(tensor: "Tensor", figure: "Statistics | None") -> list[str]:
+        row = [tensor.name, file.types.get(file.layer_of(tensor) or "", "-"), shape(tensor.shape), tensor.dtype.name]
         row.append(number(tensor.count))
         if figure is not None:
             values = (figure.mean, figure.std, figure.minimum, figure.maximum)
@@ -90,11 +98,11 @@ def _print(file: "WeightsFile", found: "list[Statistics | None]") -> None:
             row += [number(figure.zeros), figure.sha256[:12]]
         return row
 
-    print_table(columns, [cells(*pair) for pair in zip(file.tensors, found, strict=True)])
+    print_table(columns, [cells(*pair) for pair in found])
     count = sum(tensor.count for tensor in file.tensors)
     called = f" '{file.net.name}'" if file.net is not None and file.net.name else ""
     print_line()
     print_line(f"{file.format}{called}: {len(found)} tensors, {number(count)} values, {size(file.nbytes)}")
-    broken = [tensor.name for tensor, figure in zip(file.tensors, found, strict=True) if figure and figure.nonfinite]
+    broken = [tensor.name for tensor, figure in found if figure and figure.nonfinite]
     if broken:
         print_line(f"{file.path}: infinite or no numbers in {', '.join(broken)}", err=True)

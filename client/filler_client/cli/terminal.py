@@ -134,6 +134,11 @@ def size(nbytes: float) -> str:
     return f"{nbytes:.4g} TiB"
 
 
+def rate(nbytes: float, seconds: float) -> str:
+    """Return how much was done in which time."""
+    return f"{size(nbytes)} in {seconds:.2f} s ({size(nbytes / seconds)}/s)"
+
+
 def shape(dims: Sequence[int | None] | None) -> str:
     """Return a shape as 64x3x7x7, with ? for what is not known."""
     if dims is None:

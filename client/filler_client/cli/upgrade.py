@@ -41,13 +41,7 @@ def upgrade(source: Path, target: Path | None, check: bool, strict: bool, lenien
     if str(target) == "-":
         print_file(answer.file)
     elif target is not None:
-        from filler_server.weights.writer import AtomicFile
+        from filler_server.output import write_atomically
 
-        output = AtomicFile(target)
-        try:
-            output.file.write(answer.file)
-            output.commit()
-        except BaseException:
-            output.discard()
-            raise
+        write_atomically(target, answer.file)
     print_line(f"{answer.kind}: {len(answer.changes) or 'no'} changes", err=True)

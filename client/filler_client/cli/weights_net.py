@@ -1,17 +1,12 @@
-"""The net that a file of weights belongs to, on the command line."""
+"""Options of the verbs that write weights."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import click
 
-from filler_client.cli.options import in_file, input_option, phase_option, stage_option, strictness_options
-
-if TYPE_CHECKING:
-    from caffe_filler.caffe.caffe_pb2 import NetParameter
-    from filler_client import NetOptions
-    from filler_server.net.plan import NetPlan
+from filler_client.cli.options import input_option, phase_option, stage_option, strictness_options
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
@@ -37,6 +32,18 @@ class Size(click.ParamType):  # type: ignore[type-arg]
         return int(digits) * unit
 
 
+names_option = click.option(
+    "--names",
+    type=click.Choice(["caffe", "torch"]),
+    default="caffe",
+    show_default=True,
+    help="Names of the tensors: <layer>/<blob index>, or those of the state_dict of matching modules.",
+)
+reshape_option = click.option(
+    "--reshape",
+    is_flag=True,
+    help="Take weights of another shape that have as many values, such as fc6 as a convolution.",
+)
 max_shard_size_option = click.option(
     "--max-shard-size",
     type=Size(),
@@ -63,25 +70,9 @@ def weights_net_options(command: _Command) -> _Command:
     return command
 
 
-def read_net_of_weights(net: Path, options: "NetOptions") -> "NetPlan | NetParameter":
-    """Return the plan of a net, worked out in this process; of a .caffemodel the layers that it describes.
+def print_notes(notes: Iterable[str], target: Path) -> None:
+    """Print to standard error what a user of a file should know."""
+    from filler_client.cli.terminal import print_line
 
-    Raises:
-        FillerError: it cannot be read or set up.
-        OSError: it cannot be read.
-    """
-    from caffe_filler.errors import WeightsError
-    from filler_client import _requests
-    from filler_server.api import planning
-    from filler_server.api.limits import UNLIMITED
-    from filler_server.weights.opening import open_weights
-
-    try:
-        with open_weights(net) as weights:
-            if weights.net is not None:
-                return weights.net
-    except WeightsError:
-        # Then it is text, or something of which the reader of nets tells better what it is.
-        pass
-    with in_file(net):
-        return planning.plan(_requests.plan_request(net, **options), UNLIMITED)
+    for note in notes:
+        print_line(f"{target}: note: {note}", err=True)

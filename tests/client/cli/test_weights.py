@@ -59,7 +59,7 @@ def test_convert_says_what_it_cannot_keep(tmp_path: Path) -> None:
     path = save(tmp_path / "w", net_of_layers(ip=[np.array([1e6], np.float32)]))
     done = run("convert", path, tmp_path / "w.npz", "--dtype", "f16")
     assert done.returncode == 0
-    assert "note: 'ip/0': 1 values are beyond float16 and became infinite" in done.stderr.decode()
+    assert "note: 'ip/0': 1 value is beyond float16 and became infinite" in done.stderr.decode()
 
 
 def test_convert_refuses(weights: Path, tmp_path: Path) -> None:

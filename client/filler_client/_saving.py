@@ -1,0 +1,163 @@
+"""A net into a file: filled, or copied from trained weights where they have it."""
+
+from collections.abc import Iterator
+from contextlib import nullcontext
+from dataclasses import dataclass
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias, TypedDict, Unpack
+
+from caffe_filler import dtypes
+from caffe_filler.errors import InvalidArgument
+from caffe_filler.v1 import filler_pb2
+from filler_client import _finetune
+from filler_client._backend import Piece, Plan, StreamRequest
+from filler_client._finetune import FinetuneOptions, WeightsLike
+from filler_client._received import received_tensors
+from filler_client._requests import NetLike
+
+if TYPE_CHECKING:
+    from filler_server.net.plan import Blob, NetPlan
+    from filler_server.tensors import Advance, Tensor
+    from filler_server.weights.merge import Merge, MergePlan
+
+Names: TypeAlias = Literal["caffe", "torch"]
+
+
+class SaveOptions(TypedDict, total=False):
+    """Options on which a file depends besides its values.
+
+    Attributes:
+        names: how tensors are called: caffe (the default), `<layer>/<blob index>`; or torch, as the state_dict of
+            matching modules has them.
+        ignore_shape: whether blobs whose shapes differ from those of the weights are filled rather than being an error.
+        reshape: whether weights of another shape with as many values are copied.
+        max_shard_bytes: a .safetensors that would hold more is written as several files with an index.
+        advance: is told the bytes of each step and the tensor that they belong to.
+    """
+
+    names: Names
+    ignore_shape: bool
+    reshape: bool
+    max_shard_bytes: int | None
+    advance: "Advance | None"
+
+
+@dataclass(frozen=True, slots=True)
+class SavedNet:
+    """A net that has been written.
+
+    Attributes:
+        path: the file to open: of several files their index.
+        files: all files, that one first.
+        tensors: number of tensors.
+        nbytes: length of all values in bytes.
+        notes: what a user of the file should know.
+        merge: what became of each blob, where trained weights were given.
+    """
+
+    path: Path
+    files: tuple[Path, ...]
+    tensors: int
+    nbytes: int
+    notes: tuple[str, ...]
+    merge: "MergePlan | None"
+
+
+class SaveNetOptions(FinetuneOptions, SaveOptions, total=False):
+    """Options on which a file of a net depends, besides the net and trained weights."""
+
+
+class Pieces(Protocol):
+    """Yields the pieces of a request, compared with the plan of its net."""
+
+    def __call__(self, request: StreamRequest, *, plan: Plan | None) -> Iterator[Piece]:
+        """Ask for them."""
+        ...
+
+
+def save_net(
+    pieces: Pieces,
+    net: NetLike,
+    path: str | PathLike[str],
+    weights: WeightsLike | None,
+    **options: Unpack[SaveNetOptions],
+) -> SavedNet:
+    """Write a net to a file; see `FillerClient.save_net`."""
+    from filler_server.layouts.layers import definitions
+    from filler_server.layouts.torch import to_torch
+    from filler_server.tensors import cast
+    from filler_server.weights.saving import format_of, save
+
+    names, advance = options.pop("names", "caffe"), options.pop("advance", None)
+    if names not in ("caffe", "torch"):
+        raise InvalidArgument(f"tensors are named as in caffe or torch. Received: names={names!r}", field="names")
+    ignore_shape, reshape = options.pop("ignore_shape", False), options.pop("reshape", False)
+    max_shard_bytes, stream = options.pop("max_shard_bytes", None), options.get("stream", "philox")
+    request = _finetune.fill_request(net, **options)  # type: ignore[misc]
+    target = Path(path)
+    needs_net = format_of(target).needs_net
+    plan = _finetune.local_plan(request.net)
+    opening = (
+        nullcontext(None)
+        if weights is None
+        else _finetune.open_merge(plan, weights, ignore_shape=ignore_shape, reshape=reshape)
+    )
+    with opening as merge:
+        tensors = _tensors(plan, merge, request, pieces)
+        notes: tuple[str, ...] = ()
+        if names == "torch":
+            state = to_torch(plan.layers, tensors)
+            tensors, notes = list(state.tensors), state.notes
+        dtype = dtypes.from_wire(request.dtype)
+        saved = save(
+            [cast(tensor, dtype) for tensor in tensors],
+            target,
+            metadata={"producer": "caffe-filler", "stream": stream, "seed": str(request.seed)},
+            net=definitions(plan.name, plan.layers) if needs_net else None,
+            max_shard_bytes=max_shard_bytes,
+            advance=advance,
+        )
+        assert saved.path is not None  # noqa: S101 - for the type checker
+        plan_of_merge = None if merge is None else merge.plan
+    return SavedNet(saved.path, saved.files, saved.tensors, saved.nbytes, (*notes, *saved.notes), plan_of_merge)
+
+
+def _tensors(
+    plan: "NetPlan",
+    merge: "Merge | None",
+    request: filler_pb2.FillNetRequest,
+    pieces: Pieces,
+) -> "list[Tensor]":
+    """Return all blobs of a net in its order, copied or received.
+
+    Raises:
+        FillerError: the weights do not fit, or a shape is not known.
+    """
+    blobs = {blob.name: blob for blob in plan.blobs}
+    copied: dict[str, Tensor] = {}
+    filled = list(blobs.values())
+    if merge is not None:
+        merge.plan.check()
+        copied.update(merge.tensors)
+        filled = [blobs[name] for name in merge.plan.missing]
+        for blob in filled:
+            request.blobs.add(name=blob.name)
+    if any(blob.count is None for blob in filled):
+        # What fills says best what would settle the shape.
+        next(pieces(request, plan=None))
+    shapes = [(blob.name, tuple(dim for dim in blob.shape or () if dim is not None)) for blob in filled]
+    message = _finetune.plan_message(plan)
+    received = received_tensors(request, shapes, lambda part: pieces(part, plan=message)) if filled else []
+    for blob, tensor in zip(filled, received, strict=True):
+        copied[blob.name] = _zeros(tensor, blobs[blob.owner or blob.name])
+    return [copied[name] for name in blobs]
+
+
+def _zeros(tensor: "Tensor", blob: "Blob") -> "Tensor":
+    """Return a tensor of zeros in place of a received one that has nothing else, such as Caffe's statistics."""
+    from filler_server.tensors import constant
+
+    if blob.given is None and blob.filler.type == "constant" and blob.filler.value == 0:
+        return constant(tensor.name, tensor.shape, tensor.dtype, 0)
+    return tensor

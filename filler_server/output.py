@@ -1,0 +1,135 @@
+"""Files that appear whole or not at all."""
+
+import contextlib
+import os
+import re
+import secrets
+from pathlib import Path
+from typing import Any, BinaryIO
+
+fcntl: Any
+try:
+    import fcntl
+except ModuleNotFoundError:  # pragma: no cover - Windows
+    fcntl = None
+
+_TOKEN_BYTES = 4
+
+
+class OpenFile:
+    """A file that somebody else has opened, such as standard output."""
+
+    replaced: tuple[Path, ...] = ()
+    """Other files that were removed, since they belonged to what was there before."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self.file = file
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """Paths of what comes to be; none for a file of others."""
+        return ()
+
+    def commit(self) -> None:
+        """Leave the file open, with everything written."""
+        self.file.flush()
+
+    def discard(self) -> None:
+        """Leave the file as it is: what is written cannot be taken back."""
+
+
+class AtomicFile(OpenFile):
+    """A new file that takes its name when it is complete; until then, and after an error, nothing is seen of it.
+
+    Until then it is hidden beside its place and locked. What a process that was killed has left there, for this file or
+    for others of its set, is removed.
+
+    Args:
+        path: its name.
+        token: what its hidden name has in common with those of the other files of a set.
+
+    Raises:
+        OSError: it cannot be made.
+    """
+
+    def __init__(self, path: Path, token: str | None = None) -> None:
+        self._path = path
+        if token is None:
+            remove_remains(path)
+        while True:
+            self.token = token or secrets.token_hex(_TOKEN_BYTES)
+            self._partial = path.with_name(f".{path.name}.{self.token}.part")
+            try:
+                super().__init__(self._partial.open("x+b"))
+            except OSError as error:
+                # Nobody knows the other name.
+                raise OSError(error.errno, error.strerror, str(path)) from None
+            # Another process may have taken it for remains before it was locked.
+            if _lock(self.file):
+                return
+            self.file.close()
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """The path."""
+        return (self._path,)
+
+    def commit(self) -> None:
+        """Give the file its name, over an older one; a member of a set may be closed already."""
+        if not self.file.closed:
+            self.file.flush()
+        if fcntl is None:  # pragma: no cover - Windows renames no open file
+            self.file.close()
+        # Renamed before it is closed: with the lock gone it would be taken for remains.
+        self._partial.replace(self._path)
+        self.file.close()
+
+    def discard(self) -> None:
+        """Remove what was written."""
+        # On a full disk closing fails too, because it writes what is left.
+        with contextlib.suppress(OSError):
+            self.file.close()
+        self._partial.unlink(missing_ok=True)
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Write a file that appears whole or not at all.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    output = AtomicFile(path)
+    try:
+        output.file.write(content)
+        output.commit()
+    except BaseException:
+        output.discard()
+        raise
+
+
+def remove_remains(path: Path) -> None:
+    """Remove hidden files of `path`, and of its shards and their index, that no process is writing."""
+    if fcntl is None:  # pragma: no cover - Windows
+        return
+    own = rf"\.{re.escape(path.stem)}(?:-\d{{5}}-of-\d{{5}})?{re.escape(path.suffix)}(?:\.index\.json)?"
+    name = re.compile(rf"{own}\.([0-9a-f]{{{2 * _TOKEN_BYTES}}})\.part")
+    sets: dict[str, list[Path]] = {}
+    with contextlib.suppress(OSError):
+        for entry in os.scandir(path.parent):
+            if found := name.fullmatch(entry.name):
+                sets.setdefault(found[1], []).append(Path(entry.path))
+    for files in sets.values():
+        with contextlib.ExitStack() as held, contextlib.suppress(OSError):
+            for file in files:
+                opened = held.enter_context(file.open("rb"))
+                fcntl.flock(opened.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
+            for file in files:
+                file.unlink()
+
+
+def _lock(file: BinaryIO) -> bool:
+    """Show others that a process is writing the file, where the file system can; return whether it is still there."""
+    if fcntl is not None:
+        with contextlib.suppress(OSError):
+            fcntl.flock(file.fileno(), fcntl.LOCK_EX)
+    return os.fstat(file.fileno()).st_nlink > 0

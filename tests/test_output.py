@@ -1,0 +1,117 @@
+"""Files that appear whole or not at all, and what processes that were killed have left of them."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from filler_server.output import AtomicFile, OpenFile, remove_remains, write_atomically
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from filler_server.output import AtomicFile
+file = AtomicFile(Path(sys.argv[1]))
+file.file.write(b"half")
+file.file.flush()
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def killed(path: Path) -> None:
+    """Let a process be killed while it writes a file."""
+    done = subprocess.run([sys.executable, "-c", KILLED, str(path)], check=False, capture_output=True, text=True)
+    assert done.returncode == -9, done.stderr
+
+
+def hidden(folder: Path) -> list[str]:
+    return [path.name for path in folder.iterdir() if path.name.startswith(".")]
+
+
+def test_a_file_appears_when_it_is_complete(tmp_path: Path) -> None:
+    path = tmp_path / "w.npz"
+    path.write_bytes(b"older")
+    file = AtomicFile(path)
+    file.file.write(b"newer")
+    assert path.read_bytes() == b"older"
+    assert len(hidden(tmp_path)) == 1
+    file.commit()
+    assert path.read_bytes() == b"newer"
+    assert (file.files, hidden(tmp_path)) == ((path,), [])
+
+
+def test_a_discarded_file_leaves_nothing(tmp_path: Path) -> None:
+    file = AtomicFile(tmp_path / "w.npz")
+    file.file.write(b"newer")
+    file.discard()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_a_killed_process_has_left_is_removed_by_the_next(tmp_path: Path) -> None:
+    path = tmp_path / "w.safetensors"
+    killed(path)
+    killed(tmp_path / "other.safetensors")
+    assert len(hidden(tmp_path)) == 2
+    write_atomically(path, b"whole")
+    assert path.read_bytes() == b"whole"
+    # Only of the same file: another may be written to a place that cannot be seen from here.
+    (left,) = hidden(tmp_path)
+    assert left.startswith(".other.safetensors.")
+
+
+@pytest.mark.parametrize("left", ["w.safetensors.index.json", "w-00001-of-00003.safetensors", "w.safetensors"])
+def test_remains_of_shards_and_their_index_are_of_the_same_file(tmp_path: Path, left: str) -> None:
+    killed(tmp_path / left)
+    remove_remains(tmp_path / "w.safetensors")
+    assert hidden(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    "name",
+    [".w.npz.part", ".w.npz.0123abcd.part.txt", ".w.npz.0123abc.part", ".w2.npz.0123abcd.part", "w.npz.0123abcd.part"],
+)
+def test_files_of_others_stay(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_bytes(b"mine")
+    write_atomically(tmp_path / "w.npz", b"")
+    assert (tmp_path / name).read_bytes() == b"mine"
+
+
+def test_a_file_that_is_being_written_stays(tmp_path: Path) -> None:
+    path = tmp_path / "w.npz"
+    first = AtomicFile(path)
+    first.file.write(b"first")
+    second = AtomicFile(path)
+    assert len(hidden(tmp_path)) == 2
+    second.file.write(b"second")
+    second.commit()
+    first.commit()
+    assert path.read_bytes() == b"first"
+
+
+def test_a_set_belongs_to_whoever_writes_one_of_its_files(tmp_path: Path) -> None:
+    index = AtomicFile(tmp_path / "w.safetensors.index.json")
+    shard = AtomicFile(tmp_path / "w-00001-of-00002.safetensors", index.token)
+    shard.file.close()
+    remove_remains(tmp_path / "w.safetensors")
+    assert len(hidden(tmp_path)) == 2
+    shard.commit()
+    index.commit()
+    assert hidden(tmp_path) == []
+
+
+def test_a_folder_that_does_not_exist_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "missing" / "w.npz"
+    with pytest.raises(FileNotFoundError) as caught:
+        AtomicFile(path)
+    assert caught.value.filename == str(path)
+
+
+def test_an_open_file_is_left_open(tmp_path: Path) -> None:
+    with (tmp_path / "w").open("wb") as file:
+        output = OpenFile(file)
+        output.file.write(b"here")
+        output.discard()
+        output.commit()
+        assert not file.closed
+    assert (output.files, output.replaced, (tmp_path / "w").read_bytes()) == ((), (), b"here")

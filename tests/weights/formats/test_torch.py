@@ -1,0 +1,92 @@
+"""Files of PyTorch, against PyTorch where it is installed."""
+
+import sys
+import zipfile
+from collections import OrderedDict
+from pathlib import Path
+
+import ml_dtypes
+import numpy as np
+import pytest
+
+from caffe_filler.errors import InvalidArgument, Unavailable, WeightsError
+from filler_server.weights.formats.torch import TorchWriter
+from filler_server.weights.opening import open_weights
+from tests.weights.files import announced, same, write
+
+SIX = np.arange(6, dtype=np.float32).reshape(2, 3)
+ARRAYS = {
+    "conv1.weight": np.random.default_rng(1).standard_normal((8, 3, 5, 5)).astype(np.float32),
+    "conv1.bias": SIX[0].astype(np.float64),
+    "half": SIX.astype(np.float16),
+    "brain": SIX.astype(ml_dtypes.bfloat16),
+    "scalar": np.array(2.5, np.float32),
+    "empty": np.empty((0, 3), np.float32),
+    "a/0": SIX,
+}
+
+
+def test_without_pytorch_it_is_said_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "torch", None)
+    with pytest.raises(Unavailable, match=r"needs torch: pip install 'caffe-filler\[torch\]'"):
+        TorchWriter(tmp_path / "w.pt", [announced("a", (1,), np.dtype(np.float32))])
+    assert list(tmp_path.iterdir()) == []
+    with zipfile.ZipFile(tmp_path / "w.pt", "w") as archive:
+        archive.writestr("archive/data.pkl", b"")
+    with pytest.raises(Unavailable, match=r"w.pt: a file of PyTorch needs torch"):
+        open_weights(tmp_path / "w.pt")
+
+
+@pytest.mark.frameworks
+@pytest.mark.parametrize("mapped", [False, True])
+def test_pytorch_loads_what_is_written(tmp_path: Path, mapped: bool) -> None:
+    torch = pytest.importorskip("torch")
+    content = write(TorchWriter, tmp_path / "w.pt", ARRAYS, 7)
+    loaded = torch.load(tmp_path / "w.pt", weights_only=True, mmap=mapped)
+    assert list(loaded) == list(ARRAYS)
+    for name, array in ARRAYS.items():
+        tensor = loaded[name]
+        got = tensor.view(torch.int16).numpy().view(ml_dtypes.bfloat16) if name == "brain" else tensor.numpy()
+        assert same(got, array)
+    assert write(TorchWriter, tmp_path / "other.pt", ARRAYS) == content
+    with zipfile.ZipFile(tmp_path / "w.pt") as archive:
+        assert archive.testzip() is None
+
+
+@pytest.mark.frameworks
+def test_what_is_written_is_read_again(tmp_path: Path) -> None:
+    pytest.importorskip("torch")
+    write(TorchWriter, tmp_path / "w", ARRAYS)
+    with open_weights(tmp_path / "w") as weights:
+        assert weights.format == "torch"
+        assert [layer.name for layer in weights.layers] == ["a"]
+        for name, array in ARRAYS.items():
+            assert same(weights[name].array(), array)
+            assert np.concatenate([np.empty(0, array.dtype), *weights[name].blocks()]).tobytes() == array.tobytes()
+
+
+@pytest.mark.frameworks
+@pytest.mark.parametrize("archived", [False, True])
+def test_checkpoints(tmp_path: Path, archived: bool) -> None:
+    torch = pytest.importorskip("torch")
+    state = OrderedDict(w=torch.arange(6.0).reshape(2, 3).T, n=torch.tensor(3))
+    torch.save({"state_dict": state, "epoch": 3}, tmp_path / "w", _use_new_zipfile_serialization=archived)
+    with open_weights(tmp_path / "w") as weights:
+        assert [(tensor.name, tensor.shape) for tensor in weights.tensors] == [("w", (3, 2)), ("n", ())]
+        assert np.concatenate(list(weights["w"].blocks())).tolist() == [0, 3, 1, 4, 2, 5]
+
+
+@pytest.mark.frameworks
+def test_what_is_refused(tmp_path: Path) -> None:
+    torch = pytest.importorskip("torch")
+    torch.save({"a": Path("/")}, tmp_path / "w")
+    with pytest.raises(WeightsError, match="PyTorch cannot read the file"):
+        open_weights(tmp_path / "w")
+    torch.save({"epoch": 3}, tmp_path / "w")
+    with pytest.raises(WeightsError, match="holds no tensors by name"):
+        open_weights(tmp_path / "w")
+    torch.save({"a": torch.ones(3).to_sparse()}, tmp_path / "w")
+    with pytest.raises(WeightsError, match="'a' is sparse"):
+        open_weights(tmp_path / "w")
+    with pytest.raises(InvalidArgument, match="Received: dtype=int32"):
+        TorchWriter(tmp_path / "w.pt", [announced("a", (1,), np.dtype(np.int32))])
