@@ -1,5 +1,6 @@
 """Calls that have brought everything, and should end."""
 
+import contextlib
 import threading
 import time
 from typing import Any
@@ -29,7 +30,9 @@ class Endings:
             self._due[id(call)] = (time.monotonic() + self._seconds, call)
             if self._thread is None or not self._thread.is_alive():
                 self._thread = threading.Thread(target=self._look, name="endings", daemon=True)
-                self._thread.start()
+                # Where there can be no more threads, calls end when their servers end them.
+                with contextlib.suppress(RuntimeError):
+                    self._thread.start()
 
     def ended(self, call: Any) -> None:
         """Forget a call."""

@@ -1,11 +1,14 @@
 """Answers of one message that are none, too large, contradict themselves, or are to another question."""
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 from google.rpc import error_details_pb2, status_pb2
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from caffe_filler.errors import (
     DataLoss,
@@ -19,7 +22,7 @@ from caffe_filler.errors import (
 from caffe_filler.v1 import filler_pb2
 from caffe_filler.wire import length_delimited
 from filler_client import AsyncFillerClient, FillerClient, RetryPolicy, _requests
-from tests.client.lies.server import LyingServer, Refusal
+from tests.client.lies.server import LyingServer, Refusal, encoded
 
 POLICY = RetryPolicy(attempts=1)
 NET = """
@@ -205,6 +208,28 @@ def test_the_truth_passes(server: LyingServer) -> None:
         assert client.list_fillers() == embedded.list_fillers()
         for file in (NET, old):
             assert client.upgrade_net(file) == embedded.upgrade_net(file)
+
+
+@st.composite
+def damages(draw: st.DrawFn) -> Callable[[bytes], bytes]:
+    """Some bytes cut out of an answer, and some put in."""
+    at, cut, put = draw(st.integers(0, 10_000)), draw(st.integers(0, 9)), draw(st.binary(max_size=9))
+
+    def damage(data: bytes) -> bytes:
+        start = at % (len(data) + 1)
+        return data[:start] + put + data[start + cut :]
+
+    return damage
+
+
+@settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(damage=damages(), call=st.sampled_from(["plan_net", "upgrade_net", "list_fillers"]))
+def test_a_damaged_answer_is_an_answer_or_an_error_of_the_tree(
+    server: LyingServer, damage: Callable[[bytes], bytes], call: str
+) -> None:
+    server.lie = lambda _, answer: damage(encoded(answer))
+    with FillerClient(server.address, retry=POLICY) as client, contextlib.suppress(FillerError):
+        assert getattr(client, call)(*([] if call == "list_fillers" else [NET])) is not None
 
 
 def details(**metadata: str) -> bytes:
