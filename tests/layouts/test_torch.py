@@ -200,7 +200,7 @@ def test_bn_of_forks(shape: tuple[int, ...]) -> None:
     two = state(planned(BN_OF_TWO), bn=given[:2])
     assert {name: array.shape for name, array in two.items()} == {"bn.weight": (3,), "bn.bias": (3,)}
     again = blobs_of(back(planned(BN), found))
-    assert {name: array.shape for name, array in again.items()} == {f"bn/{index}": (1, 3) for index in range(4)}
+    assert {name: array.shape for name, array in again.items()} == {f"bn/{index}": (1, 3, 1, 1) for index in range(4)}
 
 
 SIMPLE = {
