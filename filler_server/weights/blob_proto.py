@@ -20,6 +20,10 @@ _DIM = caffe_pb2.BlobShape.DESCRIPTOR.fields_by_name["dim"].number
 _LEGACY = tuple(_NUMBER[name] for name in ("num", "channels", "height", "width"))
 _VALUES: dict[int, np.dtype[Any]] = {_NUMBER["data"]: np.dtype("<f4"), _NUMBER["double_data"]: np.dtype("<f8")}
 
+# Of C3D 1.0 (facebookarchive/C3D, caffe.proto), whose blobs have an axis more: num, channels, length, height, width.
+_VOLUME_AXES = (1, 2, 3, 4, 5)
+_VOLUME_DATA = 6
+
 # Of NVIDIA's fork (caffe.proto of its releases 0.16 and 0.17); OpenCV writes and reads the same.
 _RAW_DATA_TYPE, _RAW_DATA = 10, 12
 _RAW_FLOAT16 = 2
@@ -31,6 +35,14 @@ _WRITTEN: Mapping[str, tuple[bytes, int]] = {
     "float16": (key(_RAW_DATA_TYPE, VARINT) + varint(_RAW_FLOAT16), _RAW_DATA),
 }
 """Bytes before the values of each dtype, and the field that holds them."""
+
+
+def is_volume(walker: Walker, start: int, stop: int) -> bool:
+    """Whether a BlobProto is one of C3D 1.0, where field 5 is a number: elsewhere it holds values."""
+    for field in walker.fields(start, stop):
+        if field.number >= _VOLUME_AXES[-1]:
+            return field.number == _VOLUME_AXES[-1] and field.wire_type == VARINT
+    return False
 
 
 def read_blob(file: MappedFile, walker: Walker, start: int, stop: int, name: str) -> MappedTensor:
@@ -47,6 +59,8 @@ def read_blob(file: MappedFile, walker: Walker, start: int, stop: int, name: str
     segments: dict[int, list[Segment]] = {number: [] for number in _VALUES}
     raw: Field | None = None
     raw_type: int | None = None
+    if is_volume(walker, start, stop):
+        return _read_volume(file, walker, start, stop, name)
     for field in walker.fields(start, stop):
         if field.number in _VALUES:
             segments[field.number].extend(_segments(field, _VALUES[field.number], name))
@@ -70,13 +84,34 @@ def read_blob(file: MappedFile, walker: Walker, start: int, stop: int, name: str
         found, dtype = [_raw_segment(raw, raw_type, name)], _raw_dtype(raw_type, name)
     else:
         found, dtype = [], np.dtype("<f4")
-    count = sum(segment.count for segment in found)
+    _check_count(name, shape, found)
+    return MappedTensor(name, shape, dtype, file, found or [Segment(start, 0, dtype.itemsize)], legacy=bool(legacy))
+
+
+def _read_volume(file: MappedFile, walker: Walker, start: int, stop: int, name: str) -> MappedTensor:
+    """Return the blob of a BlobProto of C3D 1.0."""
+    dims: dict[int, int] = {}
+    segments: list[Segment] = []
+    dtype = np.dtype("<f4")
+    for field in walker.fields(start, stop):
+        if field.number in _VOLUME_AXES and field.wire_type == VARINT:
+            dims[field.number] = signed(field.value, 32)
+        elif field.number == _VOLUME_DATA:
+            segments.extend(_segments(field, dtype, name))
+    shape = [dims.get(number, 0) for number in _VOLUME_AXES]
+    if any(dim < 0 for dim in shape):
+        raise WeightsError(f"blob '{name}' has a dimension below 0. Received: shape={shape}")
+    _check_count(name, shape, segments)
+    return MappedTensor(name, shape, dtype, file, segments or [Segment(start, 0, dtype.itemsize)])
+
+
+def _check_count(name: str, shape: list[int], segments: list[Segment]) -> None:
+    count = sum(segment.count for segment in segments)
     if count != prod(shape):
         raise WeightsError(
             f"blob '{name}' must hold as many values as its shape says, {prod(shape)}. "
             f"Received: shape={shape}, {count} values"
         )
-    return MappedTensor(name, shape, dtype, file, found or [Segment(start, 0, dtype.itemsize)], legacy=bool(legacy))
 
 
 def _segments(field: Field, dtype: np.dtype[Any], name: str) -> Iterator[Segment]:

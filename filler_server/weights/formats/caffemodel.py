@@ -10,10 +10,11 @@ from caffe_filler.errors import InvalidArgument, LimitExceeded, PrototxtError, W
 from caffe_filler.wire import LEN, VARINT, key, length_delimited, varint
 from filler_server.layouts.caffe import by_layer
 from filler_server.net.names import unique_names
+from filler_server.net.registry import layer_type
 from filler_server.prototxt.limits import ReadLimits
 from filler_server.prototxt.reader import read_net
-from filler_server.tensors import Tensor
-from filler_server.weights.blob_proto import blob_front, check_dtype, read_blob
+from filler_server.tensors import Tensor, reshaped
+from filler_server.weights.blob_proto import blob_front, check_dtype, is_volume, read_blob
 from filler_server.weights.file import StoredLayer
 from filler_server.weights.format import Contents, Extras, Format, Target
 from filler_server.weights.mapped import MappedFile, MappedTensor
@@ -63,6 +64,10 @@ class _Definition:
             else self._copy(field)
             for field in self._walker.fields(0, self._file.size)
         )
+
+    def is_volume(self) -> bool:
+        """Whether it is a net of C3D 1.0, by its blobs."""
+        return any(is_volume(self._walker, field.data, field.stop) for field in self.blobs)
 
     def read(self, number: int, name: str) -> MappedTensor:
         field = self.blobs[number]
@@ -115,15 +120,32 @@ def read_caffemodel(file: MappedFile, path: Path, resources: ExitStack) -> Conte
         raise WeightsError(f"the net of the file cannot be read: {error}") from error
     net = document.net
     names = unique_names(layer.name for layer in net.layer)
+    volume = definition.is_volume()
     layers = []
     for layer, name in zip(net.layer, names, strict=True):
-        blobs = [definition.read(blob.num, f"{name}/{index}") for index, blob in enumerate(layer.blobs)]
+        blobs: list[Tensor] = [definition.read(blob.num, f"{name}/{index}") for index, blob in enumerate(layer.blobs)]
+        if volume:
+            blobs = _of_volume(layer, blobs)
         layers.append(StoredLayer(layer.name, tuple(blobs)))
         del layer.blobs[:]
     if not layers:
         raise WeightsError("the file is a net without layers")
     tensors = tuple(tensor for layer in layers for tensor in layer.tensors)
     return Contents(tensors, tuple(layers), net, problems=document.problems)
+
+
+_VOLUME_TYPES = {"ArgMax": "Convolution3D"}
+"""Layer types of C3D 1.0 by BVLC's names for their numbers in the V1 format, as far as they learn something."""
+
+
+def _of_volume(layer: caffe_pb2.LayerParameter, blobs: Sequence[Tensor]) -> list[Tensor]:
+    """Give a layer of C3D 1.0 its own type, and its blobs the shapes of that without axes of 1 in front."""
+    if blobs:
+        layer.type = _VOLUME_TYPES.get(layer.type, layer.type)
+    kind = layer_type(layer.type)
+    if kind is None:
+        return list(blobs)
+    return [reshaped(blob, kind.modern_shape(index, blob.shape)) for index, blob in enumerate(blobs)]
 
 
 class CaffemodelWriter(PlainWriter):

@@ -288,3 +288,45 @@ def test_blobs_of_the_net_itself_are_not_written(tmp_path: Path) -> None:
         writer.write(bytes(8))
     assert len(NetParameter.FromString((tmp_path / "w").read_bytes()).layer[0].blobs) == 1
     assert len(net.layer[0].blobs) == 1
+
+
+def volume_blob(*dims: int, unpacked: bool = False, values: int | None = None) -> bytes:
+    """A BlobProto of C3D 1.0: five numbers for the shape, the values in field 6, their gradients in field 7."""
+    numbers = np.arange(np.prod(dims) if values is None else values, dtype=np.float32)
+    shape = b"".join(key(number, 0) + varint(dim) for number, dim in enumerate(dims, start=1))
+    data = one_by_one(numbers.tolist(), number=6) if unpacked else packed(numbers.tolist(), number=6)
+    return shape + data + packed([9.0] * numbers.size, number=7)
+
+
+def volume_layer(name: str, kind: int, *blobs: bytes) -> bytes:
+    """A V1 layer: its blobs are field 6."""
+    content = length_delimited(4, name.encode()) + key(5, 0) + varint(kind)
+    return length_delimited(2, content + b"".join(length_delimited(6, blob) for blob in blobs))
+
+
+@pytest.mark.parametrize("unpacked", [False, True])
+def test_blobs_of_c3d(tmp_path: Path, unpacked: bool) -> None:
+    net = length_delimited(1, b"c3d") + b"".join(
+        [
+            volume_layer("conv1a", 30, volume_blob(2, 3, 3, 3, 3, unpacked=unpacked), volume_blob(1, 1, 1, 1, 2)),
+            volume_layer("fc6", 14, volume_blob(1, 1, 1, 4, 5), volume_blob(1, 1, 1, 1, 4)),
+            volume_layer("relu", 18),
+        ]
+    )
+    arrays = read(tmp_path / "c3d.caffemodel", net)
+    assert {name: array.shape for name, array in arrays.items()} == {
+        "conv1a/0": (2, 3, 3, 3, 3),
+        "conv1a/1": (1, 1, 1, 1, 2),
+        "fc6/0": (4, 5),
+        "fc6/1": (4,),
+    }
+    assert all((array.reshape(-1) == np.arange(array.size)).all() for array in arrays.values())
+    with open_weights(tmp_path / "c3d.caffemodel") as weights:
+        assert weights.net is not None
+        assert [layer.type for layer in weights.net.layer] == ["Convolution3D", "InnerProduct", "ReLU"]
+
+
+def test_a_blob_of_c3d_with_too_few_values(tmp_path: Path) -> None:
+    net = volume_layer("conv1a", 30, volume_blob(2, 3, 3, 3, 3, values=161))
+    with pytest.raises(WeightsError, match="as many values as its shape says, 162"):
+        read(tmp_path / "c3d.caffemodel", length_delimited(1, b"c3d") + net)
