@@ -51,6 +51,7 @@ from filler_client._requests import (
     RegionLike,
     Selection,
     Stream,
+    UnnamedBlobWarning,
 )
 from filler_client._retry import RetryPolicy
 from filler_client._saving import Names, SavedNet, SaveNetOptions, SaveOptions
@@ -104,6 +105,7 @@ __all__ = [
     "Unavailable",
     "UnknownBlob",
     "UnknownFiller",
+    "UnnamedBlobWarning",
     "WeightsError",
     "WeightsLike",
     "convert",

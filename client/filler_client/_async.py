@@ -29,6 +29,7 @@ from filler_client._connection import SERVICE, RequestId, channel_options, parse
 from filler_client._endings import GRACE_SECONDS
 from filler_client._errors import from_rpc
 from filler_client._finetune import FinetuneOptions, WeightsLike
+from filler_client._options import takes_options
 from filler_client._remote import RemoteBackend
 from filler_client._replies import read_fillers, read_plan, read_upgrade
 from filler_client._requests import FillerLike, FillNetOptions, FillOptions, NetLike, NetOptions
@@ -57,6 +58,7 @@ class AsyncFillerClient:
                 ...
     """
 
+    @takes_options(SecurityOptions)
     def __init__(
         self,
         target: str | Sequence[str],
@@ -95,6 +97,7 @@ class AsyncFillerClient:
         """Return the fillers with the fields that each reads and their defaults."""
         return await self._call("ListFillers", filler_pb2.ListFillersRequest(), read_fillers)
 
+    @takes_options(FillOptions)
     async def fill(
         self,
         filler: FillerLike,
@@ -104,11 +107,13 @@ class AsyncFillerClient:
         **options: Unpack[FillOptions],
     ) -> NDArray[Any]:
         """Return a blob, or a region of one; see `FillerClient.fill`."""
+        _requests.warn_of_equal_blobs(options, filler)
         request = _requests.fill_request(filler, shape, **options)
         given = {} if out is None else {request.blobs[0].name: out}
         ((_, array),) = [entry async for entry in self._arrays(request, given)]
         return array
 
+    @takes_options(NetOptions)
     async def plan_net(self, net: NetLike, **options: Unpack[NetOptions]) -> filler_pb2.PlanNetResponse:
         """Return the layers of a net with every shape and learnable blob; see `FillerClient.plan_net`."""
         request = _requests.plan_request(net, **options)
@@ -121,6 +126,7 @@ class AsyncFillerClient:
         request = _requests.upgrade_request(file, strict=strict, lenient=lenient)
         return await self._call("UpgradeNet", request, read_upgrade)
 
+    @takes_options(FillNetOptions)
     def fill_net(
         self,
         net: NetLike,
@@ -132,10 +138,12 @@ class AsyncFillerClient:
         self._check_not_closed()
         return self._arrays(_requests.fill_net_request(net, **options), {} if out is None else out)
 
+    @takes_options(FillNetOptions)
     async def init_net(self, net: NetLike, **options: Unpack[FillNetOptions]) -> dict[str, NDArray[Any]]:
         """Return all learnable blobs of a net by name; as `fill_net`."""
         return {name: array async for name, array in self.fill_net(net, **options)}
 
+    @takes_options(NetOptions)
     async def plan_finetune(
         self,
         net: NetLike,
@@ -155,6 +163,7 @@ class AsyncFillerClient:
 
         return await asyncio.to_thread(merge_plan)
 
+    @takes_options(FinetuneOptions)
     async def finetune_net(
         self,
         net: NetLike,
@@ -179,6 +188,7 @@ class AsyncFillerClient:
             for name, load in _finetune.merged_arrays(merge, dtypes.from_wire(request.dtype), given):
                 yield (name, await asyncio.to_thread(load)) if load is not None else await anext(filled)
 
+    @takes_options(SaveNetOptions)
     async def save_net(
         self,
         net: NetLike,

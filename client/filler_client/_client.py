@@ -15,6 +15,7 @@ from filler_client import _finetune, _requests
 from filler_client._backend import Arrays, Backend, Piece
 from filler_client._embedded import EmbeddedBackend
 from filler_client._finetune import FinetuneOptions, WeightsLike
+from filler_client._options import takes_options
 from filler_client._received import received_tensors
 from filler_client._requests import FillerLike, FillNetOptions, FillOptions, NetLike, NetOptions
 from filler_client._retry import RetryPolicy
@@ -50,6 +51,7 @@ class FillerClient:
         ((64, 3, 7, 7), dtype('float32'))
     """
 
+    @takes_options(SecurityOptions)
     def __init__(
         self,
         target: str | Sequence[str],
@@ -77,6 +79,7 @@ class FillerClient:
         """Return the fillers with the fields that each reads and their defaults."""
         return self._backend.list_fillers(self._timeout)
 
+    @takes_options(FillOptions)
     def fill(
         self,
         filler: FillerLike,
@@ -99,11 +102,13 @@ class FillerClient:
         Raises:
             FillerError: one of the tree in `caffe_filler.errors`.
         """
+        _requests.warn_of_equal_blobs(options, filler)
         request = _requests.fill_request(filler, shape, **options)
         given = {} if out is None else {request.blobs[0].name: out}
         ((_, array),) = self._backend.arrays(request, given, self._timeout)
         return array
 
+    @takes_options(NetOptions)
     def plan_net(self, net: NetLike, **options: Unpack[NetOptions]) -> filler_pb2.PlanNetResponse:
         """Return the layers of a net with every shape and every learnable blob; generates nothing.
 
@@ -117,6 +122,7 @@ class FillerClient:
         """
         return self.plan(_requests.plan_request(net, **options))
 
+    @takes_options(FillNetOptions)
     def fill_net(
         self,
         net: NetLike,
@@ -139,10 +145,12 @@ class FillerClient:
         request = _requests.fill_net_request(net, **options)
         return self._backend.arrays(request, {} if out is None else out, self._timeout)
 
+    @takes_options(FillNetOptions)
     def init_net(self, net: NetLike, **options: Unpack[FillNetOptions]) -> dict[str, NDArray[Any]]:
         """Return all learnable blobs of a net by name; as `fill_net`."""
         return dict(self.fill_net(net, **options))
 
+    @takes_options(FillOptions)
     def tensor(self, filler: FillerLike, shape: Sequence[int], **options: Unpack[FillOptions]) -> "Tensor":
         """Return a blob, or a region of one, as a tensor whose values come when it is read.
 
@@ -159,6 +167,7 @@ class FillerClient:
         """
         from filler_server.tensors import renamed
 
+        _requests.warn_of_equal_blobs(options, filler)
         request = _requests.fill_request(filler, shape, **options)
         pieces = self.pieces(request)
         first = next(pieces)
@@ -166,6 +175,7 @@ class FillerClient:
         (tensor,) = received_tensors(request, [(first.header.name, first.shape)], self.pieces, begun)
         return renamed(tensor, first.header.name or "blob")
 
+    @takes_options(NetOptions)
     def plan_finetune(
         self,
         net: NetLike,
@@ -195,6 +205,7 @@ class FillerClient:
         with _finetune.open_merge(plan, weights, ignore_shape=ignore_shape, reshape=reshape) as merge:
             return merge.plan
 
+    @takes_options(FinetuneOptions)
     def finetune_net(
         self,
         net: NetLike,
@@ -238,6 +249,7 @@ class FillerClient:
             for name, load in _finetune.merged_arrays(merge, dtypes.from_wire(request.dtype), given):
                 yield (name, load()) if load is not None else next(filled)
 
+    @takes_options(SaveNetOptions)
     def save_net(
         self,
         net: NetLike,

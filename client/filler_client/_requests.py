@@ -3,6 +3,7 @@
 import copy
 import operator
 import os
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,10 +14,12 @@ from google.protobuf import text_format
 
 from caffe_filler import dtypes
 from caffe_filler.caffe.caffe_pb2 import TEST, TRAIN, BlobShape, FillerParameter, NetParameter, NetState
+from caffe_filler.caffe.caffe_pb2 import Phase as PhaseNumber
 from caffe_filler.errors import InvalidArgument, PrototxtError, RegionError, ShapeError
 from caffe_filler.v1 import filler_pb2
 
-Phase: TypeAlias = Literal["TRAIN", "TEST"]
+Phase: TypeAlias = Literal["TRAIN", "TEST", "train", "test"] | int
+"""A phase by its name, in any case, or as the enum of Caffe's schema."""
 
 Stream: TypeAlias = Literal["philox", "caffe", "caffe-1.56", "caffe-1.55"]
 DataDraws: TypeAlias = Literal["emulate", "none"]
@@ -31,6 +34,13 @@ PartialShape: TypeAlias = Sequence[int | None]
 """A shape with None where a dimension is not known."""
 
 MAX_SEED = 2**64 - 1
+
+_NOT_RANDOM = frozenset({"constant", "bilinear"})
+
+
+class UnnamedBlobWarning(UserWarning):
+    """A blob that is filled at random has no name, so that blobs of one shape are filled alike."""
+
 
 _MAX_INT32 = 2**31 - 1
 _MAX_INT64 = 2**63 - 1
@@ -82,7 +92,8 @@ class NetOptions(TypedDict, total=False):
     """Options on which a plan depends, besides the net.
 
     Attributes:
-        phase: TRAIN (the default) or TEST, as layers include and exclude by it.
+        phase: TRAIN (the default) or TEST, in any case or as the enum of Caffe's schema; layers include and exclude
+            by it.
         level: level of the net's state; 0 by default.
         stages: stages of the net's state, besides its own.
         inputs: shapes of data tops that the net itself does not know; None for a dimension that it does know.
@@ -159,15 +170,14 @@ def plan_request(net: NetLike, **options: Unpack[NetOptions]) -> filler_pb2.Plan
         InvalidArgument: an argument cannot be what it should.
         OSError: the file cannot be read.
     """
-    phase, level, stages = options.get("phase", "TRAIN"), options.get("level", 0), options.get("stages", ())
-    if phase not in ("TRAIN", "TEST"):
-        raise InvalidArgument(f"a phase is TRAIN or TEST. Received: phase={phase!r}")
+    level, stages = options.get("level", 0), options.get("stages", ())
+    phase = _phase(options.get("phase", TRAIN))
     if isinstance(stages, str):
         raise InvalidArgument(f"stages are a sequence of names. Received: stages={stages!r}")
     if _integer(level, -_MAX_INT32 - 1, _MAX_INT32) is None:
         raise InvalidArgument(f"a level is an integer of 32 bits. Received: level={level!r}")
     names = [_check_text(stage, "stage") for stage in stages]
-    state = NetState(phase=TRAIN if phase == "TRAIN" else TEST, level=level, stage=names)
+    state = NetState(phase=phase, level=level, stage=names)
     strict, lenient = _strictness(options.get("strict", False), options.get("lenient", False))
     request = filler_pb2.PlanNetRequest(net=net_bytes(net), state=state, strict=strict, lenient=lenient)
     for field, shapes in ((request.inputs, options.get("inputs")), (request.tops, options.get("tops"))):
@@ -179,6 +189,20 @@ def plan_request(net: NetLike, **options: Unpack[NetOptions]) -> filler_pb2.Plan
                 )
             field.add(name=_check_text(name, "name")).shape.dim.extend(dim for dim in dims if dim is not None)
     return request
+
+
+def _phase(phase: object) -> PhaseNumber:
+    """Return the number of a phase, from its name in any case or from the number itself."""
+    names = {"TRAIN": TRAIN, "TEST": TEST}
+    number = None if isinstance(phase, bool) else _integer(phase, TRAIN, TEST)
+    found = (
+        names.get(phase.upper())
+        if isinstance(phase, str)
+        else {0: TRAIN, 1: TEST}.get(-1 if number is None else number)
+    )
+    if found is None:
+        raise InvalidArgument(f"a phase is TRAIN or TEST. Received: phase={phase!r}")
+    return found
 
 
 def with_draws(
@@ -247,6 +271,27 @@ def fill_request(filler: FillerLike, shape: Sequence[int], **options: Unpack[Fil
         dtype=dtypes.to_wire(options.get("dtype", "float32")),
         stream=_enum(filler_pb2.RandomStream, "stream", options.get("stream", "philox")),
     )
+
+
+def is_random(filler: FillerLike) -> bool:
+    """Whether a filler draws random numbers; one of the user's own is taken to.
+
+    Raises:
+        InvalidArgument: it is neither text nor a message.
+        PrototxtError: the text is not a FillerParameter.
+    """
+    return filler_parameter(filler).type not in _NOT_RANDOM
+
+
+def warn_of_equal_blobs(options: FillOptions, filler: FillerLike) -> None:
+    """Warn of a blob that is filled at random without a name: each of its shape would be filled alike."""
+    if "name" not in options and options.get("stream", "philox") == "philox" and is_random(filler):
+        warnings.warn(
+            "a blob without a name has the same values as every other of its shape, filler and seed: give each a name, "
+            "as in name='conv1/0'",
+            UnnamedBlobWarning,
+            stacklevel=4,
+        )
 
 
 def fill_net_request(net: NetLike, **options: Unpack[FillNetOptions]) -> filler_pb2.FillNetRequest:

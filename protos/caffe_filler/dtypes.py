@@ -38,7 +38,7 @@ def from_wire(value: int) -> np.dtype[Any]:
 
 
 def to_wire(dtype: DTypeLike) -> filler_pb2.DType:
-    """Return the `DType` of anything that names one: "f32", "float32", np.float32, a dtype.
+    """Return the `DType` of anything that names one: "f32", "float32", np.float32, a dtype of NumPy or PyTorch.
 
     Raises:
         InvalidArgument: it is none of the four that a blob can have.
@@ -48,15 +48,16 @@ def to_wire(dtype: DTypeLike) -> filler_pb2.DType:
 
 
 def parse(dtype: DTypeLike) -> np.dtype[Any]:
-    """Return the NumPy dtype of anything that names one of the four.
+    """Return the NumPy dtype of anything that names one of the four, a dtype of PyTorch included.
 
     Raises:
         InvalidArgument: it is none of them.
     """
-    if isinstance(dtype, str):
-        if dtype not in _BY_NAME:
-            raise _unknown(dtype, _NAMES)
-        return _BY_NAME[dtype]
+    name = str(dtype).removeprefix("torch.") if type(dtype).__module__ == "torch" else dtype
+    if isinstance(name, str):
+        if name not in _BY_NAME:
+            raise _unknown(str(dtype), _NAMES)
+        return _BY_NAME[name]
     try:
         parsed: np.dtype[Any] = np.dtype(dtype)
     except TypeError:

@@ -113,8 +113,8 @@ def test_a_plan_of_a_state_with_shapes() -> None:
 @pytest.mark.parametrize(
     ("arguments", "received"),
     [
-        ({"phase": "train"}, "phase='train'"),
-        ({"phase": TRAIN}, "phase=0"),
+        ({"phase": "training"}, "phase='training'"),
+        ({"phase": 2}, "phase=2"),
         ({"stages": "deploy"}, "stages='deploy'"),
         ({"stages": [1]}, "stage=1"),
         ({"stages": ["\udc80"]}, "stage='\\udc80'"),

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from filler_client.cli.options import DTYPES
+from filler_client.cli.options import DType
 from filler_client.cli.weights_net import (
     max_shard_size_option,
     names_option,
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 @click.argument("source", metavar="IN", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.argument("target", metavar="OUT", type=click.Path(dir_okay=False, path_type=Path))
 @names_option
-@click.option("--dtype", type=click.Choice(DTYPES), help="Data type of the values.  [default: as they are]")
+@click.option("--dtype", type=DType(), help="Data type of the values.  [default: as they are]")
 @reshape_option
 @max_shard_size_option
 @weights_net_options

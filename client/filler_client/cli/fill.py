@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from filler_client.cli.options import Region, Server, Shape, dtype_option, seed_option, server_option, stream_option
+from filler_client.cli.options import Region, Server, Shape, dtype_option, server_option, stream_option
 
 if TYPE_CHECKING:
     from filler_client import Stream
@@ -14,7 +14,9 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("filler")
 @click.option("--shape", required=True, type=Shape(), help="Shape of the whole blob.")
-@seed_option
+@click.option(
+    "--seed", type=click.IntRange(0, 2**64 - 1), default=0, show_default=True, metavar="N", help="0 to 2**64 - 1."
+)
 @stream_option
 @click.option(
     "--name",
@@ -31,7 +33,7 @@ if TYPE_CHECKING:
 def fill(
     filler: str,
     shape: tuple[int, ...],
-    seed: int | None,
+    seed: int,
     stream: "Stream",
     name: str,
     region: Any,
@@ -48,17 +50,21 @@ def fill(
       filler fill bilinear --shape 21,1,64,64 -o - | python -c 'import numpy, sys; ...'
     """
     import filler_client
+    from filler_client._requests import is_random
     from filler_client.cli.connect import connect
-    from filler_client.cli.terminal import progress
+    from filler_client.cli.terminal import print_line, progress
 
     if output == "-" and sys.stdout.isatty():
         raise click.UsageError("-o - writes binary data, and standard output is a terminal")
     with connect(server) as client:
-        tensor = client.tensor(filler, shape, seed=seed or 0, name=name, dtype=dtype, region=region, stream=stream)
+        tensor = client.tensor(filler, shape, seed=seed, name=name, dtype=dtype, region=region, stream=stream)
         with progress(tensor.nbytes) as advance:
             filler_client.save_weights(
                 [tensor],
                 sys.stdout.buffer if output == "-" else output,
-                metadata={"producer": "caffe-filler", "stream": stream, "seed": str(seed or 0)},
+                metadata={"producer": "caffe-filler", "stream": stream, "seed": str(seed)},
                 advance=advance,
             )
+    if not name and stream == "philox" and is_random(filler):
+        text = "every blob of this shape, filler and seed has these values: --name tells blobs apart"
+        print_line(f"warning: {text}", err=True)

@@ -11,9 +11,11 @@ import click
 
 from caffe_filler.errors import FillerParameterError, NetError, PrototxtError, ShapeError, UnknownFiller
 from filler_client.cli.options import (
+    Paths,
     Server,
     data_draws_option,
     dtype_option,
+    flat_paths,
     in_file,
     net_options,
     seed_option,
@@ -39,8 +41,10 @@ if TYPE_CHECKING:
 @click.option(
     "--weights",
     multiple=True,
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="Trained weights to copy from, by the names of layers, of any format; repeatable, the last one counts.",
+    type=Paths(),
+    callback=flat_paths,
+    help="Trained weights to copy from, by the names of layers, of any format; repeatable or with commas, as in Caffe; "
+    "the last one counts.",
 )
 @click.option("--ignore-shape", is_flag=True, help="With --weights: fill blobs whose shapes differ, too.")
 @reshape_option

@@ -13,7 +13,18 @@ from caffe_filler.errors import InvalidArgument, LimitExceeded, NotFound
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
-DTYPES = ("f32", "f64", "f16", "bf16")
+_LONG_DTYPES = {"float32": "f32", "float64": "f64", "float16": "f16", "bfloat16": "bf16"}
+
+
+class DType(click.Choice[str]):
+    """A data type: f32, f64, f16 or bf16; the long names are understood, too."""
+
+    def __init__(self) -> None:
+        super().__init__(tuple(_LONG_DTYPES.values()))
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Return the short name."""
+        return str(super().convert(_LONG_DTYPES.get(value, value), param, ctx))
 
 
 class Shape(click.ParamType):  # type: ignore[type-arg]
@@ -49,6 +60,27 @@ class NamedShape(Shape):
 
     def _dimension(self, text: str, value: str, param: click.Parameter | None, ctx: click.Context | None) -> int | None:
         return None if text == "?" else super()._dimension(text, value, param, ctx)
+
+
+class Paths(click.Path):
+    """An existing file, or several with commas between them as Caffe's own command line has them."""
+
+    name = "FILE"
+
+    def __init__(self) -> None:
+        super().__init__(exists=True, dir_okay=False, path_type=Path)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the paths; a file whose own name has a comma is one."""
+        if isinstance(value, tuple):
+            return value
+        names = [value] if Path(value).exists() else [name for part in value.split(",") if (name := part.strip())]
+        return tuple(super(Paths, self).convert(name, param, ctx) for name in names or [value])
+
+
+def flat_paths(ctx: click.Context, param: click.Parameter, value: Sequence[tuple[Path, ...]]) -> tuple[Path, ...]:
+    """Return the paths of all values of an option."""
+    return tuple(path for paths in value for path in paths)
 
 
 class Region(click.ParamType):  # type: ignore[type-arg]
@@ -220,9 +252,7 @@ seed_option = click.option(
     metavar="N",
     help="0 to 2**64 - 1.  [default: the random_seed of the solver, or 0]",
 )
-dtype_option = click.option(
-    "--dtype", type=click.Choice(DTYPES), default="f32", show_default=True, help="Data type of the values."
-)
+dtype_option = click.option("--dtype", type=DType(), default="f32", show_default=True, help="Data type of the values.")
 
 
 @contextmanager
