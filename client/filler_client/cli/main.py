@@ -2,7 +2,10 @@
 
 import io
 import os
+import signal
 import sys
+from types import FrameType
+from typing import NoReturn
 
 import click
 
@@ -58,6 +61,10 @@ def _run(command: click.Command, name: str) -> None:
     """Run a command: one line and status 1 for a failure, status 2 for wrong usage."""
     # The core of gRPC quotes what its peers send as it is, control characters and line breaks included.
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
+    for number in _SIGNALS:
+        # What was started under nohup goes on when its terminal closes.
+        if signal.getsignal(number) is signal.SIG_DFL:
+            signal.signal(number, _end)
     try:
         with interface("cli"):
             command.main(prog_name=name, auto_envvar_prefix="FILLER", standalone_mode=False)
@@ -68,6 +75,9 @@ def _run(command: click.Command, name: str) -> None:
         error.show(shown)
         print_text(shown.getvalue(), err=True)
         sys.exit(error.exit_code)
+    except _Ended as error:
+        print_line(f"{name}: ended by {error.signal.name}", err=True)
+        sys.exit(128 + error.signal)
     except (click.Abort, KeyboardInterrupt):
         print_line(f"{name}: interrupted", err=True)
         sys.exit(130)
@@ -79,3 +89,21 @@ def _run(command: click.Command, name: str) -> None:
             print_warnings(error.warnings, error.file or name)
         print_line(f"{name}: {error}", err=True)
         sys.exit(1)
+
+
+_SIGNALS = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+"""The signals that ask a process to end, of those that the platform has."""
+
+
+class _Ended(BaseException):
+    """A signal that asks the process to end, raised where the process is, so that it removes what it has half written."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.signal = signal.Signals(number)
+
+
+def _end(number: int, _: FrameType | None) -> NoReturn:
+    """End the command; a second signal ends the process at once."""
+    signal.signal(number, signal.SIG_DFL)
+    raise _Ended(number)

@@ -1,0 +1,76 @@
+"""Signals that end a command of `filler`."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.client.cli.command import succeed
+
+NET = """
+layer { name: "data" type: "Input" top: "data" input_param { shape { dim: 1 dim: 4096 } } }
+layer { name: "ip" type: "InnerProduct" bottom: "data" top: "ip"
+        inner_product_param { num_output: 262144 weight_filler { type: "gaussian" std: 0.01 } } }
+"""
+"""A net of 4 GiB: its file takes longer to write than the test takes to see it begun."""
+
+
+@pytest.fixture
+def net(tmp_path: Path) -> Path:
+    path = tmp_path / "net.prototxt"
+    path.write_text(NET)
+    return path
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+def test_signals_leave_no_half_written_file(net: Path, tmp_path: Path, number: signal.Signals) -> None:
+    folder = tmp_path / "out"
+    folder.mkdir()
+    status, message = _end(number, folder, "init", net, "-o", folder / "w.safetensors")
+    assert status == 128 + number
+    said = "interrupted" if number == signal.SIGINT else f"ended by {number.name}"
+    assert message.splitlines()[-1] == f"filler: {said}"
+    assert list(folder.iterdir()) == []
+
+
+def test_remains_of_a_killed_command_are_removed_by_the_next(net: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "out"
+    folder.mkdir()
+    target = folder / "w.safetensors"
+    status, _ = _end(signal.SIGKILL, folder, "init", net, "-o", target)
+    assert status == -signal.SIGKILL
+    assert [path.suffix for path in folder.iterdir()] == [".part"]
+    net.write_text(NET.replace("262144", "2"))
+    succeed("init", net, "-o", target)
+    assert list(folder.iterdir()) == [target]
+
+
+def test_a_command_under_nohup_goes_on_when_its_terminal_closes(net: Path, tmp_path: Path) -> None:
+    net.write_text(NET.replace("262144", "8192"))
+    folder = tmp_path / "out"
+    folder.mkdir()
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        status, message = _end(signal.SIGHUP, folder, "init", net, "-o", folder / "w.safetensors")
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    assert status == 0, message
+    assert [path.name for path in folder.iterdir()] == ["w.safetensors"]
+
+
+def _end(number: signal.Signals, folder: Path, *arguments: object) -> tuple[int, str]:
+    """Run `filler`, send it a signal when something is in the folder, and return its status and standard error."""
+    command = [sys.executable, "-m", "filler_client.cli", *map(str, arguments)]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
+        deadline = time.monotonic() + 60
+        while not os.listdir(folder):
+            assert time.monotonic() < deadline
+            assert process.poll() is None
+            time.sleep(0.005)
+        process.send_signal(number)
+        _, message = process.communicate(timeout=60)
+    return process.returncode, message
