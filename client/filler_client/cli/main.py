@@ -96,7 +96,7 @@ _SIGNALS = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(s
 
 
 class _Ended(BaseException):
-    """A signal that asks the process to end, raised where the process is, so that it removes what it has half written."""
+    """A signal that asks the process to end, raised so that half-written files are removed."""
 
     def __init__(self, number: int) -> None:
         super().__init__(number)

@@ -25,7 +25,7 @@ from filler_server.weights.file import StoredLayer
 from filler_server.weights.format import Contents, Extras, Format, Target
 from filler_server.weights.mapped import MappedFile
 from filler_server.weights.message import is_text
-from filler_server.weights.writer import PlainWriter
+from filler_server.weights.writer import Writer
 
 _BLOBS = re.compile(rb"\bblobs\s*:?\s*[{<]")
 _LIMITS = ReadLimits(text_bytes=1 << 28, fields=1 << 26)
@@ -70,7 +70,7 @@ def _tensor(name: str, blob: caffe_pb2.BlobProto) -> Tensor:
     return View(ArrayTensor(name, values), name, shape, legacy=is_legacy(blob))
 
 
-class PrototxtWriter(PlainWriter):
+class PrototxtWriter(Writer):
     """Writes a net in text with the values of its blobs, each as the shortest decimal that means it.
 
     Args:

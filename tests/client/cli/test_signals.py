@@ -1,6 +1,5 @@
 """Signals that end a command of `filler`."""
 
-import os
 import signal
 import subprocess
 import sys
@@ -67,7 +66,7 @@ def _end(number: signal.Signals, folder: Path, *arguments: object) -> tuple[int,
     command = [sys.executable, "-m", "filler_client.cli", *map(str, arguments)]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
         deadline = time.monotonic() + 60
-        while not os.listdir(folder):
+        while not any(folder.iterdir()):
             assert time.monotonic() < deadline
             assert process.poll() is None
             time.sleep(0.005)
