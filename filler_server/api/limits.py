@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from caffe_filler.errors import LimitExceeded
 from filler_server.api.setting import check_fields, setting
 from filler_server.cancellation import metered
+from filler_server.net.size import PLAN_BYTES, most_bytes
 
 _MIB = 1 << 20
 
@@ -33,7 +34,14 @@ class Limits:
     request_nets: int = setting(64, "Nets that draw before the one of a request.", minimum=1)
     net_bytes: int = setting(64 << 20, "Length of a net's prototxt or binary.", unit="BYTES", minimum=1)
     layers: int = setting(1 << 16, "Layers of a net.", minimum=1)
-    fields: int = setting(1 << 21, "Fields of a net, and of the message of a request.", minimum=1)
+    fields: int = setting(1 << 20, "Fields and integers of a net, and of the message of a request.", minimum=1)
+    name_length: int = setting(4096, "Characters of the name of a layer, a blob or a type in a net.", minimum=1)
+    plan_bytes: int = setting(
+        PLAN_BYTES,
+        "Memory of a plan, and of the names in the headers of a FillNet, besides 16 times the length of the net.",
+        unit="BYTES",
+        minimum=1,
+    )
     held_bytes: int = setting(
         256 << 20,
         "Messages of the requests that are answered at once and of the answers that are not taken yet, all clients "
@@ -92,6 +100,16 @@ class Limits:
         """
         if received > getattr(self, name):
             raise self.exceeded(name, received)
+
+    def check_plan(self, received: int, *, net_bytes: int) -> None:
+        """Compare what is made of a net of so many bytes with what may be made of it.
+
+        Raises:
+            LimitExceeded: it is more.
+        """
+        limit = most_bytes(net_bytes, self.plan_bytes)
+        if received > limit:
+            raise self.exceeded("plan_bytes", received, limit=limit)
 
     def metered(self, nbytes: int) -> AbstractContextManager[None]:
         """Let the work of a block, for a request of so many bytes, take no more time of the processor than it may."""

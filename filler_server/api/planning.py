@@ -13,6 +13,7 @@ from filler_server.api.limits import Limits
 from filler_server.api.turns import Caller, Turns
 from filler_server.net.plan import NetPlan, Shape
 from filler_server.net.planner import plan_net
+from filler_server.net.size import plan_bytes
 from filler_server.prototxt.limits import ReadLimits
 from filler_server.prototxt.reader import read_net
 from filler_server.prototxt.rewrite import Upgraded, upgrade_text
@@ -24,32 +25,46 @@ _LONGEST_KEPT = 256 << 10
 """Bytes of a request up to which its plan is kept for the next one; beyond, the two take up too much memory."""
 
 
-_Key: TypeAlias = tuple[bytes, ReadLimits, Interface]
+_KEPT_BYTES = 64 << 20
+"""Bytes of memory, about, of all plans that are kept."""
+
+_REPEATED = 3
+"""How often a plan has its names and shapes once it was answered: itself, as a message, and as tensors."""
+
+_Key: TypeAlias = tuple[bytes, ReadLimits, int, Interface]
 """Key of a plan: everything that it is made from, its messages included."""
 
 
 class _KeptPlans:
     """The plans that were used last, by what they were made from: the ranks of a cluster all send the same net."""
 
-    def __init__(self, most: int) -> None:
+    def __init__(self, most: int, most_bytes: int) -> None:
         self._most = most
-        self._plans: OrderedDict[_Key, NetPlan] = OrderedDict()
+        self._most_bytes = most_bytes
+        self._bytes = 0
+        self._plans: OrderedDict[_Key, tuple[NetPlan, int]] = OrderedDict()
         self._lock = threading.Lock()
 
     def get(self, key: _Key) -> NetPlan | None:
         with self._lock:
-            if key in self._plans:
-                self._plans.move_to_end(key)
-            return self._plans.get(key)
+            if key not in self._plans:
+                return None
+            self._plans.move_to_end(key)
+            return self._plans[key][0]
 
     def put(self, key: _Key, made: NetPlan) -> None:
+        size = 2 * len(key[0]) + _REPEATED * plan_bytes(made)
         with self._lock:
-            self._plans[key] = made
-            if len(self._plans) > self._most:
-                self._plans.popitem(last=False)
+            if size > self._most_bytes or key in self._plans:
+                return
+            self._plans[key] = made, size
+            self._bytes += size
+            while len(self._plans) > self._most or self._bytes > self._most_bytes:
+                _, (_, freed) = self._plans.popitem(last=False)
+                self._bytes -= freed
 
 
-_kept = _KeptPlans(8)
+_kept = _KeptPlans(8, _KEPT_BYTES)
 
 
 def plan(
@@ -71,18 +86,23 @@ def plan(
     limits.check("net_bytes", len(request.net))
     if request.ByteSize() > _LONGEST_KEPT:
         with turn():
-            return _plan(request, _read_limits(limits))
-    key = request.SerializeToString(deterministic=True), _read_limits(limits), current_interface()
+            return _plan(request, limits)
+    key = (
+        request.SerializeToString(deterministic=True),
+        _read_limits(limits),
+        limits.plan_bytes,
+        current_interface(),
+    )
     planned = _kept.get(key)
     if planned is None:
         with turn():
-            planned = _plan(request, _read_limits(limits))
+            planned = _plan(request, limits)
         _kept.put(key, planned)
     return planned
 
 
-def _plan(request: filler_pb2.PlanNetRequest, limits: ReadLimits) -> NetPlan:
-    document = read_net(request.net, limits=limits, strict=request.strict, lenient=request.lenient)
+def _plan(request: filler_pb2.PlanNetRequest, limits: Limits) -> NetPlan:
+    document = read_net(request.net, limits=_read_limits(limits), strict=request.strict, lenient=request.lenient)
     state = request.state
     return plan_net(
         document,
@@ -93,6 +113,7 @@ def _plan(request: filler_pb2.PlanNetRequest, limits: ReadLimits) -> NetPlan:
         tops=_shapes(request.tops),
         strict=request.strict,
         lenient=request.lenient,
+        plan_bytes=limits.plan_bytes,
     )
 
 
@@ -138,7 +159,7 @@ class Planner:
 
 
 def _read_limits(limits: Limits) -> ReadLimits:
-    return ReadLimits(fields=limits.fields, layers=limits.layers)
+    return ReadLimits(fields=limits.fields, layers=limits.layers, name_length=limits.name_length)
 
 
 def _shapes(named: Iterable[filler_pb2.NamedShape]) -> dict[str, Shape]:

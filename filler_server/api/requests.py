@@ -90,6 +90,9 @@ def fill_net_job(request: filler_pb2.FillNetRequest, limits: Limits, *, plan: Pl
     else:
         tensors = caffe_net(planned, request, dtype, limits, plan=plan).tensors(selection or None)
     limits.check("request_blobs", len(tensors))
+    # A selection of a few bytes has a header with the names of a blob and of its owner.
+    names = sum(len(tensor.name) + len(tensor.owner or "") for tensor in tensors)
+    limits.check_plan(names, net_bytes=request.ByteSize())
     return _job(tensors, request, limits)
 
 

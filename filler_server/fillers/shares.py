@@ -7,13 +7,14 @@ u / (u + S) <= x means u <= S x / (1 - x), S being the sum of the n - 1 others, 
 S has the distribution of Irwin and Hall (1927).
 """
 
-from functools import lru_cache
+from functools import cache, lru_cache
 from math import comb, factorial, lgamma, pi, sqrt
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from caffe_filler.shapes import MAX_COUNT
 from filler_server.cancellation import checkpoint
 
 _SUMMED = 12
@@ -65,14 +66,20 @@ def std(n: int) -> float:
     """
     if n == 1:
         return 0.0
-    log_t, step = np.linspace(np.log(1e-9 / n), np.log(1e9), 4001, retstep=True)
+    weights, log_h = _integrand()
+    return sqrt(float(np.sum(weights * np.exp((n - 1) * log_h))) - 1 / n**2)
+
+
+@cache
+def _integrand() -> tuple[_Reals, _Reals]:
+    """Return t^2 g(t), times the step of the rule, and ln h(t), where either counts for some n up to the largest."""
+    log_t, step = np.linspace(np.log(1e-9 / MAX_COUNT), np.log(1e9), 8001, retstep=True)
     t = np.exp(log_t)
     small = np.minimum(t, 1.0)
     series = sum((-small) ** k / (factorial(k) * (k + 3)) for k in range(20))
     g = np.where(t < 1, series, (2 - np.exp(-t) * (t * t + 2 * t + 2)) / t**3)
     log_h = np.where(t < 0.01, -t / 2 + t * t / 24 - t**4 / 2880, np.log(-np.expm1(-t) / t))
-    second_moment = float(np.sum(t * t * g * np.exp((n - 1) * log_h)) * step)
-    return sqrt(second_moment - 1 / n**2)
+    return t * t * g * step, log_h
 
 
 def _within(x: _Reals) -> _Reals:

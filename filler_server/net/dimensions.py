@@ -6,7 +6,7 @@ A data source without known sizes and a layer of a type that nobody knows leave 
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import TypeAlias, cast
 
 from filler_server.net.plan import Shape
 
@@ -109,6 +109,8 @@ def to_shape(dims: Dims) -> Shape:
     """Return the shape as a plan shows it, None for what is unknown."""
     if isinstance(dims, Unknown):
         return None
+    if all(isinstance(dim, int) for dim in dims):
+        return cast(tuple[int, ...], dims)
     return tuple(dim if isinstance(dim, int) else None for dim in dims)
 
 

@@ -28,9 +28,12 @@ from filler_server.net.registry import (
 )
 from filler_server.net.shapes import shape_fault
 from filler_server.net.sharing import SharedBlobs
+from filler_server.net.size import PLAN_BYTES, PlanSize
 from filler_server.net.source import SourceLayer, adopt_bottoms, passed_over_in, source_layers
 from filler_server.net.state import StateRules, net_state
 from filler_server.prototxt.document import NetDocument
+from filler_server.prototxt.limits import ReadLimits
+from filler_server.prototxt.names import check_names
 from filler_server.prototxt.report import Problem
 
 _NONE: Mapping[str, Shape] = MappingProxyType({})
@@ -49,6 +52,7 @@ def plan_net(
     tops: Mapping[str, Shape] = _NONE,
     strict: bool = False,
     lenient: bool = False,
+    plan_bytes: int = PLAN_BYTES,
 ) -> NetPlan:
     """Return the plan of a net: its layers in one state, with every shape that can be known.
 
@@ -62,6 +66,7 @@ def plan_net(
         tops: shapes of any tops, by name; they overrule what their layers say.
         strict: whether what BVLC's Caffe refuses is an error: the first warning, and types and fields of forks.
         lenient: whether a misspelled field inside of a block that only forks have is passed over.
+        plan_bytes: what the plan may take of memory besides 16 times the net's own length.
 
     Returns:
         The plan. Its warnings are the reader's, but for fields of forks that the layer's type understands; then those
@@ -73,13 +78,14 @@ def plan_net(
         PrototxtError: `strict`, and the reader had something to say.
         ShapeError: a shape in `inputs` or `tops` that no blob can have.
         InvalidArgument: phase, level or stages are not what a net state can have.
+        LimitExceeded: the plan takes more memory than it may, or a name is too long.
     """
     document = _document(source)
     if strict and document.problems:
         raise _as_error(document.problems[0])
     warnings = list(document.problems)
     try:
-        return _plan(document, warnings, phase, level, stages, inputs, tops, strict=strict, lenient=lenient)
+        return _plan(document, warnings, phase, level, stages, inputs, tops, plan_bytes, strict=strict, lenient=lenient)
     except NetError as error:
         error.reason += passed_over_in(document, layer=error.layer, line=error.line)
         raise error.after(warnings) from None
@@ -95,12 +101,15 @@ def _plan(
     stages: Iterable[str],
     inputs: Mapping[str, Shape],
     tops: Mapping[str, Shape],
+    plan_bytes: int,
     *,
     strict: bool,
     lenient: bool,
 ) -> NetPlan:
     """Plan a net; `warnings` are the reader's, to which those of the layers come."""
     net = document.net
+    size = PlanSize(net, plan_bytes)
+    size.expect(net)
     state = net_state(net.state, phase=phase, level=level, stages=stages)
     rules = StateRules(state)
     every_layer, understood = source_layers(document, inputs, lenient=lenient)
@@ -120,6 +129,7 @@ def _plan(
         inputs=declared_shapes("--input", inputs, sources, "input"),
         tops=declared_shapes("--top", tops, every_top, "top"),
         warnings=warnings,
+        size=size,
         binary=document.format == "binary",
         strict=strict,
     )
@@ -141,6 +151,7 @@ def _document(source: NetDocument | caffe_pb2.NetParameter) -> NetDocument:
         )
     if isinstance(source, NetDocument):
         return source
+    check_names(net, ReadLimits())
     return NetDocument(net, (), (None,) * len(net.layer), "binary")
 
 
@@ -160,10 +171,12 @@ class _Planner:
         inputs: Mapping[str, Shape],
         tops: Mapping[str, Shape],
         warnings: list[Problem],
+        size: PlanSize,
         binary: bool,
         strict: bool,
     ) -> None:
         self._warnings = warnings
+        self._size = size
         self._connections = connections
         self._inputs = inputs
         self._tops = tops
@@ -198,7 +211,7 @@ class _Planner:
             source.report_inner_fields(kind, layer)
         for message in layer.reports:
             self._warn(layer, message)
-        return Layer(
+        planned = Layer(
             parameter.name,
             parameter.type if kind is None else kind.name,
             tuple(parameter.bottom),
@@ -207,6 +220,8 @@ class _Planner:
             source.line,
             parameter,
         )
+        self._size.add(planned)
+        return planned
 
     def _set_up(self, layer: LayerContext, kind: LayerType | None) -> tuple[SetUp, str | None]:
         """Return the set-up of a layer and None, or one with unknown tops and what keeps it from being set up."""
@@ -304,7 +319,9 @@ class _Planner:
 
     def _warn(self, layer: LayerContext, message: str) -> None:
         name = shortened(layer.parameter.name)
-        self._warnings.append(Problem(shortened(message, 2000), line=layer.line, layer=name))
+        warning = Problem(shortened(message, 2000), line=layer.line, layer=name)
+        self._size.add_warning(warning)
+        self._warnings.append(warning)
 
 
 def _set_up(layer: LayerContext, kind: LayerType) -> SetUp:

@@ -1,7 +1,9 @@
 """What the caller is asked for: the shapes that nothing in a net tells."""
 
+from typing import cast
+
 from caffe_filler.caffe import caffe_pb2
-from filler_server.net.dimensions import Dims, Origin, Unknown, origins
+from filler_server.net.dimensions import Dim, Dims, Origin, Unknown, origins
 from filler_server.net.layer import OpenDims
 
 
@@ -17,7 +19,8 @@ def with_origin(name: str, dims: OpenDims, parameter: caffe_pb2.LayerParameter) 
     if dims is None:
         return Unknown(_origin(name, "D,D,..", parameter))
     if None not in dims:
-        return tuple(dim for dim in dims if dim is not None)
+        # The very same, so that a shape of many tops stands in memory once.
+        return cast(tuple[Dim, ...], dims)
     letters = "NCHW" if len(dims) == 4 else "D" * len(dims)
     example = ",".join(str(dim) if isinstance(dim, int) else letter for dim, letter in zip(dims, letters, strict=True))
     here = Unknown(_origin(name, example, parameter))

@@ -15,14 +15,16 @@ class ReadLimits:
         nesting: blocks of text within one another, at most 200. The schema itself nests 10 deep.
         fields: fields, integers in lists and unknown values of one file, but for the values of blobs in binary files.
         layers: `layer` and `layers` of one file, those of nets inside a solver included.
+        name_length: characters of the name of a layer, a blob, a shared parameter or a type.
         test_nets: test nets of a solver, which can be made of one net any number of times.
     """
 
     text_bytes: int = 16 << 20
     binary_bytes: int = (2 << 30) - 1
     nesting: int = 100
-    fields: int = 1 << 21
+    fields: int = 1 << 20
     layers: int = 1 << 16
+    name_length: int = 4096
     test_nets: int = 1 << 10
 
     def __post_init__(self) -> None:

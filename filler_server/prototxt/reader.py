@@ -10,6 +10,7 @@ from filler_server.prototxt.binary import parse_binary
 from filler_server.prototxt.content import decode, looks_like_text, may_be_binary, refuse_foreign
 from filler_server.prototxt.document import Format, NetDocument, SolverDocument
 from filler_server.prototxt.limits import ReadLimits
+from filler_server.prototxt.names import check_names
 from filler_server.prototxt.report import Problem
 from filler_server.prototxt.text import ParsedText, parse_text
 from filler_server.prototxt.upgrade import LayerSource, NetDraft, upgrade_net, upgrade_solver_type
@@ -53,6 +54,7 @@ def draft_net(data: bytes, *, limits: ReadLimits, strict: bool, lenient: bool) -
     written, parsed = _read(data, net, limits, strict, lenient)
     if len(parsed.problems) and not (net.layer or net.layers or net.input):
         raise _other(data, "net", "solver", caffe_pb2.SolverParameter(), parsed, limits)
+    check_names(net, limits)
     layer, layers = (_sources(parsed, name, len(getattr(net, name))) for name in ("layer", "layers"))
     return written, NetDraft(net, parsed.problems, parsed.places, layer, layers)
 

@@ -134,7 +134,9 @@ def outcome_of(context: grpc.ServicerContext) -> Outcome | None:
 
 
 def _note(context: grpc.ServicerContext, error: FillerError) -> None:
-    _outcomes[context] = Outcome(error.status, str(error), error.metadata.get("limit", ""))
+    """Keep how a call was ended, unless it was ended before: its work then finds it over, and ends with Cancelled."""
+    if context not in _outcomes:
+        _outcomes[context] = Outcome(error.status, str(error), error.metadata.get("limit", ""))
 
 
 def _shorten(text: str, room: int) -> str:

@@ -2,6 +2,7 @@ import pytest
 
 from caffe_filler.errors import NetError
 from caffe_filler.v1 import filler_pb2
+from filler_server.api import planning
 from filler_server.api.limits import Limits
 from filler_server.api.planning import plan
 
@@ -41,3 +42,21 @@ def test_an_error_is_found_each_time() -> None:
     for _ in range(2):
         with pytest.raises(NetError, match="Unknown bottom blob"):
             plan(wrong, Limits())
+
+
+def test_what_is_kept_is_bounded_by_what_it_takes(monkeypatch: pytest.MonkeyPatch) -> None:
+    # A plan of one layer with many tops takes about 200 bytes for each.
+    tops = " ".join(f'top: "{number}"' for number in range(1000))
+
+    def large(number: int) -> filler_pb2.PlanNetRequest:
+        net = f'layer {{ name: "{number}" type: "Input" {tops} input_param {{ shape {{ dim: 2 }} }} }}'
+        return filler_pb2.PlanNetRequest(net=net.encode())
+
+    monkeypatch.setattr(planning, "_kept", planning._KeptPlans(8, 1 << 20))
+    first = plan(large(0), Limits())
+    assert plan(large(0), Limits()) is first
+    plan(large(1), Limits())
+    assert plan(large(0), Limits()) is not first
+    monkeypatch.setattr(planning, "_kept", planning._KeptPlans(8, 100_000))
+    assert plan(large(0), Limits()) is not plan(large(0), Limits())
+    assert plan(request(), Limits()) is plan(request(), Limits())

@@ -105,3 +105,17 @@ def test_declared_shapes_that_no_blob_can_have(dim: list[int]) -> None:
     request.net.inputs.add(name="data").shape.dim.extend(dim)
     with pytest.raises(ShapeError, match="Received: "):
         fill_net_job(request, LIMITS)
+
+
+def test_headers_of_long_names() -> None:
+    """Of a short selection the header has the names of the blob and of its owner."""
+    owner = "o" * 4000
+    net = f'''
+    layer {{ name: "d" type: "Input" top: "d" input_param {{ shape {{ dim: [1, 1] }} }} }}
+    layer {{ name: "{owner}" type: "Bias" bottom: "d" top: "d" param {{ name: "p" }} }}
+    layer {{ name: "s" type: "Bias" bottom: "d" top: "d" param {{ name: "p" }} }}
+    '''
+    request = filler_pb2.FillNetRequest(net=filler_pb2.PlanNetRequest(net=net.encode()), blobs=[{"name": "s/0"}] * 5000)
+    with pytest.raises(LimitExceeded, match=r"over the limit plan_bytes=\d+\. Received: 20025000"):
+        fill_net_job(request, Limits(plan_bytes=1 << 20))
+    assert len(fill_net_job(request, Limits(plan_bytes=64 << 20)).tensors) == 5000

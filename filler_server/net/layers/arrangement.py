@@ -113,7 +113,8 @@ def slice_(layer: LayerContext) -> SetUp:
                 axis=axis,
             )
         pieces = [quotient(whole, layer.num_tops)] * layer.num_tops
-    return SetUp([(*bottom[:axis], piece, *bottom[axis + 1 :]) for piece in pieces])
+    shapes: dict[Dim, Dims] = {piece: (*bottom[:axis], piece, *bottom[axis + 1 :]) for piece in dict.fromkeys(pieces)}
+    return SetUp([shapes[piece] for piece in pieces])
 
 
 @register("Crop", bottoms=exactly(2), tops=exactly(1))

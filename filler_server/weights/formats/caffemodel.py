@@ -19,6 +19,7 @@ from filler_server.weights.file import StoredLayer
 from filler_server.weights.format import Contents, Extras, Format, Target
 from filler_server.weights.mapped import MappedFile, MappedTensor
 from filler_server.weights.message import NET_FIELDS, outermost
+from filler_server.weights.names import check_names
 from filler_server.weights.wire import Field, Walker
 from filler_server.weights.writer import PlainWriter
 
@@ -121,6 +122,7 @@ def read_caffemodel(file: MappedFile, path: Path, resources: ExitStack) -> Conte
     net = document.net
     names = unique_names(layer.name for layer in net.layer)
     volume = definition.is_volume()
+    check_names(sum(len(name) * len(layer.blobs) for name, layer in zip(names, net.layer, strict=True)), file.size)
     layers = []
     for layer, name in zip(net.layer, names, strict=True):
         blobs: list[Tensor] = [definition.read(blob.num, f"{name}/{index}") for index, blob in enumerate(layer.blobs)]

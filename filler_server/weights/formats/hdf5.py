@@ -25,6 +25,7 @@ from filler_server.weights.file import StoredLayer
 from filler_server.weights.format import Contents, Extras, Format, Target
 from filler_server.weights.mapped import MappedFile, MappedTensor, Segment
 from filler_server.weights.message import solver_state
+from filler_server.weights.names import check_names
 from filler_server.weights.writer import PlainWriter
 
 if TYPE_CHECKING:
@@ -117,6 +118,7 @@ class _Reader:
     def __init__(self, file: MappedFile) -> None:
         self._file = file
         self._objects = 0
+        self._names = 0
         self.tensors: list[Tensor] = []
         self.layers: list[StoredLayer] = []
 
@@ -133,6 +135,8 @@ class _Reader:
                 continue
             item = group[name]
             full = f"{path}/{name}" if path else name
+            self._names += len(full)
+            check_names(self._names, self._file.size)
             if isinstance(item, h5py.Group):
                 groups.append((full, item))
             elif isinstance(item, h5py.Dataset):

@@ -29,6 +29,8 @@ SIZES = {
     "net_bytes": 100_000,
     "layers": 20,
     "fields": 100_000,
+    "name_length": 2000,
+    "plan_bytes": 20_000,
     "held_bytes": 300_000,
     "peer_held_bytes": 400_000,
     "sequential_elements": 500,
@@ -107,7 +109,7 @@ def refusal(address: str, request: Request, metadata: tuple[tuple[str, str], ...
 def test_every_limit_is_tried() -> None:
     names = {entry.name for entry in fields(Limits)}
     assert names == {*SIZES, *PLACES, *TIMES, *ELSEWHERE}
-    assert {name for name, _, _ in TOO_MUCH} == {*SIZES} - {"metadata_bytes", "peer_held_bytes"}
+    assert {name for name, _, _ in TOO_MUCH} == {*SIZES} - {"metadata_bytes", "peer_held_bytes", "plan_bytes"}
 
 
 TOO_MUCH: list[tuple[str, Request, int]] = [
@@ -136,6 +138,8 @@ TOO_MUCH: list[tuple[str, Request, int]] = [
     ("request_blobs", filler_pb2.FillRequest(blobs=[{}] * 100_001), 4),
     ("request_blobs", filler_pb2.FillNetRequest(blobs=[{}] * 100_001), 4),
     ("fields", fill(blob(1, region={"box": {"axes": [{}] * 100_001}})), 100_001),
+    ("name_length", filler_pb2.PlanNetRequest(net=NET.replace(b'"ip"', b'"' + b"n" * 2001 + b'"')), 2001),
+    ("name_length", filler_pb2.UpgradeNetRequest(file=b'layer { name: "' + b"n" * 2001 + b'" }'), 2001),
     ("held_bytes", fill(blob(1, name="n" * 300_000)), 300_021),
     ("sequential_elements", fill(blob(501), stream=filler_pb2.CAFFE, dtype=filler_pb2.FLOAT16), 501),
     ("sequential_elements", fill(blob(2**50, region=region(2**49, 2**49 + 1)), stream=filler_pb2.CAFFE), 2**50),
@@ -163,6 +167,30 @@ def test_sizes(small: ServerProcess, name: str, request_: Request, asked: int) -
     assert (error.limit, error.value, error.received) == (name, SIZES[name], asked)
     assert f"over the limit {name}={SIZES[name]}. Received: {asked}" in str(error)
     assert error.is_busy == (name == "held_bytes")
+
+
+def test_the_size_of_a_plan(small: ServerProcess) -> None:
+    tops = " ".join(f'top: "{number}"' for number in range(500))
+    many = f'layer {{ name: "data" type: "Input" {tops} input_param {{ shape {{ dim: 1 }} }} }}'
+    owner = "o" * 1900
+    shared = f'''
+    layer {{ name: "d" type: "Input" top: "d" input_param {{ shape {{ dim: [1, 1] }} }} }}
+    layer {{ name: "{owner}" type: "Bias" bottom: "d" top: "d" param {{ name: "p" }} }}
+    layer {{ name: "s" type: "Bias" bottom: "d" top: "d" param {{ name: "p" }} }}
+    '''
+    plan = filler_pb2.PlanNetRequest(net=shared.encode())
+    many_headers = filler_pb2.FillNetRequest(net=plan, blobs=[{"name": "s/0"}] * 3)
+    for request in (
+        filler_pb2.PlanNetRequest(net=many.encode()),
+        filler_pb2.FillNetRequest(net=filler_pb2.PlanNetRequest(net=many.encode())),
+    ):
+        error = refusal(small.address, request)
+        assert error.limit == "plan_bytes"
+        assert error.received is not None
+        assert error.received > 500 * 200
+        assert not error.is_busy
+    with grpc.insecure_channel(small.address) as channel:
+        assert list(filler_pb2_grpc.FillerServiceStub(channel).FillNet(many_headers))
 
 
 def test_metadata(small: ServerProcess) -> None:

@@ -219,6 +219,19 @@ def test_limits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: str, nam
         open_weights(path)
 
 
+def test_names_of_many_blobs(tmp_path: Path) -> None:
+    """A name stands once in the file, and in the names of all blobs of its layer."""
+    longest = NetParameter(layer=[{"name": "n" * 4097, "type": "ReLU", "blobs": [{}]}])
+    with pytest.raises(LimitExceeded, match="over the limit name_length=4096"):
+        open_weights(save(tmp_path / "w", longest))
+    many = NetParameter(layer=[{"name": "n" * 4000, "type": "ReLU", "blobs": [{"shape": {}, "data": [0]}] * 6000}])
+    with pytest.raises(LimitExceeded, match=r"over the limit names_bytes=\d+\. Received: 24000000"):
+        open_weights(save(tmp_path / "w", many))
+    few = NetParameter(layer=[{"name": "n" * 4000, "type": "ReLU", "blobs": [{"shape": {}, "data": [0]}] * 600}])
+    with open_weights(save(tmp_path / "w", few)) as weights:
+        assert len(weights.tensors) == 600
+
+
 blobs = st.lists(
     st.tuples(st.lists(st.integers(0, 4), max_size=4), st.sampled_from(["f4", "f8", "f2"])), min_size=0, max_size=3
 )

@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from caffe_filler.errors import FillerError, InvalidArgument, Unavailable, WeightsError
+from caffe_filler.errors import FillerError, InvalidArgument, LimitExceeded, Unavailable, WeightsError
+from filler_server.weights import names
 from filler_server.weights.formats.hdf5 import Hdf5Writer
 from filler_server.weights.opening import open_weights
 from tests.weights.files import announced, same, write
@@ -150,6 +151,22 @@ def test_names_that_would_mean_another_place(tmp_path: Path, name: str) -> None:
     with pytest.raises(InvalidArgument, match="parts of a name in HDF5"):
         Hdf5Writer(tmp_path / "w.h5", [announced(name, (1,), np.dtype(np.float32))])
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_long_name_of_many_blobs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The name of a group is part of the names of all that lies in it."""
+    with h5py.File(tmp_path / "w", "w") as file:
+        group = file.create_group("data").create_group("n" * 4000)
+        values = group.create_dataset("0", data=np.zeros(1, np.float32))
+        for index in range(1, 200):
+            # Links to the same values, which take next to nothing of the file.
+            group[str(index)] = values
+    with open_weights(tmp_path / "w") as weights:
+        assert len(weights.tensors) == 200
+    monkeypatch.setattr(names, "_NAMES_BYTES", 100_000)
+    monkeypatch.setattr(names, "_TIMES", 0)
+    with pytest.raises(LimitExceeded, match=r"over the limit names_bytes=100000\. Received: 1"):
+        open_weights(tmp_path / "w")
 
 
 def test_a_blob_and_a_layer_of_one_name(tmp_path: Path) -> None:
