@@ -67,7 +67,7 @@ def _plan_parts(plan: filler_pb2.PlanNetRequest) -> Iterator[bytes]:
         yield _integer(len(shapes))
         for entry in shapes:
             yield _text(entry.name) + _dims(entry.shape) + _integer(entry.shape.unknown_rank)
-    yield _integer(plan.strict)
+    yield _integers(plan.strict, plan.lenient)
 
 
 def _filler_part(filler: FillerParameter) -> bytes:
