@@ -72,6 +72,7 @@ class _Stream:
         Raises:
             DataLoss: the stream has another blob there.
         """
+        rest = b""
         while offset < nbytes:
             piece = self._piece(number, offset)
             if piece.header.name != name or piece.header.bytes != nbytes:
@@ -79,8 +80,15 @@ class _Stream:
                     f"blob '{name}' with {nbytes} bytes should follow. "
                     f"Received: '{piece.header.name}' with {piece.header.bytes}"
                 )
-            yield np.frombuffer(piece.data[offset - piece.offset :], dtype)
+            data: memoryview | bytes = piece.data[offset - piece.offset :]
             offset = piece.offset + len(piece.data)
+            if rest or len(data) % dtype.itemsize:
+                # A piece may end within a value.
+                data = rest + bytes(data)
+                whole = len(data) - len(data) % dtype.itemsize
+                data, rest = data[:whole], data[whole:]
+            if data:
+                yield np.frombuffer(data, dtype)
 
     def _piece(self, number: int, offset: int) -> Piece:
         """Return the piece that has a byte of a blob."""

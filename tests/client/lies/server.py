@@ -22,8 +22,6 @@ Answer: TypeAlias = Any
 Lie: TypeAlias = Callable[[Any, Any], Iterable[Answer]]
 """Takes the request and the right answer, of streams the list of their messages; gives what is sent instead."""
 
-PIECE_BYTES = 64
-
 
 class Refusal(Exception):
     """Raised by a lie to end the call by a status, with any bytes for the details."""
@@ -52,6 +50,7 @@ class LyingServer:
         lie: what becomes of an answer.
         hears: what becomes of the request of a stream before it is answered.
         tells: whether blobs come with the checksum of their request, as servers of this version send it.
+        piece_bytes: most bytes of a piece.
         calls: how many there were.
     """
 
@@ -59,6 +58,7 @@ class LyingServer:
         self.lie: Lie = lambda _, answer: answer
         self.hears: Callable[[Any], Any] = lambda request: request
         self.tells = False
+        self.piece_bytes = 64
         self.calls = 0
         self.ended = threading.Event()
         self._library = FillerClient.embedded()
@@ -132,8 +132,8 @@ class LyingServer:
         head: filler_pb2.StreamHeader | None = filler_pb2.StreamHeader(blobs=len(blobs), bytes=nbytes)
         for number, (header, data) in list(enumerate(blobs))[start.blob :]:
             first = start.offset if number == start.blob else 0
-            for offset in range(first, max(len(data), 1), PIECE_BYTES):
-                part = bytes(data[offset : offset + PIECE_BYTES])
+            for offset in range(first, max(len(data), 1), self.piece_bytes):
+                part = bytes(data[offset : offset + self.piece_bytes])
                 piece = filler_pb2.Piece(
                     blob=number, offset=offset, data=part, crc32c=crc32c(part), last=offset + len(part) == len(data)
                 )
