@@ -199,7 +199,7 @@ class _Planner:
             layer.refuse(
                 f"layer type '{kind.name}' is one of forks, which BVLC's Caffe does not have", type=parameter.type
             )
-        set_up, trouble = self._set_up(layer, kind)
+        set_up, trouble = self._set_up(layer, kind, source.v1_number)
         tops = self._settle_tops(layer, set_up)
         learned = layer.given if set_up.blobs is None else set_up.blobs
         if trouble is not None:
@@ -223,7 +223,7 @@ class _Planner:
         self._size.add(planned)
         return planned
 
-    def _set_up(self, layer: LayerContext, kind: LayerType | None) -> tuple[SetUp, str | None]:
+    def _set_up(self, layer: LayerContext, kind: LayerType | None, v1_number: int | None) -> tuple[SetUp, str | None]:
         """Return the set-up of a layer and None, or one with unknown tops and what keeps it from being set up."""
         if kind is None:
             self._hints -= 1
@@ -233,13 +233,17 @@ class _Planner:
             return _set_up(layer, kind), None
         except Unread as unread:
             trouble = f"{unread} was not read (in a binary file its number differs from fork to fork)"
-        except Extended as extended:
-            which = "another one" if kind.fork else "more than BVLC's"
-            trouble = f"layer type '{kind.name}' is {which} here ({extended.cause})"
-        except NetError as error:
-            if not kind.fork or layer.fork.failed:
+        except (Extended, NetError) as error:
+            is_extended = isinstance(error, Extended)
+            if not (is_extended or kind.fork or v1_number is not None) or layer.fork.failed:
                 raise
-            trouble = f"layer type '{kind.name}' is another one here ({error.reason})"
+            if v1_number is not None:
+                which = f"number {v1_number}, '{kind.name}' in BVLC's Caffe, is a fork's"
+            elif kind.fork:
+                which = f"'{kind.name}' is another one"
+            else:
+                which = f"'{kind.name}' is more than BVLC's"
+            trouble = f"layer type {which} here ({error.cause if isinstance(error, Extended) else error.reason})"
         return unknown_tops(layer), trouble
 
     def _context(self, index: int, source: SourceLayer, kind: LayerType | None) -> LayerContext:

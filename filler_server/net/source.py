@@ -28,12 +28,14 @@ class SourceLayer:
         parameter: the layer.
         line: the line on which it starts, where it has one.
         unknown: what its reader passed over, by path.
+        v1_number: the number of its type in a V1 file, where forks have others under it.
         adopted: names of tops that the file does not name, see `adopt_bottoms`.
     """
 
     parameter: caffe_pb2.LayerParameter
     line: int | None
     unknown: Mapping[str, PassedOver]
+    v1_number: int | None = None
     adopted: tuple[str, ...] = ()
 
     @property
@@ -65,7 +67,9 @@ def source_layers(
         PrototxtError: a misspelled field inside of a block that the layer's type understands, unless `lenient`.
     """
     unknown = document.unknown or ({},) * len(document.net.layer)
-    layers = [SourceLayer(*layer) for layer in zip(document.net.layer, document.layer_lines, unknown, strict=True)]
+    numbers = document.v1_numbers or (None,) * len(document.net.layer)
+    every_layer = zip(document.net.layer, document.layer_lines, unknown, numbers, strict=True)
+    layers = [SourceLayer(*layer) for layer in every_layer]
     understood: set[int] = set()
     for layer in layers:
         kind = resolve_layer_type(layer.parameter.type, layer.unknown)

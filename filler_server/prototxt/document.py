@@ -24,6 +24,8 @@ class NetDocument:
         unknown: for each `net.layer` what the schema does not have, fields and values of enums, by its path in the
             layer, such as `permute_param` or `pooling_param.ceil_mode`. Of binary input only fields of forks whose
             number means the same in all of them. `type` is here if it is the name of a V1 type that BVLC lacks.
+        v1_numbers: for each `net.layer` the number of its type in a binary V1 file, where forks have others under it;
+            empty where no layer has one.
         open_inputs: names of inputs of the net that have no shape; they are not blobs of it.
     """
 
@@ -33,6 +35,7 @@ class NetDocument:
     format: Format
     changes: tuple[Change, ...] = ()
     unknown: tuple[Mapping[str, PassedOver], ...] = ()
+    v1_numbers: tuple[int | None, ...] = ()
     open_inputs: PassedOver = field(default_factory=lambda: PassedOver([], []))
 
 

@@ -30,6 +30,9 @@ KNOWN: Mapping[str, frozenset[str]] = {
 }
 """Fields on which shapes or learnable blobs depend, by their message or enum: these can be misspelled, too."""
 
+CONTESTED = frozenset(range(30, 40))
+"""Numbers of V1 types of layers under which forks have others; 34 is MVN to BVLC, and SELU or INPUT elsewhere."""
+
 REPEATED: Mapping[str, frozenset[str]] = {
     "DataParameter": _names("backend source"),
     "PoolingParameter": _names("kernel_size pad stride"),

@@ -1,5 +1,6 @@
 """Files to messages: text or binary, told apart by their content, with a report of all that was passed over."""
 
+from dataclasses import replace
 from typing import TypeVar
 
 from google.protobuf.message import Message
@@ -9,6 +10,8 @@ from caffe_filler.errors import InvalidArgument, PrototxtError
 from filler_server.prototxt.binary import parse_binary
 from filler_server.prototxt.content import decode, looks_like_text, may_be_binary, refuse_foreign
 from filler_server.prototxt.document import Format, NetDocument, SolverDocument
+from filler_server.prototxt.fork_names import CONTESTED
+from filler_server.prototxt.kind import refuse_other_kind
 from filler_server.prototxt.limits import ReadLimits
 from filler_server.prototxt.names import check_names
 from filler_server.prototxt.report import Problem
@@ -37,6 +40,7 @@ def read_net(
     """
     written, draft = draft_net(data, limits=limits, strict=strict, lenient=lenient)
     upgrade_net(draft)
+    numbers = tuple(source.v1_number for source in draft.layer)
     return NetDocument(
         net=draft.net,
         problems=draft.problems.all(),
@@ -45,6 +49,7 @@ def read_net(
         changes=tuple(draft.changes),
         unknown=tuple(source.unknown for source in draft.layer),
         open_inputs=draft.open_inputs,
+        v1_numbers=numbers if any(numbers) else (),
     )
 
 
@@ -56,6 +61,11 @@ def draft_net(data: bytes, *, limits: ReadLimits, strict: bool, lenient: bool) -
         raise _other(data, "net", "solver", caffe_pb2.SolverParameter(), parsed, limits)
     check_names(net, limits)
     layer, layers = (_sources(parsed, name, len(getattr(net, name))) for name in ("layer", "layers"))
+    if written == "binary":
+        layers = [
+            replace(source, v1_number=int(v1.type) if v1.HasField("type") and v1.type in CONTESTED else None)
+            for source, v1 in zip(layers, net.layers, strict=True)
+        ]
     return written, NetDraft(net, parsed.problems, parsed.places, layer, layers)
 
 
@@ -107,6 +117,7 @@ def _read(data: bytes, message: Message, limits: ReadLimits, strict: bool, lenie
     if may_be_binary(data):
         limits.check("binary_bytes", len(data))
         try:
+            refuse_other_kind(data, "net" if isinstance(message, caffe_pb2.NetParameter) else "solver", limits)
             parsed = parse_binary(data, message, limits=limits, strict=strict)
             return "binary", ParsedText(parsed.problems, unknown=parsed.unknown)
         except PrototxtError:

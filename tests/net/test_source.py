@@ -200,6 +200,20 @@ def test_v0_nets_are_planned_around_unknown_types(plan: Plan) -> None:
     assert any("give --top u=D,D,.." in warning.message for warning in net.warnings)
 
 
+@pytest.mark.parametrize(("number", "name", "bottoms"), [(34, "MVN", 2), (33, "Slice", 0), (39, "Deconvolution", 1)])
+def test_a_number_of_a_binary_v1_file_may_be_a_type_of_a_fork(number: int, name: str, bottoms: int) -> None:
+    net = caffe_pb2.NetParameter(name="\x01", input=["a", "b"], input_dim=[1, 2, 3, 4] * 2)
+    net.layers.add(name="x", type=number, bottom=["a", "b"][:bottoms], top=["x"])  # type: ignore[arg-type]
+    net.layers.add(name="i", type=14, bottom=["x"], top=["i"]).inner_product_param.num_output = 5  # type: ignore[arg-type]
+    document = read_net(net.SerializeToString())
+    planned = plan_net(document)
+    assert [blob.shape for layer in planned.layers for blob in layer.blobs] == [(5, None), (5,)]
+    assert f"layer type number {number}, '{name}' in BVLC's Caffe, is a fork's here" in planned.warnings[0].message
+    assert plan_net(document, tops={"x": (2, 3)}).layers[-1].blobs[0].shape == (5, 3)
+    with pytest.raises(NetError):
+        plan_net(document, strict=True)
+
+
 def test_an_error_has_the_warnings_that_explain_it() -> None:
     text = 'layer { name: "x" type: "Magic" top: "y" }\nlayer { name: "c" type: "ReLU" bottom: "nowhere" magic: 1 }'
     with pytest.raises(NetError) as caught:

@@ -8,12 +8,13 @@ from typing import Any
 
 import pytest
 from google.protobuf import text_format
+from google.protobuf.message import Message
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from caffe_filler.caffe import caffe_pb2
 from caffe_filler.errors import InvalidArgument, LimitExceeded, PrototxtError
-from filler_server.prototxt import NetDocument, Problem, ReadLimits, read_net, read_text
+from filler_server.prototxt import NetDocument, Problem, ReadLimits, read_net, read_solver, read_text
 
 NET = b'name: "n"\nlayer { name: "a" }\n\nlayer {\n  name: "b" type: "ReLU" }\n'
 
@@ -93,8 +94,10 @@ def test_strict() -> None:
         (b"\x93NUMPY\x01\x00", "a NumPy array"),
         (bytes(range(256)), "not a binary message"),
         (read_net(NET).net.SerializeToString()[:-1], "not a binary message"),
-        (caffe_pb2.BlobProto(num=1, data=[1, 2]).SerializeToString(), "a binary message, but no NetParameter"),
-        (caffe_pb2.BlobProto(num=1, width=2).SerializeToString(), "the file is not a net"),
+        (caffe_pb2.BlobProto(num=1, data=[1, 2]).SerializeToString(), "a single blob, such as a mean, not a net"),
+        (caffe_pb2.BlobProto(num=1, width=2).SerializeToString(), "a single blob, such as a mean, not a net"),
+        (caffe_pb2.SolverState(iter=9, learned_net="\x01").SerializeToString(), "the state of a solver, not a net"),
+        (caffe_pb2.SolverParameter(net="n", base_lr=1, display=1).SerializeToString(), "a solver, not a net"),
         (b'net: "x.prototxt"\nbase_lr: 0.01\n', "1:1: the file is a solver, not a net"),
         (b"item { name: 'cat' }\nitem { name: 'dog' }", "1:1: the file is not a net"),
     ],
@@ -104,6 +107,33 @@ def test_other_files_are_called_by_their_names(data: bytes, words: str) -> None:
         read_net(data)
     assert words in str(caught.value)
     assert ". Received: " in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("message", "words"),
+    [
+        (read_net(NET).net, "a net"),
+        (
+            caffe_pb2.NetParameter(name="v1", layers=[{"name": "a", "type": 4, "blobs": [{"data": [1, 2]}]}] * 3),
+            "a net",
+        ),
+        (caffe_pb2.BlobProto(num=1, channels=3, height=1, width=2, data=[0] * 6), "a single blob, such as a mean"),
+        (caffe_pb2.BlobProto(shape={"dim": [1, 2]}, data=[0] * 2), "a single blob, such as a mean"),
+        (caffe_pb2.SolverState(iter=500, learned_net="n", history=[{"data": [1]}] * 4), "the state of a solver"),
+    ],
+)
+def test_what_is_not_a_solver_is_called_by_its_name(message: Message, words: str) -> None:
+    data = message.SerializeToString()
+    with pytest.raises(PrototxtError) as caught:
+        read_solver(data)
+    assert str(caught.value) == f"the file is {words}, not a solver. Received: {len(data)} bytes"
+
+
+def test_numbers_of_types_that_forks_use_otherwise() -> None:
+    layers = [{"type": 34}, {"type": 4}, {"type": 39}]
+    document = read_net(caffe_pb2.NetParameter(name="\x01", layers=layers).SerializeToString())
+    assert document.v1_numbers == (34, None, 39)
+    assert read_net(b"layers { type: MVN }").v1_numbers == ()
 
 
 def test_a_control_character_is_an_error_of_the_text() -> None:

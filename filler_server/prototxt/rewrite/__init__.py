@@ -4,7 +4,7 @@ A text is not printed from its message: each change is an edit of the source, so
 around it stay byte for byte what they are.
 """
 
+from filler_server.prototxt.kind import FileKind
 from filler_server.prototxt.rewrite.file import Upgraded, upgrade_text
-from filler_server.prototxt.rewrite.kind import FileKind
 
 __all__ = ["FileKind", "Upgraded", "upgrade_text"]

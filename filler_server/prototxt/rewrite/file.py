@@ -10,10 +10,10 @@ from caffe_filler.caffe import caffe_pb2
 from caffe_filler.errors import PrototxtError
 from filler_server.prototxt.content import decode, looks_like_text, may_be_binary, refuse_foreign
 from filler_server.prototxt.document import Format
+from filler_server.prototxt.kind import FileKind, binary_kind, text_kind
 from filler_server.prototxt.limits import ReadLimits
 from filler_server.prototxt.reader import DEFAULT_LIMITS, check_bytes, draft_net, read_solver, read_text
 from filler_server.prototxt.report import MAX_PROBLEMS, Change, Problem
-from filler_server.prototxt.rewrite.kind import FileKind, binary_kind, text_kind
 from filler_server.prototxt.rewrite.message import Rewriter
 from filler_server.prototxt.rewrite.net import rewrite_net
 from filler_server.prototxt.rewrite.syntax import Block, Entry, read_entries

@@ -17,11 +17,13 @@ class LayerSource:
         place: its position in a text.
         unknown: the fields that were passed over in it.
         type: its type, where V0 does not have it.
+        v1_number: the number of its type in a V1 file that is binary, where forks have other types under it.
     """
 
     place: Place | None = None
     unknown: Mapping[str, PassedOver] = field(default_factory=dict)
     type: str | None = None
+    v1_number: int | None = None
 
 
 @dataclass(slots=True)

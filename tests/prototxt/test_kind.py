@@ -2,8 +2,8 @@ import pytest
 
 from caffe_filler.caffe import caffe_pb2
 from caffe_filler.errors import LimitExceeded, PrototxtError
+from filler_server.prototxt.kind import binary_kind, text_kind
 from filler_server.prototxt.limits import ReadLimits
-from filler_server.prototxt.rewrite.kind import binary_kind, text_kind
 
 LIMITS = ReadLimits()
 

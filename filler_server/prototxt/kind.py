@@ -1,4 +1,4 @@
-"""Whether a file is a net or a solver, by its outermost fields."""
+"""Recognition of a file's message by its outermost fields: a net, a solver, or another one of Caffe's."""
 
 from collections.abc import Iterable
 from typing import Any, Literal, TypeAlias
@@ -15,6 +15,14 @@ FileKind: TypeAlias = Literal["net", "solver"]
 
 _NET = caffe_pb2.NetParameter.DESCRIPTOR
 _SOLVER = caffe_pb2.SolverParameter.DESCRIPTOR
+_MESSAGES: dict[str, tuple[Any, str]] = {
+    "net": (_NET, "a net"),
+    "solver": (_SOLVER, "a solver"),
+    "blob": (caffe_pb2.BlobProto.DESCRIPTOR, "a single blob, such as a mean"),
+    "state": (caffe_pb2.SolverState.DESCRIPTOR, "the state of a solver"),
+}
+"""Messages that a file can be, and what to call them."""
+
 _WIRE_TYPES = {
     FieldDescriptor.TYPE_DOUBLE: I64,
     FieldDescriptor.TYPE_STRING: LEN,
@@ -59,6 +67,23 @@ def binary_kind(data: bytes, limits: ReadLimits) -> FileKind:
     except PrototxtError:
         return "solver"
     return "net"
+
+
+def refuse_other_kind(data: bytes, wanted: FileKind, limits: ReadLimits) -> None:
+    """Refuse a binary file that is plainly another message than the wanted one.
+
+    Raises:
+        PrototxtError: naming what it is; or the data is not a message.
+        LimitExceeded: it is over `fields` or `layers`.
+    """
+    fields = list(outermost_fields(data, limits))
+    known = {kind: _wire_fields(message) for kind, (message, _) in _MESSAGES.items()}
+    counts = {kind: sum(field in known[kind] for field in fields) for kind in _MESSAGES}
+    most = max(counts, key=lambda kind: (counts[kind], kind == wanted))
+    if most == "solver" or (wanted == "solver" and counts["net"] == counts[most]):
+        most = binary_kind(data, limits)
+    if most != wanted and counts[most]:
+        raise PrototxtError(f"the file is {_MESSAGES[most][1]}, not a {wanted}. Received: {len(data)} bytes")
 
 
 def _wire_fields(kind: Any) -> frozenset[tuple[int, int]]:
