@@ -110,7 +110,7 @@ def _bilinear_pattern(distribution: BilinearPattern) -> Fill:
         if width * width <= _SMALL_PLANE:
             kernels.repeat(out, runs, _planes(distribution), width * width)
         else:
-            kernels.outer(out, runs, distribution.weights())
+            kernels.bilinear(out, runs, width, distribution.half, distribution.middle)
 
     return fill
 

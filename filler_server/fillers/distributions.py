@@ -359,13 +359,21 @@ class BilinearPattern(_Discrete):
     width: int
     dtype: np.dtype[Any]
 
+    @property
+    def half(self) -> int:
+        """Half of the width, rounded up."""
+        return -(-self.width // 2)
+
+    @property
+    def middle(self) -> float:
+        """The middle of an axis, in units of `half`; computed in double."""
+        return (self.width - 1) / (2.0 * self.half)
+
     def weights(self, x: NDArray[np.int64] | None = None) -> NDArray[Any]:
-        """Return the weights of one axis at x, or all: 1 - |x / f - m| in `dtype`, with m computed in double."""
+        """Return the weights of one axis at x, or all: 1 - |x / half - middle|, each step in `dtype`."""
         real = self.dtype.type
-        f = -(-self.width // 2)
-        m = real((self.width - 1) / (2.0 * f))
         places: NDArray[Any] = (np.arange(self.width) if x is None else x).astype(self.dtype)
-        weights: NDArray[Any] = real(1) - np.abs(places / real(f) - m)
+        weights: NDArray[Any] = real(1) - np.abs(places / real(self.half) - real(self.middle))
         return weights
 
     @cached_property
@@ -376,7 +384,7 @@ class BilinearPattern(_Discrete):
     @cached_property
     def std(self) -> float:
         """Over the plane."""
-        f = -(-self.width // 2)
+        f = self.half
         square = 1 / 3 - 1 / (12 * f * f) if self.width % 2 == 0 else (2 * f * f + 1) / (3 * f * self.width)
         return sqrt(max(square**2 - self.mean**2, 0.0))
 
@@ -424,8 +432,7 @@ class BilinearPattern(_Discrete):
 
     @property
     def _axis_mean(self) -> float:
-        f = -(-self.width // 2)
-        return 0.5 if self.width % 2 == 0 else f / self.width
+        return 0.5 if self.width % 2 == 0 else self.half / self.width
 
     @property
     def _extremes(self) -> NDArray[Any]:

@@ -49,6 +49,9 @@ def get_filler(param: FillerParameter) -> Filler:
 def register(filler: FillerClass) -> FillerClass:
     """Add a filler type of your own, under `filler.type`; usable as a class decorator.
 
+    Its distributions are those of `filler_server.fillers.distributions`, or your own: what `Distribution` describes,
+    with a method `fill(out, runs, random)` as `filler_server.fillers.backend.Fill` describes it.
+
     Raises:
         InvalidArgument: it is not a complete Filler, has no name, or its name is taken.
     """

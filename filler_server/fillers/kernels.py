@@ -52,13 +52,18 @@ def repeat(out: Values, runs: Runs, pattern: Values, period: int) -> None:
     _repeat_parallel(out, pieces.starts, pieces.bounds, compiled.tasks(pieces.bounds), pattern, period)
 
 
-def outer(out: Values, runs: Runs, table: Values) -> None:
-    """Write `table[y] * table[x]` for the indices of `runs` in planes of [y, x], both as long as `table`."""
+def bilinear(out: Values, runs: Runs, width: int, half: float, middle: float) -> None:
+    """Write `weight(y) * weight(x)` for the indices of `runs` in planes of [y, x], both of `width`.
+
+    `weight(x)` is 1 - |x / half - middle|, all in the dtype of `out`.
+    """
+    real = out.dtype.type
     if compiled.is_serial(out.size):
-        _outer(out, runs.starts, runs.bounds, 0, runs.starts.size, table)
+        _bilinear(out, runs.starts, runs.bounds, 0, runs.starts.size, width, real(half), real(middle))
         return
     pieces = runs.split(compiled.TASK)
-    _outer_parallel(out, pieces.starts, pieces.bounds, compiled.tasks(pieces.bounds), table)
+    cuts = compiled.tasks(pieces.bounds)
+    _bilinear_parallel(out, pieces.starts, pieces.bounds, cuts, width, real(half), real(middle))
 
 
 @compiled.serial
@@ -167,22 +172,22 @@ def _repeat_parallel(out: Any, starts: Any, bounds: Any, cuts: Any, pattern: Any
 
 
 @compiled.serial
-def _outer(out: Any, starts: Any, bounds: Any, begin: Any, end: Any, table: Any) -> None:
-    width = table.size
+def _bilinear(out: Any, starts: Any, bounds: Any, begin: Any, end: Any, width: Any, half: Any, middle: Any) -> None:
+    real = out.dtype.type
     for run in range(begin, end):
         at, stop = bounds[run], bounds[run + 1]
         y, x = divmod(starts[run] % (width * width), width)
         while at < stop:
             count = min(width - x, stop - at)
-            row, columns, factor = out[at : at + count], table[x : x + count], table[y]
+            row, factor = out[at : at + count], real(1) - abs(real(y) / half - middle)
             for i in range(count):
-                row[i] = columns[i] * factor
+                row[i] = (real(1) - abs(real(x + i) / half - middle)) * factor
             at += count
             x = 0
             y = (y + 1) % width
 
 
 @compiled.parallel
-def _outer_parallel(out: Any, starts: Any, bounds: Any, cuts: Any, table: Any) -> None:
+def _bilinear_parallel(out: Any, starts: Any, bounds: Any, cuts: Any, width: Any, half: Any, middle: Any) -> None:
     for task in prange(cuts.size - 1):
-        _outer(out, starts, bounds, cuts[task], cuts[task + 1], table)
+        _bilinear(out, starts, bounds, cuts[task], cuts[task + 1], width, half, middle)

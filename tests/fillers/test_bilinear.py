@@ -1,4 +1,5 @@
 import hashlib
+import tracemalloc
 from typing import Any
 
 import numpy as np
@@ -6,6 +7,7 @@ import pytest
 
 from caffe_filler.errors import ShapeError
 from filler_server.fillers import backend
+from filler_server.fillers.distributions import BilinearPattern
 from filler_server.rng.stream import Runs
 from tests.fillers.streams import STREAM, GivenStream, fill, filler_of, prepared
 
@@ -68,6 +70,20 @@ def test_runs_anywhere(small_plane: int, monkeypatch: pytest.MonkeyPatch) -> Non
     out = np.empty(lengths.sum(), np.float32)
     prepared('type: "bilinear"', shape)(out, Runs(starts, np.append(0, np.cumsum(lengths))), STREAM)
     assert (out == np.concatenate([whole[s : s + n] for s, n in zip(starts, lengths, strict=True)])).all()
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_a_piece_of_a_huge_plane_takes_no_memory_for_the_rest(dtype: Any) -> None:
+    width, start = 2**29, 2**57 + 12345
+    out = np.empty(1000, dtype)
+    tracemalloc.start()
+    prepared('type: "bilinear"', (1, 1, width, width), dtype)(out, Runs.contiguous(start, 1000), STREAM)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 1 << 20
+    y, x = start // width, start % width + np.arange(1000)
+    weights = BilinearPattern(width, np.dtype(dtype)).weights
+    assert (out == weights(np.array([y])) * weights(x)).all()
 
 
 def test_nothing_is_drawn() -> None:
