@@ -72,7 +72,7 @@ class CaffeNet:
 
         Raises:
             UnknownBlob: the selection names a blob that the plan does not have.
-            NetError: a blob is wanted whose shape is not known, or that stands behind something in the net of which
+            NetError: a blob is wanted whose shape is not known, or that comes after something in the net of which
                 it is not known how much it draws.
             InvalidArgument: values do not fit the dtype, or a region does not lie in its blob.
         """
@@ -89,7 +89,7 @@ class CaffeNet:
         return [(draws.layer, count) for draws, count in zip(self._layers, counts, strict=True)]
 
     def end_state(self) -> EngineState:
-        """Return the engine as it stands behind the net.
+        """Return the engine as it stands after the net.
 
         Raises:
             NetError: of some layer it is not known how much it draws.
@@ -140,7 +140,7 @@ class CaffeNet:
                 known_shape(step.blob)
             except NetError as error:
                 raise NetError(
-                    f"Caffe's numbers behind blob '{step.blob.name}' cannot be had: {error.reason}"
+                    f"Caffe's numbers after blob '{step.blob.name}' cannot be had: {error.reason}"
                 ) from error
         elif isinstance(step, _Seeds):
             raise NetError(
@@ -153,7 +153,7 @@ class CaffeNet:
         elif isinstance(step, _Refills):
             bottom = step.layer.bottoms[0]
             raise NetError(
-                "Caffe's numbers behind this layer cannot be had: it draws at each timestep, and their number is not "
+                "Caffe's numbers after this layer cannot be had: it draws at each timestep, and their number is not "
                 f"known: give the shape of '{bottom}' by --input or --top. Received: timesteps=?",
                 layer=step.layer.name,
                 line=step.layer.line,

@@ -252,10 +252,10 @@ def test_the_start_is_asked_for_when_the_first_number_is_drawn(plan: NetPlan) ->
 def test_what_stands_behind_an_unknown_shape_is_refused_with_the_option_that_settles_it(nets: Path) -> None:
     document = read_net((nets / "unknown_dims.prototxt").read_bytes())
     found = net(plan_net(document))
-    with pytest.raises(NetError, match=r"numbers behind blob 'conv1/0'.* --input data="):
+    with pytest.raises(NetError, match=r"numbers after blob 'conv1/0'.* --input data="):
         found.tensors([("conv2/0", Region.whole)])
     for ask in (found.layer_draws, found.end_state):
-        with pytest.raises(NetError, match=r"numbers behind blob 'conv1/0'.* --input data="):
+        with pytest.raises(NetError, match=r"numbers after blob 'conv1/0'.* --input data="):
             ask()
     # Once the shape of a blob that draws is known, so is everything up to the next one.
     found = net(plan_net(document, inputs={"data": (16, 3, None, None)}))

@@ -31,7 +31,7 @@ def uniform(low: float, high: float, dtype: Dtype, profile: Profile = Profile.CA
     """`caffe_rng_uniform(n, low, high)`: `boost::uniform_real` from low to the next number above high.
 
     Raises:
-        InvalidArgument: low <= high does not hold or is not finite, or Caffe would draw for ever because no output
+        InvalidArgument: low <= high does not hold or is not finite, or Caffe would draw forever because no output
             gives a number of this range.
     """
     real = dtype.type
@@ -47,7 +47,7 @@ def uniform(low: float, high: float, dtype: Dtype, profile: Profile = Profile.CA
         accepted = _count(lambda u: real(u) / real(2**32) * span + a < end)
     if accepted == 0:
         raise InvalidArgument(
-            f"Caffe would draw for ever: none of its {dtype} numbers lies in this range. "
+            f"Caffe would draw forever: none of its {dtype} numbers lies in this range. "
             f"Received: low={low!r}, high={high!r}, profile={profile.value!r}",
             field="low",
         )

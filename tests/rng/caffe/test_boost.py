@@ -106,7 +106,7 @@ def test_rejected_outputs_are_found_however_rare() -> None:
     ],
 )
 def test_a_range_in_which_caffe_would_draw_for_ever_is_refused(low: float, high: float, profile: Profile) -> None:
-    with pytest.raises(InvalidArgument, match=r"draw for ever.* Received: low="):
+    with pytest.raises(InvalidArgument, match=r"draw forever.* Received: low="):
         boost.uniform(low, high, np.dtype(np.float32), profile)
 
 
