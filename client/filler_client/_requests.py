@@ -16,6 +16,7 @@ from caffe_filler import dtypes
 from caffe_filler.caffe.caffe_pb2 import TEST, TRAIN, BlobShape, FillerParameter, NetParameter, NetState
 from caffe_filler.caffe.caffe_pb2 import Phase as PhaseNumber
 from caffe_filler.errors import InvalidArgument, PrototxtError, RegionError, ShapeError
+from caffe_filler.signatures import HDF5
 from caffe_filler.v1 import filler_pb2
 
 Phase: TypeAlias = Literal["TRAIN", "TEST", "train", "test"] | int
@@ -157,10 +158,31 @@ def net_bytes(net: NetLike) -> bytes:
     if isinstance(net, str):
         return _check_text(net, "net").encode()
     if isinstance(net, os.PathLike):
-        return Path(net).read_bytes()
+        return net_file(net)
     if not isinstance(net, bytes | bytearray | memoryview):
         raise InvalidArgument(f"a net is text, bytes, a path or a message. Received: net={net!r}")
     return bytes(net)
+
+
+def net_file(path: "os.PathLike[str]") -> bytes:
+    """Return the net of a file as bytes: those of the file, or the net that an HDF5 file has as its `model_prototxt`.
+
+    Raises:
+        FillerError: it is HDF5 that has no net, or is damaged.
+        OSError: the file cannot be read.
+    """
+    with Path(path).open("rb") as file:
+        if file.read(len(HDF5)) != HDF5:
+            file.seek(0)
+            return file.read()
+    from filler_server.weights.opening import open_weights
+
+    with open_weights(os.fspath(path)) as weights:
+        if weights.net is None:
+            raise InvalidArgument(
+                f"{path}: the HDF5 file has no net: neither a dataset nor an attribute model_prototxt"
+            )
+        return weights.net.SerializePartialToString()
 
 
 def plan_request(net: NetLike, **options: Unpack[NetOptions]) -> filler_pb2.PlanNetRequest:

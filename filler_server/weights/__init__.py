@@ -1,10 +1,9 @@
-"""Files of weights: one small module for each format, the same verbs in each.
+"""Files of weights.
 
-A reader (`opening.open_weights`) lists the tensors of a file of any format without reading a value; each gives its
-values as a view of the file where it can, and in blocks always.
+`opening.open_weights` lists the tensors of a file of any format without reading a value. `saving.save` writes tensors
+of every kind to the format of a name's ending, and the file appears whole or not at all. A format is one record in one
+module of `formats`: its name, endings, how it is recognised, its reader and its writer.
 
-A writer (`formats.open_writer`) is given the tensors that will come, then their bytes in order, and makes the file
-appear whole or not at all.
-
-On these stand `conversion`, `torch_layout`, `merge`, `statistics` and `comparison`.
+On these stand `conversion`, `merge`, `statistics` and `comparison`; `filler_server.layouts` names and shapes tensors as
+Caffe or PyTorch has them.
 """

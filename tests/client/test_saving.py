@@ -4,6 +4,7 @@ import asyncio
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 import pytest
 from safetensors.numpy import load_file
@@ -191,6 +192,25 @@ def test_options_are_checked_before_anything_is_written(client: FillerClient, ne
     with pytest.raises(InvalidArgument, match="zip"):
         client.save_net(net, tmp_path / "w.zip")
     assert list(tmp_path.iterdir()) == [net]
+
+
+@pytest.mark.parametrize("kind", ["dataset", "attribute", "characters"])
+def test_the_net_in_an_hdf5_file(client: FillerClient, tmp_path: Path, kind: str) -> None:
+    """As MATLAB and tools for U-Nets keep it: text, or one number for each character."""
+    path = tmp_path / "net.modeldef.h5"
+    with h5py.File(path, "w") as file:
+        if kind == "attribute":
+            file.attrs["model_prototxt"] = NET
+        else:
+            text = NET if kind == "dataset" else np.array([[ord(character)] for character in NET], np.uint16)
+            file["model_prototxt"] = text
+    client.save_net(path, tmp_path / "a.h5", seed=7)
+    client.save_net(NET, tmp_path / "b.h5", seed=7)
+    filler_client.convert(tmp_path / "a.h5", tmp_path / "c.caffemodel", net=path)
+    for name in ("b.h5", "c.caffemodel"):
+        assert all(line.verdict == "equal" for line in filler_client.diff(tmp_path / "a.h5", tmp_path / name))
+    with pytest.raises(InvalidArgument, match="model_prototxt"):
+        client.plan_net(tmp_path / "a.h5")
 
 
 def test_diff_and_inspect(client: FillerClient, net: Path, tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import click
 
 from caffe_filler.caffe.caffe_pb2 import Phase
 from filler_client import NetOptions
+from filler_client._requests import net_file
 from filler_client.cli.options import in_file
 from filler_client.cli.terminal import print_line, print_warnings
 
@@ -50,7 +51,7 @@ def net_sources(net: Path | None, solver: Path | None, options: NetOptions) -> S
     if (net is None) == (solver is None):
         raise click.UsageError("give a net, or --solver and a solver: exactly one of the two.")
     if net is not None:
-        return Sources([NetSource(net, net.read_bytes(), options)])
+        return Sources([NetSource(net, net_file(net), options)])
     assert solver is not None  # noqa: S101 - for the type checker
     from filler_server.prototxt import read_solver
     from filler_server.prototxt.solver import solver_nets
@@ -93,7 +94,7 @@ def _source(choice: "NetChoice", solver: Path, options: NetOptions) -> NetSource
 
     if isinstance(choice.source, str):
         label = _find(choice.source, solver)
-        data = label.read_bytes()
+        data = net_file(label)
         with in_file(label):
             own = read_net(data, lenient=True).net.state
     else:
