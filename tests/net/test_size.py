@@ -1,4 +1,4 @@
-"""What a plan takes is bounded by the length of its net."""
+"""Bounds on plans: the length of its net bounds what a plan takes."""
 
 import tracemalloc
 

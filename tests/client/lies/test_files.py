@@ -1,4 +1,4 @@
-"""What a lying server makes of files: nothing."""
+"""Files that clients write from what lying servers send: none."""
 
 import re
 from collections.abc import Iterator
@@ -34,7 +34,7 @@ def server() -> Iterator[LyingServer]:
 @pytest.mark.parametrize("piece_bytes", [1, 3, 7, 64, 1 << 20])
 @pytest.mark.parametrize("dtype", ["f32", "f64", "bf16"])
 def test_pieces_of_any_length(server: LyingServer, tmp_path: Path, piece_bytes: int, dtype: str) -> None:
-    """That is no lie: a piece may end within a value."""
+    """Pieces may end within a value, which is no lie."""
     server.lie, server.piece_bytes = (lambda _, answer: answer), piece_bytes
     embedded = FillerClient.embedded()
     with FillerClient(server.address, retry=ONCE) as client:
