@@ -15,6 +15,8 @@ from filler_server.rng.stream import RandomStream, Runs, Values
 class NoStream:
     """A stream of which nothing is drawn."""
 
+    sequential: ClassVar[bool] = False
+
     def uniform(self, out: Values, runs: Runs, low: float, high: float) -> None:
         raise AssertionError("no random number is needed")
 

@@ -26,8 +26,8 @@ class Limits:
     request_elements: int = setting(1 << 38, "Values of one Fill or FillNet.", minimum=1)
     sequential_elements: int = setting(
         1 << 33,
-        "Values that must be computed one after the other, wanted or not: those of Caffe's random numbers and, of a "
-        "Fill, of positive_unitball.",
+        "Values that must be computed one after the other, wanted or not: those of Caffe's random numbers, again "
+        "for each selection of a blob, and whole blobs of positive_unitball.",
         minimum=1,
     )
     request_blobs: int = setting(1 << 16, "Blobs of one Fill or FillNet.", minimum=1)

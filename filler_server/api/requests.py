@@ -30,6 +30,9 @@ from filler_server.rng.stream import RandomStream
 Plan: TypeAlias = Callable[[filler_pb2.PlanNetRequest, Limits], NetPlan]
 """Plans a net: `planning.plan`, or something that lets it wait for its turn."""
 
+_REFILL = 8192
+"""Values that cost as much as filling a blob once more, however small it is: some tens of microseconds."""
+
 _PROFILES = {"CAFFE": Profile.CAFFE, "CAFFE_1_56": Profile.CAFFE_1_56, "CAFFE_1_55": Profile.CAFFE_1_55}
 
 
@@ -60,17 +63,13 @@ def fill_job(request: filler_pb2.FillRequest, limits: Limits) -> Job:
     dtype = dtypes.from_wire(request.dtype)
     _check_stream(request.stream)
     tensors: list[ComputedTensor] = []
-    sequential = 0
     for index, spec in enumerate(request.blobs):
         with _Field(index):
             shape = tuple(spec.shape.dim)
             region = _region(spec.region)(shape)
             random = _blob_stream(request, spec)
-            filler = get_filler(spec.filler)
-            tensors.append(FilledBlob(spec.name, filler, random, region, dtype, shape=shape))
-        if request.stream != filler_pb2.PHILOX or filler.sums_rows:
-            sequential += prod(shape)
-    limits.check("sequential_elements", sequential)
+            tensors.append(FilledBlob(spec.name, get_filler(spec.filler), random, region, dtype, shape=shape))
+    limits.check("sequential_elements", _sequential(tensors))
     return _job(tensors, request, limits)
 
 
@@ -87,8 +86,13 @@ def fill_net_job(request: filler_pb2.FillNetRequest, limits: Limits, *, plan: Pl
     planned = plan(request.net, limits)
     if request.stream == filler_pb2.PHILOX:
         tensors = net_tensors(planned, seed=request.seed, dtype=dtype, selection=selection or None)
+        drawn = 0
     else:
-        tensors = caffe_net(planned, request, dtype, limits, plan=plan).tensors(selection or None)
+        net, drawn = caffe_net(planned, request, dtype, limits, plan=plan)
+        tensors = net.tensors(selection or None)
+    if selection or not drawn:
+        # However often a blob is selected, it is run through each time.
+        limits.check("sequential_elements", drawn + _sequential(tensors))
     limits.check("request_blobs", len(tensors))
     # A selection of a few bytes has a header with the names of a blob and of its owner.
     names = sum(len(tensor.name) + len(tensor.owner or "") for tensor in tensors)
@@ -116,7 +120,8 @@ def _layer_draws(planned: NetPlan, draws: filler_pb2.Draws, limits: Limits, plan
     dtype = dtypes.from_wire(draws.dtype)
     limits.check("request_bytes", planned.parameters * dtype.itemsize)
     limits.check("request_elements", planned.parameters)
-    return [count for _, count in caffe_net(planned, draws, dtype, limits, plan=plan).layer_draws()]
+    net, _ = caffe_net(planned, draws, dtype, limits, plan=plan)
+    return [count for _, count in net.layer_draws()]
 
 
 def caffe_net(
@@ -126,8 +131,10 @@ def caffe_net(
     limits: Limits,
     *,
     plan: Plan = plan,
-) -> CaffeNet:
+) -> tuple[CaffeNet, int]:
     """Return a net over the Caffe stream that a request describes, after the nets that draw before it.
+
+    The number is that of the values that all these nets fill, or that cost as much.
 
     Raises:
         FillerError: the request is wrong or over a limit.
@@ -142,16 +149,20 @@ def caffe_net(
         elements += _drawn(earlier, data_draws)
         limits.check("sequential_elements", elements)
         start = CaffeNet(earlier, start, dtype=dtype, profile=profile, data_draws=data_draws).end_state
-    return CaffeNet(planned, start, dtype=dtype, profile=profile, data_draws=data_draws)
+    return CaffeNet(planned, start, dtype=dtype, profile=profile, data_draws=data_draws), elements
 
 
 def _drawn(planned: NetPlan, data_draws: DataDraws) -> int:
-    """Values that the set-up of a net fills, those of every timestep included."""
+    """Values that the set-up of a net fills, those of every timestep included, or that cost as much."""
     return sum(
         sum(blob.count or 0 for blob in layer.fills)
-        + (layer.times or 0) * sum(blob.count or 0 for blob in layer.refills)
+        + (layer.times or 0) * sum((blob.count or 0) + _REFILL for blob in layer.refills)
         for layer in net_draws(planned, data_draws)
     )
+
+
+def _sequential(tensors: Sequence[ComputedTensor]) -> int:
+    return sum(tensor.sequential for tensor in tensors)
 
 
 def _blob_stream(request: filler_pb2.FillRequest, spec: filler_pb2.BlobSpec) -> RandomStream:

@@ -1,5 +1,6 @@
 """A net over the `caffe` stream: the blobs that `caffe train` would have started from."""
 
+from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -20,14 +21,17 @@ from filler_server.rng.caffe.mt19937 import EngineState
 from filler_server.rng.caffe.stream import CaffeStream
 from filler_server.rng.stream import Runs
 
+_MOST_PLACES = 1 << 14
+"""Steps of a net to which a reader may go back at once."""
+
 
 class CaffeNet:
     """The random numbers of a net: one unbroken sequence through all its layers.
 
     A blob's numbers follow those of all blobs before it, so that the first value of a blob costs everything before
     it. Reading the tensors in order costs one pass over the net; in any other order, or in part, what was passed is
-    kept as states of the engine, about 2.5 KB for each blob and for each MiB of the longest ones. The tensors of one
-    net belong to one thread at a time.
+    kept as states of the engine, about 2.5 KB for each blob, up to 40 MB, and for each MiB of the longest ones. The
+    tensors of one net belong to one thread at a time.
     """
 
     def __init__(
@@ -65,7 +69,11 @@ class CaffeNet:
             self._add(layer)
             self._ends.append(len(self._steps))
         self._open = next((number for number, step in enumerate(self._steps) if step.is_open), None)
+        # Where the engine was, each place with its state; between two of them lie at least so many steps.
+        self._places: list[int] = []
         self._states: list[EngineState] = []
+        self._apart = 1
+        self._here: tuple[int, EngineState]
 
     def tensors(self, selection: Sequence[tuple[str, RegionOf]] | None = None) -> list[ComputedTensor]:
         """Return the blobs of the net, or those selected, as `blob_tensors` does.
@@ -123,12 +131,32 @@ class CaffeNet:
     def _state(self, number: int) -> EngineState:
         """The engine before the step of this number."""
         self._check_known(number)
-        if not self._states:
-            self._states.append(self._start if isinstance(self._start, EngineState) else self._start())
-        while len(self._states) <= number:
+        if not self._places:
+            self._keep(0, self._start if isinstance(self._start, EngineState) else self._start())
+        at, state = self._before(number)
+        if at < self._here[0] <= number:
+            at, state = self._here
+        while at < number:
             checkpoint()
-            self._states.append(self._steps[len(self._states) - 1].run(self._states[-1]))
-        return self._states[number]
+            state = self._steps[at].run(state)
+            at += 1
+            if at >= self._places[-1] + self._apart:
+                self._keep(at, state)
+        self._here = at, state
+        return state
+
+    def _before(self, number: int) -> tuple[int, EngineState]:
+        """The last place that is kept up to this step."""
+        index = bisect_right(self._places, number) - 1
+        return self._places[index], self._states[index]
+
+    def _keep(self, number: int, state: EngineState) -> None:
+        if len(self._places) == _MOST_PLACES:
+            del self._places[1::2], self._states[1::2]
+            self._apart *= 2
+        self._places.append(number)
+        self._states.append(state)
+        self._here = number, state
 
     def _check_known(self, number: int) -> None:
         """Make sure that it is known how much each step before that of this number draws."""

@@ -1,7 +1,7 @@
 """One blob, or a region of one, as a tensor whose values are computed."""
 
 from functools import lru_cache
-from math import inf
+from math import inf, prod
 from typing import Any
 
 import ml_dtypes
@@ -30,7 +30,10 @@ class ComputedTensor(Tensor):
         region: what of the blob it is.
         blob_shape: shape of the whole blob.
         owner: name of the blob whose values this one shares, or None.
+        sequential: values of the blob that are computed one after the other for this region, wanted or not.
     """
+
+    sequential = 0
 
     def __init__(
         self, name: str, region: Region, dtype: np.dtype[Any], *, shape: tuple[int, ...], owner: str | None = None
@@ -89,6 +92,8 @@ class FilledBlob(ComputedTensor):
             )
         self._fill = backend.prepare(distribution)
         self._random = random
+        if region.count and (filler.sums_rows or random.sequential):
+            self.sequential = prod(filled_shape)
 
     def over(self, random: RandomStream) -> "FilledBlob":
         """Return the same blob over other random numbers."""

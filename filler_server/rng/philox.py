@@ -62,7 +62,7 @@ from dataclasses import dataclass, field
 from functools import cache, lru_cache
 from math import copysign
 from struct import unpack
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, ClassVar, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -177,6 +177,8 @@ class PhiloxStream:
     Raises:
         InvalidArgument: the seed is out of range, or the name cannot be encoded in UTF-8.
     """
+
+    sequential: ClassVar[bool] = False
 
     seed: int
     name: str

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Protocol, TypeAlias
+from typing import ClassVar, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -86,7 +86,12 @@ class RandomStream(Protocol):
     The value at a flat index is a pure function of the stream and that index: any runs, in any order, in any number
     of calls and threads, give the same values. `out` is one-dimensional and contiguous, of `runs.count` elements;
     its dtype, float32 or float64, is Caffe's `Dtype`, in which parameters are taken and results are rounded.
+
+    Attributes:
+        sequential: whether a value costs all that stand before it in the blob.
     """
+
+    sequential: ClassVar[bool]
 
     def uniform(self, out: Values, runs: Runs, low: float, high: float) -> None:
         """Fill `out` with values uniform over [low, high]; both ends may occur, nothing beyond them does."""

@@ -7,7 +7,7 @@ from caffe_filler.caffe.caffe_pb2 import BlobShape, FillerParameter
 from caffe_filler.errors import FillerError, LimitExceeded, RegionError, ShapeError, UnknownBlob
 from caffe_filler.v1 import filler_pb2
 from filler_server.api.limits import Limits
-from filler_server.api.requests import fill_job, fill_net_job
+from filler_server.api.requests import fill_job, fill_net_job, plan_reply
 
 LIMITS = Limits()
 GOOD = filler_pb2.BlobSpec(filler=FillerParameter(type="msra"), shape=BlobShape(dim=[4, 3]), name="a")
@@ -119,3 +119,57 @@ def test_headers_of_long_names() -> None:
     with pytest.raises(LimitExceeded, match=r"over the limit plan_bytes=\d+\. Received: 20025000"):
         fill_net_job(request, Limits(plan_bytes=1 << 20))
     assert len(fill_net_job(request, Limits(plan_bytes=64 << 20)).tensors) == 5000
+
+
+LONG = b"""
+layer { name: "data" type: "Input" top: "data" input_param { shape { dim: 1 dim: 1000 } } }
+layer {
+  name: "ip" type: "InnerProduct" bottom: "data" top: "ip"
+  inner_product_param { num_output: 1 weight_filler { type: "uniform" } }
+}
+"""
+
+
+def last_value(times: int) -> list[filler_pb2.BlobSelection]:
+    region = filler_pb2.Region(flat=filler_pb2.Range(start=999, stop=1000))
+    return [filler_pb2.BlobSelection(name="ip/0", region=region)] * times
+
+
+def test_a_blob_of_caffe_s_stream_is_paid_each_time_that_it_is_selected() -> None:
+    net = filler_pb2.PlanNetRequest(net=LONG)
+
+    def job(times: int) -> int:
+        request = filler_pb2.FillNetRequest(net=net, stream=filler_pb2.CAFFE, blobs=last_value(times))
+        return len(fill_net_job(request, Limits(sequential_elements=4001)).tensors)
+
+    # What the net draws, and the blob once for each.
+    assert job(3) == 3
+    with pytest.raises(LimitExceeded, match=r"over the limit sequential_elements=4001\. Received: 5001"):
+        job(4)
+
+
+def test_row_sums_of_a_net_are_paid() -> None:
+    net = filler_pb2.PlanNetRequest(net=LONG.replace(b"uniform", b"positive_unitball"))
+    request = filler_pb2.FillNetRequest(net=net, blobs=last_value(3))
+    assert len(fill_net_job(request, Limits(sequential_elements=3000)).tensors) == 3
+    with pytest.raises(LimitExceeded, match=r"over the limit sequential_elements=2999\. Received: 3000"):
+        fill_net_job(request, Limits(sequential_elements=2999))
+    plain = filler_pb2.FillNetRequest(net=filler_pb2.PlanNetRequest(net=LONG), blobs=last_value(3))
+    assert len(fill_net_job(plain, Limits(sequential_elements=1)).tensors) == 3
+
+
+@pytest.mark.parametrize("draws", [False, True])
+def test_a_timestep_is_paid_however_little_it_draws(draws: bool) -> None:
+    net = b"""
+    layer { name: "d" type: "Input" top: "d" top: "c"
+      input_param { shape { dim: [1000000, 1, 1] } shape { dim: [1000000, 1] } } }
+    layer { name: "r" type: "RNN" bottom: "d" bottom: "c" top: "r"
+      recurrent_param { num_output: 1 weight_filler { type: "uniform" } } }
+    """
+    limits = Limits(sequential_elements=10**9)
+    with pytest.raises(LimitExceeded, match=r"over the limit sequential_elements=1000000000\. Received: 2457"):
+        if draws:
+            plan_reply(filler_pb2.PlanNetRequest(net=net, draws={"stream": filler_pb2.CAFFE}), limits)
+        else:
+            plan = filler_pb2.PlanNetRequest(net=net)
+            fill_net_job(filler_pb2.FillNetRequest(net=plan, stream=filler_pb2.CAFFE), limits)

@@ -11,6 +11,7 @@ import pytest
 
 from caffe_filler.caffe import caffe_pb2
 from caffe_filler.errors import FillerParameterError, InvalidArgument, NetError, RegionError, UnknownBlob
+from filler_server.engine import caffe_net
 from filler_server.engine.caffe_net import CaffeNet
 from filler_server.engine.computed import ComputedTensor
 from filler_server.engine.region import Region
@@ -168,6 +169,16 @@ def test_any_order_of_reading_gives_the_same(plan: NetPlan, dtype: Any, profile:
             out = np.empty(min(301, tensor.count - start), dtype)
             tensor.read(start, out)
             assert out.tobytes() == expected[tensor.name][start : start + out.size].tobytes()
+
+
+def test_few_places_to_go_back_to_give_the_same(plan: NetPlan, monkeypatch: pytest.MonkeyPatch) -> None:
+    expected = whole(plan)
+    monkeypatch.setattr(caffe_net, "_MOST_PLACES", 2)
+    few = net(plan)
+    tensors = few.tensors()
+    for tensor in [*reversed(tensors), *tensors]:
+        assert values(tensor).tobytes() == expected[tensor.name].tobytes()
+    assert len(few._states) <= 2
 
 
 def test_profiles_differ(plan: NetPlan) -> None:

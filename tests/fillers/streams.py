@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from math import prod
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from google.protobuf import text_format
@@ -43,6 +43,8 @@ def fill(
 
 class GivenStream:
     """Gives `values` by index as uniform and normal values, `mask` as Bernoulli values, and keeps the calls."""
+
+    sequential: ClassVar[bool] = False
 
     def __init__(self, values: Any, mask: Any = ()) -> None:
         self.values = np.asarray(values).ravel()

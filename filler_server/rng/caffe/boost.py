@@ -27,6 +27,7 @@ class Profile(StrEnum):
     CAFFE_1_55 = "caffe-1.55"
 
 
+@lru_cache(maxsize=256)
 def uniform(low: float, high: float, dtype: Dtype, profile: Profile = Profile.CAFFE) -> kernels.Uniform:
     """`caffe_rng_uniform(n, low, high)`: `boost::uniform_real` from low to the next number above high.
 

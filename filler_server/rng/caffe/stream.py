@@ -1,7 +1,7 @@
 """The `caffe` stream of one blob: a piece of Caffe's one unbroken sequence of numbers."""
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,6 +33,8 @@ class CaffeStream:
     As in Caffe, where a filler draws all of its gaussians and then its mask, each distribution draws for the whole
     blob before the next begins, in the order in which they are first asked for.
     """
+
+    sequential: ClassVar[bool] = True
 
     def __init__(
         self,
