@@ -19,7 +19,7 @@ class Receivers:
         out: the caller's arrays; new ones are made for the others.
 
     Raises:
-        InvalidArgument: an entry is no array that can be received into, or two of them overlap.
+        InvalidArgument: an entry is not an array that can be received into, or two of them overlap.
     """
 
     def __init__(self, out: Arrays) -> None:

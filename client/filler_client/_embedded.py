@@ -1,4 +1,4 @@
-"""The service without a server: the library in this process, behind the interface of the remote backend."""
+"""The service without a server: the library in this process, with the interface of the remote backend."""
 
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor

@@ -1,4 +1,4 @@
-"""The service behind one or several addresses; a stream goes on where it broke, on whichever answers."""
+"""The service at one or several addresses; a stream goes on where it broke, on whichever answers."""
 
 import copy
 import time

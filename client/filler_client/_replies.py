@@ -100,7 +100,7 @@ def _check_fields(data: bytes, descriptor: Any, most: int) -> None:
 
     Raises:
         DataLoss: there are too many.
-        Malformed: the data is no message.
+        Malformed: the data is not a message.
     """
     count = 0
     messages: list[tuple[int, int, Any]] = [(0, len(data), descriptor)]

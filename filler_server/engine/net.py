@@ -15,7 +15,7 @@ from filler_server.rng.philox import PhiloxStream
 from filler_server.rng.stream import RandomStream, Values
 
 RegionOf = Callable[[tuple[int, ...]], Region]
-"""What to take of a blob, once its shape is known."""
+"""Region to take of a blob, once its shape is known."""
 
 
 def net_tensors(

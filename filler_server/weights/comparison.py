@@ -19,7 +19,7 @@ class Comparison:
 
     Attributes:
         name: its name.
-        verdict: equal (as values: -0 equals 0, and what is no number equals its like), differs, another shape, or
+        verdict: equal (as values: -0 equals 0, and NaN equals NaN), differs, another shape, or
             missing in one of the files.
         first, second: the tensors; None where there is none.
         different: number of values that differ by more than the tolerance.

@@ -31,7 +31,7 @@ class MappedFile:
         """Map an open file, which then belongs to the mapping.
 
         Raises:
-            WeightsError: it is no regular file, or empty.
+            WeightsError: it is not a regular file, or empty.
             OSError: it cannot be mapped.
         """
         self.path = path

@@ -17,7 +17,7 @@ from filler_server.weights.file import StoredLayer, WeightsFile
 Action: TypeAlias = Literal["copied", "reshaped", "filled", "conflict"]
 
 _TELL_LEGACY = ("caffemodel", "hdf5", "prototxt")
-"""Formats in which four axes are no legacy shape unless they say so."""
+"""Formats in which four axes are not a legacy shape unless they say so."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -260,7 +260,7 @@ def test_the_start_is_asked_for_when_the_first_number_is_drawn(plan: NetPlan) ->
     assert len(calls) == 1
 
 
-def test_what_stands_behind_an_unknown_shape_is_refused_with_the_option_that_settles_it(nets: Path) -> None:
+def test_what_comes_after_an_unknown_shape_is_refused_with_the_option_that_settles_it(nets: Path) -> None:
     document = read_net((nets / "unknown_dims.prototxt").read_bytes())
     found = net(plan_net(document))
     with pytest.raises(NetError, match=r"numbers after blob 'conv1/0'.* --input data="):

@@ -235,7 +235,7 @@ print(listed - before, after - before)
 
 
 def sparse(path: Path, count: int) -> Path:
-    """A .caffemodel of so many zeros, which take no room on the disk, and a small layer behind them."""
+    """A .caffemodel of so many zeros, which take no room on the disk, and a small layer after them."""
     from caffe_filler.wire import key, length_delimited, varint
 
     definition = length_delimited(1, b"large") + length_delimited(2, b"InnerProduct")

@@ -90,7 +90,9 @@ def _text(root: "h5py.File", name: str) -> bytes | None:
     dataset = root.get(name)
     if isinstance(dataset, h5py.Dataset):
         if dataset.size is None or dataset.size > _LONGEST_TEXT:
-            raise WeightsError(f"'{name}' of the HDF5 file is no text of a net. Received: {dataset.size} characters")
+            raise WeightsError(
+                f"'{name}' of the HDF5 file is not the text of a net. Received: {dataset.size} characters"
+            )
         value = dataset[()]
     elif name in root.attrs:
         value = root.attrs[name]
@@ -100,7 +102,7 @@ def _text(root: "h5py.File", name: str) -> bytes | None:
     if array.dtype.kind in "iu":
         return "".join(map(chr, array.reshape(-1).tolist())).encode()
     if array.size != 1 or array.dtype.kind not in "OSU":
-        raise WeightsError(f"'{name}' of the HDF5 file is no text. Received: dtype={array.dtype}")
+        raise WeightsError(f"'{name}' of the HDF5 file is not text. Received: dtype={array.dtype}")
     text = array.reshape(-1)[0]
     return text.encode() if isinstance(text, str) else bytes(text)
 

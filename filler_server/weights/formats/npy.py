@@ -40,7 +40,7 @@ def read_header(file: IO[bytes], what: str) -> NpyHeader:
     """Return the header of a .npy that starts where the file stands.
 
     Raises:
-        WeightsError: it is damaged, or holds Python objects or anything else that is no number.
+        WeightsError: it is damaged, or holds Python objects or anything else that is not a number.
     """
     start = file.tell()
     try:

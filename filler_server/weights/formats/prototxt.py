@@ -39,7 +39,7 @@ def read_prototxt(file: MappedFile, path: Path, resources: ExitStack) -> Content
     """Read a net in text of any age, with the values of its blobs.
 
     Raises:
-        WeightsError: it is no net, or a blob has another number of values than its shape asks for.
+        WeightsError: it is not a net, or a blob has another number of values than its shape asks for.
         LimitExceeded: it is longer than 256 MiB.
     """
     try:

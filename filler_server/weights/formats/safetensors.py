@@ -54,12 +54,12 @@ def read_safetensors(file: MappedFile, path: Path, resources: ExitStack) -> Cont
     try:
         header = json.loads(file.read(LENGTH_BYTES, LENGTH_BYTES + length), object_pairs_hook=_without_repetition)
     except (ValueError, RecursionError) as error:
-        raise WeightsError(f"the header is no JSON object of tensors: {str(error)[:200]}") from None
+        raise WeightsError(f"the header is not a JSON object of tensors: {str(error)[:200]}") from None
     if not isinstance(header, dict):
-        raise WeightsError("the header is no JSON object of tensors")
+        raise WeightsError("the header is not a JSON object of tensors")
     metadata = header.pop(_METADATA, {})
     if not isinstance(metadata, dict):
-        raise WeightsError(f"{_METADATA} is no JSON object. Received: {str(metadata)[:200]}")
+        raise WeightsError(f"{_METADATA} is not a JSON object. Received: {str(metadata)[:200]}")
     start = LENGTH_BYTES + length
     tensors = [_stored(name, entry, file, start) for name, entry in header.items()]
     placed = sorted(tensors, key=lambda tensor: tensor[0])

@@ -38,7 +38,7 @@ def read_index(file: MappedFile, path: Path, resources: ExitStack) -> Contents:
         places = json.loads(file.read(0, LONGEST_HEADER))["weight_map"]
         shards = sorted(set(places.values()))
     except (ValueError, KeyError, AttributeError, TypeError, RecursionError) as error:
-        raise WeightsError(f"the file is no index of shards of safetensors: {str(error)[:200]}") from None
+        raise WeightsError(f"the file is not an index of shards of safetensors: {str(error)[:200]}") from None
     if len(shards) > _MOST_SHARDS or not all(isinstance(shard, str) for shard in shards):
         raise WeightsError(f"an index names up to {_MOST_SHARDS} files. Received: {len(shards)}")
     tensors: list[Tensor] = []

@@ -53,10 +53,10 @@ ENTRY = {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]}
         (file_of({"a": {**ENTRY, "dtype": "F4"}}, bytes(8)), "Received: dtype=F4"),
         (file_of({"a": {**ENTRY, "data_offsets": [8, 0]}}, bytes(8)), "another length"),
         (file_of({"a": 3}, bytes(8)), "needs dtype"),
-        (file_of({"__metadata__": [], "a": ENTRY}, bytes(8)), "__metadata__ is no JSON object"),
+        (file_of({"__metadata__": [], "a": ENTRY}, bytes(8)), "__metadata__ is not a JSON object"),
         (file_of(b'{"a": {}, "a": {}}'), "a name stands there twice"),
-        (file_of(b'{"a": '), "no JSON object of tensors"),
-        (file_of(b"{" + b"[" * 100_000), "no JSON object of tensors"),
+        (file_of(b'{"a": '), "not a JSON object of tensors"),
+        (file_of(b"{" + b"[" * 100_000), "not a JSON object of tensors"),
         ((1000).to_bytes(8, "little") + b"{}" + bytes(20), "header is longer than the file"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
@@ -145,7 +145,7 @@ def test_shards_that_are_not_complete_leave_nothing(tmp_path: Path) -> None:
     [
         (lambda index: {**index, "weight_map": {"a/0": "../outside.safetensors"}}, "lie beside it"),
         (lambda index: {**index, "weight_map": {"a/0": 3}}, "an index names up to"),
-        (lambda index: {**index, "weight_map": ["a"]}, "no index of shards"),
+        (lambda index: {**index, "weight_map": ["a"]}, "not an index of shards"),
         (
             lambda index: {**index, "weight_map": {**index["weight_map"], "x/0": "model-00001-of-00002.safetensors"}},
             "in none of its files. Received: x/0",
