@@ -29,7 +29,7 @@ _KEPT_BYTES = 64 << 20
 """Bytes of memory, about, of all plans that are kept."""
 
 _REPEATED = 3
-"""How often a plan has its names and shapes once it was answered: itself, as a message, and as tensors."""
+"""Copies that a plan has of its names and shapes once it was answered: itself, as a message, and as tensors."""
 
 _Key: TypeAlias = tuple[bytes, ReadLimits, int, Interface]
 """Key of a plan: everything that it is made from, its messages included."""

@@ -1,4 +1,4 @@
-"""How long the names of the tensors of a file may be together."""
+"""Most characters of the names of all tensors of a file."""
 
 from caffe_filler.errors import LimitExceeded
 
