@@ -1,4 +1,4 @@
-"""Most characters of the names of all tensors of a file."""
+"""Bound on the names of all tensors of a file, in characters."""
 
 from caffe_filler.errors import LimitExceeded
 
