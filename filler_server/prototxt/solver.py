@@ -55,11 +55,14 @@ class SolverNets:
         train: the train net.
         tests: the test nets.
         seed: the seed of the stream, in [0, 2^32); None if it is seeded at random.
+        weights: paths of trained weights, as they are written, that each of the nets is then given in this order; they
+            start where those of nets do.
     """
 
     train: NetChoice
     tests: tuple[NetChoice, ...]
     seed: int | None
+    weights: tuple[str, ...] = ()
 
 
 def solver_nets(solver: caffe_pb2.SolverParameter, *, limits: ReadLimits = DEFAULT_LIMITS) -> SolverNets:
@@ -73,13 +76,23 @@ def solver_nets(solver: caffe_pb2.SolverParameter, *, limits: ReadLimits = DEFAU
         limits: `test_nets` is held here.
 
     Raises:
-        InvalidArgument: Caffe refuses the solver, as its nets are missing, or not as many as test_iter or test_state.
+        InvalidArgument: Caffe refuses the solver, as its nets are missing, or not as many as test_iter or test_state,
+            or a path of its weights is empty.
         LimitExceeded: it has more test nets than `test_nets` allows.
     """
     train = _train_net(solver)
     tests = _test_nets(solver, limits)
     seed = solver.random_seed & 0xFFFFFFFF if solver.random_seed >= 0 else None
-    return SolverNets(train, tests, seed)
+    return SolverNets(train, tests, seed, _weights(solver))
+
+
+def _weights(solver: caffe_pb2.SolverParameter) -> tuple[str, ...]:
+    """Return the paths in `weights`, of which one string may name several, with commas (`LoadNetWeights`)."""
+    paths = tuple(path.strip() for names in solver.weights for path in names.split(","))
+    if not all(paths):
+        what = "weights of a solver must be paths with commas between them"
+        raise InvalidArgument(f"{what}. Received: weights={', '.join(map(repr, solver.weights))}")
+    return paths
 
 
 def _train_net(solver: caffe_pb2.SolverParameter) -> NetChoice:

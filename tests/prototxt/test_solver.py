@@ -113,11 +113,27 @@ def test_seeds(random_seed: int | None, seed: int | None) -> None:
         ("net: 'a' test_state { }", r"^test_state must be .* Received: test_state=1 times, test nets=0$"),
         ("net: 'a' test_iter: 1", r"^test_interval must be positive .* Received: test_interval=0$"),
         ("net: 'a' test_iter: 1 test_interval: -1", r"Received: test_interval=-1$"),
+        ("net: 'a' weights: ''", r"^weights of a solver must be paths .* Received: weights=''$"),
+        ("net: 'a' weights: 'b,'", r"Received: weights='b,'$"),
+        ("net: 'a' weights: 'b' weights: ' , c'", r"Received: weights='b', ' , c'$"),
     ],
 )
 def test_what_caffe_refuses(text: str, words: str) -> None:
     with pytest.raises(InvalidArgument, match=words):
         nets_of(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "weights"),
+    [
+        ("", ()),
+        ("weights: 'a.caffemodel'", ("a.caffemodel",)),
+        ("weights: 'a,b' weights: 'c'", ("a", "b", "c")),
+        ("weights: ['  a , b/c d.caffemodel\t', 'e']", ("a", "b/c d.caffemodel", "e")),
+    ],
+)
+def test_weights(text: str, weights: tuple[str, ...]) -> None:
+    assert nets_of(f"net: 'n' {text}").weights == weights
 
 
 def test_test_nets_are_limited() -> None:

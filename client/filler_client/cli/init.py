@@ -88,7 +88,7 @@ def init(
     With --weights the blobs of layers that a file of trained weights has are copied from there, as `caffe train
     --weights` does it, and the others are filled; the file stays here when a server fills. It may be the state_dict of
     a module that computes what the net does. A layer that has another shape in the file is an error: give it another
-    name in the net, or --ignore-shape.
+    name in the net, or --ignore-shape. The `weights` of a solver are taken in the same way, unless --weights is given.
 
     With --names torch the file is the state_dict of matching modules: Scale is folded into the BatchNorm before it,
     `transpose` is turned, LSTM has PyTorch's order of the gates.
@@ -104,14 +104,17 @@ def init(
     from caffe_filler import dtypes
     from filler_client import _requests
     from filler_client.cli.connect import connect
-    from filler_client.cli.sources import choose, net_sources, settle_seed
+    from filler_client.cli.sources import choose, net_sources, settle_seed, settle_weights
     from filler_client.cli.terminal import print_line, print_warnings, progress, rate
 
-    if (dry_run or ignore_shape or reshape) and not weights:
+    if (dry_run or ignore_shape or reshape) and not (weights or solver):
         raise click.UsageError("--dry-run, --ignore-shape and --reshape go with --weights.")
     if output is None and not dry_run:
         raise click.UsageError("Missing option '-o' / '--output'.")
     sources = net_sources(net, solver, options)
+    weights = settle_weights(sources, weights, solver)
+    if (dry_run or ignore_shape or reshape) and not weights:
+        raise click.UsageError("--dry-run, --ignore-shape and --reshape go with weights; the solver names none.")
     source, before = choose(sources, test_net)
     seed = settle_seed(sources, seed, solver)
     begun = time.perf_counter()

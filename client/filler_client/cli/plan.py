@@ -70,6 +70,8 @@ def plan(
         for source, request in zip(sources.nets, requests, strict=True):
             with in_file(source.label):
                 answers.append(client.plan(request))
+    for path in sources.weights:
+        print_line(f"{solver}: note: the nets start from the weights in {path}", err=True)
     if as_json:
         plans = [as_dict(answer) for answer in answers]
         print_json(plans if solver else plans[0], indent=1)

@@ -34,10 +34,17 @@ class NetSource:
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """The nets of a command in the order in which Caffe makes them, and the seed that a solver sets."""
+    """The nets of a command in the order in which Caffe makes them, and what a solver sets besides.
+
+    Attributes:
+        nets: the nets.
+        seed: the seed that a solver sets.
+        weights: trained weights that a solver has each of its nets start from, as it names their files.
+    """
 
     nets: Sequence[NetSource]
     seed: int | None = None
+    weights: tuple[str, ...] = ()
 
 
 def net_sources(net: Path | None, solver: Path | None, options: NetOptions) -> Sources:
@@ -65,7 +72,8 @@ def net_sources(net: Path | None, solver: Path | None, options: NetOptions) -> S
         train_state.level = options.get("level", 0)
         train_state.stage.extend(options.get("stages", ()))
         nets = solver_nets(document.solver)
-    return Sources([_source(choice, solver, options) for choice in (nets.train, *nets.tests)], nets.seed)
+    sources = [_source(choice, solver, options) for choice in (nets.train, *nets.tests)]
+    return Sources(sources, nets.seed, nets.weights)
 
 
 def choose(sources: Sources, test_net: int | None) -> tuple[NetSource, Sequence[NetSource]]:
@@ -87,6 +95,15 @@ def settle_seed(sources: Sources, seed: int | None, solver: Path | None) -> int:
     if solver is not None and sources.seed is None:
         print_line(f"{solver}: no random_seed, so that Caffe would start at random: the seed is 0 here", err=True)
     return sources.seed or 0
+
+
+def settle_weights(sources: Sources, weights: tuple[Path, ...], solver: Path | None) -> tuple[Path, ...]:
+    """Return the trained weights of the command line, else the solver's.
+
+    Raises:
+        OSError: a file of the solver's is not there.
+    """
+    return weights or tuple(_find(path, solver) for path in sources.weights if solver is not None)
 
 
 def _source(choice: "NetChoice", solver: Path, options: NetOptions) -> NetSource:
@@ -111,9 +128,9 @@ def _source(choice: "NetChoice", solver: Path, options: NetOptions) -> NetSource
 
 
 def _find(path: str, solver: Path) -> Path:
-    """Return the path of a solver's net, from the current directory as in Caffe, or else from the solver's own upwards.
+    """Return the path of a file that a solver names, from here as in Caffe, or else from its folder upwards.
 
-    Solvers mostly name their nets from the root of a Caffe checkout, in which nobody may stand.
+    Solvers mostly name their files from the root of a Caffe checkout, in which nobody may stand.
     """
     for folder in _folders(solver):
         if (folder / path).is_file():

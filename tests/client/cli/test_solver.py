@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -79,6 +80,106 @@ def test_what_is_wrong_with_a_solver_is_said(solver: Path, tmp_path: Path, nets:
     solver.write_text("base_lr: x\n")
     assert f"{solver}:1:10:" in fail(1, "init", "--solver", solver, *out)
     assert not (tmp_path / "w.npz").exists()
+
+
+WEIGHTS_NET = """
+layer { name: "d" type: "Input" top: "d" input_param { shape { dim: [1, 2] } } }
+layer { name: "i" type: "InnerProduct" bottom: "d" top: "i"
+  inner_product_param { num_output: 3 weight_filler { type: "xavier" } } }
+layer { name: "j" type: "InnerProduct" bottom: "i" top: "j"
+  inner_product_param { num_output: 3 weight_filler { type: "xavier" } } }
+layer { name: "k" type: "InnerProduct" bottom: "j" top: "k" include { phase: TEST }
+  inner_product_param { num_output: 3 weight_filler { type: "xavier" } } }
+"""
+
+
+@pytest.fixture
+def with_weights(tmp_path: Path) -> Path:
+    """A folder with a net and trained weights of its layers: i alone, j alone, and all."""
+    (tmp_path / "net.prototxt").write_text(WEIGHTS_NET)
+    succeed("init", tmp_path / "net.prototxt", "--phase", "TEST", "--seed", 7, "-o", tmp_path / "all.npz")
+    trained = dict(np.load(tmp_path / "all.npz"))
+    for layer in "ij":
+        np.savez(
+            tmp_path / f"{layer}.npz", **{f"{layer}/{blob}": trained[f"{layer}/{blob}"] + ord(layer) for blob in (0, 1)}
+        )
+    return tmp_path
+
+
+def started(folder: Path, weights: str, *options: object) -> dict[str, np.ndarray[Any, Any]]:
+    """What `init` writes for a solver with these lines."""
+    solver = folder / "solver.prototxt"
+    solver.write_text(f'net: "net.prototxt" test_iter: 1 test_interval: 1 random_seed: 3\n{weights}\n')
+    output = folder / "out.npz"
+    succeed("init", "--solver", solver, "-o", output, *options)
+    return dict(np.load(output))
+
+
+@pytest.mark.parametrize(
+    "weights",
+    [
+        'weights: "i.npz,j.npz"',
+        'weights: " i.npz , j.npz "',
+        'weights: "i.npz" weights: "j.npz"',
+        'weights: ["all.npz", "i.npz,j.npz"]',
+    ],
+)
+def test_a_solver_starts_from_its_weights(with_weights: Path, weights: str) -> None:
+    found = started(with_weights, weights)
+    for layer in "ij":
+        np.testing.assert_array_equal(found[f"{layer}/0"], np.load(with_weights / f"{layer}.npz")[f"{layer}/0"])
+
+
+def test_later_weights_of_a_solver_count(with_weights: Path) -> None:
+    trained = np.load(with_weights / "all.npz")
+    assert np.array_equal(started(with_weights, 'weights: "i.npz,all.npz"')["i/0"], trained["i/0"])
+    plain = started(with_weights, "")
+    assert not np.array_equal(plain["i/0"], trained["i/0"])
+
+
+def test_test_nets_start_from_the_weights_too(with_weights: Path) -> None:
+    found = started(with_weights, 'weights: "i.npz"', "--test-net", 0)
+    np.testing.assert_array_equal(found["i/0"], np.load(with_weights / "i.npz")["i/0"])
+    np.testing.assert_array_equal(found["k/0"], started(with_weights, "", "--test-net", 0)["k/0"])
+
+
+def test_weights_of_the_command_line_take_the_place_of_the_solver_s(with_weights: Path) -> None:
+    found = started(with_weights, 'weights: "gone.npz"', "--weights", with_weights / "j.npz")
+    np.testing.assert_array_equal(found["j/0"], np.load(with_weights / "j.npz")["j/0"])
+    np.testing.assert_array_equal(found["i/0"], started(with_weights, "")["i/0"])
+
+
+def test_a_solver_s_weights_that_are_not_there(with_weights: Path) -> None:
+    solver = with_weights / "solver.prototxt"
+    out = ("-o", with_weights / "out.npz")
+    solver.write_text('net: "net.prototxt" weights: "gone.npz"')
+    assert "gone.npz" in fail(1, "init", "--solver", solver, *out).splitlines()[-1]
+    assert b"the nets start from the weights in gone.npz" in run("plan", "--solver", solver).stderr
+    solver.write_text('net: "net.prototxt" weights: "i.npz,,j.npz"')
+    assert fail(1, "init", "--solver", solver, *out).splitlines()[-1].startswith(f"filler: {solver}: weights of a")
+    solver.write_text('net: "net.prototxt"')
+    assert "the solver names none" in fail(2, "init", "--solver", solver, "--dry-run")
+    assert not (with_weights / "out.npz").exists()
+
+
+def test_what_a_solver_would_copy(with_weights: Path) -> None:
+    solver = with_weights / "solver.prototxt"
+    solver.write_text('net: "net.prototxt" weights: "i.npz"')
+    assert b"2 copied" in succeed("init", "--solver", solver, "--dry-run")
+
+
+def test_errors_of_a_solver_s_rules_name_its_file(solver: Path, tmp_path: Path) -> None:
+    solver.write_text('net: "a" test_net: "b"')
+    assert fail(1, "plan", "--solver", solver).startswith(f"filler: {solver}: test_iter must be specified")
+    solver.write_text(f'net: "a" test_interval: 1 {"test_iter: 1 " * 1100}')
+    assert fail(1, "plan", "--solver", solver).startswith(f"filler: {solver}: over the limit test_nets=1024")
+    deep = tmp_path / "deep.prototxt"
+    deep.write_text("a { " * 200)
+    assert fail(1, "plan", deep).splitlines()[-1].startswith(f"filler: {deep}: line 1: over the limit nesting=100")
+    filler = tmp_path / "filler.prototxt"
+    filler.write_text(WEIGHTS_NET.replace("xavier", "xaver"))
+    out = ("-o", tmp_path / "w.npz")
+    assert fail(1, "init", filler, *out).splitlines()[-1].startswith(f"filler: {filler}: ")
 
 
 def test_upgrade(tmp_path: Path, server: ServerProcess) -> None:
