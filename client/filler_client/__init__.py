@@ -12,6 +12,7 @@ client.save_net(Path("train_val.prototxt"), "weights.safetensors", seed=1701, na
 convert("trained.caffemodel", "trained.pt", names="torch")
 """
 
+import importlib
 import typing
 
 from caffe_filler.errors import (
@@ -60,13 +61,18 @@ from filler_client._weights import Inspected, TensorsLike, convert, diff, inspec
 
 if typing.TYPE_CHECKING:
     from filler_client._async import AsyncFillerClient
+    from filler_server.net import operations
+    from filler_server.net.plan import Blob, Edge, Layer, NetPlan, Top, Value
+    from filler_server.prototxt.report import Problem
 
 __all__ = [
     "AsyncFillerClient",
+    "Blob",
     "Cancelled",
     "DataDraws",
     "DataLoss",
     "DeadlineExceeded",
+    "Edge",
     "FieldViolation",
     "FillNetOptions",
     "FillOptions",
@@ -78,15 +84,18 @@ __all__ = [
     "Flat",
     "Inspected",
     "InvalidArgument",
+    "Layer",
     "LimitExceeded",
     "Names",
     "NetError",
     "NetLike",
     "NetOptions",
+    "NetPlan",
     "NotFound",
     "PartialShape",
     "Phase",
     "Piece",
+    "Problem",
     "PrototxtError",
     "RegionError",
     "RegionLike",
@@ -101,17 +110,20 @@ __all__ = [
     "Stream",
     "TensorsLike",
     "Tls",
+    "Top",
     "Unauthenticated",
     "Unavailable",
     "UnknownBlob",
     "UnknownFiller",
     "UnnamedBlobWarning",
+    "Value",
     "WeightsError",
     "WeightsLike",
     "convert",
     "diff",
     "inspect",
     "open_weights",
+    "operations",
     "save_weights",
 ]
 
@@ -120,10 +132,18 @@ def __dir__() -> list[str]:
     return __all__
 
 
-def __getattr__(name: str) -> typing.Any:
-    """Import the asynchronous client when it is first asked for: it brings all of gRPC."""
-    if name == "AsyncFillerClient":
-        from filler_client._async import AsyncFillerClient
+_PLAN = "filler_server.net.plan"
+_LAZY = {
+    "AsyncFillerClient": "filler_client._async",
+    **dict.fromkeys(("Blob", "Edge", "Layer", "NetPlan", "Top", "Value"), _PLAN),
+    "Problem": "filler_server.prototxt.report",
+    "operations": "filler_server.net.operations",
+}
+"""Modules of the names that are imported when they are first asked for: gRPC and what reads nets take their time."""
 
-        return AsyncFillerClient
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+def __getattr__(name: str) -> typing.Any:
+    if name not in _LAZY:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    module = importlib.import_module(_LAZY[name])
+    return module if _LAZY[name].endswith(f".{name}") else getattr(module, name)

@@ -2,13 +2,16 @@
 
 from collections.abc import Sequence
 from math import prod
-from typing import NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from caffe_filler import dtypes
 from caffe_filler.errors import DataLoss
 from caffe_filler.understood import request_checksum
 from caffe_filler.v1 import filler_pb2
 from filler_client._backend import StreamRequest
+
+if TYPE_CHECKING:
+    from filler_server.net.plan import NetPlan
 
 MAX_AXES = 32
 """Caffe's `kMaxBlobAxes`."""
@@ -272,10 +275,6 @@ def _dtype(value: int) -> str:
     return filler_pb2.DType.Name(value) if value in filler_pb2.DType.values() else str(value)
 
 
-def planned_blobs(plan: filler_pb2.PlanNetResponse) -> list[PlannedBlob]:
+def planned_blobs(plan: "NetPlan") -> list[PlannedBlob]:
     """Return what a plan says of each blob, in the order in which a stream of the whole net has them."""
-    return [PlannedBlob(blob.name, _partial(blob.shape), blob.owner) for layer in plan.layers for blob in layer.blobs]
-
-
-def _partial(shape: filler_pb2.PartialShape) -> PartialShape:
-    return None if shape.unknown_rank else tuple(None if dim == -1 else dim for dim in shape.dim)
+    return [PlannedBlob(blob.name, blob.shape, blob.owner or "") for blob in plan.blobs]

@@ -24,7 +24,7 @@ from caffe_filler.v1 import filler_pb2
 from filler_client import _finetune, _requests
 from filler_client._answer import ExpectedStream, planned_blobs
 from filler_client._arrays import Arrivals, Receivers
-from filler_client._backend import Arrays, Piece, Plan, StreamRequest, closed
+from filler_client._backend import Arrays, Piece, StreamRequest, closed
 from filler_client._connection import SERVICE, RequestId, channel_options, parse_targets
 from filler_client._endings import GRACE_SECONDS
 from filler_client._errors import from_rpc
@@ -39,6 +39,7 @@ from filler_client._saving import SavedNet, SaveNetOptions, save_net
 from filler_client._security import Security, SecurityOptions, Version
 
 if TYPE_CHECKING:
+    from filler_server.net.plan import NetPlan
     from filler_server.weights.merge import MergePlan
 
 _GIVING_UP_SECONDS = 5.0
@@ -114,10 +115,9 @@ class AsyncFillerClient:
         return array
 
     @takes_options(NetOptions)
-    async def plan_net(self, net: NetLike, **options: Unpack[NetOptions]) -> filler_pb2.PlanNetResponse:
+    async def plan_net(self, net: NetLike, **options: Unpack[NetOptions]) -> "NetPlan":
         """Return the layers of a net with every shape and learnable blob; see `FillerClient.plan_net`."""
-        request = _requests.plan_request(net, **options)
-        return await self._call("PlanNet", request, read_plan)
+        return await self._plan(_requests.plan_request(net, **options))
 
     async def upgrade_net(
         self, file: NetLike, *, strict: bool = False, lenient: bool = False
@@ -184,7 +184,7 @@ class AsyncFillerClient:
             for name in merge.plan.missing:
                 request.blobs.add(name=name)
             given = {} if out is None else out
-            filled = self._arrays(request, given, _finetune.plan_message(plan))
+            filled = self._arrays(request, given, plan)
             for name, load in _finetune.merged_arrays(merge, dtypes.from_wire(request.dtype), given):
                 yield (name, await asyncio.to_thread(load)) if load is not None else await anext(filled)
 
@@ -226,7 +226,7 @@ class AsyncFillerClient:
         finally:
             backend.close()
 
-    async def pieces(self, request: StreamRequest, *, plan: Plan | None = None) -> AsyncIterator[Piece]:
+    async def pieces(self, request: StreamRequest, *, plan: "NetPlan | None" = None) -> AsyncIterator[Piece]:
         """Yield the bytes of a stream piece by piece; see `FillerClient.pieces`."""
         keep_freed_memory()
         attempts = Attempts(self._policy, self._timeout)
@@ -285,8 +285,13 @@ class AsyncFillerClient:
     ) -> None:
         await self.close()
 
+    async def _plan(self, request: filler_pb2.PlanNetRequest) -> "NetPlan":
+        from filler_server.api.plan_wire import from_wire
+
+        return from_wire(await self._call("PlanNet", request, read_plan))
+
     async def _arrays(
-        self, request: StreamRequest, out: Arrays, plan: Plan | None = None
+        self, request: StreamRequest, out: Arrays, plan: "NetPlan | None" = None
     ) -> AsyncIterator[tuple[str, NDArray[Any]]]:
         arrivals = Arrivals(Receivers(out))
         async for piece in self.pieces(request, plan=plan):

@@ -1,15 +1,17 @@
 """Backends of the clients: a remote server, or the library in this process."""
 
 from collections.abc import Iterator, Mapping
-from typing import Any, NamedTuple, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias
 
 from numpy.typing import NDArray
 
 from caffe_filler.errors import InvalidArgument
 from caffe_filler.v1 import filler_pb2
 
+if TYPE_CHECKING:
+    from filler_server.net.plan import NetPlan
+
 StreamRequest: TypeAlias = filler_pb2.FillRequest | filler_pb2.FillNetRequest
-Plan: TypeAlias = filler_pb2.PlanNetResponse
 
 
 class Piece(NamedTuple):
@@ -46,7 +48,7 @@ class Backend(Protocol):
         """ListFillers."""
         ...
 
-    def plan_net(self, request: filler_pb2.PlanNetRequest, timeout: float | None) -> filler_pb2.PlanNetResponse:
+    def plan_net(self, request: filler_pb2.PlanNetRequest, timeout: float | None) -> "NetPlan":
         """PlanNet."""
         ...
 
@@ -56,12 +58,12 @@ class Backend(Protocol):
         """UpgradeNet."""
         ...
 
-    def pieces(self, request: StreamRequest, timeout: float | None, plan: Plan | None = None) -> Iterator[Piece]:
+    def pieces(self, request: StreamRequest, timeout: float | None, plan: "NetPlan | None" = None) -> Iterator[Piece]:
         """Fill or FillNet, piece by piece, complete and as the plan of the net has it, or an error."""
         ...
 
     def arrays(
-        self, request: StreamRequest, out: Arrays, timeout: float | None, plan: Plan | None = None
+        self, request: StreamRequest, out: Arrays, timeout: float | None, plan: "NetPlan | None" = None
     ) -> Iterator[tuple[str, NDArray[Any]]]:
         """Fill or FillNet, blob by blob, each in its array."""
         ...

@@ -23,6 +23,7 @@ from filler_client._saving import SavedNet, SaveNetOptions, save_net
 from filler_client._security import Security, SecurityOptions
 
 if TYPE_CHECKING:
+    from filler_server.net.plan import NetPlan
     from filler_server.tensors import Tensor
     from filler_server.weights.merge import MergePlan
 
@@ -109,7 +110,7 @@ class FillerClient:
         return array
 
     @takes_options(NetOptions)
-    def plan_net(self, net: NetLike, **options: Unpack[NetOptions]) -> filler_pb2.PlanNetResponse:
+    def plan_net(self, net: NetLike, **options: Unpack[NetOptions]) -> "NetPlan":
         """Return the layers of a net with every shape and every learnable blob; generates nothing.
 
         Args:
@@ -241,11 +242,7 @@ class FillerClient:
             for name in merge.plan.missing:
                 request.blobs.add(name=name)
             given = {} if out is None else out
-            filled = (
-                self._backend.arrays(request, given, self._timeout, _finetune.plan_message(plan))
-                if request.blobs
-                else iter(())
-            )
+            filled = self._backend.arrays(request, given, self._timeout, plan) if request.blobs else iter(())
             for name, load in _finetune.merged_arrays(merge, dtypes.from_wire(request.dtype), given):
                 yield (name, load()) if load is not None else next(filled)
 
@@ -296,7 +293,7 @@ class FillerClient:
         """
         return self._backend.upgrade_net(_requests.upgrade_request(file, strict=strict, lenient=lenient), self._timeout)
 
-    def plan(self, request: filler_pb2.PlanNetRequest) -> filler_pb2.PlanNetResponse:
+    def plan(self, request: filler_pb2.PlanNetRequest) -> "NetPlan":
         """Return the answer to a request for a plan, for a caller that goes on with the same request."""
         return self._backend.plan_net(request, self._timeout)
 
@@ -304,7 +301,7 @@ class FillerClient:
         self,
         request: filler_pb2.FillRequest | filler_pb2.FillNetRequest,
         *,
-        plan: filler_pb2.PlanNetResponse | None = None,
+        plan: "NetPlan | None" = None,
     ) -> Iterator[Piece]:
         """Yield the bytes of a stream piece by piece, for a caller that writes them on and keeps no array.
 

@@ -11,11 +11,12 @@ from numpy.typing import NDArray
 from caffe_filler.errors import Unavailable
 from caffe_filler.v1 import filler_pb2
 from filler_client._arrays import Receivers, flat
-from filler_client._backend import Arrays, Piece, Plan, StreamRequest, closed
+from filler_client._backend import Arrays, Piece, StreamRequest, closed
 
 if TYPE_CHECKING:
     from filler_server.api.requests import Job
     from filler_server.engine.computed import ComputedTensor
+    from filler_server.net.plan import NetPlan
 
 _PIECE_BYTES = 4 << 20
 """Large enough to share among threads, small enough for the cache that the reader finds it in."""
@@ -37,17 +38,18 @@ class EmbeddedBackend:
 
         return replies.list_fillers()
 
-    def plan_net(self, request: filler_pb2.PlanNetRequest, timeout: float | None) -> filler_pb2.PlanNetResponse:
+    def plan_net(self, request: filler_pb2.PlanNetRequest, timeout: float | None) -> "NetPlan":
         """Answer PlanNet; needs no Numba unless draws are to be counted."""
         self.check_open()
-        from filler_server.api import planning, replies
+        from filler_server.api import planning
+        from filler_server.api.expectations import expected
         from filler_server.api.limits import UNLIMITED
 
         if request.HasField("draws"):
             with _needs_numba():
                 from filler_server.api import requests
-            return requests.plan_reply(request, UNLIMITED)
-        return replies.plan_reply(planning.plan(request, UNLIMITED))
+            return requests.plan_net(request, UNLIMITED)
+        return expected(planning.plan(request, UNLIMITED))
 
     def upgrade_net(
         self, request: filler_pb2.UpgradeNetRequest, timeout: float | None
@@ -59,7 +61,7 @@ class EmbeddedBackend:
 
         return replies.upgrade_reply(planning.upgrade(request, UNLIMITED))
 
-    def pieces(self, request: StreamRequest, timeout: float | None, plan: Plan | None = None) -> Iterator[Piece]:
+    def pieces(self, request: StreamRequest, timeout: float | None, plan: "NetPlan | None" = None) -> Iterator[Piece]:
         """Compute piece by piece in two buffers: each while the one before it is being used."""
         free, used = (np.empty(_PIECE_BYTES, np.uint8).data for _ in range(2))
         with ThreadPoolExecutor(1, "fill") as pool:
@@ -73,7 +75,7 @@ class EmbeddedBackend:
                 yield piece
 
     def arrays(
-        self, request: StreamRequest, out: Arrays, timeout: float | None, plan: Plan | None = None
+        self, request: StreamRequest, out: Arrays, timeout: float | None, plan: "NetPlan | None" = None
     ) -> Iterator[tuple[str, NDArray[Any]]]:
         """Compute each blob in its array."""
         receivers = Receivers(out)

@@ -49,13 +49,6 @@ def local_plan(request: filler_pb2.PlanNetRequest) -> "NetPlan":
     return planning.plan(request, UNLIMITED)
 
 
-def plan_message(plan: "NetPlan") -> filler_pb2.PlanNetResponse:
-    """Return a plan as its message, with which a stream of the net is compared."""
-    from filler_server.api import replies
-
-    return replies.plan_reply(plan)
-
-
 @contextmanager
 def open_merge(
     plan: "NetPlan", weights: WeightsLike, *, ignore_shape: bool = False, reshape: bool = False

@@ -4,7 +4,7 @@ import copy
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import grpc
 import grpc.experimental
@@ -18,7 +18,7 @@ from caffe_filler.metadata import INTERFACE
 from caffe_filler.v1 import filler_pb2
 from filler_client._answer import ExpectedStream, planned_blobs
 from filler_client._arrays import Arrivals, Receivers
-from filler_client._backend import Arrays, Piece, Plan, StreamRequest, closed
+from filler_client._backend import Arrays, Piece, StreamRequest, closed
 from filler_client._connection import SERVICE, RequestId, channel_options, parse_targets
 from filler_client._endings import Endings
 from filler_client._errors import from_rpc
@@ -26,6 +26,9 @@ from filler_client._replies import read_fillers, read_plan, read_upgrade
 from filler_client._resume import StreamPosition
 from filler_client._retry import Attempts, RetryPolicy
 from filler_client._security import Security, Version
+
+if TYPE_CHECKING:
+    from filler_server.net.plan import NetPlan
 
 _Request = TypeVar("_Request", bound=Message)
 _Response = TypeVar("_Response", bound=Message)
@@ -56,9 +59,11 @@ class RemoteBackend:
         """Call ListFillers."""
         return self._call("ListFillers", filler_pb2.ListFillersRequest(), read_fillers, timeout)
 
-    def plan_net(self, request: filler_pb2.PlanNetRequest, timeout: float | None) -> filler_pb2.PlanNetResponse:
+    def plan_net(self, request: filler_pb2.PlanNetRequest, timeout: float | None) -> "NetPlan":
         """Call PlanNet."""
-        return self._call("PlanNet", request, read_plan, timeout)
+        from filler_server.api.plan_wire import from_wire
+
+        return from_wire(self._call("PlanNet", request, read_plan, timeout))
 
     def upgrade_net(
         self, request: filler_pb2.UpgradeNetRequest, timeout: float | None
@@ -66,7 +71,7 @@ class RemoteBackend:
         """Call UpgradeNet."""
         return self._call("UpgradeNet", request, read_upgrade, timeout)
 
-    def pieces(self, request: StreamRequest, timeout: float | None, plan: Plan | None = None) -> Iterator[Piece]:
+    def pieces(self, request: StreamRequest, timeout: float | None, plan: "NetPlan | None" = None) -> Iterator[Piece]:
         """Call Fill or FillNet, as often as it takes to get every byte once."""
         keep_freed_memory()
         attempts = Attempts(self._policy, timeout)
@@ -100,7 +105,7 @@ class RemoteBackend:
                 _end(call)
 
     def arrays(
-        self, request: StreamRequest, out: Arrays, timeout: float | None, plan: Plan | None = None
+        self, request: StreamRequest, out: Arrays, timeout: float | None, plan: "NetPlan | None" = None
     ) -> Iterator[tuple[str, NDArray[Any]]]:
         """Receive each blob into its array."""
         arrivals = Arrivals(Receivers(out))

@@ -11,7 +11,7 @@ from caffe_filler import dtypes
 from caffe_filler.errors import InvalidArgument
 from caffe_filler.v1 import filler_pb2
 from filler_client import _finetune
-from filler_client._backend import Piece, Plan, StreamRequest
+from filler_client._backend import Piece, StreamRequest
 from filler_client._finetune import FinetuneOptions, WeightsLike
 from filler_client._received import received_tensors
 from filler_client._requests import NetLike
@@ -71,7 +71,7 @@ class SaveNetOptions(FinetuneOptions, SaveOptions, total=False):
 class Pieces(Protocol):
     """Yields the pieces of a request, compared with the plan of its net."""
 
-    def __call__(self, request: StreamRequest, *, plan: Plan | None) -> Iterator[Piece]:
+    def __call__(self, request: StreamRequest, *, plan: "NetPlan | None") -> Iterator[Piece]:
         """Ask for them."""
         ...
 
@@ -147,8 +147,7 @@ def _tensors(
         # What fills says best what would settle the shape.
         next(pieces(request, plan=None))
     shapes = [(blob.name, tuple(dim for dim in blob.shape or () if dim is not None)) for blob in filled]
-    message = _finetune.plan_message(plan)
-    received = received_tensors(request, shapes, lambda part: pieces(part, plan=message)) if filled else []
+    received = received_tensors(request, shapes, lambda part: pieces(part, plan=plan)) if filled else []
     for blob, tensor in zip(filled, received, strict=True):
         copied[blob.name] = _zeros(tensor, blobs[blob.owner or blob.name])
     return [copied[name] for name in blobs]
@@ -158,6 +157,6 @@ def _zeros(tensor: "Tensor", blob: "Blob") -> "Tensor":
     """Return a tensor of zeros in place of a received one that has nothing else, such as Caffe's statistics."""
     from filler_server.tensors import constant
 
-    if blob.given is None and blob.filler.type == "constant" and blob.filler.value == 0:
+    if not blob.given and blob.filler.type == "constant" and blob.filler.value == 0:
         return constant(tensor.name, tensor.shape, tensor.dtype, 0)
     return tensor

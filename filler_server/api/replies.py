@@ -1,6 +1,5 @@
 """Translation of the library's objects to messages of the wire."""
 
-from collections.abc import Sequence
 from functools import lru_cache
 from math import prod
 from typing import Any
@@ -10,14 +9,11 @@ from google.protobuf import text_format
 
 from caffe_filler import dtypes
 from caffe_filler.caffe.caffe_pb2 import FillerParameter
-from caffe_filler.errors import FillerError
-from caffe_filler.notes import Note
 from caffe_filler.v1 import filler_pb2
+from filler_server.api.plan_wire import note_to_wire
 from filler_server.engine.computed import ComputedTensor
 from filler_server.engine.region import Region
-from filler_server.fillers import get_filler, registered
-from filler_server.fillers.variance_scaling import fan_in, fan_out
-from filler_server.net.plan import Blob, NetPlan, Shape
+from filler_server.fillers import registered
 from filler_server.prototxt.rewrite import Upgraded
 
 _SHORT = 256
@@ -34,41 +30,13 @@ def list_fillers() -> filler_pb2.ListFillersResponse:
     return response
 
 
-def plan_reply(plan: NetPlan, draws: Sequence[int] | None = None) -> filler_pb2.PlanNetResponse:
-    """Return a plan as its message, with what theory expects of each blob.
-
-    `draws` is what each layer draws from a sequential stream, where that is asked for.
-    """
-    response = filler_pb2.PlanNetResponse()
-    response.CopyFrom(plan.keep("reply", None, lambda: _plan_reply(plan)))
-    response.sequential = draws is not None
-    for entry, count in zip(response.layers, draws or (), strict=False):
-        entry.draws = count
-    return response
-
-
-def _plan_reply(plan: NetPlan) -> filler_pb2.PlanNetResponse:
-    response = filler_pb2.PlanNetResponse(name=plan.name, state=plan.state, parameters=plan.parameters)
-    for layer in plan.layers:
-        entry = response.layers.add(name=layer.name, type=layer.type, bottoms=layer.bottoms, line=layer.line or 0)
-        for top in layer.tops:
-            entry.tops.add(name=top.name, shape=_partial_shape(top.shape))
-        entry.blobs.extend(_blob_plan(blob) for blob in layer.blobs)
-    response.warnings.extend(_problem(problem) for problem in plan.warnings)
-    for layer in plan.layers:
-        for blob in layer.blobs:
-            if (error := _cannot_fill(blob)) is not None:
-                response.warnings.add(message=f"blob '{blob.name}': {error}", line=layer.line or 0, layer=layer.name)
-    return response
-
-
 def upgrade_reply(upgraded: Upgraded) -> filler_pb2.UpgradeNetResponse:
     """Return an upgraded file as its message."""
     return filler_pb2.UpgradeNetResponse(
         file=upgraded.data,
         kind=upgraded.kind,
-        changes=[_problem(change) for change in upgraded.changes],
-        warnings=[_problem(problem) for problem in upgraded.problems],
+        changes=[note_to_wire(change) for change in upgraded.changes],
+        warnings=[note_to_wire(problem) for problem in upgraded.problems],
         needs_upgrade=upgraded.needs_upgrade,
     )
 
@@ -101,49 +69,6 @@ def _header(name: str, shape: tuple[int, ...], dtype: np.dtype[Any], owner: str)
     header = filler_pb2.BlobHeader(name=name, dtype=dtypes.to_wire(dtype), bytes=nbytes, owner=owner)
     header.shape.dim.extend(shape)
     return header
-
-
-def _problem(note: Note) -> filler_pb2.Problem:
-    return filler_pb2.Problem(
-        message=note.message, line=note.line or 0, column=note.column or 0, layer=note.layer or ""
-    )
-
-
-def _blob_plan(blob: Blob) -> filler_pb2.BlobPlan:
-    entry = filler_pb2.BlobPlan(
-        name=blob.name,
-        shape=_partial_shape(blob.shape),
-        filler=blob.filler,
-        owner=blob.owner or "",
-        given=blob.given is not None,
-    )
-    if blob.shape is None or blob.count is None:
-        return entry
-    shape = tuple(dim for dim in blob.shape if dim is not None)
-    entry.count = blob.count
-    if shape:
-        entry.fan_in, entry.fan_out = fan_in(shape), fan_out(shape)
-    if blob.given is None and _cannot_fill(blob) is None:
-        distribution = get_filler(blob.filler).distribution(shape, np.dtype(np.float64))
-        entry.mean, entry.std = distribution.mean, distribution.std
-    return entry
-
-
-def _cannot_fill(blob: Blob) -> FillerError | None:
-    """Return why a blob of known shape cannot be filled: a plan shows it, filling refuses it."""
-    if blob.shape is None or blob.count is None or blob.given is not None:
-        return None
-    try:
-        get_filler(blob.filler).check(tuple(dim for dim in blob.shape if dim is not None))
-    except FillerError as error:
-        return error
-    return None
-
-
-def _partial_shape(shape: Shape) -> filler_pb2.PartialShape:
-    if shape is None:
-        return filler_pb2.PartialShape(unknown_rank=True)
-    return filler_pb2.PartialShape(dim=[-1 if dim is None else dim for dim in shape])
 
 
 def _default(name: str) -> str:

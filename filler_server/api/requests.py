@@ -1,7 +1,7 @@
 """Messages of the wire to calls of the library."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 from typing import Any, TypeAlias
 
@@ -11,8 +11,9 @@ from caffe_filler import dtypes
 from caffe_filler.errors import FillerError, FillerParameterError, InvalidArgument, UnknownFiller
 from caffe_filler.understood import request_checksum
 from caffe_filler.v1 import filler_pb2
-from filler_server.api import replies
+from filler_server.api.expectations import expected
 from filler_server.api.limits import Limits
+from filler_server.api.plan_wire import to_wire
 from filler_server.api.planning import plan
 from filler_server.engine.caffe_net import CaffeNet
 from filler_server.engine.computed import ComputedTensor, FilledBlob
@@ -100,15 +101,25 @@ def fill_net_job(request: filler_pb2.FillNetRequest, limits: Limits, *, plan: Pl
     return _job(tensors, request, limits)
 
 
-def plan_reply(request: filler_pb2.PlanNetRequest, limits: Limits, *, plan: Plan = plan) -> filler_pb2.PlanNetResponse:
-    """Return the answer of a PlanNet, with what each layer draws where that is asked for.
+def plan_net(request: filler_pb2.PlanNetRequest, limits: Limits, *, plan: Plan = plan) -> NetPlan:
+    """Return the plan of a PlanNet with what theory expects, and with what each layer draws where that is asked for.
 
     Raises:
         FillerError: the net cannot be read or set up, or is over a limit.
     """
     planned = plan(request, limits)
-    draws = _layer_draws(planned, request.draws, limits, plan) if request.HasField("draws") else None
-    return replies.plan_reply(planned, draws)
+    answer = expected(planned)
+    if not request.HasField("draws"):
+        return answer
+    draws = _layer_draws(planned, request.draws, limits, plan)
+    layers = tuple(replace(layer, draws=count) for layer, count in zip(answer.layers, draws, strict=True))
+    return replace(answer, layers=layers, sequential=True)
+
+
+def plan_reply(request: filler_pb2.PlanNetRequest, limits: Limits, *, plan: Plan = plan) -> filler_pb2.PlanNetResponse:
+    """Return the answer of a PlanNet; errors are those of `plan_net`."""
+    answer = plan_net(request, limits, plan=plan)
+    return answer.keep("reply", None, lambda: to_wire(answer))
 
 
 def _layer_draws(planned: NetPlan, draws: filler_pb2.Draws, limits: Limits, plan: Plan) -> list[int]:

@@ -72,10 +72,10 @@ def _tensor(
     owner = blobs[blob.owner] if blob.owner is not None else blob
     shape = known_shape(blob)
     filled_shape = shape if owner is blob else known_shape(owner)
-    if owner.given is not None:
+    if owner.values is not None:
         # However often a blob is selected, its values stand in memory once.
         if owner.name not in given:
-            given[owner.name] = given_values(owner.given)
+            given[owner.name] = given_values(owner.values)
         with Naming(blob):
             return GivenBlob(blob.name, given[owner.name], region(shape), dtype, shape=shape, owner=blob.owner)
     random = stream_of(owner)

@@ -37,7 +37,7 @@ def stored_layers(net: NetParameter, tensors: Sequence[Tensor]) -> tuple[Layer, 
             Blob(tensor.name, _shape(tensor, kind, index), _UNKNOWN) for index, tensor in enumerate(own.get(name, ()))
         ]
         type_name = layer.type if kind is None else kind.name
-        layers.append(Layer(layer.name, type_name, tuple(layer.bottom), (), tuple(blobs), parameter=layer))
+        layers.append(Layer(layer.name, type_name, tuple(layer.bottom), (), tuple(blobs), definition=layer))
     return tuple(layers)
 
 

@@ -10,10 +10,8 @@ from dataclasses import dataclass
 
 from caffe_filler.caffe import caffe_pb2
 from caffe_filler.nearest import did_you_mean, nearest
+from filler_server.net.plan import Value
 from filler_server.net.refusals import refusal
-
-Place = tuple[int, int]
-"""A top by the index of its layer and its index there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,29 +19,49 @@ class Connections:
     """The wiring of a net.
 
     Attributes:
-        sources: for each layer, where each of its bottoms comes from.
-        readers: for each top that is read, the layers that read it; a layer whose loss it is counts as one.
+        producers: for each layer, the value that each of its bottoms is.
+        readers: for each value that is read, the layers that read it; a layer whose loss it is counts as one.
     """
 
-    sources: Sequence[Sequence[Place]]
-    readers: dict[Place, list[int]]
+    producers: Sequence[Sequence[Value]]
+    readers: dict[Value, list[int]]
 
     def other_readers(self, layer: int, bottom: int) -> list[int]:
         """Return the readers of a bottom besides this reading of it."""
-        readers = list(self.readers[self.sources[layer][bottom]])
+        readers = list(self.readers[self.producers[layer][bottom]])
         readers.remove(layer)
         return readers
 
     def is_read(self, layer: int, top: int) -> bool:
         """Whether a later layer reads a top, or it is a loss."""
-        return (layer, top) in self.readers
+        return Value(layer, top) in self.readers
 
     def num_loss_weights(self, index: int, layer: caffe_pb2.LayerParameter) -> int:
         """Return how many of a layer's loss weights are left to it."""
-        for top, weight in zip(range(len(layer.top)), layer.loss_weight, strict=False):
-            if weight and len(self.readers[index, top]) > 1:
-                return 0
-        return len(layer.loss_weight)
+        return 0 if self._split_losses(index, layer) else len(layer.loss_weight)
+
+    def loss_weights(
+        self, index: int, layer: caffe_pb2.LayerParameter, num_tops: int, *, loss: bool
+    ) -> tuple[float, ...]:
+        """Return what each top weighs in the loss of the net.
+
+        A layer of a loss weighs 1 on its first top where no weights of its own are left to it. If a Split layer has
+        taken one, that one counts all the same, and the others do not.
+        """
+        if not layer.loss_weight:
+            return (1.0, *[0.0] * (num_tops - 1)) if loss else (0.0,) * num_tops
+        split = self._split_losses(index, layer)
+        weights = [*layer.loss_weight, *[0.0] * num_tops][:num_tops]
+        if split:
+            weights = [weight if top in split else 0.0 for top, weight in enumerate(weights)]
+        if loss and split:
+            weights[0] += 1
+        return tuple(weights)
+
+    def _split_losses(self, index: int, layer: caffe_pb2.LayerParameter) -> set[int]:
+        """Return the tops that are losses and read by other layers, too."""
+        weighted = zip(range(len(layer.top)), layer.loss_weight, strict=False)
+        return {top for top, weight in weighted if weight and len(self.readers[Value(index, top)]) > 1}
 
 
 def connect(
@@ -62,14 +80,14 @@ def connect(
     Raises:
         NetError: a bottom that no layer before produces; names the nearest name.
     """
-    last: dict[str, Place] = {}
-    sources: list[list[Place]] = []
-    readers: dict[Place, list[int]] = {}
+    last: dict[str, Value] = {}
+    producers: list[list[Value]] = []
+    readers: dict[Value, list[int]] = {}
     for index, layer in enumerate(layers):
-        places = []
+        values = []
         for bottom, name in enumerate(layer.bottom):
-            place = last.get(name)
-            if place is None:
+            value = last.get(name)
+            if value is None:
                 hint = (
                     f" (it is an input of the net without a shape: give --input {name}=D,D,..)"
                     if name in open_inputs
@@ -81,12 +99,12 @@ def connect(
                     line=lines[index],
                     bottom=name,
                 )
-            places.append(place)
-            readers.setdefault(place, []).append(index)
-        sources.append(places)
+            values.append(value)
+            readers.setdefault(value, []).append(index)
+        producers.append(values)
         for top, name in enumerate(layer.top):
-            last[name] = (index, top)
+            last[name] = Value(index, top)
         for top, weight in zip(range(len(layer.top)), layer.loss_weight, strict=False):
             if weight:
                 readers.setdefault(last[layer.top[top]], []).append(index)
-    return Connections(sources, readers)
+    return Connections(producers, readers)

@@ -105,13 +105,18 @@ def origins(dims: Dims) -> frozenset[Origin]:
     return frozenset[Origin]().union(*(dim.origins for dim in dims if isinstance(dim, Unknown)))
 
 
+def known(dim: Dim) -> int | None:
+    """Return a dimension as a plan shows it, None for one that is unknown."""
+    return dim if isinstance(dim, int) else None
+
+
 def to_shape(dims: Dims) -> Shape:
     """Return the shape as a plan shows it, None for what is unknown."""
     if isinstance(dims, Unknown):
         return None
     if all(isinstance(dim, int) for dim in dims):
         return cast(tuple[int, ...], dims)
-    return tuple(dim if isinstance(dim, int) else None for dim in dims)
+    return tuple(map(known, dims))
 
 
 def text(dims: Dim | Dims | None) -> str:

@@ -47,7 +47,7 @@ def net_draws(plan: NetPlan, data_draws: DataDraws = DataDraws.EMULATE) -> tuple
 
 
 def _layer_draws(layer: Layer, state: caffe_pb2.NetState, data_draws: DataDraws) -> LayerDraws:
-    fills = tuple(blob for blob in layer.blobs if blob.given is None)
+    fills = tuple(blob for blob in layer.blobs if not blob.given)
     kind = layer_type(layer.type)
     if kind is None:
         return LayerDraws(layer, 0, fills)

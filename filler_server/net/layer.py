@@ -1,14 +1,19 @@
 """What a layer's set-up is given, and what it answers."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import NoReturn, TypeAlias
+
+from google.protobuf import text_format
+from google.protobuf.message import Message
 
 from caffe_filler.caffe import caffe_pb2
 from caffe_filler.errors import NetError
 from caffe_filler.shapes import MAX_AXES
+from filler_server.net import operations
 from filler_server.net.dimensions import Dim, Dims, Unknown
-from filler_server.net.fork_fields import ForkFields
+from filler_server.net.fork_fields import ForkFields, Unread
+from filler_server.net.operations import Custom, Operation
 from filler_server.net.refusals import refusal
 
 
@@ -28,6 +33,9 @@ OpenDims: TypeAlias = tuple[Dim | None, ...] | Unknown | None
 """Dims of a top that may itself be where something is unknown: None there."""
 
 
+_UNSAID = operations.Unknown(reason="its type does not say what it computes")
+
+
 @dataclass(frozen=True, slots=True)
 class LearnedBlob:
     """A learnable blob: its shape, what fills it, and the values that the prototxt holds for it, if any."""
@@ -39,13 +47,14 @@ class LearnedBlob:
 
 @dataclass(frozen=True, slots=True)
 class SetUp:
-    """The answer: the shapes of all tops, and the learnable blobs in Caffe's order.
+    """The answer: the shapes of all tops, the learnable blobs in Caffe's order, and what the layer computes.
 
     `blobs` is None for a layer that has none of its own; it keeps those that the prototxt holds, as in Caffe.
     """
 
     tops: Sequence[OpenDims]
     blobs: Sequence[LearnedBlob] | None = None
+    operation: Operation = _UNSAID
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +63,9 @@ class LayerContext:
 
     Attributes:
         parameter: the layer as the prototxt has it.
+        type: the name of its type, which may be another one than the prototxt has for it.
         line: line of the prototxt on which it starts.
+        phase: TRAIN or TEST: its own, else that of the net.
         bottoms: shapes of its inputs.
         num_tops: number of its outputs, automatic ones included.
         in_place: whether the first top is the first bottom.
@@ -65,7 +76,9 @@ class LayerContext:
     """
 
     parameter: caffe_pb2.LayerParameter
+    type: str
     line: int | None
+    phase: caffe_pb2.Phase
     bottoms: tuple[Dims, ...]
     num_tops: int
     in_place: bool
@@ -94,6 +107,39 @@ class LayerContext:
     def report(self, message: str) -> None:
         """Have something told of the layer."""
         self.reports.append(message)
+
+    @property
+    def training(self) -> bool:
+        """Whether its phase is TRAIN."""
+        return self.phase == caffe_pb2.TRAIN
+
+    def operation(self, build: Callable[[], Operation]) -> Operation:
+        """Return the operation that `build` makes of the layer's fields of forks, or an unknown one and why.
+
+        Nothing but the operation depends on these fields, so that the layer is planned without them.
+        """
+        try:
+            return build()
+        except Unread as unread:
+            return operations.Unknown(reason=f"{unread} was not read: in a binary file its number differs by fork")
+        except NetError as error:
+            self.fork.forgive(error)
+            return operations.Unknown(reason=error.reason)
+        except Extended as extended:
+            return operations.Unknown(reason=extended.cause)
+
+    def custom(self) -> Custom:
+        """Return the operation of a layer whose own code alone says what it computes."""
+        return Custom(layer_type=self.type, fields=self.fields())
+
+    def fields(self) -> tuple[tuple[str, str], ...]:
+        """Return the blocks of parameters that the prototxt has for the layer, by path, and its fields of forks."""
+        blocks = (
+            (field.name, text_format.MessageToString(block, as_one_line=True))
+            for field, block in self.parameter.ListFields()
+            if isinstance(block, Message)
+        )
+        return (*blocks, *self.fork.texts())
 
     def axis(self, dims: tuple[Dim, ...], axis: int) -> int:
         """Return an axis counted from the front, as Caffe's `CanonicalAxisIndex`."""

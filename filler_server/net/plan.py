@@ -1,20 +1,43 @@
-"""What a net consists of once its shapes are known: the answer of the planner.
+"""What a net consists of once its shapes are known: the answer of the planner, and what clients are given.
 
-Shapes are tuples of int; an unknown dimension is None, and a blob whose very number of axes is unknown has None for
-its shape.
+A plan has no numbers of its own but shapes, counts and what theory expects of fillers. An unknown dimension is None,
+and a shape of which not even the number of axes is known is None as a whole.
+
+Values flow along edges. Each top that a layer makes is a `Value`, named by the index of the layer in the plan and the
+index of the top there. A layer that works in place makes a new value under an old name, so that every value has
+exactly one producer; names are for people.
 """
 
 from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass, field
 from math import prod
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, NamedTuple, TypeAlias, TypeVar
 
 from caffe_filler.caffe import caffe_pb2
+from caffe_filler.errors import InvalidArgument
+from filler_server.net.operations import Operation, Unknown
+from filler_server.net.table import html_table, text_table
 from filler_server.prototxt.report import Problem
 
 Shape: TypeAlias = tuple[int | None, ...] | None
 
 _Kept = TypeVar("_Kept")
+_UNSAID = Unknown(reason="nobody said")
+
+
+class Value(NamedTuple):
+    """A value that flows through the net: a top, by the index of its layer in the plan and its index there."""
+
+    layer: int
+    top: int
+
+
+class Edge(NamedTuple):
+    """A value on its way into a layer: the value, the index of the layer that reads it, and as which bottom."""
+
+    value: Value
+    reader: int
+    bottom: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,24 +58,45 @@ class Blob:
         shape: its shape, with None where it depends on something unknown.
         filler: what fills it; the default that Caffe gives it where the prototxt names none.
         owner: name of the blob whose values it shares, or None when it owns its values.
-        given: values that the prototxt itself holds for it; nothing is filled then.
+        given: whether the prototxt itself holds values for it; nothing is filled then.
         unknown: what of its shape is not known and what would settle it, or None when all is known.
+        fan_in: number of inputs that Caffe counts for its shape: all values of one index of the first axis. None
+            where the shape is not known, or has no axes; so with the others.
+        fan_out: number of outputs: all values of one index of the second axis.
+        mean: what theory expects of its values at the start. None as well for values that the prototxt holds. Of
+            shared values it is that of the owner's filler over the owner's shape.
+        std: their standard deviation, likewise.
+        values: those that the prototxt holds. Of a plan that came from a server they are None.
     """
 
     name: str
     shape: Shape
     filler: caffe_pb2.FillerParameter
     owner: str | None = None
-    given: caffe_pb2.BlobProto | None = None
+    given: bool = False
     unknown: str | None = None
+    fan_in: int | None = None
+    fan_out: int | None = None
+    mean: float | None = None
+    std: float | None = None
+    values: caffe_pb2.BlobProto | None = field(default=None, repr=False, compare=False)
+
+    @property
+    def known_shape(self) -> tuple[int, ...] | None:
+        """The shape, or None while anything of it is unknown."""
+        known = tuple(dim for dim in self.shape or () if dim is not None)
+        return known if self.shape is not None and len(known) == len(self.shape) else None
 
     @property
     def count(self) -> int | None:
         """Number of values, or None while a dimension is unknown."""
-        if self.shape is None:
-            return None
-        known = [dim for dim in self.shape if dim is not None]
-        return prod(known) if len(known) == len(self.shape) else None
+        shape = self.known_shape
+        return None if shape is None else prod(shape)
+
+    def __repr__(self) -> str:
+        filled = "given" if self.given else self.filler.type
+        owner = "" if self.owner is None else f", owner={self.owner!r}"
+        return f"Blob({self.name!r}, {self.shape}, {filled}{owner})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +109,12 @@ class Layer:
         bottoms: names of its inputs.
         tops: its outputs with their shapes.
         blobs: its learnable blobs in Caffe's order.
+        producers: for each bottom, the value that it reads.
+        loss_weights: for each top, what it weighs in the loss of the net; 0 for all that are no loss.
+        operation: what it computes.
         line: line of the prototxt on which it starts, from 1; None for binary input.
-        parameter: the layer as the prototxt has it.
+        draws: number of 32-bit outputs of Caffe's engine that its set-up draws, where that was asked for.
+        definition: the layer as the prototxt has it; None in a plan that came from a server.
     """
 
     name: str
@@ -74,18 +122,53 @@ class Layer:
     bottoms: tuple[str, ...]
     tops: tuple[Top, ...]
     blobs: tuple[Blob, ...]
+    producers: tuple[Value, ...] = ()
+    loss_weights: tuple[float, ...] = ()
+    operation: Operation = _UNSAID
     line: int | None = None
-    parameter: caffe_pb2.LayerParameter = field(default_factory=caffe_pb2.LayerParameter, repr=False, compare=False)
+    draws: int | None = None
+    definition: caffe_pb2.LayerParameter | None = field(default=None, repr=False, compare=False)
+
+    @property
+    def parameter(self) -> caffe_pb2.LayerParameter:
+        """The layer as the prototxt has it.
+
+        Raises:
+            InvalidArgument: the plan came from a server, which does not send it.
+        """
+        if self.definition is None:
+            raise InvalidArgument(f"a plan from a server has no definitions of its layers. Received: '{self.name}'")
+        return self.definition
+
+    @property
+    def is_source(self) -> bool:
+        """Whether it brings data in: it has no bottoms, and is no blob that is its own top."""
+        return not self.bottoms and self.type != "Parameter"
+
+    def __repr__(self) -> str:
+        tops = ", ".join(f"{top.name} {top.shape}" for top in self.tops)
+        return f"Layer({self.name!r}, {self.operation!r}, {', '.join(self.bottoms)} -> {tops})"
 
 
 @dataclass(frozen=True, slots=True)
 class NetPlan:
-    """A net in one state (phase, level, stages), with every shape that can be known."""
+    """A net in one state (phase, level, stages), with every shape that can be known.
+
+    Plans are equal when all that a client can see of them is. `print(plan)` shows a table, and so does a notebook.
+
+    Attributes:
+        name: that of the net.
+        state: the state in which it was planned.
+        layers: those that stand in it, in the order in which they compute.
+        warnings: what is to be told of it although it could be planned.
+        sequential: whether `draws` of the layers were counted.
+    """
 
     name: str
     state: caffe_pb2.NetState
     layers: tuple[Layer, ...]
     warnings: tuple[Problem, ...]
+    sequential: bool = False
     _kept: dict[str, tuple[Hashable, Any]] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def keep(self, name: str, key: Hashable, make: Callable[[], _Kept]) -> _Kept:
@@ -97,6 +180,11 @@ class NetPlan:
         return kept
 
     @property
+    def phase(self) -> str:
+        """TRAIN or TEST."""
+        return caffe_pb2.Phase.Name(self.state.phase)
+
+    @property
     def blobs(self) -> Iterator[Blob]:
         """All learnable blobs in file order, shared ones included."""
         return (blob for layer in self.layers for blob in layer.blobs)
@@ -105,3 +193,67 @@ class NetPlan:
     def parameters(self) -> int:
         """Number of learnable values: each shared blob once, blobs of unknown shape not at all."""
         return sum(blob.count or 0 for blob in self.blobs if blob.owner is None)
+
+    @property
+    def edges(self) -> tuple[Edge, ...]:
+        """Which value feeds which bottom of which layer, in the order of the layers and of their bottoms."""
+        return tuple(
+            Edge(value, reader, bottom)
+            for reader, layer in enumerate(self.layers)
+            for bottom, value in enumerate(layer.producers)
+        )
+
+    @property
+    def inputs(self) -> tuple[Value, ...]:
+        """The values that come from outside: those of layers that read data or are fed by a program."""
+        return tuple(
+            Value(index, top)
+            for index, layer in enumerate(self.layers)
+            if layer.is_source
+            for top in range(len(layer.tops))
+        )
+
+    @property
+    def outputs(self) -> tuple[Value, ...]:
+        """The values that no layer reads."""
+        read = {value for layer in self.layers for value in layer.producers}
+        return tuple(
+            value
+            for index, layer in enumerate(self.layers)
+            for value in (Value(index, top) for top in range(len(layer.tops)))
+            if value not in read
+        )
+
+    def readers(self, value: Value) -> tuple[Edge, ...]:
+        """Return the edges that lead from a value, in the order of the layers."""
+        readers = self.keep("readers", None, self._readers)
+        return readers.get(value, ())
+
+    def top(self, value: Value) -> Top:
+        """Return name and shape of a value."""
+        return self.layers[value.layer].tops[value.top]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the plan as plain values, which JSON can hold: what `filler plan --json` prints."""
+        from filler_server.net.plan_json import plan_dict
+
+        return plan_dict(self)
+
+    def _readers(self) -> dict[Value, tuple[Edge, ...]]:
+        found: dict[Value, list[Edge]] = {}
+        for edge in self.edges:
+            found.setdefault(edge.value, []).append(edge)
+        return {value: tuple(edges) for value, edges in found.items()}
+
+    def __repr__(self) -> str:
+        blobs = sum(1 for _ in self.blobs)
+        return (
+            f"NetPlan({self.name!r}, {self.phase}, {len(self.layers)} layers, {blobs} blobs, "
+            f"{self.parameters:,} parameters)"
+        )
+
+    def __str__(self) -> str:
+        return text_table(self)
+
+    def _repr_html_(self) -> str:
+        return html_table(self)

@@ -3,6 +3,8 @@
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 
+from google.protobuf.unknown_fields import UnknownFieldSet
+
 import filler_server.net.layers  # noqa: F401 - registers the layer types
 from caffe_filler.caffe import caffe_pb2
 from caffe_filler.errors import FillerError, NetError, PrototxtError
@@ -15,6 +17,8 @@ from filler_server.net.given import given_blobs
 from filler_server.net.layer import Extended, LayerContext, LearnedBlob, OpenDims, SetUp
 from filler_server.net.layers.python import unknown_tops
 from filler_server.net.names import unique_names
+from filler_server.net.operations import Custom, Operation, Unknown
+from filler_server.net.operations.data import ForkData
 from filler_server.net.overrides import declared_over, declared_shapes
 from filler_server.net.plan import Blob, Layer, NetPlan, Shape, Top
 from filler_server.net.questions import is_source, options_for, with_origin
@@ -130,7 +134,8 @@ def _plan(
         tops=declared_shapes("--top", tops, every_top, "top"),
         warnings=warnings,
         size=size,
-        binary=document.format == "binary",
+        document=document,
+        phase=state.phase,
         strict=strict,
     )
     names = unique_names(layer.parameter.name for layer in layers)
@@ -172,7 +177,8 @@ class _Planner:
         tops: Mapping[str, Shape],
         warnings: list[Problem],
         size: PlanSize,
-        binary: bool,
+        document: NetDocument,
+        phase: caffe_pb2.Phase,
         strict: bool,
     ) -> None:
         self._warnings = warnings
@@ -180,12 +186,14 @@ class _Planner:
         self._connections = connections
         self._inputs = inputs
         self._tops = tops
-        self._binary = binary
+        self._document = document
+        self._phase = phase
         self._strict = strict
         self._shapes: dict[str, Dims] = {}
         self._producers: dict[str, str] = {}
         self._hints = _MOST_HINTS
         self._shared = SharedBlobs()
+        self._operations: dict[Operation, Operation] = {}
 
     def plan_layer(self, index: int, source: SourceLayer, unique: str) -> Layer:
         """Set up the next layer; `unique` is the name that its blobs take."""
@@ -209,16 +217,20 @@ class _Planner:
             layer.report(f"{trouble}: taken to have no learnable blobs{makes}{shapes}")
         elif kind is not None:
             source.report_inner_fields(kind, layer)
+        loss = kind is not None and kind.loss
         for message in layer.reports:
             self._warn(layer, message)
         planned = Layer(
-            parameter.name,
-            parameter.type if kind is None else kind.name,
-            tuple(parameter.bottom),
-            tuple(Top(name, to_shape(dims)) for name, dims in tops),
-            tuple(self._blob(layer, unique, position, blob) for position, blob in enumerate(learned)),
-            source.line,
-            parameter,
+            name=parameter.name,
+            type=layer.type,
+            bottoms=tuple(parameter.bottom),
+            tops=tuple(Top(name, to_shape(dims)) for name, dims in tops),
+            blobs=tuple(self._blob(layer, unique, position, blob) for position, blob in enumerate(learned)),
+            producers=tuple(self._connections.producers[index]),
+            loss_weights=self._connections.loss_weights(index, parameter, len(tops), loss=loss),
+            operation=self._operation(layer, set_up.operation),
+            line=source.line,
+            definition=parameter,
         )
         self._size.add(planned)
         return planned
@@ -228,7 +240,8 @@ class _Planner:
         if kind is None:
             self._hints -= 1
             hint = did_you_mean(nearest_type_name(layer.parameter.type)) if self._hints >= 0 else ""
-            return unknown_tops(layer), f"unknown layer type '{layer.parameter.type}'{hint}"
+            unknown = Unknown(reason=f"unknown layer type '{layer.type}'")
+            return unknown_tops(layer, unknown), f"{unknown.reason}{hint}"
         try:
             return _set_up(layer, kind), None
         except Unread as unread:
@@ -244,14 +257,16 @@ class _Planner:
             else:
                 which = f"'{kind.name}' is more than BVLC's"
             trouble = f"layer type {which} here ({error.cause if isinstance(error, Extended) else error.reason})"
-        return unknown_tops(layer), trouble
+        return unknown_tops(layer, Unknown(reason=trouble)), trouble
 
     def _context(self, index: int, source: SourceLayer, kind: LayerType | None) -> LayerContext:
         parameter, line = source.parameter, source.line
         num_loss_weights = self._connections.num_loss_weights(index, parameter)
         layer = LayerContext(
             parameter=parameter,
+            type=parameter.type if kind is None else kind.name,
             line=line,
+            phase=parameter.phase if parameter.HasField("phase") else self._phase,
             bottoms=tuple(self._shapes[name] for name in parameter.bottom),
             num_tops=max(len(parameter.top), automatic_tops(kind)),
             in_place=bool(parameter.bottom and parameter.top) and parameter.bottom[0] == parameter.top[0],
@@ -260,7 +275,7 @@ class _Planner:
             fork=ForkFields(
                 {path: kept.values for path, kept in source.unknown.items()},
                 declared=frozenset[str]() if kind is None else kind.fork_fields,
-                binary=self._binary,
+                hidden=kind is not None and bool(kind.fork_fields) and self._may_hide_fields(parameter),
                 layer=parameter.name,
                 line=line,
             ),
@@ -273,6 +288,14 @@ class _Planner:
         )
         self._connect_tops(index, layer)
         return layer
+
+    def _may_hide_fields(self, parameter: caffe_pb2.LayerParameter) -> bool:
+        """Whether a layer may have fields of forks that were not read: of a binary file they are known by number only.
+
+        Where the layer was brought from an old format, what its message did not know is gone.
+        """
+        upgraded = bool(self._document.changes)
+        return self._document.format == "binary" and (upgraded or len(UnknownFieldSet(parameter)) > 0)
 
     def _connect_tops(self, index: int, layer: LayerContext) -> None:
         bottoms = layer.parameter.bottom
@@ -307,6 +330,15 @@ class _Planner:
         self._shapes.update(tops)
         return tops
 
+    def _operation(self, layer: LayerContext, operation: Operation) -> Operation:
+        """Return the operation, or an unknown one where the layer has fields of forks that it says nothing of.
+
+        Layers that compute the same have one in common.
+        """
+        if not isinstance(operation, Unknown | Custom | ForkData) and (unasked := layer.fork.unasked()):
+            operation = Unknown(reason=f"what {', '.join(unasked[:8])} means for it is not known")
+        return self._operations.setdefault(operation, operation)
+
     def _blob(self, layer: LayerContext, unique: str, index: int, blob: LearnedBlob) -> Blob:
         name = f"{unique}/{index}"
         fault = shape_fault(blob.shape)
@@ -319,10 +351,18 @@ class _Planner:
         unknown = f"the shape of blob '{name}', {text(dims)}, cannot be known: give {asked}" if asked else None
         if unknown is not None:
             self._warn(layer, unknown)
-        return Blob(name, to_shape(dims), blob.filler, owner, blob.given, unknown)
+        return Blob(
+            name,
+            to_shape(dims),
+            blob.filler,
+            owner=owner,
+            given=blob.given is not None,
+            unknown=unknown,
+            values=blob.given,
+        )
 
     def _warn(self, layer: LayerContext, message: str) -> None:
-        name = shortened(layer.parameter.name)
+        name = shortened(layer.parameter.name) or None
         warning = Problem(shortened(message, 2000), line=layer.line, layer=name)
         self._size.add_warning(warning)
         self._warnings.append(warning)

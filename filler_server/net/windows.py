@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypedDict
 
 from filler_server.net.dimensions import Dim, quotient
 from filler_server.net.layer import LayerContext
@@ -13,6 +14,18 @@ FORK_FIELDS = tuple(f"convolution_param.{name}" for name in (*_DEPTH.values(), "
 """Fields of forks that say more of a window: C3D's over time, and the dilation of DeepLab and PSPNet."""
 
 
+class WindowAttributes(TypedDict):
+    """What operations over windows say of them; None where the number of spatial axes is not known."""
+
+    kernel: tuple[int, ...] | None
+    stride: tuple[int, ...] | None
+    pad: tuple[int, ...] | None
+    dilation: tuple[int, ...] | None
+
+
+NO_WINDOWS: WindowAttributes = {"kernel": None, "stride": None, "pad": None, "dilation": None}
+
+
 @dataclass(frozen=True, slots=True)
 class Windows:
     """Extents of the windows, one entry for each spatial axis."""
@@ -21,6 +34,10 @@ class Windows:
     stride: tuple[int, ...]
     pad: tuple[int, ...]
     dilation: tuple[int, ...]
+
+    def attributes(self) -> WindowAttributes:
+        """Return what an operation says of them."""
+        return {"kernel": self.kernel, "stride": self.stride, "pad": self.pad, "dilation": self.dilation}
 
     def over(self, extents: Sequence[Dim]) -> tuple[Dim, ...]:
         """Return how many windows fit on each axis (Convolution, Im2col)."""
@@ -49,7 +66,11 @@ def implied_spatial_axes(layer: LayerContext) -> int | None:
     if any(parameter.HasField(f"{field}_{side}") for field in _FIELDS for side in "hw"):
         return 2
     longest = max(map(len, (parameter.kernel_size, parameter.stride, parameter.pad, parameter.dilation)))
-    return longest if longest > 1 else None
+    if longest > 1:
+        return longest
+    # What they say is for each axis alike, and is read once their number is known.
+    layer.fork.disregard(*FORK_FIELDS)
+    return None
 
 
 def read_windows(layer: LayerContext, num_spatial_axes: int) -> Windows:

@@ -139,6 +139,8 @@ BLOCKS: Mapping[str, ForkBlock] = {
         integer="feat_stride=1 base_size=2 min_size=3 pre_nms_topn=6 post_nms_topn=7",
         real="ratio=4 scale=5 nms_thresh=8 score_thresh=9",
     ),
+    "box_annotator_ohem_param": _block("roi_per_img ignore_label"),
+    "smooth_l1_loss_param": _block("sigma"),
     # Segmentation
     "bn_param": _block(
         "slope_filler bias_filler momentum eps frozen engine scale_filler shift_filler bn_mode var_eps decay "
@@ -165,6 +167,7 @@ BLOCKS: Mapping[str, ForkBlock] = {
     "reorg_param": _block("", "Reorg", (149, 159), integer="stride=1", bool="reverse=2"),
     "eval_detection_param": _block("side num_class num_object threshold sqrt constriant score_type nms biases"),
     "shuffle_channel_param": _block("", "ShuffleChannel", (154, 164, 241), integer="group=1"),
+    "relu6_param": _block("negative_slope engine"),
     # FlowNet
     "correlation_param": _block(
         "",
@@ -177,6 +180,7 @@ BLOCKS: Mapping[str, ForkBlock] = {
     "resample_param": _block(
         "", "Resample", (155,), integer="width=1 height=2", word="type=3", bool="antialias=4", real="factor=5"
     ),
+    "flow_warp_param": _block("fill_value"),
     "downsample_param": _block("", "Downsample", (156,), integer="top_height=1 top_width=2"),
     # C3D
     "convolution3d_param": _block("", "Convolution3D Deconvolution3D", (6661,), **_CONVOLUTION_3D),
@@ -211,6 +215,11 @@ BLOCKS: Mapping[str, ForkBlock] = {
         filler="weight_filler=3 bias_filler=4",
     ),
     "transpose_param": _block("dim"),
+    "reverse_param": _block("axis"),
+    "flip_param": _block("flip_width flip_height"),
+    "noise_param": _block("gaussian_std uniform_range bias"),
+    "insanity_param": _block("lb ub"),
+    "spatial_dropout_param": _block("dropout_ratio"),
     "continuation_indicator_param": _block("time_step axis batch_size"),
     "local_param": _block(
         "",

@@ -165,7 +165,9 @@ def layer_shapes(net: Net) -> list[tuple[str, list[int]]]:
     inputs = {name: [int(dim) for dim in dims.split(",")] for name, dims in options.items()}
     plan = FillerClient.embedded().plan_net(Path(net.arguments[0]), inputs=inputs)
     return [
-        (layer.type, list(layer.blobs[0].shape.dim)) for layer in plan.layers if layer.blobs and layer.type != "Scale"
+        (layer.type, list(layer.blobs[0].known_shape or ()))
+        for layer in plan.layers
+        if layer.blobs and layer.type != "Scale"
     ]
 
 

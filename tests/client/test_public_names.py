@@ -4,13 +4,15 @@ import inspect
 import subprocess
 import sys
 
+import pytest
+
 import filler_client
 from caffe_filler import errors
 
 PROGRAM = """
 import filler_client, inspect
 names = [name for name, value in vars(filler_client).items() if not inspect.ismodule(value)]
-print(*sorted(name for name in [*names, "AsyncFillerClient"] if not name.startswith("_")))
+print(*sorted(name for name in [*names, *filler_client._LAZY] if not name.startswith("_")))
 """
 
 
@@ -24,8 +26,25 @@ def test_the_public_names_are_those_listed() -> None:
 def test_every_listed_name_can_be_imported_and_explains_itself() -> None:
     for name in filler_client.__all__:
         value = getattr(filler_client, name)
-        if inspect.isclass(value):
+        if inspect.isclass(value) or inspect.ismodule(value):
             assert value.__doc__, name
+
+
+def test_what_takes_long_to_import_is_imported_when_it_is_asked_for() -> None:
+    program = """
+import sys, filler_client
+assert not any(name.startswith(("filler_server", "grpc")) for name in sys.modules)
+from filler_client import NetPlan, operations
+assert NetPlan.__module__ == "filler_server.net.plan"
+assert operations.convolution.Convolution
+assert not any(name.startswith(("grpc", "numba")) for name in sys.modules)
+"""
+    subprocess.run([sys.executable, "-c", program], check=True)
+
+
+def test_other_names_are_refused() -> None:
+    with pytest.raises(AttributeError, match="has no attribute 'NoSuchName'"):
+        _ = filler_client.NoSuchName
 
 
 def test_every_error_can_be_imported_from_the_client() -> None:

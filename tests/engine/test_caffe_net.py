@@ -310,7 +310,7 @@ def test_an_unknown_number_of_timesteps_matters_where_they_draw() -> None:
 def test_blobs_that_the_net_holds_draw_nothing(nets: Path) -> None:
     plan = plan_net(read_net((nets / "inline_blobs.prototxt").read_bytes()))
     drawn = {layer.name: draws for layer, draws in net(plan).layer_draws() if draws}
-    held = {layer.name for layer in plan.layers if any(blob.given is not None for blob in layer.blobs)}
+    held = {layer.name for layer in plan.layers if any(blob.given for blob in layer.blobs)}
     assert held
     assert not held & set(drawn)
 

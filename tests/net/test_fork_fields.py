@@ -110,7 +110,7 @@ def test_only_what_the_type_declares_may_be_asked_for(fields: ForkFields) -> Non
 
 
 def test_a_block_that_a_binary_file_may_hold_under_any_number() -> None:
-    fields = ForkFields({}, declared=["a_param", "pooling_param.ceil_mode"], binary=True)
+    fields = ForkFields({}, declared=["a_param", "pooling_param.ceil_mode"], hidden=True)
     assert fields.flag("pooling_param.ceil_mode", True)
     with pytest.raises(Unread, match=r"^a_param$"):
         fields.integer("a_param.n", 0)

@@ -15,7 +15,7 @@ def test_values_in_the_prototxt_stand_for_the_blob(set_up: Callable[..., Layer])
         (5, 3),
     )
     assert [blob.shape for blob in layer.blobs] == [(1, 1, 2, 3), (2,)]
-    assert [list(blob.given.data) for blob in layer.blobs if blob.given is not None] == [[1, 2, 3, 4, 5, 6], [1, 2]]
+    assert [list(blob.values.data) for blob in layer.blobs if blob.values is not None] == [[1, 2, 3, 4, 5, 6], [1, 2]]
     assert layer.blobs[0].filler.type == "xavier"
 
 
@@ -36,17 +36,17 @@ def test_a_layer_that_learns_nothing_keeps_what_it_is_given(set_up: Callable[...
 def test_recurrent_layers_ignore_what_they_are_given(set_up: Callable[..., Layer]) -> None:
     layer = set_up(f'type: "LSTM" recurrent_param {{ num_output: 5 }} {TWO}', (4, 2, 3), (4, 2))
     assert [blob.shape for blob in layer.blobs] == [(20, 3), (20,), (20, 5)]
-    assert all(blob.given is None for blob in layer.blobs)
+    assert all(not blob.given for blob in layer.blobs)
 
 
 def test_the_bias_of_a_scale_takes_the_only_blob_given(set_up: Callable[..., Layer]) -> None:
     """The Bias layer inside a Scale is built from the same prototxt, so it finds the scale where its bias should be."""
     layer = set_up(f'type: "Scale" scale_param {{ bias_term: true }} {TWO}', (3, 2))
-    assert [blob.given for blob in layer.blobs] == [layer.blobs[0].given] * 2
+    assert [blob.values for blob in layer.blobs] == [layer.blobs[0].values] * 2
     layer = set_up(
         f'type: "Scale" scale_param {{ bias_term: true }} {TWO} blobs {{ shape {{ dim: 2 }} data: 3 data: 4 }}', (3, 2)
     )
-    assert [list(blob.given.data) for blob in layer.blobs if blob.given is not None] == [[1, 2], [3, 4]]
+    assert [list(blob.values.data) for blob in layer.blobs if blob.values is not None] == [[1, 2], [3, 4]]
 
 
 def test_a_scale_given_must_fit(set_up: Callable[..., Layer]) -> None:

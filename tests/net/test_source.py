@@ -232,7 +232,7 @@ def test_blobs_of_old_files_have_four_axes(plan: Plan) -> None:
     weight = blob % (4, 2, 1, 1, ", ".join("1" * 8))
     net = plan(text + weight + blob % (1, 1, 1, 4, "1, 2, 3, 4") + "}")
     assert [blob.shape for blob in net.blobs] == [(4, 2, 1, 1), (4,)]
-    assert all(blob.given is not None for blob in net.blobs)
+    assert all(blob.given for blob in net.blobs)
     assert [problem.message for problem in net.warnings] == [
         "blobs[1] has the four axes of old files, [1, 1, 1, 4]: taken for [4]"
     ]

@@ -35,7 +35,7 @@ def layer(
         for index, shape in enumerate(shapes)
     ]
     described = text_format.Parse(f'name: "{name}" type: "{kind}" {parameter}', LayerParameter())
-    return Layer(name, kind, tuple(described.bottom), (), tuple(blobs), parameter=described)
+    return Layer(name, kind, tuple(described.bottom), (), tuple(blobs), definition=described)
 
 
 def merged(targets: list[Layer], *paths: Path, ignore_shape: bool = False) -> tuple[Merge, dict[str, Any]]:

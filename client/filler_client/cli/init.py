@@ -25,8 +25,7 @@ from filler_client.cli.options import (
 from filler_client.cli.weights_net import max_shard_size_option, names_option, print_notes, reshape_option
 
 if TYPE_CHECKING:
-    from caffe_filler.v1 import filler_pb2
-    from filler_client import DataDraws, Names, NetOptions, Stream
+    from filler_client import DataDraws, Names, NetOptions, NetPlan, Stream
     from filler_server.weights.merge import MergePlan
 
 
@@ -130,7 +129,7 @@ def init(
             sys.exit(1 if merge.conflicts and not ignore_shape else 0)
         assert output is not None  # noqa: S101 - for the type checker
         earlier = [_requests.plan_request(other.data, **other.options) for other in before]
-        values = sum(blob.count for layer in plan.layers for blob in layer.blobs)
+        values = sum(blob.count or 0 for blob in plan.blobs)
         with progress(values * dtypes.parse(dtype).itemsize) as advance, _in_net(source.label):
             saved = client.save_net(
                 source.data,
@@ -166,12 +165,12 @@ def _in_net(label: Path) -> Iterator[None]:
         raise error.in_file(label) from None
 
 
-def _print(plan: "filler_pb2.PlanNetResponse", done: str) -> None:
-    from filler_client.cli.blobs import dimensions, short_filler
-    from filler_client.cli.terminal import number, print_line, print_table, shape
+def _print(plan: "NetPlan", done: str) -> None:
+    from filler_client.cli.terminal import number, print_line, print_table
+    from filler_server.net.table import filler_cell, number_text, shape_text
 
     rows = [
-        [blob.name, shape(dimensions(blob.shape)), short_filler(blob), number(blob.std), number(blob.count)]
+        [blob.name, shape_text(blob.shape), filler_cell(blob), number_text(blob.std), number_text(blob.count)]
         for layer in plan.layers
         for blob in layer.blobs
     ]

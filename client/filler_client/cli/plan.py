@@ -1,15 +1,14 @@
 """`filler plan`: the layers of a net with every shape and every learnable blob."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Unpack
+from typing import TYPE_CHECKING, Unpack
 
 import click
 
 from filler_client.cli.options import Server, data_draws_option, in_file, net_options, seed_option, server_option
 
 if TYPE_CHECKING:
-    from caffe_filler.v1 import filler_pb2
-    from filler_client import DataDraws, NetOptions, Stream
+    from filler_client import DataDraws, NetOptions, NetPlan, Stream
 
 _NUMBERS = ("fan_in", "fan_out", "std", "count")
 """Return the end of a blob's line."""
@@ -73,7 +72,7 @@ def plan(
     for path in sources.weights:
         print_line(f"{solver}: note: the nets start from the weights in {path}", err=True)
     if as_json:
-        plans = [as_dict(answer) for answer in answers]
+        plans = [answer.as_dict() for answer in answers]
         print_json(plans if solver else plans[0], indent=1)
         return
     for number, (source, answer) in enumerate(zip(sources.nets, answers, strict=True)):
@@ -82,85 +81,15 @@ def plan(
         _print(answer, source.label)
 
 
-def as_dict(plan: "filler_pb2.PlanNetResponse") -> dict[str, Any]:
-    """Return a plan as plain values: what `--json` prints."""
-    from caffe_filler.caffe.caffe_pb2 import Phase
-    from filler_client.cli.blobs import dimensions
+def _print(plan: "NetPlan", source: Path) -> None:
+    from filler_client.cli.terminal import number, print_line, print_table, print_warnings, size
+    from filler_server.net import table
 
-    return {
-        "name": plan.name,
-        "phase": Phase.Name(plan.state.phase),
-        "layers": [
-            {
-                "name": layer.name,
-                "type": layer.type,
-                "bottoms": list(layer.bottoms),
-                "tops": [{"name": top.name, "shape": dimensions(top.shape)} for top in layer.tops],
-                "blobs": [_blob(blob) for blob in layer.blobs],
-                **({"draws": layer.draws} if layer.HasField("draws") else {}),
-            }
-            for layer in plan.layers
-        ],
-        "warnings": [
-            {
-                "message": warning.message,
-                "line": warning.line or None,
-                "column": warning.column or None,
-                "layer": warning.layer or None,
-            }
-            for warning in plan.warnings
-        ],
-        "parameters": plan.parameters,
-        **({"sequential": True} if plan.sequential else {}),
-    }
-
-
-def _blob(blob: "filler_pb2.BlobPlan") -> dict[str, Any]:
-    from filler_client.cli.blobs import dimensions, filler_text
-
-    def known(field: str) -> Any:
-        return getattr(blob, field) if blob.HasField(field) else None
-
-    return {
-        "name": blob.name,
-        "shape": dimensions(blob.shape),
-        "filler": None if blob.given else filler_text(blob),
-        "owner": blob.owner or None,
-        **{field: known(field) for field in ("count", "fan_in", "fan_out", "mean", "std")},
-    }
-
-
-def _print(plan: "filler_pb2.PlanNetResponse", source: Path) -> None:
-    from caffe_filler.caffe.caffe_pb2 import Phase
-    from filler_client.cli.blobs import dimensions, short_filler
-    from filler_client.cli.terminal import number, print_line, print_table, print_warnings, shape, size
-
-    state = [Phase.Name(plan.state.phase), *(f"stage {stage}" for stage in plan.state.stage)]
-    print_line(f"{plan.name or source.name} ({', '.join(state)})")
+    print_line(table.summary(plan, source.name))
     print_line()
-    rows = []
-    for layer in plan.layers:
-        tops = ", ".join(f"{top.name} {shape(dimensions(top.shape))}" for top in layer.tops)
-        drawn = [number(layer.draws) if layer.HasField("draws") else ""] if plan.sequential else []
-        first = [layer.name, layer.type, tops, *drawn]
-        for blob in layer.blobs:
-            filled = short_filler(blob)
-            rows.append(
-                [
-                    *first,
-                    blob.name,
-                    shape(dimensions(blob.shape)),
-                    f"= {blob.owner}" if blob.owner else filled,
-                    *(number(getattr(blob, field)) if blob.HasField(field) else "" for field in _NUMBERS),
-                ]
-            )
-            first = [""] * len(first)
-        if not layer.blobs:
-            rows.append([*first, "", "", "", *[""] * len(_NUMBERS)])
-    titles = ["layer", "type", "tops", *(["draws"] if plan.sequential else []), "blob", "shape", "filler", *_NUMBERS]
-    justify = dict.fromkeys(("draws", *_NUMBERS), "right")
-    print_table([(title.replace("_", " "), justify.get(title, "left")) for title in titles], rows)
-    drawn_in_all = f", {number(sum(layer.draws for layer in plan.layers))} draws" if plan.sequential else ""
+    print_table(table.columns(plan), table.rows(plan))
+    drawn = sum(layer.draws or 0 for layer in plan.layers)
+    drawn_in_all = f", {number(drawn)} draws" if plan.sequential else ""
     print_line()
     print_line(f"{number(plan.parameters)} parameters, {size(4 * plan.parameters)} as float32{drawn_in_all}")
     print_warnings(plan.warnings, source)

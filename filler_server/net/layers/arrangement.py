@@ -3,8 +3,10 @@
 from functools import reduce
 
 from caffe_filler.shapes import MAX_AXES
-from filler_server.net.dimensions import Dim, Dims, Unknown, count, differ, product, quotient
+from filler_server.net.dimensions import Dim, Dims, Unknown, count, differ, known, product, quotient
 from filler_server.net.layer import LayerContext, SetUp
+from filler_server.net.operations import arrangement as operations
+from filler_server.net.operations.base import Extents
 from filler_server.net.registry import at_least, exactly, register
 
 
@@ -16,10 +18,12 @@ def flatten(layer: LayerContext) -> SetUp:
     bottom = layer.bottoms[0]
     if isinstance(bottom, Unknown):
         known_rank = parameter.axis >= 0 and parameter.end_axis == -1
-        return SetUp([layer.open_axes(bottom, parameter.axis + 1) if known_rank else bottom])
+        top: Dims = layer.open_axes(bottom, parameter.axis + 1) if known_rank else bottom
+        return SetUp([top], operation=operations.Flatten(axis=parameter.axis, end_axis=parameter.end_axis))
     start, end = layer.axis(bottom, parameter.axis), layer.axis(bottom, parameter.end_axis)
     layer.require(start <= end + 1, "axis must not come after end_axis", axis=start, end_axis=end, shape=bottom)
-    return SetUp([(*bottom[:start], count(bottom, start, end + 1), *bottom[end + 1 :])])
+    top = (*bottom[:start], count(bottom, start, end + 1), *bottom[end + 1 :])
+    return SetUp([top], operation=operations.Flatten(axis=start, end_axis=end))
 
 
 _FLATTENS = "concat_param.per_fla_fuse"
@@ -39,18 +43,21 @@ def concat(layer: LayerContext) -> SetUp:
         axis=parameter.axis,
         concat_dim=parameter.concat_dim,
     )
-    known = [dims for dims in layer.bottoms if isinstance(dims, tuple)]
+    settled = [dims for dims in layer.bottoms if isinstance(dims, tuple)]
     unknown = [dims for dims in layer.bottoms if isinstance(dims, Unknown)]
-    if not known:
-        return SetUp([reduce(Unknown.__add__, unknown)])
-    first = known[0]
     old = parameter.concat_dim if parameter.HasField("concat_dim") else None
+    if not settled:
+        axis = parameter.axis if old is None else old
+        operation = operations.Concat(axis=axis, flatten=axis == 1 and layer.fork.flag(_FLATTENS, False))
+        return SetUp([reduce(Unknown.__add__, unknown)], operation=operation)
+    first = settled[0]
     axis = _axis(layer, first, parameter.axis, "concat_dim", old)
-    if axis == 1 and layer.fork.flag(_FLATTENS, False):
-        known = [(*dims[:axis], count(dims, axis), *(1,) * (len(dims) - axis - 1)) for dims in known]
-        first = known[0]
+    flatten = axis == 1 and layer.fork.flag(_FLATTENS, False)
+    if flatten:
+        settled = [(*dims[:axis], count(dims, axis), *(1,) * (len(dims) - axis - 1)) for dims in settled]
+        first = settled[0]
     top = list(first)
-    for dims in known[1:]:
+    for dims in settled[1:]:
         layer.require(len(dims) == len(first), "All inputs must have the same #axes", shape=first, other=dims)
         for index, dim in enumerate(dims):
             if index == axis:
@@ -63,7 +70,7 @@ def concat(layer: LayerContext) -> SetUp:
                 top[index] = dim
     for open_bottom in unknown:
         top[axis] = top[axis] + open_bottom
-    return SetUp([tuple(top)])
+    return SetUp([tuple(top)], operation=operations.Concat(axis=axis, flatten=flatten))
 
 
 @register("Slice", bottoms=exactly(1), tops=at_least(1))
@@ -90,9 +97,11 @@ def slice_(layer: LayerContext) -> SetUp:
             slice_point=points,
         )
     bottom = layer.bottoms[0]
-    if isinstance(bottom, Unknown):
-        return SetUp([bottom] * layer.num_tops)
     old = parameter.slice_dim if parameter.HasField("slice_dim") else None
+    if isinstance(bottom, Unknown):
+        open_points = tuple(points) or (None,) * (layer.num_tops - 1)
+        operation = operations.Slice(axis=parameter.axis if old is None else old, points=open_points)
+        return SetUp([bottom] * layer.num_tops, operation=operation)
     axis = _axis(layer, bottom, parameter.axis, "slice_dim", old)
     whole = bottom[axis]
     pieces: list[Dim]
@@ -113,8 +122,9 @@ def slice_(layer: LayerContext) -> SetUp:
                 axis=axis,
             )
         pieces = [quotient(whole, layer.num_tops)] * layer.num_tops
+    cuts: Extents = tuple(points) or tuple(known(pieces[0] * index) for index in range(1, layer.num_tops))
     shapes: dict[Dim, Dims] = {piece: (*bottom[:axis], piece, *bottom[axis + 1 :]) for piece in dict.fromkeys(pieces)}
-    return SetUp([shapes[piece] for piece in pieces])
+    return SetUp([shapes[piece] for piece in pieces], operation=operations.Slice(axis=axis, points=cuts))
 
 
 @register("Crop", bottoms=exactly(2), tops=exactly(1))
@@ -122,23 +132,26 @@ def crop(layer: LayerContext) -> SetUp:
     """The first bottom cut to the extents of the second, on `axis` and all after it."""
     parameter = layer.parameter.crop_param
     bottom, reference = layer.bottoms
-    offsets = list(parameter.offset)
+    offsets = tuple(parameter.offset)
     if isinstance(bottom, Unknown):
-        return SetUp([bottom])
+        return SetUp([bottom], operation=operations.Crop(axis=parameter.axis, offsets=offsets))
     start = layer.axis(bottom, parameter.axis)
     layer.require(
         len(offsets) <= 1 or start + len(offsets) == len(bottom),
         "number of offset values specified must be equal to the number of dimensions following axis",
-        offset=offsets,
+        offset=list(offsets),
         shape=bottom,
     )
+    cut = len(bottom) - start
+    offsets = (0,) * cut if not offsets else offsets * cut if len(offsets) == 1 else offsets
+    operation = operations.Crop(axis=start, offsets=offsets)
     if isinstance(reference, Unknown):
-        return SetUp([(*bottom[:start], *(reference,) * (len(bottom) - start))])
+        return SetUp([(*bottom[:start], *(reference,) * cut)], operation=operation)
     layer.require(
         len(reference) >= len(bottom), "the reference has fewer axes than the input", shape=bottom, reference=reference
     )
     for axis in range(start, len(bottom)):
-        offset = 0 if not offsets else offsets[0] if len(offsets) == 1 else offsets[axis - start]
+        offset = offsets[axis - start]
         room, size = bottom[axis], reference[axis]
         if isinstance(room, int) and isinstance(size, int) and room - offset < size:
             layer.refuse(
@@ -146,14 +159,14 @@ def crop(layer: LayerContext) -> SetUp:
                 shape=bottom,
                 reference=reference,
             )
-    return SetUp([(*bottom[:start], *reference[start : len(bottom)])])
+    return SetUp([(*bottom[:start], *reference[start : len(bottom)])], operation=operation)
 
 
 @register("Split", bottoms=exactly(1), tops=at_least(1))
 def split(layer: LayerContext) -> SetUp:
     """Copies of the bottom."""
     _refuse_in_place(layer)
-    return SetUp([layer.bottoms[0]] * layer.num_tops)
+    return SetUp([layer.bottoms[0]] * layer.num_tops, operation=operations.Split())
 
 
 @register("Tile", bottoms=exactly(1), tops=exactly(1))
@@ -164,9 +177,10 @@ def tile(layer: LayerContext) -> SetUp:
     layer.require(parameter.tiles > 0, "Number of tiles must be positive", tiles=parameter.tiles)
     bottom = layer.bottoms[0]
     if isinstance(bottom, Unknown):
-        return SetUp([bottom])
+        return SetUp([bottom], operation=operations.Tile(axis=parameter.axis, tiles=parameter.tiles))
     axis = layer.axis(bottom, parameter.axis)
-    return SetUp([(*bottom[:axis], bottom[axis] * parameter.tiles, *bottom[axis + 1 :])])
+    top = (*bottom[:axis], bottom[axis] * parameter.tiles, *bottom[axis + 1 :])
+    return SetUp([top], operation=operations.Tile(axis=axis, tiles=parameter.tiles))
 
 
 @register("Reshape", bottoms=exactly(1), tops=exactly(1))
@@ -184,7 +198,11 @@ def reshape(layer: LayerContext) -> SetUp:
     layer.require(parameter.num_axes >= -1, "num_axes must be >= 0, or -1 for all", num_axes=parameter.num_axes)
     bottom = layer.bottoms[0]
     if isinstance(bottom, Unknown):
-        return SetUp([_reshape_unknown(layer, bottom, new, parameter.axis, parameter.num_axes)])
+        num_axes = None if parameter.num_axes == -1 else parameter.num_axes
+        return SetUp(
+            [_reshape_unknown(layer, bottom, new, parameter.axis, parameter.num_axes)],
+            operation=operations.Reshape(dims=new, axis=parameter.axis, num_axes=num_axes),
+        )
     start = parameter.axis if parameter.axis >= 0 else len(bottom) + parameter.axis + 1
     layer.require(
         0 <= start <= len(bottom), f"axis {parameter.axis} out of range for {len(bottom)}-D input blob", shape=bottom
@@ -226,7 +244,8 @@ def reshape(layer: LayerContext) -> SetUp:
         middle[new.index(-1)] = quotient(have, explicit)
     elif differ(have, explicit) and (_known(bottom) or all(bottom[axis] != 0 for axis in kept)):
         layer.refuse("output count must match input count", dim=list(new), shape=bottom)
-    return SetUp([(*bottom[:start], *middle, *bottom[end:])])
+    operation = operations.Reshape(dims=new, axis=start, num_axes=end - start)
+    return SetUp([(*bottom[:start], *middle, *bottom[end:])], operation=operation)
 
 
 def _reshape_unknown(layer: LayerContext, bottom: Unknown, new: tuple[int, ...], axis: int, num_axes: int) -> Dims:

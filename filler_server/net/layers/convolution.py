@@ -3,9 +3,17 @@
 from caffe_filler.shapes import CAFFE_MAX_COUNT
 from filler_server.net.dimensions import Dim, Dims, Unknown, product, quotient, shapes_differ, text
 from filler_server.net.layer import LayerContext, LearnedBlob, SetUp
+from filler_server.net.operations import convolution as operations
 from filler_server.net.registry import at_least, exactly, register, up_to
 from filler_server.net.shapes import four_axes, is_legacy
-from filler_server.net.windows import FORK_FIELDS, Windows, implied_spatial_axes, read_windows
+from filler_server.net.windows import (
+    FORK_FIELDS,
+    NO_WINDOWS,
+    WindowAttributes,
+    Windows,
+    implied_spatial_axes,
+    read_windows,
+)
 
 BLOB_AXES = (4, 1)
 """Axes of weight and bias over two spatial axes, the only number that there was in old files."""
@@ -43,13 +51,15 @@ def deconvolution(layer: LayerContext) -> SetUp:
 def im2col(layer: LayerContext) -> SetUp:
     """Every window laid out along the channel axis."""
     bottom = layer.bottoms[0]
+    axis = layer.parameter.convolution_param.axis
     if isinstance(bottom, Unknown):
-        return SetUp([bottom])
-    axis = layer.axis(bottom, layer.parameter.convolution_param.axis)
+        return SetUp([bottom], operation=operations.Im2col(axis=axis, **_open_windows(layer)))
+    axis = layer.axis(bottom, axis)
     spatial = bottom[axis + 1 :]
     layer.require(len(spatial) >= 1, "Im2col needs a spatial axis after the channels", shape=bottom, axis=axis)
     windows = read_windows(layer, len(spatial))
-    return SetUp([(*bottom[:axis], bottom[axis] * product(windows.kernel), *_output(layer, windows, spatial))])
+    top = (*bottom[:axis], bottom[axis] * product(windows.kernel), *_output(layer, windows, spatial))
+    return SetUp([top], operation=operations.Im2col(axis=axis, **windows.attributes()))
 
 
 def _convolve(layer: LayerContext, *, transposed: bool) -> SetUp:
@@ -57,14 +67,14 @@ def _convolve(layer: LayerContext, *, transposed: bool) -> SetUp:
     num_output, group = parameter.num_output, parameter.group
     bottom: Dims = layer.bottoms[0]
     channels: Dim
-    windows: Windows | None = None
+    axis = parameter.axis
+    windows: Windows | None
     if isinstance(bottom, Unknown):
         channels = bottom
         num_spatial_axes = implied_spatial_axes(layer)
-        if num_spatial_axes is not None:
-            windows = read_windows(layer, num_spatial_axes)
+        windows = None if num_spatial_axes is None else read_windows(layer, num_spatial_axes)
     else:
-        axis = layer.axis(bottom, parameter.axis)
+        axis = layer.axis(bottom, axis)
         channels = bottom[axis]
         windows = read_windows(layer, len(bottom) - axis - 1)
     layer.require(num_output > 0, "num_output must be positive", num_output=num_output)
@@ -84,8 +94,16 @@ def _convolve(layer: LayerContext, *, transposed: bool) -> SetUp:
                 f"shape mismatch - bottom[0]: {text(bottom)} vs. bottom[{index}]: {text(other)}",
                 bottoms=list(layer.parameter.bottom),
             )
+    kind = operations.Deconvolution if transposed else operations.Convolution
+    operation = kind(
+        num_output=num_output,
+        group=group,
+        axis=axis,
+        bias=parameter.bias_term,
+        **(NO_WINDOWS if windows is None else windows.attributes()),
+    )
     if isinstance(bottom, Unknown) or windows is None:
-        return SetUp([bottom] * layer.num_tops, blobs)
+        return SetUp([bottom] * layer.num_tops, blobs, operation)
     spatial = bottom[axis + 1 :]
     extents = windows.spread(spatial) if transposed else _output(layer, windows, spatial)
     column = product((num_output if transposed else channels, *windows.kernel, *(spatial if transposed else extents)))
@@ -93,7 +111,13 @@ def _convolve(layer: LayerContext, *, transposed: bool) -> SetUp:
         layer.refuse("blob size of the column buffer exceeds INT_MAX", count=column, shape=bottom)
     if parameter.bias_term:
         layer.require_values(product(extents), "the output")
-    return SetUp([(*bottom[:axis], num_output, *extents)] * layer.num_tops, blobs)
+    return SetUp([(*bottom[:axis], num_output, *extents)] * layer.num_tops, blobs, operation)
+
+
+def _open_windows(layer: LayerContext) -> WindowAttributes:
+    """Return what is known of windows over a bottom of which nothing is."""
+    num_spatial_axes = implied_spatial_axes(layer)
+    return NO_WINDOWS if num_spatial_axes is None else read_windows(layer, num_spatial_axes).attributes()
 
 
 def _output(layer: LayerContext, windows: Windows, spatial: tuple[Dim, ...]) -> tuple[Dim, ...]:

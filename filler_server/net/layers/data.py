@@ -3,8 +3,11 @@
 from collections.abc import Sequence
 from typing import TypeVar
 
+from google.protobuf import text_format
+
 from caffe_filler.caffe import caffe_pb2
-from filler_server.net.layer import LayerContext, LearnedBlob, SetUp
+from filler_server.net.layer import LayerContext, LearnedBlob, OpenDims, SetUp
+from filler_server.net.operations import data as operations
 from filler_server.net.registry import at_least, between, exactly, register, up_to
 
 _Value = TypeVar("_Value")
@@ -50,14 +53,15 @@ def input_(layer: LayerContext) -> SetUp:
         tops=layer.num_tops,
         shapes=len(shapes),
     )
-    return SetUp([None] * layer.num_tops if not shapes else _for_each_top(layer, shapes))
+    tops = _for_each_top(layer, shapes) if shapes else [None] * layer.num_tops
+    return SetUp(tops, operation=operations.Input())
 
 
 @register("DummyData", bottoms=exactly(0), tops=at_least(1))
 def dummy_data(layer: LayerContext) -> SetUp:
     """The shapes given, by `shape` or by the four old fields."""
     parameter = layer.parameter.dummy_data_param
-    fillers = parameter.data_filler
+    fillers = list(parameter.data_filler)
     layer.require(
         len(fillers) in (0, 1, layer.num_tops),
         "Number of data fillers must be 0, 1 or equal to the number of tops",
@@ -74,19 +78,33 @@ def dummy_data(layer: LayerContext) -> SetUp:
     else:
         _check_number(layer, "shape", len(parameter.shape))
         shapes = _for_each_top(layer, [tuple(shape.dim) for shape in parameter.shape])
-    constant = [filler.type == "constant" for filler in fillers] or [True]
-    for shape, filled in zip(shapes, _for_each_top(layer, constant), strict=True):
-        layer.require(not filled or 0 not in shape, "a constant filler cannot fill a blob without values", shape=shape)
-    return SetUp(shapes)
+    fillers = fillers or [_ZEROS]
+    for shape, filler in zip(shapes, _for_each_top(layer, fillers), strict=True):
+        layer.require(
+            filler.type != "constant" or 0 not in shape,
+            "a constant filler cannot fill a blob without values",
+            shape=shape,
+        )
+    return SetUp(shapes, operation=operations.DummyData(fillers=tuple(map(_filler_text, fillers))))
 
 
 @register("Data", bottoms=exactly(0), tops=between(1, 2), fork_fields=SIZE_FIELDS, seeds=_data_seeds)
 def data(layer: LayerContext) -> SetUp:
     """[batch_size, C, H, W], crop_size for H and W; the label is [batch_size]."""
     check_mean(layer)
-    batch_size = layer.parameter.data_param.batch_size
+    parameter = layer.parameter.data_param
+    batch_size = parameter.batch_size
     layer.require(batch_size > 0, "Positive batch size required", batch_size=batch_size)
-    return SetUp([(batch_size, channels(layer), *image_size(layer)), (batch_size,)][: layer.num_tops])
+    operation = layer.operation(
+        lambda: operations.Data(
+            source=parameter.source,
+            backend=caffe_pb2.DataParameter.DB.Name(parameter.backend).lower(),
+            batch_size=batch_size,
+            transform=transform(layer),
+        )
+    )
+    tops: list[OpenDims] = [(batch_size, channels(layer), *image_size(layer)), (batch_size,)]
+    return SetUp(tops[: layer.num_tops], operation=operation)
 
 
 @register(
@@ -121,18 +139,41 @@ def image_data(layer: LayerContext) -> SetUp:
     layer.require(parameter.batch_size > 0, "Positive batch size required", batch_size=parameter.batch_size)
     colors = layer.fork.integer("image_data_param.channels", 3 if parameter.is_color else 1)
     image = (parameter.batch_size, colors, crop_size or height or None, crop_size or width or None)
-    return SetUp([image, (parameter.batch_size,)])
+    operation = operations.ImageData(
+        source=parameter.source,
+        root_folder=parameter.root_folder,
+        batch_size=parameter.batch_size,
+        shuffle=parameter.shuffle,
+        rand_skip=parameter.rand_skip,
+        size=(height, width) if height else None,
+        channels=colors,
+        transform=transform(layer),
+    )
+    return SetUp([image, (parameter.batch_size,)], operation=operation)
 
 
 @register("WindowData", bottoms=exactly(0), tops=exactly(2), seeds=_window_data_seeds)
 def window_data(layer: LayerContext) -> SetUp:
     """[batch_size, C, crop_size, crop_size]; the label is [batch_size]."""
     check_mean(layer)
-    batch_size = layer.parameter.window_data_param.batch_size
+    parameter = layer.parameter.window_data_param
+    batch_size = parameter.batch_size
     crop_size = layer.parameter.transform_param.crop_size
     layer.require(crop_size > 0, "crop_size must be positive", crop_size=crop_size)
     layer.require(batch_size > 0, "Positive batch size required", batch_size=batch_size)
-    return SetUp([(batch_size, channels(layer), crop_size, crop_size), (batch_size,)])
+    operation = operations.WindowData(
+        source=parameter.source,
+        root_folder=parameter.root_folder,
+        batch_size=batch_size,
+        scale=parameter.scale,
+        fg_threshold=parameter.fg_threshold,
+        bg_threshold=parameter.bg_threshold,
+        fg_fraction=parameter.fg_fraction,
+        context_pad=parameter.context_pad,
+        crop_mode=parameter.crop_mode,
+        transform=transform(layer),
+    )
+    return SetUp([(batch_size, channels(layer), crop_size, crop_size), (batch_size,)], operation=operation)
 
 
 @register("MemoryData", bottoms=exactly(0), tops=exactly(2), seeds=_transforms_at_random)
@@ -146,7 +187,8 @@ def memory_data(layer: LayerContext) -> SetUp:
         "batch_size, channels, height, and width must be specified and positive in memory_data_param",
         shape=shape,
     )
-    return SetUp([shape, (parameter.batch_size,)])
+    operation = operations.MemoryData(size=shape, transform=transform(layer))
+    return SetUp([shape, (parameter.batch_size,)], operation=operation)
 
 
 @register("HDF5Data", bottoms=exactly(0), tops=at_least(1))
@@ -157,7 +199,9 @@ def hdf5_data(layer: LayerContext) -> SetUp:
         "HDF5Data does not transform data: transform_param must be absent",
         type=layer.parameter.type,
     )
-    return SetUp([None] * layer.num_tops)
+    parameter = layer.parameter.hdf5_data_param
+    operation = operations.HDF5Data(source=parameter.source, batch_size=parameter.batch_size, shuffle=parameter.shuffle)
+    return SetUp([None] * layer.num_tops, operation=operation)
 
 
 @register(
@@ -167,7 +211,13 @@ def parameter_(layer: LayerContext) -> SetUp:
     """One blob that is its own top, zero at first; openvinotoolkit/training_toolbox_caffe has a filler for it."""
     shape = tuple(layer.parameter.parameter_param.shape.dim)
     filler = layer.fork.filler("parameter_param.filler", _ZEROS)
-    return SetUp([shape], layer.learned(LearnedBlob(shape, filler)))
+    return SetUp([shape], layer.learned(LearnedBlob(shape, filler)), operations.Parameter())
+
+
+def _filler_text(filler: caffe_pb2.FillerParameter) -> str:
+    named = caffe_pb2.FillerParameter(type=filler.type)
+    named.MergeFrom(filler)
+    return text_format.MessageToString(named, as_one_line=True)
 
 
 def _for_each_top(layer: LayerContext, values: Sequence[_Value]) -> list[_Value]:
@@ -193,23 +243,52 @@ def check_mean(layer: LayerContext) -> None:
     )
 
 
+def transform(layer: LayerContext) -> operations.Transform:
+    """Return what is done to images, fields of forks included where the layer's type declares them."""
+    parameter, fork = layer.parameter.transform_param, layer.fork
+    crop: tuple[int, int] | None = None
+    resize: str | None = None
+    if parameter.crop_size:
+        crop = parameter.crop_size, parameter.crop_size
+    if fork.declares(SIZE_FIELDS[0]):
+        height, width = (_crop_side(layer, side) for side in ("height", "width"))
+        crop = crop or ((height, width) if height and width else None)
+        resize = fork.text("transform_param.resize_param")
+    return operations.Transform(
+        scale=parameter.scale,
+        mean_values=tuple(parameter.mean_value),
+        mean_file=parameter.mean_file if parameter.HasField("mean_file") else None,
+        crop=crop,
+        random_crop=crop is not None and layer.training,
+        mirror=parameter.mirror,
+        force_color=parameter.force_color,
+        force_gray=parameter.force_gray,
+        resize=resize,
+    )
+
+
+def _crop_side(layer: LayerContext, side: str) -> int:
+    """Return the height or width of the part that a fork takes of an image, or 0.
+
+    It is crop_h and crop_w (weiliu89/caffe, data_transformer.cpp) or crop_height and crop_width (hszhao/PSPNet).
+    """
+    short = layer.fork.integer(f"transform_param.crop_{side[0]}", 0)
+    return short or layer.fork.integer(f"transform_param.crop_{side}", 0)
+
+
 def image_size(layer: LayerContext) -> tuple[int | None, int | None]:
     """Return height and width of transformed images, as far as the transformation alone tells them.
 
-    A crop of two sizes is crop_h and crop_w (weiliu89/caffe, data_transformer.cpp) or crop_height and crop_width
-    (hszhao/PSPNet); without any the size is that of SSD's resize_param unless it keeps the aspect.
+    Without a crop it is that of SSD's resize_param unless it keeps the aspect.
     """
-    transform, fork = layer.parameter.transform_param, layer.fork
-    if transform.crop_size:
-        return transform.crop_size, transform.crop_size
+    crop_size, fork = layer.parameter.transform_param.crop_size, layer.fork
+    if crop_size:
+        return crop_size, crop_size
     resized: list[int | None] = [None, None]
     for block in fork.blocks("transform_param.resize_param"):
         if block.word("resize_mode", "WARP") not in ("FIT_SMALL_SIZE", "2"):
             resized = [block.integer(side, 0) or None for side in ("height", "width")]
-    height, width = (
-        fork.integer(f"transform_param.crop_{side[0]}", 0) or fork.integer(f"transform_param.crop_{side}", 0) or size
-        for side, size in zip(("height", "width"), resized, strict=True)
-    )
+    height, width = (_crop_side(layer, side) or size for side, size in zip(("height", "width"), resized, strict=True))
     return height, width
 
 

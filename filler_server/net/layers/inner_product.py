@@ -4,8 +4,9 @@ import math
 
 from caffe_filler.caffe import caffe_pb2
 from caffe_filler.shapes import MAX_AXES
-from filler_server.net.dimensions import Dim, Dims, Unknown, count
+from filler_server.net.dimensions import Dim, Dims, Unknown, count, known
 from filler_server.net.layer import LayerContext, LearnedBlob, SetUp
+from filler_server.net.operations import inner_product as operations
 from filler_server.net.registry import between, exactly, register, up_to
 
 _NOISE, _SIGMA, _AXES = (f"inner_product_param.{name}" for name in ("enable_noise", "sigma_init", "min_top_axes"))
@@ -35,11 +36,12 @@ def inner_product(layer: LayerContext) -> SetUp:
         num_output = layer.legacy(1)[0]
     inputs: Dim
     top: Dims
+    axis = parameter.axis
     if isinstance(bottom, Unknown):
         inputs = bottom
-        top = bottom if parameter.axis < 0 else (*layer.open_axes(bottom, parameter.axis), num_output)
+        top = bottom if axis < 0 else (*layer.open_axes(bottom, axis), num_output)
     else:
-        axis = layer.axis(bottom, parameter.axis)
+        axis = layer.axis(bottom, axis)
         inputs = count(bottom, axis)
         top = (*bottom[:axis], num_output)
         if parameter.bias_term:
@@ -55,7 +57,16 @@ def inner_product(layer: LayerContext) -> SetUp:
     if layer.fork.flag(_NOISE, False):
         sigma = layer.fork.number(_SIGMA, _SIGMA_INIT)
         blobs += [LearnedBlob(blob.shape, _constant(sigma, blob.shape)) for blob in blobs]
-    return SetUp([top], layer.learned(*blobs))
+        return SetUp([top], layer.learned(*blobs), layer.custom())
+    operation = operations.InnerProduct(
+        num_output=known(num_output),
+        axis=axis,
+        transpose=parameter.transpose,
+        bias=parameter.bias_term,
+        weight_bottom=len(layer.bottoms) > 1,
+        bias_bottom=len(layer.bottoms) > 2,
+    )
+    return SetUp([top], layer.learned(*blobs), operation)
 
 
 def _constant(sigma: float, shape: Dims) -> caffe_pb2.FillerParameter:
@@ -77,4 +88,6 @@ def embed(layer: LayerContext) -> SetUp:
     if parameter.bias_term:
         blobs.append(LearnedBlob((num_output,), parameter.bias_filler))
         layer.require_values(count(bottom), "the input")
-    return SetUp([bottom if isinstance(bottom, Unknown) else (*bottom, num_output)], layer.learned(*blobs))
+    top = bottom if isinstance(bottom, Unknown) else (*bottom, num_output)
+    operation = operations.Embed(num_output=num_output, input_dim=input_dim, bias=parameter.bias_term)
+    return SetUp([top], layer.learned(*blobs), operation)

@@ -1,11 +1,35 @@
 """Losses, each a scalar, and Accuracy."""
 
+from caffe_filler.caffe import caffe_pb2
 from filler_server.net.dimensions import Dim, Unknown, count, differ
 from filler_server.net.layer import LayerContext, OpenDims, SetUp
 from filler_server.net.layers.activations import check_softmax
+from filler_server.net.operations import losses as operations
+from filler_server.net.operations.base import Operation
 from filler_server.net.registry import between, exactly, register
 
 _SCALAR: OpenDims = ()
+
+
+def normalization(layer: LayerContext, default: str = "valid") -> str:
+    """Return what a loss is divided by; `default` where the layer does not say."""
+    parameter = layer.parameter.loss_param
+    if parameter.HasField("normalization"):
+        return caffe_pb2.LossParameter.NormalizationMode.Name(parameter.normalization).lower()
+    if parameter.HasField("normalize"):
+        return "valid" if parameter.normalize else "batch_size"
+    return default
+
+
+def ignore_label(layer: LayerContext) -> int | None:
+    """Return the label that does not count, or None."""
+    parameter = layer.parameter.loss_param
+    return parameter.ignore_label if parameter.HasField("ignore_label") else None
+
+
+def scalar(operation: Operation) -> SetUp:
+    """Return the set-up of a loss that is one number."""
+    return SetUp([_SCALAR], operation=operation)
 
 
 def check_batch(layer: LayerContext) -> None:
@@ -20,7 +44,8 @@ def check_batch(layer: LayerContext) -> None:
 def hinge_loss(layer: LayerContext) -> SetUp:
     """A scalar."""
     check_batch(layer)
-    return SetUp([_SCALAR])
+    norm = caffe_pb2.HingeLossParameter.Norm.Name(layer.parameter.hinge_loss_param.norm)
+    return scalar(operations.HingeLoss(norm=norm.lower()))
 
 
 @register("EuclideanLoss", bottoms=between(2, 3), tops=exactly(1), loss=True)
@@ -31,7 +56,7 @@ def euclidean_loss(layer: LayerContext) -> SetUp:
     check_batch(layer)
     if differ(count(layer.bottoms[0], 1), count(layer.bottoms[1], 1)):
         layer.refuse("Inputs must have the same dimension", bottom_0=layer.bottoms[0], bottom_1=layer.bottoms[1])
-    return SetUp([_SCALAR])
+    return scalar(operations.EuclideanLoss())
 
 
 @register("SigmoidCrossEntropyLoss", bottoms=exactly(2), tops=exactly(1), loss=True)
@@ -44,7 +69,11 @@ def sigmoid_cross_entropy_loss(layer: LayerContext) -> SetUp:
             bottom_0=layer.bottoms[0],
             bottom_1=layer.bottoms[1],
         )
-    return SetUp([_SCALAR])
+    return scalar(
+        operations.SigmoidCrossEntropyLoss(
+            normalization=normalization(layer, "batch_size"), ignore_label=ignore_label(layer)
+        )
+    )
 
 
 @register("MultinomialLogisticLoss", bottoms=exactly(2), tops=exactly(1), loss=True)
@@ -52,7 +81,7 @@ def multinomial_logistic_loss(layer: LayerContext) -> SetUp:
     """A scalar."""
     check_batch(layer)
     _require_ones(layer, 1, ("channels", "height", "width"))
-    return SetUp([_SCALAR])
+    return scalar(operations.MultinomialLogisticLoss())
 
 
 @register("ContrastiveLoss", bottoms=exactly(3), tops=exactly(1), loss=True)
@@ -66,7 +95,8 @@ def contrastive_loss(layer: LayerContext) -> SetUp:
     for bottom, sides in ((0, ("height", "width")), (1, ("height", "width")), (2, ("channels", "height", "width"))):
         _require_ones(layer, bottom, sides)
     check_batch(layer)
-    return SetUp([_SCALAR])
+    parameter = layer.parameter.contrastive_loss_param
+    return scalar(operations.ContrastiveLoss(margin=parameter.margin, legacy_version=parameter.legacy_version))
 
 
 @register("SoftmaxWithLoss", bottoms=exactly(2), tops=between(1, 2), loss=True)
@@ -81,17 +111,20 @@ def softmax_with_loss(layer: LayerContext) -> SetUp:
         "loss_weight must be unspecified or specified once per top blob of the Softmax inside",
         loss_weight=list(layer.parameter.loss_weight),
     )
-    check_softmax(layer, axis)
+    axis = check_softmax(layer, axis)
     check_batch(layer)
     _check_labels(layer, axis, "softmax")
-    return SetUp([_SCALAR, layer.bottoms[0]][: layer.num_tops])
+    operation = operations.SoftmaxWithLoss(
+        axis=axis, normalization=normalization(layer), ignore_label=ignore_label(layer)
+    )
+    return SetUp([_SCALAR, layer.bottoms[0]][: layer.num_tops], operation=operation)
 
 
 @register("InfogainLoss", bottoms=between(2, 3), tops=between(1, 2), loss=True)
 def infogain_loss(layer: LayerContext) -> SetUp:
     """A scalar, and the probabilities, in the shape of the first bottom."""
     parameter = layer.parameter.infogain_loss_param
-    check_softmax(layer, parameter.axis)
+    axis = check_softmax(layer, parameter.axis)
     layer.require(
         not layer.parameter.loss_param.HasField("normalize"),
         'normalize is deprecated. use "normalization"',
@@ -109,7 +142,13 @@ def infogain_loss(layer: LayerContext) -> SetUp:
         classes = bottom[layer.axis(bottom, parameter.axis)]
         if differ(count(layer.bottoms[2]), classes * classes):
             layer.refuse("the infogain matrix must be classes x classes", matrix=layer.bottoms[2], shape=bottom)
-    return SetUp([_SCALAR, bottom][: layer.num_tops])
+    operation = operations.InfogainLoss(
+        axis=axis,
+        source=None if len(layer.bottoms) == 3 else parameter.source,
+        normalization=normalization(layer),
+        ignore_label=ignore_label(layer),
+    )
+    return SetUp([_SCALAR, bottom][: layer.num_tops], operation=operation)
 
 
 @register("Accuracy", bottoms=exactly(2), tops=between(1, 2))
@@ -128,8 +167,14 @@ def accuracy(layer: LayerContext) -> SetUp:
             label=labels,
         )
     _check_labels(layer, parameter.axis, "label")
-    classes = predictions if isinstance(predictions, Unknown) else predictions[layer.axis(predictions, parameter.axis)]
-    return SetUp([_SCALAR, (classes,)][: layer.num_tops])
+    axis = parameter.axis if isinstance(predictions, Unknown) else layer.axis(predictions, parameter.axis)
+    classes = predictions if isinstance(predictions, Unknown) else predictions[axis]
+    operation = operations.Accuracy(
+        top_k=parameter.top_k,
+        axis=axis,
+        ignore_label=parameter.ignore_label if parameter.HasField("ignore_label") else None,
+    )
+    return SetUp([_SCALAR, (classes,)][: layer.num_tops], operation=operation)
 
 
 def _check_labels(layer: LayerContext, axis: int, name: str) -> None:

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from caffe_filler.caffe import caffe_pb2
-from filler_server.net.dimensions import Dim, Unknown, text
+from filler_server.net.dimensions import Dim, Unknown, known, text
 from filler_server.net.layer import LayerContext, SetUp
+from filler_server.net.operations import pooling as operations
 from filler_server.net.registry import BlobCount, between, exactly, register
 
 _Pair: TypeAlias = tuple[Dim, Dim]
@@ -52,9 +53,8 @@ def pooling(layer: LayerContext) -> SetUp:
         pool.check_global(layer)
     pool.check(layer)
     num, channels, *spatial = layer.four_axes(0)
-    if parameter.global_pooling:
-        return SetUp([(num, channels, 1, 1)] * layer.num_tops)
-    return SetUp([(num, channels, *pool.over(layer, spatial))] * layer.num_tops)
+    outputs = (1, 1) if parameter.global_pooling else pool.over(layer, spatial)
+    return SetUp([(num, channels, *outputs)] * layer.num_tops, operation=pool.operation(layer))
 
 
 @register("SPP", bottoms=exactly(1), tops=exactly(1))
@@ -65,8 +65,10 @@ def spatial_pyramid_pooling(layer: LayerContext) -> SetUp:
     layer.require(height != 0 and width != 0, "Input dimensions cannot be zero", shape=layer.bottoms[0])
     levels = parameter.pyramid_height
     layer.require(levels > 0, "pyramid_height must be positive", pyramid_height=levels)
+    operation = operations.SPP(levels=levels, method=caffe_pb2.SPPParameter.PoolMethod.Name(parameter.pool).lower())
     if isinstance(height, Unknown) or isinstance(width, Unknown):
-        return SetUp([(num, channels, 1, 1) if levels == 1 else (num, channels * height * width)])
+        top = (num, channels, 1, 1) if levels == 1 else (num, channels * height * width)
+        return SetUp([top], operation=operation)
     pads = parameter.pool != caffe_pb2.SPPParameter.STOCHASTIC
     outputs: list[tuple[Dim, ...]] = []
     for level in range(levels):
@@ -77,8 +79,8 @@ def spatial_pyramid_pooling(layer: LayerContext) -> SetUp:
         pool.check(layer)
         outputs.append(pool.over(layer, (height, width)))
     if levels == 1:
-        return SetUp([(num, channels, *outputs[0])])
-    return SetUp([(num, channels * sum(rows * columns for rows, columns in outputs))])
+        return SetUp([(num, channels, *outputs[0])], operation=operation)
+    return SetUp([(num, channels * sum(rows * columns for rows, columns in outputs))], operation=operation)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +115,18 @@ class _Pool:
             stride=self.stride,
         )
 
+    def operation(self, layer: LayerContext) -> operations.Pooling:
+        parameter = layer.parameter.pooling_param
+        return operations.Pooling(
+            method=method(layer),
+            kernel=tuple(map(known, self.kernel)),
+            stride=tuple(map(known, self.stride)),
+            pad=self.pad,
+            ceil=self.ceil,
+            global_pooling=parameter.global_pooling,
+            random=draws(layer),
+        )
+
     def over(self, layer: LayerContext, extents: Sequence[Dim]) -> tuple[Dim, ...]:
         """Return how many windows fit on each axis; with padding, none begins beyond the image and its near pad."""
         padded = any(self.pad)
@@ -138,6 +152,16 @@ class _Pool:
         return tuple(result)
 
 
+def method(layer: LayerContext) -> str:
+    """Return what the pooling of a layer takes of each window."""
+    return caffe_pb2.PoolingParameter.PoolMethod.Name(layer.parameter.pooling_param.pool).lower()
+
+
+def draws(layer: LayerContext) -> bool:
+    """Whether the pooling of a layer draws one value of each window at random."""
+    return method(layer) == "stochastic" and layer.training
+
+
 def _pads(parameter: caffe_pb2.PoolingParameter) -> bool:
     return parameter.pool != caffe_pb2.PoolingParameter.STOCHASTIC
 
@@ -159,7 +183,16 @@ def _sizes(layer: LayerContext, name: str) -> tuple[int, ...]:
 def _pool_any_axes(layer: LayerContext, windows: dict[str, tuple[int, ...]]) -> SetUp:
     parameter, bottom = layer.parameter.pooling_param, layer.bottoms[0]
     if isinstance(bottom, Unknown):
-        return SetUp([bottom] * layer.num_tops)
+        operation = operations.Pooling(
+            method=method(layer),
+            kernel=None if parameter.global_pooling else _open_sizes(windows["kernel_size"]),
+            stride=_open_sizes(windows["stride"]),
+            pad=_open_sizes(windows["pad"]),
+            ceil=_rounds_up(layer),
+            global_pooling=parameter.global_pooling,
+            random=draws(layer),
+        )
+        return SetUp([bottom] * layer.num_tops, operation=operation)
     layer.require(len(bottom) >= 3, "Input must have at least one spatial axis", shape=bottom)
     if not any(windows.values()):
         layer.report(f"BVLC pools over 4 axes only, not over {text(bottom)}: planned as forks do that can")
@@ -180,7 +213,12 @@ def _pool_any_axes(layer: LayerContext, windows: dict[str, tuple[int, ...]]) -> 
     if parameter.global_pooling:
         pool.check_global(layer)
     pool.check(layer)
-    return SetUp([(num, channels, *pool.over(layer, extents))] * layer.num_tops)
+    return SetUp([(num, channels, *pool.over(layer, extents))] * layer.num_tops, operation=pool.operation(layer))
+
+
+def _open_sizes(sizes: tuple[int, ...]) -> tuple[int, ...] | None:
+    """Return sizes over axes of which the number is not known: None unless there is one for each of several axes."""
+    return sizes if len(sizes) > 1 else None
 
 
 def _for_each_axis(layer: LayerContext, name: str, sizes: tuple[int, ...], axes: int) -> tuple[int, ...]:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from caffe_filler.caffe import caffe_pb2
 from filler_server.net.dimensions import Dim, Unknown, count, differ, product, shapes_differ, text
 from filler_server.net.layer import LayerContext, LearnedBlob, SetUp
+from filler_server.net.operations import recurrent as operations
 from filler_server.net.registry import BlobCount, CountRule, between, exactly, register
 from filler_server.net.shapes import shape_fault
 
@@ -37,7 +38,13 @@ def _tops(hidden: int) -> CountRule:
 )
 def lstm(layer: LayerContext) -> SetUp:
     """[4N, K], [4N], with static input [4N, Ks], [4N, N]; the state is h and c."""
-    return _recurrent(layer, hidden=2, gates=4, rest=lambda n, weight, bias: [LearnedBlob((4 * n, n), weight)])
+    return _recurrent(
+        layer,
+        operations.LSTM,
+        hidden=2,
+        gates=4,
+        rest=lambda n, weight, bias: [LearnedBlob((4 * n, n), weight)],
+    )
 
 
 @register(
@@ -51,6 +58,7 @@ def rnn(layer: LayerContext) -> SetUp:
     """[N, K], [N], with static input [N, Ks], [N, N], [N, N], [N]; the state is h."""
     return _recurrent(
         layer,
+        operations.RNN,
         hidden=1,
         gates=1,
         rest=lambda n, weight, bias: [
@@ -75,11 +83,12 @@ def lstm_unit(layer: LayerContext) -> SetUp:
                 )
     if isinstance(state, tuple) and isinstance(gates, tuple):
         layer.require(not differ(4 * state[2], gates[2]), "the gate input must be 4 times as wide", shape=gates)
-    return SetUp([state, state])
+    return SetUp([state, state], operation=operations.LSTMUnit())
 
 
 def _recurrent(
     layer: LayerContext,
+    kind: type[operations.LSTM | operations.RNN],
     *,
     hidden: int,
     gates: int,
@@ -114,7 +123,8 @@ def _recurrent(
     if static is not None:
         blobs.append(LearnedBlob((width, count(static, 1)), weight_filler))
     blobs += rest(num_output, weight_filler, bias_filler)
-    return SetUp([(steps, streams, num_output), *[state] * exposed], blobs)
+    operation = kind(num_output=num_output, static_input=static is not None, expose_hidden=bool(exposed))
+    return SetUp([(steps, streams, num_output), *[state] * exposed], blobs, operation)
 
 
 def _input(layer: LayerContext) -> tuple[Dim, Dim, Dim]:

@@ -3,6 +3,7 @@
 from caffe_filler.caffe import caffe_pb2
 from filler_server.net.dimensions import Dim, Dims, Unknown, count, differ, refine
 from filler_server.net.layer import LayerContext, LearnedBlob, SetUp
+from filler_server.net.operations import normalization as operations
 from filler_server.net.registry import between, exactly, register, up_to
 
 _ONE = caffe_pb2.FillerParameter(type="constant", value=1)
@@ -25,10 +26,16 @@ def scale(layer: LayerContext) -> SetUp:
             blobs.append(bias)
     _check_fit(layer, "scale", parameter.axis, factor)
     if isinstance(bottom, tuple) and isinstance(factor, tuple):
-        start = layer.axis(bottom, parameter.axis) if factor else 0
+        start = _start(layer, parameter.axis, factor)
         outer, inner = count(bottom, 0, start), count(bottom, start + len(factor))
         layer.require(outer != 0 or inner != 0, "the input has no values", shape=bottom)
-    return SetUp([bottom], blobs)
+    operation = operations.Scale(
+        axis=_known_start(layer, parameter.axis, factor),
+        num_axes=None if isinstance(factor, Unknown) else len(factor),
+        bias=parameter.bias_term,
+        from_bottom=len(layer.bottoms) > 1,
+    )
+    return SetUp([bottom], blobs, operation)
 
 
 @register("Bias", bottoms=between(1, 2), tops=exactly(1), roles=up_to("bias"))
@@ -40,7 +47,26 @@ def bias(layer: LayerContext) -> SetUp:
         blobs.append(LearnedBlob(_covered(layer, "bias", parameter.axis, parameter.num_axes), parameter.filler))
     summand = layer.bottoms[1] if len(layer.bottoms) > 1 else blobs[0].shape
     _check_fit(layer, "bias", parameter.axis, summand)
-    return SetUp([layer.bottoms[0]], blobs)
+    operation = operations.Bias(
+        axis=_known_start(layer, parameter.axis, summand),
+        num_axes=None if isinstance(summand, Unknown) else len(summand),
+        from_bottom=len(layer.bottoms) > 1,
+    )
+    return SetUp([layer.bottoms[0]], blobs, operation)
+
+
+def _known_start(layer: LayerContext, axis: int, blob: Dims) -> int | None:
+    """Return the first axis that a blob covers, None for a bottom that may be a scalar."""
+    may_be_scalar = len(layer.bottoms) > 1 and isinstance(blob, Unknown)
+    return None if may_be_scalar else _start(layer, axis, blob)
+
+
+def _start(layer: LayerContext, axis: int, blob: Dims) -> int:
+    """Return the first axis that a blob covers: 0 for a scalar, whatever the field says."""
+    bottom = layer.bottoms[0]
+    if blob == ():
+        return 0
+    return axis if isinstance(bottom, Unknown) else layer.axis(bottom, axis)
 
 
 def _bias_of_scale(layer: LayerContext, factor: Dims) -> LearnedBlob:
@@ -81,7 +107,7 @@ def _check_fit(layer: LayerContext, name: str, axis: int, blob: Dims) -> None:
     bottom = layer.bottoms[0]
     if isinstance(bottom, Unknown) or isinstance(blob, Unknown):
         return
-    start = layer.axis(bottom, axis) if blob else 0
+    start = _start(layer, axis, blob)
     layer.require(
         start + len(blob) <= len(bottom),
         f"{name} blob's shape extends past bottom[0]'s shape when applied starting with bottom[0] axis = {start}",

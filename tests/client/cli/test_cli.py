@@ -17,12 +17,15 @@ from tests.processes import ServerProcess
 
 def test_plan_json(nets: Path) -> None:
     plan = json.loads(succeed("plan", nets / "lenet.prototxt", "--json", "--phase", "TEST"))
-    assert list(plan) == ["name", "phase", "layers", "warnings", "parameters"]
+    assert list(plan) == [
+        *("name", "phase", "level", "stages", "layers", "edges", "inputs", "outputs", "warnings", "parameters")
+    ]
     assert (plan["phase"], plan["parameters"], plan["warnings"]) == ("TEST", 431080, [])
     layers = {layer["name"]: layer for layer in plan["layers"]}
     conv = layers["conv1"]
     assert (conv["type"], conv["bottoms"]) == ("Convolution", ["data"])
     assert conv["tops"] == [{"name": "conv1", "shape": [64, 20, 24, 24]}]
+    assert (conv["operation"]["type"], conv["operation"]["kernel"]) == ("Convolution", [5, 5])
     weight = conv["blobs"][0]
     assert {key: weight[key] for key in ("name", "shape", "owner", "count", "fan_in", "fan_out")} == {
         "name": "conv1/0",

@@ -13,6 +13,7 @@ from crc32c import crc32c
 from caffe_filler.understood import request_checksum
 from caffe_filler.v1 import filler_pb2
 from filler_client import FillerClient
+from filler_server.api.plan_wire import to_wire
 
 SERVICE = "caffe_filler.v1.FillerService"
 
@@ -68,7 +69,7 @@ class LyingServer:
         )
         unary: dict[str, Any] = {
             "ListFillers": (filler_pb2.ListFillersRequest, lambda _: self._library.list_fillers()),
-            "PlanNet": (filler_pb2.PlanNetRequest, self._library.plan),
+            "PlanNet": (filler_pb2.PlanNetRequest, lambda request: to_wire(self._library.plan(request))),
             "UpgradeNet": (filler_pb2.UpgradeNetRequest, self._upgraded),
         }
         streams: dict[str, Any] = {"Fill": filler_pb2.FillRequest, "FillNet": filler_pb2.FillNetRequest}

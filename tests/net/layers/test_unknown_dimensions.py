@@ -1,4 +1,4 @@
-"""A net with open dimensions has the shapes of the net with them known, and only a NetError ever comes out.
+"""A net with open dimensions has the shapes and operations of the net with them known, and only a NetError comes out.
 
 Unknown dimensions are taken to be positive, so only such are hidden.
 """
@@ -9,6 +9,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from caffe_filler.errors import NetError
+from filler_server.net.operations import Operation, Unknown
 from filler_server.net.plan import Layer, Shape
 from tests.net.layers.cases import CASES
 from tests.net.layers.fork_cases import FORK_CASES
@@ -36,6 +37,21 @@ def agree(blind: Shape, seeing: Shape) -> bool:
     return len(blind) == len(seeing) and all(a in (None, b) for a, b in zip(blind, seeing, strict=True))
 
 
+def operations_agree(blind: object, seeing: object, name: str = "") -> bool:
+    """Whether what is said of an operation is right, as far as anything is; an axis may be counted from the end."""
+    if isinstance(blind, Unknown) or isinstance(seeing, Unknown):
+        return True
+    if isinstance(blind, Operation) and isinstance(seeing, Operation):
+        mine, theirs = blind.attributes(), seeing.attributes()
+        return type(blind) is type(seeing) and all(operations_agree(mine[key], theirs[key], key) for key in mine)
+    if name in ("order", "offsets") and isinstance(blind, tuple) and isinstance(seeing, tuple):
+        # Where the number of axes is not known they are as the prototxt has them.
+        return len(blind) <= len(seeing)
+    if isinstance(blind, tuple) and isinstance(seeing, tuple):
+        return len(blind) == len(seeing) and all(map(operations_agree, blind, seeing))
+    return blind is None or blind == seeing or (isinstance(blind, int) and blind < 0 and "axis" in name)
+
+
 @settings(max_examples=500)
 @given(layer=layers(), data=st.data())
 def test_open_dimensions_only_hide(
@@ -61,6 +77,7 @@ def test_open_dimensions_only_hide(
         assert seeing is None or misfit, "a layer fails for what is not known"
         return
     if seeing is not None and not misfit:
+        assert operations_agree(blind.operation, seeing.operation), (masked, blind.operation, seeing.operation)
         for mine, theirs in ((blind.tops, seeing.tops), (blind.blobs, seeing.blobs)):
             assert len(mine) == len(theirs)
             for one, other in zip(mine, theirs, strict=True):

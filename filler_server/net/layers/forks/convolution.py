@@ -1,10 +1,11 @@
 """Convolutions of forks over two spatial axes."""
 
-from filler_server.net.dimensions import Dim, Dims, Unknown, product, quotient
+from filler_server.net.dimensions import Dim, Dims, Unknown, known, product, quotient
 from filler_server.net.layer import LayerContext, LearnedBlob, SetUp
 from filler_server.net.layers.convolution import BLOB_AXES, convolution
+from filler_server.net.operations import convolution as operations
 from filler_server.net.registry import at_least, exactly, register_fork, up_to
-from filler_server.net.windows import FORK_FIELDS, read_windows
+from filler_server.net.windows import FORK_FIELDS, Windows, read_windows
 
 
 @register_fork(
@@ -62,7 +63,10 @@ def convolution_depthwise(layer: LayerContext) -> SetUp:
         blobs.append(LearnedBlob((channels,), parameter.bias_filler))
     if any(not isinstance(extent, Unknown) and extent <= 0 for extent in extents):
         layer.refuse("the kernel does not fit into the padded input", shape=layer.bottoms[0], kernel=windows.kernel)
-    return SetUp([(num, channels, *extents)] * layer.num_tops, layer.learned(*blobs))
+    operation = operations.Convolution(
+        num_output=known(channels), group=known(channels), bias=parameter.bias_term, **windows.attributes()
+    )
+    return SetUp([(num, channels, *extents)] * layer.num_tops, layer.learned(*blobs), operation)
 
 
 @register_fork(
@@ -82,9 +86,8 @@ def local(layer: LayerContext) -> SetUp:
     parameter = layer.parameter.convolution_param
     if layer.parameter.HasField("convolution_param"):
         windows = read_windows(layer, 2)
-        num_output, bias_term, kernel = parameter.num_output, parameter.bias_term, product(windows.kernel)
+        num_output, bias_term = parameter.num_output, parameter.bias_term
         fillers = parameter.weight_filler, parameter.bias_filler
-        extents = list(windows.over(spatial))
     else:
         fork = layer.fork
         num_output, bias_term = fork.integer("local_param.num_output", 0), fork.flag("local_param.bias_term", True)
@@ -93,18 +96,19 @@ def local(layer: LayerContext) -> SetUp:
             size > 0 and stride > 0, "kernel_size and stride must be positive", kernel_size=size, stride=stride
         )
         pad = fork.integer("local_param.pad", 0)
-        kernel = size * size
+        windows = Windows((size, size), (stride, stride), (pad, pad), (1, 1))
         fillers = fork.filler("local_param.weight_filler"), fork.filler("local_param.bias_filler")
-        extents = [quotient(extent + 2 * pad - size, stride) + 1 for extent in spatial]
+    extents = windows.over(spatial)
     layer.require(num_output > 0, "num_output must be positive", num_output=num_output)
     for extent in extents:
         if isinstance(extent, int):
             layer.require(extent > 0, "the kernel does not fit into the padded input", shape=layer.bottoms[0])
     places: Dim = product(extents)
-    blobs = [LearnedBlob((num_output, 1, channels * kernel, places), fillers[0])]
+    blobs = [LearnedBlob((num_output, 1, channels * product(windows.kernel), places), fillers[0])]
     if bias_term:
         blobs.append(LearnedBlob((1, 1, num_output, places), fillers[1]))
-    return SetUp([(num, num_output, *extents)], layer.learned(*blobs))
+    operation = operations.Local(num_output=num_output, bias=bias_term, **windows.attributes())
+    return SetUp([(num, num_output, *extents)], layer.learned(*blobs), operation)
 
 
 @register_fork("CCCP", bottoms=exactly(1), tops=exactly(1), fork_fields=["cccp_param"], roles=up_to("weight", "bias"))
@@ -125,6 +129,8 @@ def cascaded_pooling(layer: LayerContext) -> SetUp:
         )
     outputs = group * num_output
     blobs = [LearnedBlob((1, 1, outputs, quotient(channels, group)), layer.fork.filler("cccp_param.weight_filler"))]
-    if layer.fork.flag("cccp_param.bias_term", True):
+    bias_term = layer.fork.flag("cccp_param.bias_term", True)
+    if bias_term:
         blobs.append(LearnedBlob((1, 1, 1, outputs), layer.fork.filler("cccp_param.bias_filler")))
-    return SetUp([(num, outputs, height, width)], layer.learned(*blobs))
+    operation = operations.CCCP(num_output=num_output, group=group, bias=bias_term)
+    return SetUp([(num, outputs, height, width)], layer.learned(*blobs), operation)

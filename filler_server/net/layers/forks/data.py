@@ -1,7 +1,9 @@
 """Layers of forks that bring data in; what only the data could tell is left open, as for BVLC's."""
 
 from filler_server.net.layer import LayerContext, OpenDims, SetUp
-from filler_server.net.layers.data import SIZE_FIELDS, channels, check_mean, image_size
+from filler_server.net.layers.data import SIZE_FIELDS, channels, check_mean, image_size, transform
+from filler_server.net.operations.base import Operation
+from filler_server.net.operations.data import ForkData
 from filler_server.net.registry import at_least, between, exactly, register_fork, unknown_seeds
 
 
@@ -16,7 +18,7 @@ def annotated_data(layer: LayerContext) -> SetUp:
     batch_size = _batch_size(layer)
     boxes: OpenDims = (1, 1, None, 8) if "annotated_data_param.anno_type" in layer.fork else None
     tops: list[OpenDims] = [(batch_size, channels(layer), *image_size(layer)), boxes]
-    return SetUp(tops[: layer.num_tops])
+    return SetUp(tops[: layer.num_tops], operation=_operation(layer))
 
 
 @register_fork("BoxData", bottoms=exactly(0), tops=at_least(1), fork_fields=SIZE_FIELDS)
@@ -24,7 +26,7 @@ def box_data(layer: LayerContext) -> SetUp:
     """[batch_size, C, H, W], and for each side labels [batch_size, ...] (intel/caffe, box_data_layer.cpp)."""
     batch_size = _batch_size(layer)
     image: OpenDims = (batch_size, channels(layer), *image_size(layer))
-    return SetUp([image, *[(batch_size, None)] * (layer.num_tops - 1)])
+    return SetUp([image, *[(batch_size, None)] * (layer.num_tops - 1)], operation=_operation(layer))
 
 
 @register_fork("FloatData", bottoms=exactly(0), tops=between(1, 2))
@@ -33,7 +35,7 @@ def float_data(layer: LayerContext) -> SetUp:
     batch_size = _batch_size(layer)
     crop_size = layer.parameter.data_param.crop_size or None
     tops: list[OpenDims] = [(batch_size, channels(layer), crop_size, crop_size), (batch_size, 1, 1, 1)]
-    return SetUp(tops[: layer.num_tops])
+    return SetUp(tops[: layer.num_tops], operation=_operation(layer))
 
 
 @register_fork("ImageSegData", bottoms=exactly(0), tops=between(1, 3), fork_fields=SIZE_FIELDS)
@@ -47,7 +49,10 @@ def image_seg_data(layer: LayerContext) -> SetUp:
     height, width = image_size(layer)
     size = height or parameter.new_height or None, width or parameter.new_width or None
     images: OpenDims = (parameter.batch_size, 3 if parameter.is_color else 1, *size)
-    return SetUp([images, (parameter.batch_size, 1, *size), (parameter.batch_size, 1, 1, 2)][: layer.num_tops])
+    return SetUp(
+        [images, (parameter.batch_size, 1, *size), (parameter.batch_size, 1, 1, 2)][: layer.num_tops],
+        operation=_operation(layer),
+    )
 
 
 @register_fork(
@@ -60,7 +65,7 @@ def image_seg_uniform_size_data(layer: LayerContext) -> SetUp:
     """
     batch_size, size = _batch_size(layer), image_size(layer)
     tops: list[OpenDims] = [(batch_size, channels(layer), *size), (batch_size, 1, *size), (2,)]
-    return SetUp(tops[: layer.num_tops])
+    return SetUp(tops[: layer.num_tops], operation=_operation(layer))
 
 
 @register_fork(
@@ -85,7 +90,7 @@ def tokenized_data(layer: LayerContext) -> SetUp:
         block_size=block_size,
     )
     tokens: OpenDims = (batch_size, block_size)
-    return SetUp([tokens, (1, block_size), tokens][: layer.num_tops])
+    return SetUp([tokens, (1, block_size), tokens][: layer.num_tops], operation=_operation(layer))
 
 
 @register_fork("DenseImageData", bottoms=exactly(0), tops=exactly(2), fork_fields=["dense_image_data_param"])
@@ -106,7 +111,7 @@ def dense_image_data(layer: LayerContext) -> SetUp:
         for side in ("height", "width")
     )
     colors = 3 if fork.flag("dense_image_data_param.is_color", True) else 1
-    return SetUp([(batch_size, colors, *size), (batch_size, 1, *size)])
+    return SetUp([(batch_size, colors, *size), (batch_size, 1, *size)], operation=_operation(layer))
 
 
 @register_fork("ImageLabelData", bottoms=exactly(0), tops=exactly(2), fork_fields=["image_label_data_param"])
@@ -116,7 +121,7 @@ def image_label_data(layer: LayerContext) -> SetUp:
     layer.require(batch_size > 0, "Positive batch size required", batch_size=batch_size)
     crop_size = layer.parameter.transform_param.crop_size or None
     image: OpenDims = (batch_size, None, crop_size, crop_size)
-    return SetUp([image, image])
+    return SetUp([image, image], operation=_operation(layer))
 
 
 @register_fork(
@@ -142,7 +147,7 @@ def video_data(layer: LayerContext) -> SetUp:
     layer.require(batch_size > 0, "Positive batch size required", batch_size=batch_size)
     if any(f"video_data_param.{name}" in fork for name in ("video_type", "video_file", "device_id", "skip_frames")):
         tops: list[OpenDims] = [(batch_size, 3, *size), (batch_size,)]
-        return SetUp(tops[: layer.num_tops])
+        return SetUp(tops[: layer.num_tops], operation=_operation(layer))
     length = fork.integer("video_data_param.new_length", 1)
     named = ("modality", "num_segments", "name_pattern", "length_first", "encoded")
     if not any(f"video_data_param.{name}" in fork for name in named):
@@ -154,7 +159,7 @@ def video_data(layer: LayerContext) -> SetUp:
     tops = [(batch_size, colors * frames, *size), (batch_size, 1, 1, 1)]
     if fork.flag("video_data_param.length_first", False):
         tops = [None, (batch_size, 1, 1, 1)]
-    return SetUp(tops[: layer.num_tops])
+    return SetUp(tops[: layer.num_tops], operation=_operation(layer))
 
 
 @register_fork("CPMData", bottoms=exactly(0), tops=between(1, 2), fork_fields=["cpmdata_param"])
@@ -163,7 +168,7 @@ def cpm_data(layer: LayerContext) -> SetUp:
     batch_size = layer.fork.integer("cpmdata_param.batch_size", 0)
     layer.require(batch_size > 0, "Positive batch size required", batch_size=batch_size)
     image: OpenDims = (batch_size, None, None, None)
-    return SetUp([image, image][: layer.num_tops])
+    return SetUp([image, image][: layer.num_tops], operation=_operation(layer))
 
 
 @register_fork("CoSData", bottoms=exactly(0), tops=at_least(1), fork_fields=["cos_data_param"])
@@ -185,7 +190,7 @@ def cos_data(layer: LayerContext) -> SetUp:
         axes = block.integer("sample_num_axes", 3, most=3)
         sample = [block.integer(f"out_{side}", 0) or block.integer(side, 0) for side in ("channels", "height", "width")]
         tops.append((sample[0], batch_size) if block.flag("transpose", False) else (batch_size, *sample)[: axes + 1])
-    return SetUp(tops)
+    return SetUp(tops, operation=_operation(layer))
 
 
 @register_fork("RandVec", bottoms=exactly(0), tops=exactly(1), fork_fields=["randvec_param"])
@@ -195,7 +200,9 @@ def rand_vec(layer: LayerContext) -> SetUp:
         layer.fork.integer(f"randvec_param.{name}", 0) for name in ("batch_size", "dim", "height", "width")
     )
     layer.require(batch_size > 0 and dim > 0, "batch_size and dim must be positive", batch_size=batch_size, dim=dim)
-    return SetUp([(batch_size, dim, height, width) if height and width else (batch_size, dim)])
+    return SetUp(
+        [(batch_size, dim, height, width) if height and width else (batch_size, dim)], operation=_operation(layer)
+    )
 
 
 @register_fork(
@@ -209,7 +216,11 @@ def detect_net_transformation(layer: LayerContext) -> SetUp:
     num, colors, *_ = layer.legacy(0)
     height, width = (layer.fork.integer(f"detectnet_groundtruth_param.image_size_{side}", 0) for side in "yx")
     layer.require(height > 0 and width > 0, "image_size_x and image_size_y must be positive", size=(height, width))
-    return SetUp([(num, colors, height, width), None])
+    return SetUp([(num, colors, height, width), None], operation=_operation(layer))
+
+
+def _operation(layer: LayerContext) -> Operation:
+    return layer.operation(lambda: ForkData(layer_type=layer.type, transform=transform(layer), fields=layer.fields()))
 
 
 def _batch_size(layer: LayerContext) -> int:
@@ -222,4 +233,4 @@ def _batch_size(layer: LayerContext) -> int:
 def _clips(layer: LayerContext, batch_size: int, length: int, labels: OpenDims) -> SetUp:
     layer.require(batch_size > 0 and length > 0, "batch_size and new_length must be positive", new_length=length)
     images: OpenDims = (batch_size, channels(layer), length, *image_size(layer))
-    return SetUp([images, labels][: layer.num_tops])
+    return SetUp([images, labels][: layer.num_tops], operation=_operation(layer))

@@ -2,6 +2,7 @@
 
 from filler_server.net.dimensions import Dim, shapes_differ
 from filler_server.net.layer import LayerContext, SetUp
+from filler_server.net.operations import flow as operations
 from filler_server.net.registry import exactly, register_fork
 
 
@@ -26,20 +27,39 @@ def correlation(layer: LayerContext) -> SetUp:
             layer.require(room > 0, "Neighborhood and kernel don't fit in blob", shape=layer.bottoms[0])
             room = -(-room // strides[0])
         sizes.append(room)
-    return SetUp([(first[0], (2 * (displacement // strides[1]) + 1) ** 2, *sizes)])
+
+    def operation() -> operations.Correlation:
+        return operations.Correlation(
+            kernel_size=kernel_size,
+            max_displacement=displacement,
+            pad=pad,
+            stride_1=strides[0],
+            stride_2=strides[1],
+            single_direction=fork.integer("correlation_param.single_direction", 0, least=-1, most=1),
+            do_abs=fork.flag("correlation_param.do_abs", False),
+            correlation_type=fork.choice("correlation_param.correlation_type", ("MULTIPLY", "SUBTRACT")),
+        )
+
+    top = (first[0], (2 * (displacement // strides[1]) + 1) ** 2, *sizes)
+    return SetUp([top], operation=layer.operation(operation))
 
 
-@register_fork("FlowWarp", bottoms=exactly(2), tops=exactly(1))
+@register_fork("FlowWarp", bottoms=exactly(2), tops=exactly(1), fork_fields=["flow_warp_param"])
 def flow_warp(layer: LayerContext) -> SetUp:
     """The image moved along the flow (lmb-freiburg/flownet2, flow_warp_layer.cpp)."""
     num, _, height, width = image = layer.legacy(0)
     if shapes_differ((num, 2, height, width), layer.legacy(1)):
         layer.refuse("Flow must have 2 channels and the size of the image", image=image, flow=layer.bottoms[1])
-    return SetUp([image])
+    operation = layer.operation(
+        lambda: operations.FlowWarp(
+            fill_value=layer.fork.choice("flow_warp_param.fill_value", ("ZERO", "NOT_A_NUMBER"), first=1)
+        )
+    )
+    return SetUp([image], operation=operation)
 
 
 @register_fork("ChannelNorm", bottoms=exactly(1), tops=exactly(1))
 def channel_norm(layer: LayerContext) -> SetUp:
     """[N, 1, H, W] (lmb-freiburg/flownet2, channel_norm_layer.cpp)."""
     num, _, height, width = layer.legacy(0)
-    return SetUp([(num, 1, height, width)])
+    return SetUp([(num, 1, height, width)], operation=operations.ChannelNorm())

@@ -3,6 +3,7 @@
 from filler_server.net.dimensions import Dim, Unknown, count
 from filler_server.net.layer import LayerContext, LearnedBlob, OpenDims, SetUp
 from filler_server.net.layers.losses import check_batch
+from filler_server.net.operations import losses as operations
 from filler_server.net.registry import at_least, between, exactly, register_fork, up_to
 
 _SCALAR: OpenDims = ()
@@ -24,7 +25,7 @@ def scalar_loss(layer: LayerContext) -> SetUp:
     Loss layers of BVLC/caffe's pull requests, happynear/caffe-windows, lmb-freiburg/flownet2, NVIDIA/caffe, intel/caffe
     and eric612/MobileNet-YOLO.
     """
-    return SetUp([_SCALAR, *[None] * (layer.num_tops - 1)])
+    return SetUp([_SCALAR, *[None] * (layer.num_tops - 1)], operation=layer.custom())
 
 
 @register_fork(
@@ -42,6 +43,14 @@ def center_loss(layer: LayerContext) -> SetUp:
     layer.require(num_output > 0, "num_output must be positive", num_output=num_output)
     axis = layer.fork.integer("center_loss_param.axis", 1, least=-(1 << 31), most=(1 << 31) - 1)
     bottom = layer.bottoms[0]
-    values: Dim = bottom if isinstance(bottom, Unknown) else count(bottom, layer.axis(bottom, axis))
+    axis = axis if isinstance(bottom, Unknown) else layer.axis(bottom, axis)
+    values: Dim = bottom if isinstance(bottom, Unknown) else count(bottom, axis)
     centers = LearnedBlob((num_output, values), layer.fork.filler("center_loss_param.center_filler"))
-    return SetUp([_SCALAR, *[None] * (layer.num_tops - 1)], layer.learned(centers))
+    operation = layer.operation(
+        lambda: operations.CenterLoss(
+            num_output=num_output,
+            axis=axis,
+            distance_type=layer.fork.word("center_loss_param.distance_type", "L2"),
+        )
+    )
+    return SetUp([_SCALAR, *[None] * (layer.num_tops - 1)], layer.learned(centers), operation)

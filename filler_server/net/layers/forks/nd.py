@@ -8,6 +8,9 @@ from typing import TypeAlias
 
 from filler_server.net.dimensions import Dim, Unknown, quotient
 from filler_server.net.layer import LayerContext, LearnedBlob, OpenDims, SetUp
+from filler_server.net.layers.pooling import draws, method
+from filler_server.net.operations.convolution import Convolution
+from filler_server.net.operations.pooling import Pooling
 from filler_server.net.registry import at_least, between, exactly, register_fork, up_to
 
 _Windows: TypeAlias = tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]
@@ -50,7 +53,18 @@ def nd_convolution(layer: LayerContext) -> SetUp:
     if parameter.bias_term:
         blobs.append(LearnedBlob((num_output,), parameter.bias_filler))
     top = _top(layer, num_output, windows, clip=False)
-    return SetUp([top] * layer.num_tops, layer.learned(*blobs))
+    kernel, stride, pad = windows
+    operation = Convolution(
+        num_output=num_output,
+        group=group,
+        bias=parameter.bias_term,
+        kernel=kernel,
+        stride=stride,
+        pad=pad,
+        dilation=(1,) * len(kernel),
+        squeeze=True,
+    )
+    return SetUp([top] * layer.num_tops, layer.learned(*blobs), operation)
 
 
 @register_fork(
@@ -73,9 +87,20 @@ def nd_pooling(layer: LayerContext) -> SetUp:
     windows = _windows(layer, "pooling_param")
     bottom = layer.bottoms[0]
     channels: Dim = bottom if isinstance(bottom, Unknown) else bottom[layer.axis(bottom, 1)]
-    if layer.parameter.pooling_param.global_pooling and isinstance(bottom, tuple):
-        return SetUp([bottom[:2]] * layer.num_tops)
-    return SetUp([_top(layer, channels, windows, clip=True)] * layer.num_tops)
+    is_global = layer.parameter.pooling_param.global_pooling
+    operation = Pooling(
+        method=method(layer),
+        kernel=None if is_global else windows[0],
+        stride=None if is_global else windows[1],
+        pad=None if is_global else windows[2],
+        ceil=False,
+        global_pooling=is_global,
+        squeeze=True,
+        random=draws(layer),
+    )
+    if is_global and isinstance(bottom, tuple):
+        return SetUp([bottom[:2]] * layer.num_tops, operation=operation)
+    return SetUp([_top(layer, channels, windows, clip=True)] * layer.num_tops, operation=operation)
 
 
 def _windows(layer: LayerContext, block: str) -> _Windows:

@@ -3,6 +3,8 @@
 from caffe_filler.caffe import caffe_pb2
 from filler_server.net.dimensions import Dims, Unknown, count, differ
 from filler_server.net.layer import LayerContext, LearnedBlob, OpenDims, SetUp
+from filler_server.net.operations import normalization as operations
+from filler_server.net.operations.base import Operation, single
 from filler_server.net.registry import between, exactly, register_fork, up_to
 
 _ZEROS = caffe_pb2.FillerParameter()
@@ -28,16 +30,30 @@ def normalize(layer: LayerContext) -> SetUp:
         if layer.num_tops == 2 or "normalize_param" in layer.fork:
             num, _, height, width = layer.legacy(0)
             norms: OpenDims = (num, 1, height, width)
-            return SetUp([bottom, norms][: layer.num_tops])
+            operation = layer.operation(lambda: _normalize_channels(layer))
+            return SetUp([bottom, norms][: layer.num_tops], operation=operation)
         layer.report("Normalize without norm_param is taken for SSD's with its one scale; others learn nothing")
     layer.require(layer.num_tops == 1, "Normalize Layer produces 1 top blob(s) as output", tops=layer.num_tops)
     if isinstance(bottom, tuple):
         layer.require(len(bottom) >= 2, "Number of axes of bottom blob must be >=2", shape=bottom)
-    scale: Dims = () if layer.fork.flag("norm_param.channel_shared", True) else (layer.channels(0),)
+    channel_shared = layer.fork.flag("norm_param.channel_shared", True)
+    scale: Dims = () if channel_shared else (layer.channels(0),)
     blobs = layer.learned(LearnedBlob(scale, layer.fork.filler("norm_param.scale_filler", _ONES)))
     if differ(count(blobs[0].shape), count(scale)):
         layer.refuse("Scale size is inconsistent with prototxt config", blob=blobs[0].shape, shape=bottom)
-    return SetUp([bottom], blobs)
+    operation = layer.operation(
+        lambda: operations.Normalize(
+            across_spatial=layer.fork.flag("norm_param.across_spatial", True),
+            channel_shared=channel_shared,
+            eps=layer.fork.number("norm_param.eps", single(1e-10)),
+        )
+    )
+    return SetUp([bottom], blobs, operation)
+
+
+def _normalize_channels(layer: LayerContext) -> operations.NormalizeChannels:
+    layer.fork.disregard("normalize_param.fix_gradient", "normalize_param.bp_norm")
+    return operations.NormalizeChannels(norm=layer.fork.choice("normalize_param.normalize_type", ("L2", "L1")))
 
 
 @register_fork("BN", bottoms=exactly(1), tops=between(1, 3), fork_fields=["bn_param"], roles=_BN_ROLES)
@@ -51,7 +67,7 @@ def bn(layer: LayerContext) -> SetUp:
     * var_eps, decay, moving_average: scale, shift, mean, variance, each [1, C, 1, 1] (ducha-aiki/caffe, bn_layer.cpp).
     * otherwise scale and shift, each [1, C, 1, 1] (alexgkendall/caffe-segnet, bn_layer.cpp).
 
-    With more than two `param` there are four blobs. All is filled with 0 unless said otherwise.
+    With more than two `param`, or blobs in the file, there are four. All is filled with 0 unless said otherwise.
     """
     kept = ("slope_filler", "bias_filler", "momentum", "eps", "frozen", "engine")
     moving = ("var_eps", "decay", "moving_average")
@@ -83,7 +99,24 @@ def bn(layer: LayerContext) -> SetUp:
     statistics: OpenDims = (1, channels, 1, 1)
     top = bottom if slope else layer.legacy(0)
     tops = [top, statistics, statistics][: layer.num_tops]
-    return SetUp(tops, layer.learned(*blobs[: 4 if four else 2]))
+    operation = layer.operation(lambda: _bn_operation(layer, slope=slope, four=four))
+    return SetUp(tops, layer.learned(*blobs[: 4 if four else 2]), operation)
+
+
+def _bn_operation(layer: LayerContext, *, slope: bool, four: bool) -> Operation:
+    fork = layer.fork
+    if slope:
+        fork.disregard("bn_param.engine")
+        stored = not layer.training or fork.flag("bn_param.frozen", False)
+        return operations.BN(
+            statistics="stored" if stored else "batch",
+            eps=fork.number("bn_param.eps", single(1e-5)),
+            momentum=fork.number("bn_param.momentum", single(0.9)),
+        )
+    if four:
+        return layer.custom()
+    learning = fork.choice("bn_param.bn_mode", ("LEARN", "INFERENCE")) == "learn"
+    return operations.BN(statistics="batch" if learning else "none", eps=single(1e-9))
 
 
 @register_fork("GRN", bottoms=exactly(1), tops=exactly(1))
@@ -95,4 +128,4 @@ def without_blobs(layer: LayerContext) -> SetUp:
     Sources: openvinotoolkit/training_toolbox_caffe, grn_layer.cpp; facebookarchive/C3D; MyCaffe/MyCaffe,
     LayerNormLayer.cs, which learns no scale.
     """
-    return SetUp([layer.bottoms[0]])
+    return SetUp([layer.bottoms[0]], operation=layer.custom())

@@ -1,7 +1,8 @@
 """Recurrent layers of forks and what goes with them."""
 
-from filler_server.net.dimensions import Dim, Unknown, count, quotient
+from filler_server.net.dimensions import Dim, Unknown, count, known, quotient
 from filler_server.net.layer import LayerContext, LearnedBlob, SetUp
+from filler_server.net.operations import recurrent as operations
 from filler_server.net.registry import between, exactly, register_fork
 
 
@@ -23,6 +24,7 @@ def lstm(layer: LayerContext) -> SetUp:
     older = layer.parameter.inner_product_param
     size = fork.integer("lstm_param.num_output", older.num_output)
     layer.require(size > 0, "num_output must be positive", num_output=size)
+    batch_size = fork.integer("lstm_param.batch_size", 1)
     items: tuple[Dim, ...] = ()
     inputs: Dim
     if isinstance(bottom, Unknown):
@@ -31,7 +33,6 @@ def lstm(layer: LayerContext) -> SetUp:
         layer.axis(bottom, 0)
         leading = 2 if len(bottom) == 3 else 1
         items, inputs = bottom[:leading], count(bottom, leading)
-        batch_size = fork.integer("lstm_param.batch_size", 1)
         if leading == 1 and isinstance(bottom[0], int):
             layer.require(
                 batch_size > 0 and bottom[0] % batch_size == 0,
@@ -45,7 +46,14 @@ def lstm(layer: LayerContext) -> SetUp:
         LearnedBlob((4 * size, size), weight_filler),
         LearnedBlob((4 * size,), fork.filler("lstm_param.bias_filler", older.bias_filler)),
     ]
-    return SetUp([bottom if isinstance(bottom, Unknown) else (*items, size)], layer.learned(*blobs))
+    operation = layer.operation(
+        lambda: operations.Lstm(
+            num_output=size,
+            batch_size=batch_size,
+            clipping_threshold=fork.number("lstm_param.clipping_threshold", 0),
+        )
+    )
+    return SetUp([bottom if isinstance(bottom, Unknown) else (*items, size)], layer.learned(*blobs), operation)
 
 
 _SCANS = ("down_right", "down_left", "up_right", "up_left")
@@ -88,7 +96,7 @@ def lstm_2d(layer: LayerContext) -> SetUp:
         )
     ]
     rows = [quotient(extent, length) for extent, length in zip(extents, patch, strict=True)]
-    return SetUp([(num, 4 * size, *rows)], layer.learned(*blobs))
+    return SetUp([(num, 4 * size, *rows)], layer.learned(*blobs), layer.custom())
 
 
 @register_fork(
@@ -107,4 +115,4 @@ def continuation_indicator(layer: LayerContext) -> SetUp:
         bottom = layer.bottoms[0]
         axis = layer.fork.integer("continuation_indicator_param.axis", 0, least=-32, most=31)
         batch = bottom if isinstance(bottom, Unknown) else bottom[layer.axis(bottom, axis)]
-    return SetUp([(steps, batch)])
+    return SetUp([(steps, batch)], operation=operations.ContinuationIndicator(time_step=steps, batch=known(batch)))

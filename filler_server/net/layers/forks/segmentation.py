@@ -19,7 +19,7 @@ def seg_accuracy(layer: LayerContext) -> SetUp:
             data=layer.bottoms[0],
             label=layer.bottoms[1],
         )
-    return SetUp([(1, 1, 1, 3)])
+    return SetUp([(1, 1, 1, 3)], operation=layer.custom())
 
 
 @register_fork(
@@ -38,4 +38,4 @@ def multi_stage_meanfield(layer: LayerContext) -> SetUp:
     if not layer.given:
         layer.report("its blobs are planned as zeros; the fork reads their first values from files beside the net")
     blobs = layer.learned(*(LearnedBlob(square, _ZEROS) for _ in range(3)))
-    return SetUp([(num, channels, height, width)], blobs)
+    return SetUp([(num, channels, height, width)], blobs, layer.custom())

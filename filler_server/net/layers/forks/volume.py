@@ -3,10 +3,15 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from google.protobuf.internal.enum_type_wrapper import EnumTypeWrapper
+
 from caffe_filler.caffe import caffe_pb2
-from filler_server.net.dimensions import Dim, Dims, Unknown, quotient
+from filler_server.net.dimensions import Dim, Dims, Unknown, known
 from filler_server.net.layer import LayerContext, LearnedBlob, SetUp
+from filler_server.net.operations import convolution, pooling
+from filler_server.net.operations.base import Operation
 from filler_server.net.registry import exactly, register_fork, up_to
+from filler_server.net.windows import Windows
 
 _CONVOLUTION_FIELDS = (
     "convolution3d_param",
@@ -37,14 +42,14 @@ def convolution_3d(layer: LayerContext) -> SetUp:
         num_output=num_output,
         filter_group=filter_group,
     )
-    kernel, stride, pad = block.windows(time_pad=True)
+    windows = block.windows(time_pad=True)
     num, channels, *extents = _five_axes(layer)
-    outputs = [
-        quotient(extent + 2 * p - k, s) + 1 for extent, k, s, p in zip(extents, kernel, stride, pad, strict=True)
-    ]
+    outputs = windows.over(extents)
     _check_positive(layer, outputs)
-    blobs = _blobs(layer, block, (num_output, channels, *kernel), num_output)
-    return SetUp([(num, num_output, *outputs)], blobs)
+    blobs = _blobs(layer, block, (num_output, channels, *windows.kernel), num_output)
+    # The groups of filters are worked on apart from each other, but each sees all channels.
+    operation = convolution.Convolution(num_output=num_output, bias=block.bias_term, **windows.attributes())
+    return SetUp([(num, num_output, *outputs)], blobs, operation)
 
 
 @register_fork(
@@ -62,12 +67,13 @@ def deconvolution_3d(layer: LayerContext) -> SetUp:
     block = _Block(layer, "convolution3d_param", "convolution_param")
     num_output = block.integer("num_output", 0)
     layer.require(num_output > 0, "num_output must be positive", num_output=num_output)
-    kernel, stride, pad = block.windows(time_pad=True)
+    windows = block.windows(time_pad=True)
     num, channels, *extents = _five_axes(layer)
-    outputs = [(extent - 1) * s - 2 * p + k for extent, k, s, p in zip(extents, kernel, stride, pad, strict=True)]
+    outputs = windows.spread(extents)
     _check_positive(layer, outputs)
-    blobs = _blobs(layer, block, (channels, num_output, *kernel), num_output)
-    return SetUp([(num, num_output, *outputs)], blobs)
+    blobs = _blobs(layer, block, (channels, num_output, *windows.kernel), num_output)
+    operation = convolution.Deconvolution(num_output=num_output, bias=block.bias_term, **windows.attributes())
+    return SetUp([(num, num_output, *outputs)], blobs, operation)
 
 
 @register_fork("Pooling3D", bottoms=exactly(1), tops=exactly(1), fork_fields=_POOLING_FIELDS)
@@ -87,14 +93,26 @@ def pooling_3d(layer: LayerContext) -> SetUp:
     if any(fields[name] for name in _SIDES):
         return _pool_sides(layer)
     block = _Block(layer, "pooling3d_param", "pooling_param")
-    kernel, stride, pad = block.windows(time_pad=False)
+    windows = block.windows(time_pad=False)
     num, channels, *extents = _five_axes(layer)
     outputs = [
         extent if isinstance(extent, Unknown) else -(-(extent + 2 * p - k) // s) + 1
-        for extent, k, s, p in zip(extents, kernel, stride, pad, strict=True)
+        for extent, k, s, p in zip(extents, windows.kernel, windows.stride, windows.pad, strict=True)
     ]
     _check_positive(layer, outputs)
-    return SetUp([(num, channels, *outputs)])
+
+    def operation() -> Operation:
+        method = block.word("pool", caffe_pb2.PoolingParameter.PoolMethod).lower()
+        return pooling.Pooling(
+            method=method,
+            kernel=windows.kernel,
+            stride=windows.stride,
+            pad=windows.pad,
+            clip=False,
+            random=method == "stochastic" and layer.training,
+        )
+
+    return SetUp([(num, channels, *outputs)], operation=layer.operation(operation))
 
 
 _LENGTH = ("kernel_l", "stride_l", "pad_l")
@@ -162,7 +180,20 @@ def _pooled(
         if padded:
             counts = {count - ((count - 1) * step >= extent + near) for count in counts}
         outputs.append(counts.pop() if len(counts) == 1 else None)
-    return SetUp([(num, channels, *outputs)])
+    if ceil is None or any(near != far for near, far in pad):
+        return SetUp([(num, channels, *outputs)], operation=layer.custom())
+    operation = layer.operation(
+        lambda: pooling.Pooling(
+            method=(method := layer.fork.choice("pooling3d_param.pool", ("MAX", "AVE", "STOCHASTIC"))),
+            kernel=tuple(map(known, kernel)),
+            stride=tuple(stride),
+            pad=tuple(near for near, _ in pad),
+            ceil=ceil,
+            global_pooling=layer.fork.flag("pooling3d_param.global_pooling", False),
+            random=method == "stochastic" and layer.training,
+        )
+    )
+    return SetUp([(num, channels, *outputs)], operation=operation)
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,8 +228,19 @@ class _Block:
         assert isinstance(filler, caffe_pb2.FillerParameter)  # noqa: S101 - the schema says so
         return filler
 
-    def windows(self, *, time_pad: bool) -> tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]:
-        """Return kernel, stride and pad, each for time, height and width."""
+    @property
+    def bias_term(self) -> bool:
+        return self.flag("bias_term", True)
+
+    def word(self, name: str, enum: EnumTypeWrapper) -> str:
+        """Return the name of an enum's value, the first one by default."""
+        if self.own in self.layer.fork:
+            word = self.layer.fork.word(f"{self.own}.{name}", enum.Name(0))
+            return enum.Name(int(word)) if word.isdecimal() and int(word) in enum.values() else word
+        return enum.Name(getattr(getattr(self.layer.parameter, self.shared), name))
+
+    def windows(self, *, time_pad: bool) -> Windows:
+        """Return the windows over time, height and width."""
         space, time = self.integer("kernel_size", 0), self.integer("kernel_depth", 0)
         self.layer.require(
             space > 0 and time > 0, "kernel_size and kernel_depth must be positive", kernel=(time, space)
@@ -206,7 +248,7 @@ class _Block:
         stride = self.integer("temporal_stride", 1), self.integer("stride", 1)
         self.layer.require(0 not in stride, "strides must be positive", stride=stride)
         pad = self.integer("temporal_pad", 0) if time_pad else 0, self.integer("pad", 0)
-        return (time, space, space), (*stride, stride[1]), (*pad, pad[1])
+        return Windows((time, space, space), (*stride, stride[1]), (*pad, pad[1]), (1, 1, 1))
 
 
 def _five_axes(layer: LayerContext) -> _Axes:
@@ -226,6 +268,6 @@ def _check_positive(layer: LayerContext, outputs: Sequence[Dim]) -> None:
 
 def _blobs(layer: LayerContext, block: _Block, weight: Dims, num_output: int) -> tuple[LearnedBlob, ...]:
     blobs = [LearnedBlob(weight, block.filler("weight_filler"))]
-    if block.flag("bias_term", True):
+    if block.bias_term:
         blobs.append(LearnedBlob((1, 1, 1, 1, num_output), block.filler("bias_filler")))
     return layer.learned(*blobs)

@@ -2,6 +2,7 @@
 
 from filler_server.net.dimensions import Dim, quotient
 from filler_server.net.layer import LayerContext, SetUp
+from filler_server.net.operations import detection as operations
 from filler_server.net.registry import at_least, exactly, register_fork
 
 
@@ -12,16 +13,19 @@ def reorg(layer: LayerContext) -> SetUp:
     stride = layer.fork.integer("reorg_param.stride", 0)
     layer.require(stride > 0, "Reorg Layer needs a positive stride", stride=stride)
     num, channels, height, width = layer.legacy(0)
-    if layer.fork.flag("reorg_param.reverse", False):
-        return SetUp([(num, quotient(channels, stride * stride), height * stride, width * stride)])
-    return SetUp([(num, channels * stride * stride, quotient(height, stride), quotient(width, stride))])
+    reverse = layer.fork.flag("reorg_param.reverse", False)
+    if reverse:
+        top = num, quotient(channels, stride * stride), height * stride, width * stride
+    else:
+        top = num, channels * stride * stride, quotient(height, stride), quotient(width, stride)
+    return SetUp([top], operation=operations.Reorg(stride=stride, reverse=reverse))
 
 
 @register_fork("YoloDetectionOutput", bottoms=at_least(1), tops=exactly(1))
 @register_fork("Yolov3DetectionOutput", bottoms=at_least(1), tops=exactly(1))
 def yolo_detection_output(layer: LayerContext) -> SetUp:
     """[1, 1, found, 7], found 1 at first (eric612/MobileNet-YOLO, yolov3_detection_output_layer.cpp)."""
-    return SetUp([(1, 1, 1, 7)])
+    return SetUp([(1, 1, 1, 7)], operation=layer.custom())
 
 
 @register_fork("EvalDetection", bottoms=at_least(2), tops=exactly(1), fork_fields=["eval_detection_param"])
@@ -39,4 +43,4 @@ def eval_detection(layer: LayerContext) -> SetUp:
         num_object=objects,
     )
     num: Dim = layer.legacy(0)[0]
-    return SetUp([(num, classes + side * side * objects * 4)])
+    return SetUp([(num, classes + side * side * objects * 4)], operation=layer.custom())

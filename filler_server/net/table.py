@@ -1,0 +1,106 @@
+"""A plan as a table, for people: plain text, and HTML for a notebook."""
+
+from collections.abc import Callable, Sequence
+from html import escape
+from typing import TYPE_CHECKING
+
+from google.protobuf import text_format
+
+from caffe_filler.caffe import caffe_pb2
+from caffe_filler.printable import printable
+
+if TYPE_CHECKING:
+    from filler_server.net.plan import Blob, Layer, NetPlan, Shape
+
+_NUMBERS = ("fan_in", "fan_out", "std", "count")
+"""What a blob's line ends in."""
+
+
+def columns(plan: "NetPlan") -> list[tuple[str, str]]:
+    """Return the title of each column, and whether its cells stand `left` or `right`."""
+    draws = [("draws", "right")] if plan.sequential else []
+    numbers = [(name.replace("_", " "), "right") for name in _NUMBERS]
+    return [*((name, "left") for name in ("layer", "type", "tops")), *draws, *_BLOB_COLUMNS, *numbers]
+
+
+_BLOB_COLUMNS = [("blob", "left"), ("shape", "left"), ("filler", "left")]
+
+
+def rows(plan: "NetPlan") -> list[list[str]]:
+    """Return the cells of each line: one for each blob, and one for a layer without any."""
+    return [row for layer in plan.layers for row in _layer_rows(layer, draws=plan.sequential)]
+
+
+def summary(plan: "NetPlan", default: str = "net") -> str:
+    """Return the line above a table: the name, or a default where the net has none, phase and stages."""
+    state = [plan.phase, *(f"stage {stage}" for stage in plan.state.stage)]
+    return f"{plan.name or default} ({', '.join(state)})"
+
+
+def text_table(plan: "NetPlan") -> str:
+    """Return a plan as lines of text; characters that do not print are escaped."""
+    titles, sides = zip(*columns(plan), strict=True)
+    lines = [[printable(cell) for cell in row] for row in (titles, *rows(plan))]
+    widths = [max(map(len, cells)) for cells in zip(*lines, strict=True)]
+    aligned: list[Callable[[str, int], str]] = [str.rjust if side == "right" else str.ljust for side in sides]
+    table = (
+        "  ".join(align(cell, width) for align, cell, width in zip(aligned, line, widths, strict=True)).rstrip()
+        for line in lines
+    )
+    return "\n".join([printable(summary(plan)), *table, f"{plan.parameters:,} parameters"])
+
+
+def html_table(plan: "NetPlan") -> str:
+    """Return a plan as an HTML table."""
+    titles, sides = zip(*columns(plan), strict=True)
+
+    def line(tag: str, cells: Sequence[str]) -> str:
+        inside = (
+            f'<{tag} style="text-align: {side}">{escape(cell)}</{tag}>' for cell, side in zip(cells, sides, strict=True)
+        )
+        return f"<tr>{''.join(inside)}</tr>"
+
+    body = "\n".join(line("td", row) for row in rows(plan))
+    return (
+        f"<table>\n<caption>{escape(summary(plan))}: {plan.parameters:,} parameters</caption>\n"
+        f"<thead>{line('th', titles)}</thead>\n<tbody>\n{body}\n</tbody>\n</table>"
+    )
+
+
+def shape_text(shape: "Shape") -> str:
+    """Return a shape as 64x3x7x7, with ? for what is not known."""
+    if shape is None:
+        return "?"
+    return "x".join("?" if dim is None else str(dim) for dim in shape) or "scalar"
+
+
+def number_text(value: float | None) -> str:
+    """Return a number with thousands separated, or in four significant digits; nothing for None."""
+    if value is None:
+        return ""
+    return f"{value:,}" if isinstance(value, int) else f"{value:.4g}"
+
+
+def filler_cell(blob: "Blob") -> str:
+    """Return what fills a blob, without field names where none is needed: gaussian std: 0.01."""
+    if blob.given:
+        return "given"
+    rest = caffe_pb2.FillerParameter()
+    rest.CopyFrom(blob.filler)
+    rest.ClearField("type")
+    return f"{blob.filler.type} {text_format.MessageToString(rest, as_one_line=True)}".strip()
+
+
+def _layer_rows(layer: "Layer", *, draws: bool) -> list[list[str]]:
+    tops = ", ".join(f"{top.name} {shape_text(top.shape)}" for top in layer.tops)
+    first = [layer.name, layer.type, tops, *([number_text(layer.draws)] if draws else [])]
+    if not layer.blobs:
+        return [[*first, "", "", "", *[""] * len(_NUMBERS)]]
+    later = [""] * len(first)
+    return [[*(later if index else first), *_blob_cells(blob)] for index, blob in enumerate(layer.blobs)]
+
+
+def _blob_cells(blob: "Blob") -> list[str]:
+    filled = f"= {blob.owner}" if blob.owner else filler_cell(blob)
+    numbers = (number_text(getattr(blob, name)) for name in _NUMBERS)
+    return [blob.name, shape_text(blob.shape), filled, *numbers]
