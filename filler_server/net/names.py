@@ -6,7 +6,7 @@ from collections.abc import Iterable
 def unique_names(names: Iterable[str]) -> list[str]:
     """Return a name for each layer that no other has.
 
-    The first layer of a name keeps it. Each further one gets `#2`, `#3`, ... behind it, the first of these that is
+    The first layer of a name keeps it. Each further one gets `#2`, `#3`, ... after it, the first of these that is
     neither the name of any layer nor taken already; so a layer that is alone with its name always keeps it.
 
     >>> unique_names(["conv", "conv", "conv#2", "conv"])

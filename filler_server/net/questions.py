@@ -1,4 +1,4 @@
-"""What the caller is asked for: the shapes that nothing in a net tells."""
+"""Questions to the caller: the shapes that nothing in a net tells."""
 
 from typing import cast
 

@@ -22,11 +22,11 @@ from filler_server.net.layer import LayerContext, SetUp
 SetUpFunction: TypeAlias = Callable[[LayerContext], SetUp]
 
 SeedRule: TypeAlias = Callable[[caffe_pb2.LayerParameter, caffe_pb2.Phase], int | None]
-"""How many outputs of the engine a layer draws at set-up to seed engines of its own, in a phase; None: not known."""
+"""Returns how many outputs of the engine a layer draws at set-up to seed engines of its own, None if unknown."""
 
 
 class BlobCount(NamedTuple):
-    """How many blobs a layer takes or produces; `most` None is no limit."""
+    """Numbers of blobs that a layer takes or produces; `most` None is no limit."""
 
     least: int = 0
     most: int | None = None
@@ -218,7 +218,7 @@ _FORMER_NAMES = {"lstm_param": {"LSTM": "Lstm"}}
 """By a block that tells them: types of forks under names that BVLC later gave to others."""
 
 _BACKENDS = ("CuDNN", "MKLDNN", "MKL")
-"""What stands in front of a type's name for an implementation of it that has the same parameters."""
+"""Prefixes of a type's name for implementations of it that have the same parameters."""
 
 
 def _plain(name: str) -> str:

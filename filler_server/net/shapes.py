@@ -1,4 +1,4 @@
-"""What shapes a blob can have at all (Caffe's `Blob::Reshape`)."""
+"""Shapes that a blob can have at all (Caffe's `Blob::Reshape`)."""
 
 from caffe_filler.caffe import caffe_pb2
 from caffe_filler.shapes import CAFFE_MAX_COUNT, MAX_AXES

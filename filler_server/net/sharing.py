@@ -18,7 +18,7 @@ class _Owner:
 
 
 class SharedBlobs:
-    """Who owns each shared name: the first layer that has it."""
+    """Owners of shared names: the first layer that has each."""
 
     def __init__(self) -> None:
         self._owners: dict[str, _Owner] = {}

@@ -1,4 +1,4 @@
-"""How much memory a plan takes, which a short file can make very much: names and shapes are repeated in it."""
+"""Memory of a plan, which can be very much for a short file: names and shapes are repeated in it."""
 
 from caffe_filler.caffe import caffe_pb2
 from caffe_filler.errors import LimitExceeded

@@ -1,4 +1,4 @@
-"""Which layers of a net file stand in the net for a phase, a level and stages (Caffe's `Net::FilterNet`)."""
+"""Choice of the layers of a net file for a phase, a level and stages (Caffe's `Net::FilterNet`)."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
@@ -23,7 +23,7 @@ def net_state(
         stages: names that are on besides the file's own.
 
     Raises:
-        InvalidArgument: the phase is neither TRAIN nor TEST, the level is no 32-bit number, or a stage is no string.
+        InvalidArgument: the phase is neither TRAIN nor TEST, the level has not 32 bits, or a stage is not a string.
     """
     state = caffe_pb2.NetState()
     state.CopyFrom(own)
