@@ -1,4 +1,4 @@
-"""What theory expects of the blobs of a plan, and what it has to say against their fillers.
+"""Expectations of theory for the blobs of a plan, and its objections to their fillers.
 
 Nets know no random number and fillers no net; here a plan learns what its fillers will do.
 """

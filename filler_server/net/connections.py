@@ -1,4 +1,4 @@
-"""Who reads which top: the wiring of a net, as Caffe's `InsertSplits` sees it.
+"""Readers of each top: the wiring of a net, as Caffe's `InsertSplits` sees it.
 
 Caffe gives every further reader of a top a copy through a Split layer. The copies are not shown in a plan, but they
 decide two things: a layer may work in place only on a top that nobody else reads, and a top that is both a loss and

@@ -1,4 +1,4 @@
-"""Where the set-up of a net draws from Caffe's one random engine, and in which order (`Net::Init`).
+"""Draws of the set-up of a net from Caffe's one random engine, in their order (`Net::Init`).
 
 Layer by layer in file order; within a layer its blobs in order. What is drawn, and how many outputs that takes, is the
 fillers' and the engine's to say; how many outputs a layer takes to seed other engines is a trait of its type. Layers of
@@ -14,7 +14,7 @@ from filler_server.net.registry import layer_type
 
 
 class DataDraws(StrEnum):
-    """What layers that read data draw at set-up: as in a real `caffe train`, or nothing."""
+    """Draws at set-up of layers that read data: as in a real `caffe train`, or none."""
 
     EMULATE = "emulate"
     NONE = "none"
@@ -22,7 +22,7 @@ class DataDraws(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class LayerDraws:
-    """What one layer draws at set-up.
+    """Draws of one layer at set-up.
 
     Attributes:
         layer: the layer.

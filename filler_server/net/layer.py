@@ -1,4 +1,4 @@
-"""What a layer's set-up is given, and what it answers."""
+"""Input and result of a layer's set-up."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field

@@ -1,4 +1,4 @@
-"""What a net consists of once its shapes are known: the answer of the planner, and what clients are given.
+"""Parts of a net once its shapes are known: the answer of the planner, which clients are given.
 
 A plan has no numbers of its own but shapes, counts and what theory expects of fillers. An unknown dimension is None,
 and a shape of which not even the number of axes is known is None as a whole.
@@ -196,7 +196,7 @@ class NetPlan:
 
     @property
     def edges(self) -> tuple[Edge, ...]:
-        """Which value feeds which bottom of which layer, in the order of the layers and of their bottoms."""
+        """Values that feed the bottoms of layers, in the order of the layers and of their bottoms."""
         return tuple(
             Edge(value, reader, bottom)
             for reader, layer in enumerate(self.layers)

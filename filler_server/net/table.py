@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from filler_server.net.plan import Blob, Layer, NetPlan, Shape
 
 _NUMBERS = ("fan_in", "fan_out", "std", "count")
-"""What a blob's line ends in."""
+"""Return the end of a blob's line."""
 
 
 def columns(plan: "NetPlan") -> list[tuple[str, str]]:

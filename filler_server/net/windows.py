@@ -15,7 +15,7 @@ FORK_FIELDS = tuple(f"convolution_param.{name}" for name in (*_DEPTH.values(), "
 
 
 class WindowAttributes(TypedDict):
-    """What operations over windows say of them; None where the number of spatial axes is not known."""
+    """Windows as operations have them; None where the number of spatial axes is not known."""
 
     kernel: tuple[int, ...] | None
     stride: tuple[int, ...] | None

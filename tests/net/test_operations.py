@@ -1,4 +1,4 @@
-"""What all operations have in common."""
+"""Properties that all operations have in common."""
 
 import copy
 import dataclasses

@@ -1,4 +1,4 @@
-"""What layers compute: one class for each operation, one module for each family, named as those of `net.layers`.
+"""Operations of layers: one class for each, one module for each family, named as those of `net.layers`.
 
 An operation says all that is needed to compute a layer's tops from its bottoms and blobs: with Caffe's defaults in
 place of what the prototxt leaves out, fields of forks included, in the phase of the plan. It is a frozen dataclass.

@@ -1,4 +1,4 @@
-"""What all operations have in common, and the operation of a layer that nobody knows."""
+"""Base of all operations, and the operation of a layer of unknown type."""
 
 import dataclasses
 from math import isfinite
@@ -19,7 +19,7 @@ _as_dataclass = dataclasses.dataclass(init=False, repr=False, eq=False, match_ar
 
 @dataclass_transform(frozen_default=True, kw_only_default=True)
 class Operation:
-    """What a layer computes.
+    """Computation of a layer.
 
     A subclass lists its attributes as a dataclass does, and is one, with keyword arguments only. (A decorator for each
     would compile four functions for each class, which takes longer than planning a net.)

@@ -4,7 +4,7 @@ from filler_server.net.operations.base import Floats, Operation
 
 
 class ArgMax(Operation):
-    """Where the largest values are, the largest first; of equal ones the larger index comes first.
+    """Indices of the largest values, the largest first; of equal ones the larger index comes first.
 
     Attributes:
         axis: the axis that is searched; None: all values of each item, whatever axes they have.

@@ -1,10 +1,10 @@
-"""Where data come from, and what is done to them on the way."""
+"""Sources of data, and their transformation."""
 
 from filler_server.net.operations.base import Extents, Floats, Operation
 
 
 class Transform(Operation):
-    """What is done to each image: first the mean is subtracted, then it is multiplied.
+    """Transformation of each image: first the mean is subtracted, then it is multiplied.
 
     Attributes:
         scale: what values are multiplied with.

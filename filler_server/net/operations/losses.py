@@ -8,7 +8,7 @@ from filler_server.net.operations.base import Operation
 
 
 class Accuracy(Operation):
-    """How often the label is among the top_k classes; a second top holds that for each class.
+    """Share of inputs whose label is among the top_k classes; a second top holds that for each class.
 
     Attributes:
         axis: that of the classes.

@@ -107,7 +107,7 @@ def with_weights(tmp_path: Path) -> Path:
 
 
 def started(folder: Path, weights: str, *options: object) -> dict[str, np.ndarray[Any, Any]]:
-    """What `init` writes for a solver with these lines."""
+    """Return what `init` writes for a solver with these lines."""
     solver = folder / "solver.prototxt"
     solver.write_text(f'net: "net.prototxt" test_iter: 1 test_interval: 1 random_seed: 3\n{weights}\n')
     output = folder / "out.npz"

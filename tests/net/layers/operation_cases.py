@@ -1,5 +1,5 @@
 # ruff: noqa: E501 - a case of the table is a line
-"""What layers compute: (fields, bottoms, operation)."""
+"""Operations of layers: (fields, bottoms, operation)."""
 
 from math import e
 

@@ -1,4 +1,4 @@
-"""What every layer type computes, from fields, defaults, phase and shapes."""
+"""Operations of every layer type, from fields, defaults, phase and shapes."""
 
 from collections.abc import Callable
 
