@@ -38,7 +38,7 @@ def from_wire(response: filler_pb2.PlanNetResponse) -> NetPlan:
     older version does not tell which value a bottom is, it is the last one of its name.
 
     Raises:
-        DataLoss: the message is no plan: an edge starts at a value that does not exist.
+        DataLoss: the message is not a plan: an edge starts at a value that does not exist.
     """
     layers: list[Layer] = []
     operations: dict[bytes, Operation] = {}

@@ -110,7 +110,7 @@ class Layer:
         tops: its outputs with their shapes.
         blobs: its learnable blobs in Caffe's order.
         producers: for each bottom, the value that it reads.
-        loss_weights: for each top, what it weighs in the loss of the net; 0 for all that are no loss.
+        loss_weights: for each top, what it weighs in the loss of the net; 0 for those that are not a loss.
         operation: what it computes.
         line: line of the prototxt on which it starts, from 1; None for binary input.
         draws: number of 32-bit outputs of Caffe's engine that its set-up draws, where that was asked for.
@@ -142,7 +142,7 @@ class Layer:
 
     @property
     def is_source(self) -> bool:
-        """Whether it brings data in: it has no bottoms, and is no blob that is its own top."""
+        """Whether it brings data in: it has no bottoms, and is not a blob that is its own top."""
         return not self.bottoms and self.type != "Parameter"
 
     def __repr__(self) -> str:

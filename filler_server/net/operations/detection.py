@@ -55,7 +55,7 @@ class DetectionOutput(Operation):
     Attributes:
         num_classes: number of classes, the background among them.
         share_location: whether all classes share one offset.
-        background_label_id: the class that is no detection, -1 for none.
+        background_label_id: the class that is not a detection, -1 for none.
         code_type: how offsets are encoded: corner, center_size or corner_size.
         variance_encoded_in_target: whether offsets hold the variances already.
         keep_top_k: how many boxes of an image are kept over all classes, -1 for all.

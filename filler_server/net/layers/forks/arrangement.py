@@ -8,7 +8,7 @@ from filler_server.net.registry import at_least, between, exactly, register_fork
 
 @register_fork("Permute", bottoms=exactly(1), tops=exactly(1), fork_fields=["permute_param"])
 def permute(layer: LayerContext) -> SetUp:
-    """The axes in the order given, those not named behind (weiliu89/caffe, permute_layer.cpp)."""
+    """The axes in the order given, those not named after them (weiliu89/caffe, permute_layer.cpp)."""
     order = layer.fork.integers("permute_param.order")
     layer.require(len(set(order)) == len(order), "there are duplicate orders", order=list(order))
     bottom = layer.bottoms[0]
