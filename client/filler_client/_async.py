@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 _GIVING_UP_SECONDS = 5.0
 
 _Request = TypeVar("_Request", bound=Message)
-_Response = TypeVar("_Response", bound=Message)
+_Response = TypeVar("_Response")
 
 
 class AsyncFillerClient:
@@ -154,6 +154,7 @@ class AsyncFillerClient:
         **options: Unpack[NetOptions],
     ) -> "MergePlan":
         """Return which blobs files of weights have, and which are to be filled; see `FillerClient.plan_finetune`."""
+        self._check_open()
         request = _requests.plan_request(net, **options)
 
         def merge_plan() -> "MergePlan":
@@ -175,6 +176,7 @@ class AsyncFillerClient:
         **options: Unpack[FinetuneOptions],
     ) -> AsyncIterator[tuple[str, NDArray[Any]]]:
         """Yield name and array of each learnable blob, copied or filled; see `FillerClient.finetune_net`."""
+        self._check_open()
         request = _finetune.fill_request(net, **options)
         plan = await asyncio.to_thread(_finetune.local_plan, request.net)
         with ExitStack() as files:
@@ -201,7 +203,7 @@ class AsyncFillerClient:
 
         A thread with a client of its own writes it. Where the caller is cancelled it gives up, and no file appears.
         """
-        self._check_not_closed()
+        self._check_open()
         target, timeout, policy, request_id, security = self._settings
         backend, stopped = RemoteBackend(target, policy, security, request_id), threading.Event()
         advance = options.get("advance")
@@ -286,9 +288,7 @@ class AsyncFillerClient:
         await self.close()
 
     async def _plan(self, request: filler_pb2.PlanNetRequest) -> "NetPlan":
-        from filler_server.api.plan_wire import from_wire
-
-        return from_wire(await self._call("PlanNet", request, read_plan))
+        return await self._call("PlanNet", request, read_plan)
 
     async def _arrays(
         self, request: StreamRequest, out: Arrays, plan: "NetPlan | None" = None

@@ -202,6 +202,7 @@ class FillerClient:
             FillerError: one of the tree in `caffe_filler.errors`.
             OSError: a file cannot be read.
         """
+        self._backend.check_open()
         plan = _finetune.local_plan(_requests.plan_request(net, **options))
         with _finetune.open_merge(plan, weights, ignore_shape=ignore_shape, reshape=reshape) as merge:
             return merge.plan
@@ -235,6 +236,7 @@ class FillerClient:
             FillerError: one of the tree in `caffe_filler.errors`; what was yielded before is complete.
             OSError: a file cannot be read.
         """
+        self._backend.check_open()
         request = _finetune.fill_request(net, **options)
         plan = _finetune.local_plan(request.net)
         with _finetune.open_merge(plan, weights, ignore_shape=ignore_shape, reshape=reshape) as merge:

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from filler_server.net.plan import NetPlan
 
 _Request = TypeVar("_Request", bound=Message)
-_Response = TypeVar("_Response", bound=Message)
+_Response = TypeVar("_Response")
 
 _endings = Endings()
 
@@ -61,9 +61,7 @@ class RemoteBackend:
 
     def plan_net(self, request: filler_pb2.PlanNetRequest, timeout: float | None) -> "NetPlan":
         """Call PlanNet."""
-        from filler_server.api.plan_wire import from_wire
-
-        return from_wire(self._call("PlanNet", request, read_plan, timeout))
+        return self._call("PlanNet", request, read_plan, timeout)
 
     def upgrade_net(
         self, request: filler_pb2.UpgradeNetRequest, timeout: float | None

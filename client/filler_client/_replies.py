@@ -1,7 +1,7 @@
 """Answers of one message: measured before they are read, then compared with what was asked."""
 
 from math import prod
-from typing import Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from google.protobuf.message import DecodeError, Message
 
@@ -10,6 +10,9 @@ from caffe_filler.errors import DataLoss
 from caffe_filler.v1 import filler_pb2
 from caffe_filler.wire import LEN, Malformed, fields
 from filler_client._answer import MAX_AXES, shape_text, short
+
+if TYPE_CHECKING:
+    from filler_server.net.plan import NetPlan
 
 _Response = TypeVar("_Response", bound=Message)
 
@@ -36,34 +39,18 @@ def read_fillers(data: bytes, request: filler_pb2.ListFillersRequest) -> filler_
     return response
 
 
-def read_plan(data: bytes, request: filler_pb2.PlanNetRequest) -> filler_pb2.PlanNetResponse:
-    """Return the answer of a PlanNet.
+def read_plan(data: bytes, request: filler_pb2.PlanNetRequest) -> "NetPlan":
+    """Return the plan that is the answer of a PlanNet.
 
     Raises:
         DataLoss: it is none, contradicts itself, or is one to another request.
     """
+    from filler_server.api.plan_wire import from_wire
+
     response = _parsed(filler_pb2.PlanNetResponse, data, request)
     _check_state(response, request)
-    owners = {blob.name for layer in response.layers for blob in layer.blobs if not blob.owner}
-    names: set[str] = set()
-    parameters = 0
-    for layer in response.layers:
-        if layer.HasField("draws") != response.sequential:
-            _refuse("PlanNet", f"all layers have draws or none. Received: '{short(layer.name)}' differs")
-        for top in layer.tops:
-            if not _is_shape(top.shape, least=0):
-                _refuse("PlanNet", f"a top has a shape. Received: '{short(top.name)}' of {_dims(top.shape)}")
-        for blob in layer.blobs:
-            if blob.name in names:
-                _refuse("PlanNet", f"each blob is in a plan once. Received: '{short(blob.name)}' twice")
-            names.add(blob.name)
-            if blob.owner and blob.owner not in owners:
-                _refuse("PlanNet", f"an owner is a blob of the net. Received: owner='{short(blob.owner)}'")
-            count = _checked_count(blob)
-            parameters += 0 if blob.owner else count
-    if parameters != response.parameters:
-        _refuse("PlanNet", f"the blobs have {parameters} values. Received: parameters={response.parameters}")
-    return response
+    _check_plan(response)
+    return from_wire(response)
 
 
 def read_upgrade(data: bytes, request: filler_pb2.UpgradeNetRequest) -> filler_pb2.UpgradeNetResponse:
@@ -126,6 +113,28 @@ def _check_state(response: filler_pb2.PlanNetResponse, request: filler_pb2.PlanN
     if response.sequential != request.HasField("draws"):
         asked_for = "" if request.HasField("draws") else "not "
         _refuse("PlanNet", f"draws were {asked_for}asked for. Received: sequential={response.sequential}")
+
+
+def _check_plan(response: filler_pb2.PlanNetResponse) -> None:
+    owners = {blob.name for layer in response.layers for blob in layer.blobs if not blob.owner}
+    names: set[str] = set()
+    parameters = 0
+    for layer in response.layers:
+        if layer.HasField("draws") != response.sequential:
+            _refuse("PlanNet", f"all layers have draws or none. Received: '{short(layer.name)}' differs")
+        for top in layer.tops:
+            if not _is_shape(top.shape, least=0):
+                _refuse("PlanNet", f"a top has a shape. Received: '{short(top.name)}' of {_dims(top.shape)}")
+        for blob in layer.blobs:
+            if blob.name in names:
+                _refuse("PlanNet", f"each blob is in a plan once. Received: '{short(blob.name)}' twice")
+            names.add(blob.name)
+            if blob.owner and blob.owner not in owners:
+                _refuse("PlanNet", f"an owner is a blob of the net. Received: owner='{short(blob.owner)}'")
+            count = _checked_count(blob)
+            parameters += 0 if blob.owner else count
+    if parameters != response.parameters:
+        _refuse("PlanNet", f"the blobs have {parameters} values. Received: parameters={response.parameters}")
 
 
 def _checked_count(blob: filler_pb2.BlobPlan) -> int:

@@ -1,7 +1,7 @@
 """Plans to messages of the wire and back."""
 
 import types
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
@@ -41,12 +41,14 @@ def from_wire(response: filler_pb2.PlanNetResponse) -> NetPlan:
         DataLoss: the message is not a plan: an edge starts at a value that does not exist.
     """
     layers: list[Layer] = []
+    last: dict[str, Value] = {}
     operations: dict[bytes, Operation] = {}
-    for entry in response.layers:
+    for number, entry in enumerate(response.layers):
         encoded = entry.operation.SerializeToString()
         if encoded not in operations:
             operations[encoded] = _from_operation(entry.operation)
-        layers.append(_from_layer(entry, operations[encoded], layers))
+        layers.append(_from_layer(entry, operations[encoded], layers, last))
+        last.update((top.name, Value(number, index)) for index, top in enumerate(entry.tops))
     warnings = tuple(
         Problem(entry.message, entry.line or None, entry.column or None, entry.layer or None)
         for entry in response.warnings
@@ -76,8 +78,13 @@ def _layer(layer: Layer, operation: filler_pb2.Operation) -> filler_pb2.LayerPla
     )
 
 
-def _from_layer(entry: filler_pb2.LayerPlan, operation: Operation, before: Sequence[Layer]) -> Layer:
-    producers = tuple(Value(value.layer, value.top) for value in entry.producers) or _by_name(entry.bottoms, before)
+def _from_layer(
+    entry: filler_pb2.LayerPlan, operation: Operation, before: Sequence[Layer], last: Mapping[str, Value]
+) -> Layer:
+    """Return a layer; `last` has the last value of each name before it."""
+    producers = tuple(Value(value.layer, value.top) for value in entry.producers)
+    if not producers:
+        producers = tuple(last[name] for name in entry.bottoms if name in last)
     if len(producers) != len(entry.bottoms):
         raise DataLoss(
             "the plan of a net has one producer for each bottom. "
@@ -98,14 +105,6 @@ def _from_layer(entry: filler_pb2.LayerPlan, operation: Operation, before: Seque
         line=entry.line or None,
         draws=entry.draws if entry.HasField("draws") else None,
     )
-
-
-def _by_name(bottoms: Sequence[str], before: Sequence[Layer]) -> tuple[Value, ...]:
-    """Return the last value of each name."""
-    if not bottoms:
-        return ()
-    last = {top.name: Value(layer, index) for layer, made in enumerate(before) for index, top in enumerate(made.tops)}
-    return tuple(last[name] for name in bottoms if name in last)
 
 
 def _blob(blob: Blob) -> filler_pb2.BlobPlan:

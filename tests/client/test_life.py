@@ -30,8 +30,15 @@ CALLS: dict[str, Callable[[Any], Any]] = {
     "init_net": lambda client: client.init_net(NET),
     "upgrade_net": lambda client: client.upgrade_net(NET),
     "plan_finetune": lambda client: client.plan_finetune(NET, "/nonexistent"),
+    "finetune_net": lambda client: every(client.finetune_net(NET, "/nonexistent")),
+    "save_net": lambda client: client.save_net(NET, "/nonexistent/net.npz"),
     "pieces": lambda client: client.pieces(REQUEST),
 }
+
+
+def every(blobs: Any) -> Any:
+    """All blobs, of either client."""
+    return blobs if hasattr(blobs, "__aiter__") else list(blobs)
 
 
 async def settled(result: Any) -> Any:
