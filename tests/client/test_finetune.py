@@ -96,7 +96,7 @@ def test_arrays_of_the_caller(client: FillerClient, weights: Path) -> None:
 def test_what_is_wrong_is_said(client: FillerClient, weights: Path, tmp_path: Path) -> None:
     with pytest.raises(InvalidArgument, match="no file of weights is named"):
         client.plan_finetune(NEW, [])
-    with pytest.raises(InvalidArgument, match="Received: blobs"):
+    with pytest.raises(TypeError, match="unexpected keyword argument 'blobs'"):
         list(client.finetune_net(NEW, weights, blobs=["conv/0"]))  # type: ignore[call-arg]
     with pytest.raises(FileNotFoundError):
         client.plan_finetune(NEW, tmp_path / "missing")
