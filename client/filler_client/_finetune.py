@@ -29,7 +29,8 @@ class FinetuneOptions(NetOptions, ValueOptions, total=False):
     """Options on which the weights of a net depend, besides the net and the files.
 
     Attributes:
-        data_draws: what data layers draw from a Caffe stream: emulate (the default), as in `caffe train`; or none.
+        data_draws: what data layers draw from a Caffe stream: emulate (the default), as in `caffe train`; rc3, as in
+            that of 1.0 rc3; none; or a number of outputs of the engine for each.
         before: requests for plans of nets that draw from a Caffe stream before this one.
     """
 

@@ -23,7 +23,8 @@ Phase: TypeAlias = Literal["TRAIN", "TEST", "train", "test"] | int
 """A phase by its name, in any case, or as the enum of Caffe's schema."""
 
 Stream: TypeAlias = Literal["philox", "caffe", "caffe-1.56", "caffe-1.55"]
-DataDraws: TypeAlias = Literal["emulate", "none"]
+DataDraws: TypeAlias = Literal["emulate", "rc3", "none"] | int
+"""Draws of layers that read data: as in Caffe 1.0 or 1.0 rc3, none, or so many outputs of the engine each."""
 
 FillerLike: TypeAlias = FillerParameter | str
 """A FillerParameter, its prototxt (`'type: "msra" variance_norm: FAN_OUT'`), or the name of a type alone."""
@@ -44,6 +45,7 @@ class UnnamedBlobWarning(UserWarning):
 
 
 _MAX_INT32 = 2**31 - 1
+_MAX_UINT32 = 2**32 - 1
 _MAX_INT64 = 2**63 - 1
 
 
@@ -116,7 +118,8 @@ class FillNetOptions(NetOptions, ValueOptions, total=False):
     """Options on which the weights of a net depend, besides the net.
 
     Attributes:
-        data_draws: what data layers draw from a Caffe stream: emulate (the default), as in `caffe train`; or none.
+        data_draws: what data layers draw from a Caffe stream: emulate (the default), as in `caffe train`; rc3, as in
+            that of 1.0 rc3; none; or a number of outputs of the engine for each.
         before: requests for plans of nets that draw from a Caffe stream before this one.
         blobs: names `<layer>/<index>`, or a mapping from names to regions (None: the whole blob); all by default.
     """
@@ -243,9 +246,9 @@ def with_draws(
     draws = filler_pb2.Draws(
         stream=_enum(filler_pb2.RandomStream, "stream", stream),
         seed=check_seed(seed),
-        data_draws=_enum(filler_pb2.DataDraws, "data_draws", data_draws),
         before=before,
     )
+    _set_data_draws(draws, data_draws)
     asked = copy.deepcopy(plan)
     asked.draws.CopyFrom(draws)
     return asked
@@ -326,16 +329,16 @@ def fill_net_request(net: NetLike, **options: Unpack[FillNetOptions]) -> filler_
     blobs = options.pop("blobs", None)
     seed, dtype = check_seed(options.pop("seed", 0)), dtypes.to_wire(options.pop("dtype", "float32"))
     stream = _enum(filler_pb2.RandomStream, "stream", options.pop("stream", "philox"))
-    data_draws = _enum(filler_pb2.DataDraws, "data_draws", options.pop("data_draws", "emulate"))
+    data_draws = options.pop("data_draws", "emulate")
     before = options.pop("before", ())
     request = filler_pb2.FillNetRequest(
         net=plan_request(net, **cast(NetOptions, options)),
         seed=seed,
         dtype=dtype,
         stream=stream,
-        data_draws=data_draws,
         before=before,
     )
+    _set_data_draws(request, data_draws)
     if isinstance(blobs, str):
         raise InvalidArgument(f"blobs are a sequence of names or a mapping. Received: blobs={blobs!r}")
     if blobs is not None:
@@ -347,6 +350,20 @@ def fill_net_request(net: NetLike, **options: Unpack[FillNetOptions]) -> filler_
             if region is not None:
                 entry.region.CopyFrom(region_message(region))
     return request
+
+
+def _set_data_draws(message: filler_pb2.Draws | filler_pb2.FillNetRequest, data_draws: DataDraws) -> None:
+    if isinstance(data_draws, str):
+        message.data_draws = _enum(filler_pb2.DataDraws, "data_draws", data_draws)
+        return
+    count = _integer(data_draws, 0, _MAX_UINT32)
+    if count is None or isinstance(data_draws, bool):
+        raise InvalidArgument(
+            "data_draws is emulate, rc3, none or a number of outputs from 0 to 2**32 - 1. "
+            f"Received: data_draws={data_draws!r}",
+            field="data_draws",
+        )
+    message.data_draw_count = count
 
 
 def _enum(enum: Any, name: str, value: str) -> Any:

@@ -122,11 +122,11 @@ def plan_reply(request: filler_pb2.PlanNetRequest, limits: Limits, *, plan: Plan
     return answer.keep("reply", None, lambda: to_wire(answer))
 
 
-def _layer_draws(planned: NetPlan, draws: filler_pb2.Draws, limits: Limits, plan: Plan) -> list[int]:
+def _layer_draws(planned: NetPlan, draws: filler_pb2.Draws, limits: Limits, plan: Plan) -> list[int | None]:
     """Return for each layer of a plan what it draws, by drawing it.
 
     Raises:
-        FillerError: the request is wrong or over a limit, or of some layer it is not known how much it draws.
+        FillerError: the request is wrong or over a limit.
     """
     dtype = dtypes.from_wire(draws.dtype)
     limits.check("request_bytes", planned.parameters * dtype.itemsize)
@@ -151,7 +151,7 @@ def caffe_net(
         FillerError: the request is wrong or over a limit.
     """
     limits.check("request_nets", len(draws.before))
-    profile, data_draws = _profile(draws.stream), _data_draws(draws.data_draws)
+    profile, data_draws = _profile(draws.stream), _data_draws(draws)
     elements = _drawn(planned, data_draws)
     limits.check("sequential_elements", elements)
     start: EngineState | Callable[[], EngineState] = EngineState.seeded(draws.seed)
@@ -163,7 +163,7 @@ def caffe_net(
     return CaffeNet(planned, start, dtype=dtype, profile=profile, data_draws=data_draws), elements
 
 
-def _drawn(planned: NetPlan, data_draws: DataDraws) -> int:
+def _drawn(planned: NetPlan, data_draws: DataDraws | int) -> int:
     """Values that the set-up of a net fills, those of every timestep included, or that cost as much."""
     return sum(
         sum(blob.count or 0 for blob in layer.fills)
@@ -191,12 +191,15 @@ def _profile(stream: int) -> Profile:
     return _PROFILES[filler_pb2.RandomStream.Name(stream)]
 
 
-def _data_draws(value: int) -> DataDraws:
+def _data_draws(draws: filler_pb2.FillNetRequest | filler_pb2.Draws) -> DataDraws | int:
+    if draws.HasField("data_draw_count"):
+        return draws.data_draw_count
+    value = draws.data_draws
     if value not in filler_pb2.DataDraws.values():
         raise InvalidArgument(
             f"there are {', '.join(filler_pb2.DataDraws.keys())}. Received: data_draws={value}", field="data_draws"
         )
-    return DataDraws.EMULATE if value == filler_pb2.EMULATE else DataDraws.NONE
+    return DataDraws[filler_pb2.DataDraws.Name(value)]
 
 
 def _job(

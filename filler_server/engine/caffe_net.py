@@ -41,7 +41,7 @@ class CaffeNet:
         *,
         dtype: np.dtype[Any],
         profile: Profile = Profile.CAFFE,
-        data_draws: DataDraws = DataDraws.EMULATE,
+        data_draws: DataDraws | int = DataDraws.EMULATE,
     ) -> None:
         """Take the engine as it stands before the net.
 
@@ -51,7 +51,7 @@ class CaffeNet:
                 the `end_state` of the one before, which is asked for when the first number is drawn.
             dtype: of the tensors; float16 and bfloat16 are rounded from the numbers of float32.
             profile: whose numbers to draw.
-            data_draws: what data layers draw.
+            data_draws: what layers that read data draw; a number: so many outputs each.
 
         Raises:
             UnknownFiller, FillerParameterError, ShapeError: a filler of the net cannot fill its blob.
@@ -86,14 +86,19 @@ class CaffeNet:
         """
         return blob_tensors(self._plan, self._stream, dtype=self._dtype, selection=selection)
 
-    def layer_draws(self) -> list[tuple[Layer, int]]:
+    def layer_draws(self) -> list[tuple[Layer, int | None]]:
         """Return for each layer of the plan the number of engine outputs that its set-up draws.
 
-        Raises:
-            NetError: of some layer it is not known how much it draws.
+        None stands for what is not known: the draws of a layer, and those of all layers after it that draw.
         """
-        drawn = [self._state(end).draws for end in (0, *self._ends)]
-        counts = [after - before for before, after in pairwise(drawn)]
+        counts: list[int | None] = []
+        for first, end in pairwise((0, *self._ends)):
+            if first == end:
+                counts.append(0)
+            elif self._open is not None and end > self._open:
+                counts.append(None)
+            else:
+                counts.append(self._state(end).draws - self._state(first).draws)
         return [(draws.layer, count) for draws, count in zip(self._layers, counts, strict=True)]
 
     def end_state(self) -> EngineState:
@@ -173,7 +178,7 @@ class CaffeNet:
         elif isinstance(step, _Seeds):
             raise NetError(
                 "Caffe's numbers after this layer cannot be had: it reads data, and it is not known how much such a "
-                "layer draws at its set-up; with data_draws none (--data-draws none) it draws nothing. "
+                "layer draws at its set-up: say so by data_draws (--data-draws), a number of outputs or none. "
                 f"Received: type='{step.layer.type}'",
                 layer=step.layer.name,
                 line=step.layer.line,

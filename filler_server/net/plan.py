@@ -113,7 +113,8 @@ class Layer:
         loss_weights: for each top, what it weighs in the loss of the net; 0 for those that are not a loss.
         operation: what it computes.
         line: line of the prototxt on which it starts, from 1; None for binary input.
-        draws: number of 32-bit outputs of Caffe's engine that its set-up draws, where that was asked for.
+        draws: number of 32-bit outputs of Caffe's engine that its set-up draws, where that was asked for
+            (`NetPlan.sequential`) and is known.
         definition: the layer as the prototxt has it; None in a plan that came from a server.
     """
 

@@ -23,7 +23,7 @@ def plan_dict(plan: NetPlan) -> dict[str, Any]:
         "phase": plan.phase,
         "level": plan.state.level,
         "stages": list(plan.state.stage),
-        "layers": [_layer(layer) for layer in plan.layers],
+        "layers": [_layer(layer, draws=plan.sequential) for layer in plan.layers],
         "edges": [{"value": list(edge.value), "reader": edge.reader, "bottom": edge.bottom} for edge in plan.edges],
         "inputs": [list(value) for value in plan.inputs],
         "outputs": [list(value) for value in plan.outputs],
@@ -41,7 +41,7 @@ def plan_dict(plan: NetPlan) -> dict[str, Any]:
     }
 
 
-def _layer(layer: Layer) -> dict[str, Any]:
+def _layer(layer: Layer, *, draws: bool) -> dict[str, Any]:
     return {
         "name": layer.name,
         "type": layer.type,
@@ -50,7 +50,7 @@ def _layer(layer: Layer) -> dict[str, Any]:
         "blobs": [_blob(blob) for blob in layer.blobs],
         "loss_weights": list(map(_plain, layer.loss_weights)),
         "operation": _operation(layer.operation),
-        **({"draws": layer.draws} if layer.draws is not None else {}),
+        **({"draws": layer.draws} if draws else {}),
     }
 
 

@@ -93,7 +93,8 @@ def filler_cell(blob: "Blob") -> str:
 
 def _layer_rows(layer: "Layer", *, draws: bool) -> list[list[str]]:
     tops = ", ".join(f"{top.name} {shape_text(top.shape)}" for top in layer.tops)
-    first = [layer.name, layer.type, tops, *([number_text(layer.draws)] if draws else [])]
+    drawn = "unknown" if layer.draws is None else number_text(layer.draws)
+    first = [layer.name, layer.type, tops, *([drawn] if draws else [])]
     if not layer.blobs:
         return [[*first, "", "", "", *[""] * len(_NUMBERS)]]
     later = [""] * len(first)

@@ -47,6 +47,7 @@ def _specs(request: filler_pb2.FillRequest) -> bytes:
 
 def _net_parts(request: filler_pb2.FillNetRequest) -> Iterator[bytes]:
     yield _integers(request.data_draws)
+    yield _optional(request.data_draw_count if request.HasField("data_draw_count") else None)
     yield from _plan_parts(request.net)
     yield _integer(len(request.before))
     for plan in request.before:

@@ -265,9 +265,9 @@ def test_what_comes_after_an_unknown_shape_is_refused_with_the_option_that_settl
     found = net(plan_net(document))
     with pytest.raises(NetError, match=r"numbers after blob 'conv1/0'.* --input data="):
         found.tensors([("conv2/0", Region.whole)])
-    for ask in (found.layer_draws, found.end_state):
-        with pytest.raises(NetError, match=r"numbers after blob 'conv1/0'.* --input data="):
-            ask()
+    with pytest.raises(NetError, match=r"numbers after blob 'conv1/0'.* --input data="):
+        found.end_state()
+    assert {draws for layer, draws in found.layer_draws() if layer.blobs and layer.name != "known"} == {None}
     # Once the shape of a blob that draws is known, so is everything up to the next one.
     found = net(plan_net(document, inputs={"data": (16, 3, None, None)}))
     assert [tensor.name for tensor in found.tensors([("conv1/0", Region.whole), ("known/0", Region.whole)])]
@@ -356,7 +356,15 @@ def test_a_data_layer_of_which_the_draws_are_not_known_hides_what_follows_it(mon
     assert first.array().any()
     with pytest.raises(NetError, match=r"'feed'.*not known how much such a layer draws.*type='Feed'"):
         net.tensors()
+    assert [draws is None for _, draws in net.layer_draws()] == [False, False, True, True]
     silent = CaffeNet(plan, start, dtype=np.dtype("f4"), data_draws=DataDraws.NONE)
     (_, a), (_, b), (_, c), (_, d) = silent.layer_draws()
     assert (a, c) == (0, 0)
+    assert b is not None
+    assert d is not None
     assert min(b, d) >= 6
+    assert [draws for _, draws in CaffeNet(plan, start, dtype=np.dtype("f4"), data_draws=5).layer_draws()][:3] == [
+        0,
+        b,
+        5,
+    ]

@@ -10,7 +10,7 @@ Plan = Callable[..., NetPlan]
 BATCH = "batch_size: 2"
 
 
-def only(plan: NetPlan, data_draws: DataDraws = DataDraws.EMULATE) -> LayerDraws:
+def only(plan: NetPlan, data_draws: DataDraws | int = DataDraws.EMULATE) -> LayerDraws:
     (draws,) = (draws for draws in net_draws(plan, data_draws) if draws.layer.name == "it")
     return draws
 
@@ -75,6 +75,26 @@ def test_outputs_that_seed_other_engines(plan: Plan, layer: str, train: int, tes
         planned = plan(text, phase=phase)
         assert (only(planned).seeds, only(planned).fills) == (seeds, ())
         assert only(planned, DataDraws.NONE).seeds == 0
+        assert only(planned, 7).seeds == (7 if draws_at_all(layer) else 0)
+
+
+def draws_at_all(layer: str) -> bool:
+    """Whether layers of the type draw to read data, in some state."""
+    return not any(f'"{name}"' in layer for name in ("HDF5Data", "DummyData", "Input", "Python"))
+
+
+def test_the_reader_of_rc3_draws_once_more(plan: Plan) -> None:
+    mirrored = f"data_param {{ {BATCH} }} transform_param {{ mirror: true }}"
+    data = plan(f'layer {{ name: "it" type: "Data" top: "a" {mirrored} }}')
+    assert (only(data).seeds, only(data, DataDraws.RC3).seeds) == (3, 4)
+    ssd = plan(f'layer {{ name: "it" type: "AnnotatedData" top: "a" {mirrored} }}')
+    assert (only(ssd).seeds, only(ssd, DataDraws.RC3).seeds) == (4, 4)
+
+
+@pytest.mark.parametrize("kind", ["BoxData", "FloatData", "ImageSegUniformSizeData", "NoTypeOfAnyFork"])
+def test_of_data_layers_without_a_public_source_nothing_is_claimed(plan: Plan, kind: str) -> None:
+    planned = plan(f'layer {{ name: "it" type: "{kind}" top: "a" data_param {{ {BATCH} }} }}')
+    assert [only(planned, how).seeds for how in (DataDraws.EMULATE, DataDraws.NONE, 2)] == [None, 0, 2]
 
 
 def test_a_phase_of_its_own_counts_before_that_of_the_net(plan: Plan) -> None:

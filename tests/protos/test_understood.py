@@ -75,7 +75,8 @@ def encoded(request: Request) -> bytes:
     if isinstance(request, filler_pb2.FillRequest):
         return common + listed(request.blobs, spec_of)
     nets = net_of(request.net) + listed(request.before, net_of)
-    return common + integer(request.data_draws) + nets + listed(request.blobs, selection_of)
+    draws = integer(request.data_draws) + optional(request, "data_draw_count")
+    return common + draws + nets + listed(request.blobs, selection_of)
 
 
 names = st.text(st.characters(exclude_categories=["Cs"]), max_size=200)
@@ -156,7 +157,7 @@ KNOWN = {
     "Region": "box flat",
     "Box": "axes",
     "Range": "start stop",
-    "FillNetRequest": "net seed dtype stream blobs data_draws before",
+    "FillNetRequest": "net seed dtype stream blobs data_draws before data_draw_count",
     "PlanNetRequest": "net state inputs tops strict lenient",
     "NetState": "phase level stage",
     "NamedShape": "name shape",
@@ -210,7 +211,7 @@ def test_frozen_values() -> None:
         seed=1701,
         blobs=[filler_pb2.BlobSelection(name="ip/0")],
     )
-    assert request_checksum(net) == 0x32D5B471
+    assert request_checksum(net) == 0x74BBC843
 
 
 @given(fills | net_fills, st.data())

@@ -239,12 +239,36 @@ stream_option = click.option(
     show_default=True,
     help="Random numbers: philox, or the very ones of Caffe over Boost 1.64 and later, 1.56 to 1.63, up to 1.55.",
 )
+
+
+class DataDrawsType(click.ParamType):  # type: ignore[type-arg]
+    """A way to count what data layers draw, or a number of outputs for each."""
+
+    name = "emulate|rc3|none|N"
+    _WORDS = ("emulate", "rc3", "none")
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str | int:
+        """Return the word, or the number."""
+        if value in self._WORDS:
+            return str(value)
+        if not (str(value).isdecimal() and int(value) < 2**32):
+            self.fail(f"{value!r} is not {', '.join(self._WORDS)} or a number of outputs.", param, ctx)
+        return int(value)
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[click.shell_completion.CompletionItem]:
+        """Complete the words."""
+        return [click.shell_completion.CompletionItem(word) for word in self._WORDS if word.startswith(incomplete)]
+
+
 data_draws_option = click.option(
     "--data-draws",
-    type=click.Choice(["emulate", "none"]),
+    type=DataDrawsType(),
     default="emulate",
     show_default=True,
-    help="What data layers draw from a Caffe stream: as in `caffe train`, or nothing.",
+    help="What data layers draw from a Caffe stream at set-up: as in `caffe train` of 1.0 or of rc3, nothing, or N "
+    "outputs each.",
 )
 seed_option = click.option(
     "--seed",

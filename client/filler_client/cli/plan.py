@@ -88,8 +88,9 @@ def _print(plan: "NetPlan", source: Path) -> None:
     print_line(table.summary(plan, source.name))
     print_line()
     print_table(table.columns(plan), table.rows(plan))
-    drawn = sum(layer.draws or 0 for layer in plan.layers)
-    drawn_in_all = f", {number(drawn)} draws" if plan.sequential else ""
+    drawn = [layer.draws for layer in plan.layers if layer.draws is not None]
+    known = "" if len(drawn) == len(plan.layers) else "at least "
+    drawn_in_all = f", {known}{number(sum(drawn))} draws" if plan.sequential else ""
     print_line()
     print_line(f"{number(plan.parameters)} parameters, {size(4 * plan.parameters)} as float32{drawn_in_all}")
     print_warnings(plan.warnings, source)

@@ -29,18 +29,19 @@ def _transforms_at_random(parameter: caffe_pb2.LayerParameter, phase: caffe_pb2.
 # The transformer of a layer that fetches ahead is set up twice, and the thread takes an engine, too.
 
 
-def _data_seeds(parameter: caffe_pb2.LayerParameter, phase: caffe_pb2.Phase) -> int:
+def data_seeds(parameter: caffe_pb2.LayerParameter, phase: caffe_pb2.Phase) -> int:
+    """Return the outputs that a layer which fetches ahead draws, its own sources of chance aside."""
     return 2 * _transforms_at_random(parameter, phase) + 1
 
 
 def _image_data_seeds(parameter: caffe_pb2.LayerParameter, phase: caffe_pb2.Phase) -> int:
     image_data = parameter.image_data_param
-    return _data_seeds(parameter, phase) + image_data.shuffle + (image_data.rand_skip > 0)
+    return data_seeds(parameter, phase) + image_data.shuffle + (image_data.rand_skip > 0)
 
 
 def _window_data_seeds(parameter: caffe_pb2.LayerParameter, phase: caffe_pb2.Phase) -> int:
     transform = parameter.transform_param
-    return _data_seeds(parameter, phase) + (transform.mirror or transform.crop_size > 0)
+    return data_seeds(parameter, phase) + (transform.mirror or transform.crop_size > 0)
 
 
 @register("Input", bottoms=exactly(0), tops=at_least(1))
@@ -88,7 +89,7 @@ def dummy_data(layer: LayerContext) -> SetUp:
     return SetUp(shapes, operation=operations.DummyData(fillers=tuple(map(_filler_text, fillers))))
 
 
-@register("Data", bottoms=exactly(0), tops=between(1, 2), fork_fields=SIZE_FIELDS, seeds=_data_seeds)
+@register("Data", bottoms=exactly(0), tops=between(1, 2), fork_fields=SIZE_FIELDS, seeds=data_seeds)
 def data(layer: LayerContext) -> SetUp:
     """[batch_size, C, H, W], crop_size for H and W; the label is [batch_size]."""
     check_mean(layer)

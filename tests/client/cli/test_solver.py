@@ -62,6 +62,14 @@ def test_data_draws_move_the_stream(solver: Path, tmp_path: Path) -> None:
     np.testing.assert_array_equal(first[:-1], second[1:])
 
 
+def test_data_draws_as_a_number(solver: Path, tmp_path: Path) -> None:
+    one, emulated = tmp_path / "one.npz", tmp_path / "emulate.npz"
+    succeed("init", "--solver", solver, *INPUTS, "--stream", "caffe", "--data-draws", "1", "-o", one)
+    succeed("init", "--solver", solver, *INPUTS, "--stream", "caffe", "-o", emulated)
+    np.testing.assert_array_equal(np.load(one)["conv1/0"], np.load(emulated)["conv1/0"])
+    assert "not emulate, rc3, none or a number" in fail(2, "init", "--solver", solver, "--data-draws", "-1", "-o", one)
+
+
 def test_an_unseeded_solver_says_so(solver: Path, tmp_path: Path) -> None:
     solver.write_text(solver.read_text().replace("random_seed: 1701\n", ""))
     done = run("init", "--solver", solver, *INPUTS, "-o", tmp_path / "w.npz")

@@ -1,14 +1,24 @@
 """Layers of forks that bring data in; what only the data could tell is left open, as for BVLC's."""
 
+from caffe_filler.caffe import caffe_pb2
 from filler_server.net.layer import LayerContext, OpenDims, SetUp
-from filler_server.net.layers.data import SIZE_FIELDS, channels, check_mean, image_size, transform
+from filler_server.net.layers.data import SIZE_FIELDS, channels, check_mean, data_seeds, image_size, transform
 from filler_server.net.operations.base import Operation
 from filler_server.net.operations.data import ForkData
 from filler_server.net.registry import at_least, between, exactly, register_fork, unknown_seeds
 
 
+def _annotated_data_seeds(parameter: caffe_pb2.LayerParameter, phase: caffe_pb2.Phase) -> int:
+    """Count those of Data, and one for the thread of the reader (weiliu89/caffe branch ssd, data_reader.cpp)."""
+    return data_seeds(parameter, phase) + 1
+
+
 @register_fork(
-    "AnnotatedData", bottoms=exactly(0), tops=between(1, 2), fork_fields=["annotated_data_param", *SIZE_FIELDS]
+    "AnnotatedData",
+    bottoms=exactly(0),
+    tops=between(1, 2),
+    fork_fields=["annotated_data_param", *SIZE_FIELDS],
+    seeds=_annotated_data_seeds,
 )
 def annotated_data(layer: LayerContext) -> SetUp:
     """[batch_size, C, H, W], and boxes [1, 1, boxes, 8] (weiliu89/caffe branch ssd, annotated_data_layer.cpp).
@@ -21,7 +31,7 @@ def annotated_data(layer: LayerContext) -> SetUp:
     return SetUp(tops[: layer.num_tops], operation=_operation(layer))
 
 
-@register_fork("BoxData", bottoms=exactly(0), tops=at_least(1), fork_fields=SIZE_FIELDS)
+@register_fork("BoxData", bottoms=exactly(0), tops=at_least(1), fork_fields=SIZE_FIELDS, seeds=unknown_seeds)
 def box_data(layer: LayerContext) -> SetUp:
     """[batch_size, C, H, W], and for each side labels [batch_size, ...] (intel/caffe, box_data_layer.cpp)."""
     batch_size = _batch_size(layer)
@@ -29,7 +39,7 @@ def box_data(layer: LayerContext) -> SetUp:
     return SetUp([image, *[(batch_size, None)] * (layer.num_tops - 1)], operation=_operation(layer))
 
 
-@register_fork("FloatData", bottoms=exactly(0), tops=between(1, 2))
+@register_fork("FloatData", bottoms=exactly(0), tops=between(1, 2), seeds=unknown_seeds)
 def float_data(layer: LayerContext) -> SetUp:
     """[batch_size, C, H, W], and labels [batch_size, 1, 1, 1] (stephenyan1231/caffe-public, float_data_layer.cpp)."""
     batch_size = _batch_size(layer)
@@ -38,7 +48,7 @@ def float_data(layer: LayerContext) -> SetUp:
     return SetUp(tops[: layer.num_tops], operation=_operation(layer))
 
 
-@register_fork("ImageSegData", bottoms=exactly(0), tops=between(1, 3), fork_fields=SIZE_FIELDS)
+@register_fork("ImageSegData", bottoms=exactly(0), tops=between(1, 3), fork_fields=SIZE_FIELDS, seeds=unknown_seeds)
 def image_seg_data(layer: LayerContext) -> SetUp:
     """Images [batch_size, 3 or 1, H, W], labels [batch_size, 1, H, W], sizes [batch_size, 1, 1, 2].
 
@@ -93,7 +103,9 @@ def tokenized_data(layer: LayerContext) -> SetUp:
     return SetUp([tokens, (1, block_size), tokens][: layer.num_tops], operation=_operation(layer))
 
 
-@register_fork("DenseImageData", bottoms=exactly(0), tops=exactly(2), fork_fields=["dense_image_data_param"])
+@register_fork(
+    "DenseImageData", bottoms=exactly(0), tops=exactly(2), fork_fields=["dense_image_data_param"], seeds=unknown_seeds
+)
 def dense_image_data(layer: LayerContext) -> SetUp:
     """Images [batch_size, 3 or 1, H, W], labels [batch_size, 1, H, W].
 
@@ -114,7 +126,9 @@ def dense_image_data(layer: LayerContext) -> SetUp:
     return SetUp([(batch_size, colors, *size), (batch_size, 1, *size)], operation=_operation(layer))
 
 
-@register_fork("ImageLabelData", bottoms=exactly(0), tops=exactly(2), fork_fields=["image_label_data_param"])
+@register_fork(
+    "ImageLabelData", bottoms=exactly(0), tops=exactly(2), fork_fields=["image_label_data_param"], seeds=unknown_seeds
+)
 def image_label_data(layer: LayerContext) -> SetUp:
     """Images and labels [batch_size, C, H, W] (tidsp/caffe-jacinto, image_label_data_layer.cpp)."""
     batch_size = layer.fork.integer("image_label_data_param.batch_size", 0)
@@ -129,6 +143,7 @@ def image_label_data(layer: LayerContext) -> SetUp:
     bottoms=exactly(0),
     tops=between(1, 2),
     fork_fields=["video_data_param", "image_data_param.new_length", *SIZE_FIELDS],
+    seeds=unknown_seeds,
 )
 def video_data(layer: LayerContext) -> SetUp:
     """One of three forms, told by the fields of video_data_param.
@@ -162,7 +177,7 @@ def video_data(layer: LayerContext) -> SetUp:
     return SetUp(tops[: layer.num_tops], operation=_operation(layer))
 
 
-@register_fork("CPMData", bottoms=exactly(0), tops=between(1, 2), fork_fields=["cpmdata_param"])
+@register_fork("CPMData", bottoms=exactly(0), tops=between(1, 2), fork_fields=["cpmdata_param"], seeds=unknown_seeds)
 def cpm_data(layer: LayerContext) -> SetUp:
     """Images and maps of joints [batch_size, C, H, W] (cpm_data_layer.cpp of the pose machines)."""
     batch_size = layer.fork.integer("cpmdata_param.batch_size", 0)
@@ -171,7 +186,7 @@ def cpm_data(layer: LayerContext) -> SetUp:
     return SetUp([image, image][: layer.num_tops], operation=_operation(layer))
 
 
-@register_fork("CoSData", bottoms=exactly(0), tops=at_least(1), fork_fields=["cos_data_param"])
+@register_fork("CoSData", bottoms=exactly(0), tops=at_least(1), fork_fields=["cos_data_param"], seeds=unknown_seeds)
 def cos_data(layer: LayerContext) -> SetUp:
     """[batch_size, channels, height, width] or their first axes; [channels, batch_size] with transpose.
 
@@ -193,7 +208,7 @@ def cos_data(layer: LayerContext) -> SetUp:
     return SetUp(tops, operation=_operation(layer))
 
 
-@register_fork("RandVec", bottoms=exactly(0), tops=exactly(1), fork_fields=["randvec_param"])
+@register_fork("RandVec", bottoms=exactly(0), tops=exactly(1), fork_fields=["randvec_param"], seeds=unknown_seeds)
 def rand_vec(layer: LayerContext) -> SetUp:
     """[batch_size, dim], or [batch_size, dim, height, width] (GANs in Caffe, randvec_layer.cpp)."""
     batch_size, dim, height, width = (
