@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias, TypedDict, Unpack
 
 from caffe_filler import dtypes
-from caffe_filler.errors import InvalidArgument
+from caffe_filler.errors import InvalidArgument, NetError
+from caffe_filler.interface import option
 from caffe_filler.v1 import filler_pb2
 from filler_client import _finetune
 from filler_client._backend import Piece, StreamRequest
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from filler_server.net.plan import Blob, NetPlan
     from filler_server.tensors import Advance, Tensor
     from filler_server.weights.merge import Merge, MergePlan
+
+_MOST_NAMED = 8
 
 Names: TypeAlias = Literal["caffe", "torch"]
 
@@ -33,6 +36,8 @@ class SaveOptions(TypedDict, total=False):
         ignore_shape: whether blobs whose shapes differ from those of the weights are filled rather than being an error.
         reshape: whether weights of another shape with as many values are copied.
         max_shard_bytes: a .safetensors that would hold more is written as several files with an index.
+        allow_missing: whether a file is written although a layer must have blobs that are not known, or the net has
+            none at all.
         advance: is told the bytes of each step and the tensor that they belong to.
     """
 
@@ -40,6 +45,7 @@ class SaveOptions(TypedDict, total=False):
     ignore_shape: bool
     reshape: bool
     max_shard_bytes: int | None
+    allow_missing: bool
     advance: "Advance | None"
 
 
@@ -53,6 +59,7 @@ class SavedNet:
         tensors: number of tensors.
         nbytes: length of all values in bytes.
         notes: what a user of the file should know.
+        warnings: what may well be wrong with it.
         merge: what became of each blob, where trained weights were given.
     """
 
@@ -61,6 +68,7 @@ class SavedNet:
     tensors: int
     nbytes: int
     notes: tuple[str, ...]
+    warnings: tuple[str, ...]
     merge: "MergePlan | None"
 
 
@@ -93,11 +101,14 @@ def save_net(
     if names not in ("caffe", "torch"):
         raise InvalidArgument(f"tensors are named as in caffe or torch. Received: names={names!r}", field="names")
     ignore_shape, reshape = options.pop("ignore_shape", False), options.pop("reshape", False)
+    allow_missing = options.pop("allow_missing", False)
     max_shard_bytes, stream = options.pop("max_shard_bytes", None), options.get("stream", "philox")
     request = _finetune.fill_request(net, **options)  # type: ignore[misc]
     target = Path(path)
     needs_net = format_of(target).needs_net
     plan = _finetune.local_plan(request.net)
+    if not allow_missing:
+        _check_complete(plan)
     opening = (
         nullcontext(None)
         if weights is None
@@ -120,7 +131,46 @@ def save_net(
         )
         assert saved.path is not None  # noqa: S101 - for the type checker
         plan_of_merge = None if merge is None else merge.plan
-    return SavedNet(saved.path, saved.files, saved.tensors, saved.nbytes, (*notes, *saved.notes), plan_of_merge)
+    return SavedNet(
+        saved.path,
+        saved.files,
+        saved.tensors,
+        saved.nbytes,
+        (*notes, *saved.notes),
+        _warnings(plan, plan_of_merge),
+        plan_of_merge,
+    )
+
+
+def _check_complete(plan: "NetPlan") -> None:
+    """Refuse a net of which a file would lack blobs.
+
+    Raises:
+        NetError: naming the layers.
+    """
+    lacking = [layer for layer in plan.layers if layer.missing]
+    if lacking:
+        first = lacking[0]
+        others = ", ".join(f"'{layer.name}'" for layer in lacking[1:_MOST_NAMED])
+        more = f", like layers {others}" if others else ""
+        raise NetError(
+            f"its type '{first.type}' is not known, and so neither are the blobs that it must have{more}; "
+            f"{option('allow_missing')} leaves them out. Received: {', '.join(first.missing[:_MOST_NAMED])}",
+            layer=first.name,
+            line=first.line,
+        )
+    if not any(True for _ in plan.blobs):
+        raise NetError(
+            f"the net has no learnable blobs; {option('allow_missing')} writes a file without any. "
+            f"Received: layers={len(plan.layers)}"
+        )
+
+
+def _warnings(plan: "NetPlan", merge: "MergePlan | None") -> tuple[str, ...]:
+    filled = [blob.name for blob in plan.blobs if not blob.given] if merge is None else merge.missing
+    if not filled or any(layer.has_filler and layer.blobs for layer in plan.layers):
+        return ()
+    return ("no layer has a filler: its blobs are filled as Caffe does then, with zeros",)
 
 
 def _tensors(

@@ -116,6 +116,9 @@ class Layer:
         draws: number of 32-bit outputs of Caffe's engine that its set-up draws, where that was asked for
             (`NetPlan.sequential`) and is known.
         definition: the layer as the prototxt has it; None in a plan that came from a server.
+        has_filler: whether the prototxt names a filler for it; False in a plan that came from a server.
+        missing: fields by which it must have blobs, although none of it is known: its type is not. Empty in a plan that
+            came from a server.
     """
 
     name: str
@@ -129,6 +132,8 @@ class Layer:
     line: int | None = None
     draws: int | None = None
     definition: caffe_pb2.LayerParameter | None = field(default=None, repr=False, compare=False)
+    has_filler: bool = field(default=False, repr=False, compare=False)
+    missing: tuple[str, ...] = field(default=(), repr=False, compare=False)
 
     @property
     def parameter(self) -> caffe_pb2.LayerParameter:

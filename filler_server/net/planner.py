@@ -10,6 +10,7 @@ from caffe_filler.caffe import caffe_pb2
 from caffe_filler.errors import FillerError, NetError, PrototxtError
 from caffe_filler.nearest import did_you_mean
 from filler_server.cancellation import checkpoint
+from filler_server.net.asked import asks_for_blobs, fillers
 from filler_server.net.connections import Connections, connect
 from filler_server.net.dimensions import Dims, text, to_shape
 from filler_server.net.fork_fields import ForkFields, Unread
@@ -231,6 +232,8 @@ class _Planner:
             operation=self._operation(layer, set_up.operation),
             line=source.line,
             definition=parameter,
+            has_filler=bool(fillers(parameter, source.unknown)),
+            missing=() if trouble is None or learned else tuple(asks_for_blobs(parameter, source.unknown)),
         )
         self._size.add(planned)
         return planned

@@ -47,6 +47,11 @@ if TYPE_CHECKING:
 )
 @click.option("--ignore-shape", is_flag=True, help="With --weights: fill blobs whose shapes differ, too.")
 @reshape_option
+@click.option(
+    "--allow-missing",
+    is_flag=True,
+    help="Write the file although layers must have blobs that are not known, or the net has none.",
+)
 @click.option("--dry-run", is_flag=True, help="With --weights: only print what would be copied and what filled.")
 @seed_option
 @stream_option
@@ -68,6 +73,7 @@ def init(
     weights: tuple[Path, ...],
     ignore_shape: bool,
     reshape: bool,
+    allow_missing: bool,
     dry_run: bool,
     seed: int | None,
     stream: "Stream",
@@ -138,6 +144,7 @@ def init(
                 names=names,
                 ignore_shape=ignore_shape,
                 reshape=reshape,
+                allow_missing=allow_missing,
                 max_shard_bytes=max_shard_size,
                 advance=advance,
                 seed=seed,
@@ -154,6 +161,8 @@ def init(
         _print_merge(saved.merge)
         print_line(done)
     print_notes(saved.notes, output)
+    for text in saved.warnings:
+        print_line(f"{source.label}: warning: {text}", err=True)
 
 
 @contextmanager

@@ -6,6 +6,7 @@ from typing import Any
 from caffe_filler.caffe import caffe_pb2
 from filler_server.prototxt.report import Place
 from filler_server.prototxt.tokens import shorten
+from filler_server.prototxt.unknown import PassedOver
 from filler_server.prototxt.upgrade.draft import NetDraft
 from filler_server.prototxt.upgrade.padding import fold_padding_layers
 from filler_server.prototxt.upgrade.v1 import TYPES
@@ -88,6 +89,7 @@ _FIELDS: dict[str, tuple[str, dict[str, str]]] = {
     "new_num": ("", {}),
     "new_channels": ("", {}),
 }
+_OF_BLOBS = ("num_output", "weight_filler", "bias_filler")
 _KEPT = ("name", "layers", "input", "input_dim", "force_backward")
 
 
@@ -115,7 +117,11 @@ def upgrade_v0(draft: NetDraft) -> None:
     sources = []
     for connection, source in zip(old.layers, draft.layers, strict=True):
         strange = _upgrade_layer(connection, net.layers.add(), draft, source.place)
-        sources.append(source if strange is None else replace(source, type=strange))
+        if strange is not None:
+            # What such a layer asks for has no place in the formats that follow.
+            kept = {name: PassedOver(["..."], []) for name in _OF_BLOBS if connection.layer.HasField(name)}
+            source = replace(source, type=strange, unknown={**source.unknown, **kept})
+        sources.append(source)
     draft.layers = sources
     draft.net = net
     draft.layer = []
