@@ -15,6 +15,7 @@ from typing import Any, NamedTuple, TypeAlias, TypeVar
 
 from caffe_filler.caffe import caffe_pb2
 from caffe_filler.errors import InvalidArgument
+from caffe_filler.printable import printable
 from filler_server.net.operations import Operation, Unknown
 from filler_server.net.table import html_table, text_table
 from filler_server.prototxt.report import Problem
@@ -96,7 +97,7 @@ class Blob:
     def __repr__(self) -> str:
         filled = "given" if self.given else self.filler.type
         owner = "" if self.owner is None else f", owner={self.owner!r}"
-        return f"Blob({self.name!r}, {self.shape}, {filled}{owner})"
+        return printable(f"Blob({self.name!r}, {self.shape}, {filled}{owner})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +154,7 @@ class Layer:
 
     def __repr__(self) -> str:
         tops = ", ".join(f"{top.name} {top.shape}" for top in self.tops)
-        return f"Layer({self.name!r}, {self.operation!r}, {', '.join(self.bottoms)} -> {tops})"
+        return printable(f"Layer({self.name!r}, {self.operation!r}, {', '.join(self.bottoms)} -> {tops})")
 
 
 @dataclass(frozen=True, slots=True)

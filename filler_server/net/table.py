@@ -51,18 +51,19 @@ def text_table(plan: "NetPlan") -> str:
 
 
 def html_table(plan: "NetPlan") -> str:
-    """Return a plan as an HTML table."""
+    """Return a plan as an HTML table; characters that do not print are escaped."""
     titles, sides = zip(*columns(plan), strict=True)
 
     def line(tag: str, cells: Sequence[str]) -> str:
         inside = (
-            f'<{tag} style="text-align: {side}">{escape(cell)}</{tag}>' for cell, side in zip(cells, sides, strict=True)
+            f'<{tag} style="text-align: {side}">{escape(printable(cell))}</{tag}>'
+            for cell, side in zip(cells, sides, strict=True)
         )
         return f"<tr>{''.join(inside)}</tr>"
 
     body = "\n".join(line("td", row) for row in rows(plan))
     return (
-        f"<table>\n<caption>{escape(summary(plan))}: {plan.parameters:,} parameters</caption>\n"
+        f"<table>\n<caption>{escape(printable(summary(plan)))}: {plan.parameters:,} parameters</caption>\n"
         f"<thead>{line('th', titles)}</thead>\n<tbody>\n{body}\n</tbody>\n</table>"
     )
 

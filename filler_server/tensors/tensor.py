@@ -9,6 +9,8 @@ from typing import Any, Protocol, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from caffe_filler.printable import printable
+
 BLOCK = 1 << 20
 """Values that are read at once."""
 
@@ -55,7 +57,7 @@ class Tensor(ABC):
         self.nbytes = self.count * self.dtype.itemsize
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} '{self.name}' {list(self.shape)} {self.dtype}>"
+        return printable(f"<{type(self).__name__} '{self.name}' {list(self.shape)} {self.dtype}>")
 
     @property
     def place(self) -> Place | None:

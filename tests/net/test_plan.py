@@ -153,6 +153,9 @@ def test_names_cannot_steer_a_terminal_or_a_notebook(plan: Plan) -> None:
     assert "<script>" not in html
     assert "<i>" not in html
     assert "&lt;script&gt;" in html
+    assert "\x1b" not in html
+    for shown in (planned, *planned.layers):
+        assert repr(shown).isprintable()
 
 
 def test_html_is_a_table() -> None:

@@ -159,3 +159,4 @@ def test_other_counts_are_refused() -> None:
     with pytest.raises(ValueError, match="do not make up its shape"):
         spliced("s", (3,), [(A, 0, 2)])
     assert repr(A) == "<ArrayTensor 'a' [5, 4] float32>"
+    assert repr(renamed(A, "\x1b[2J\n")) == f"<{type(renamed(A, 'b')).__name__} '\\x1b[2J\\n' [5, 4] float32>"
