@@ -8,8 +8,7 @@ import numpy as np
 from caffe_filler.caffe.caffe_pb2 import NetParameter
 from caffe_filler.errors import InvalidArgument
 from filler_server.layouts.layers import kind_of, named, roles_of
-from filler_server.net.names import unique_names
-from filler_server.net.plan import Blob, Layer, Shape
+from filler_server.net.plan import Blob, Layer, Shape, unique_names
 from filler_server.net.registry import LayerType
 from filler_server.tensors import ArrayTensor, Tensor, renamed, reshaped
 

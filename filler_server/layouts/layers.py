@@ -4,8 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import filler_server.net.layers  # noqa: F401 - registers the layer types
 from caffe_filler.caffe.caffe_pb2 import FillerParameter, NetParameter
-from filler_server.net.names import unique_names
-from filler_server.net.plan import Blob, Layer
+from filler_server.net.plan import Blob, Layer, unique_names
 from filler_server.net.registry import LayerType, layer_type, resolve_layer_type
 from filler_server.tensors import Tensor
 

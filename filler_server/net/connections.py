@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 from caffe_filler.caffe import caffe_pb2
 from caffe_filler.nearest import did_you_mean, nearest
+from filler_server.net.dimensions import refusal
 from filler_server.net.plan import Value
-from filler_server.net.refusals import refusal
 
 
 @dataclass(frozen=True, slots=True)

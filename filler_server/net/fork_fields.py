@@ -8,8 +8,8 @@ from google.protobuf.descriptor import FieldDescriptor
 
 from caffe_filler.caffe import caffe_pb2
 from caffe_filler.errors import NetError
+from filler_server.net.dimensions import refusal
 from filler_server.net.operations.base import single
-from filler_server.net.refusals import refusal
 from filler_server.prototxt.unknown import Value
 
 T = TypeVar("T")

@@ -11,10 +11,9 @@ from caffe_filler.caffe import caffe_pb2
 from caffe_filler.errors import NetError
 from caffe_filler.shapes import MAX_AXES
 from filler_server.net import operations
-from filler_server.net.dimensions import Dim, Dims, Unknown
+from filler_server.net.dimensions import Dim, Dims, Unknown, refusal
 from filler_server.net.fork_fields import ForkFields, Unread
 from filler_server.net.operations import Custom, Operation
-from filler_server.net.refusals import refusal
 
 
 class Extended(Exception):

@@ -8,7 +8,7 @@ index of the top there. A layer that works in place makes a new value under an o
 exactly one producer; names are for people.
 """
 
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from math import prod
 from typing import Any, NamedTuple, TypeAlias, TypeVar
@@ -24,6 +24,36 @@ Shape: TypeAlias = tuple[int | None, ...] | None
 
 _Kept = TypeVar("_Kept")
 _UNSAID = Unknown(reason="nobody said")
+
+
+def unique_names(names: Iterable[str]) -> list[str]:
+    """Return a name for each layer that no other has.
+
+    The first layer of a name keeps it. Each further one gets `#2`, `#3`, ... after it, the first of these that is
+    neither the name of any layer nor taken already; so a layer that is alone with its name always keeps it.
+
+    >>> unique_names(["conv", "conv", "conv#2", "conv"])
+    ['conv', 'conv#3', 'conv#2', 'conv#4']
+    """
+    originals = list(names)
+    taken = set(originals)
+    numbers: dict[str, int] = {}
+    result = []
+    for name in originals:
+        number = numbers.get(name, 0) + 1
+        unique = name
+        if number > 1:
+            while (unique := f"{name}#{number}") in taken:
+                number += 1
+            taken.add(unique)
+        numbers[name] = number
+        result.append(unique)
+    return result
+
+
+def is_source(type_name: str, bottoms: Sequence[str]) -> bool:
+    """Whether a layer brings data in: it has no bottoms, and is not a blob that is its own top."""
+    return not bottoms and type_name != "Parameter"
 
 
 class Value(NamedTuple):
@@ -149,8 +179,8 @@ class Layer:
 
     @property
     def is_source(self) -> bool:
-        """Whether it brings data in: it has no bottoms, and is not a blob that is its own top."""
-        return not self.bottoms and self.type != "Parameter"
+        """Whether it brings data in."""
+        return is_source(self.type, self.bottoms)
 
     def __repr__(self) -> str:
         tops = ", ".join(f"{top.name} {top.shape}" for top in self.tops)

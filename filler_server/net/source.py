@@ -8,8 +8,8 @@ from caffe_filler.caffe import caffe_pb2
 from caffe_filler.errors import PrototxtError
 from caffe_filler.interface import option
 from caffe_filler.nearest import did_you_mean, nearest
+from filler_server.net.dimensions import shortened
 from filler_server.net.layer import LayerContext
-from filler_server.net.refusals import shortened
 from filler_server.net.registry import LayerType, resolve_layer_type
 from filler_server.prototxt.document import NetDocument
 from filler_server.prototxt.forks import BLOCKS

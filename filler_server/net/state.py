@@ -5,7 +5,7 @@ from types import MappingProxyType
 
 from caffe_filler.caffe import caffe_pb2
 from caffe_filler.errors import InvalidArgument
-from filler_server.net.refusals import refusal
+from filler_server.net.dimensions import refusal
 from filler_server.prototxt.unknown import PassedOver
 
 _NOTHING: Mapping[str, PassedOver] = MappingProxyType({})

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 from google.protobuf import text_format
 
 from caffe_filler.caffe import caffe_pb2
-from caffe_filler.printable import printable
+from caffe_filler.printable import number_text, printable, shape_text
 
 if TYPE_CHECKING:
-    from filler_server.net.plan import Blob, Layer, NetPlan, Shape
+    from filler_server.net.plan import Blob, Layer, NetPlan
 
 _NUMBERS = ("fan_in", "fan_out", "std", "count")
 """Return the end of a blob's line."""
@@ -66,20 +66,6 @@ def html_table(plan: "NetPlan") -> str:
         f"<table>\n<caption>{escape(printable(summary(plan)))}: {plan.parameters:,} parameters</caption>\n"
         f"<thead>{line('th', titles)}</thead>\n<tbody>\n{body}\n</tbody>\n</table>"
     )
-
-
-def shape_text(shape: "Shape") -> str:
-    """Return a shape as 64x3x7x7, with ? for what is not known."""
-    if shape is None:
-        return "?"
-    return "x".join("?" if dim is None else str(dim) for dim in shape) or "scalar"
-
-
-def number_text(value: float | None) -> str:
-    """Return a number with thousands separated, or in four significant digits; nothing for None."""
-    if value is None:
-        return ""
-    return f"{value:,}" if isinstance(value, int) else f"{value:.4g}"
 
 
 def filler_cell(blob: "Blob") -> str:

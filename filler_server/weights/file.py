@@ -9,7 +9,7 @@ from types import MappingProxyType, TracebackType
 from caffe_filler.caffe import caffe_pb2
 from caffe_filler.errors import UnknownBlob
 from filler_server.layouts.caffe import split_name
-from filler_server.net.names import unique_names
+from filler_server.net.plan import unique_names
 from filler_server.prototxt.report import Problem
 from filler_server.prototxt.rewrite.printing import printed
 from filler_server.tensors import Tensor

@@ -1,4 +1,6 @@
-"""Text of strangers on terminals and in logs: names, types and messages may hold what a terminal obeys."""
+"""Text for people: that of strangers, which may hold what a terminal obeys, and that of numbers and shapes."""
+
+from collections.abc import Sequence
 
 
 def printable(text: str, *, keep: str = "") -> str:
@@ -29,6 +31,20 @@ def printable_json(text: str) -> str:
     return "".join(
         character if character.isprintable() or character == "\n" else _json_escaped(character) for character in text
     )
+
+
+def number_text(value: float | None) -> str:
+    """Return a number with thousands separated, or in four significant digits; nothing for None."""
+    if value is None:
+        return ""
+    return f"{value:,}" if isinstance(value, int) else f"{value:.4g}"
+
+
+def shape_text(dims: Sequence[int | None] | None) -> str:
+    """Return a shape as 64x3x7x7, with ? for what is not known."""
+    if dims is None:
+        return "?"
+    return "x".join("?" if dim is None else str(dim) for dim in dims) or "scalar"
 
 
 def _escaped(character: str) -> str:

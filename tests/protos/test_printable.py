@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from caffe_filler.printable import printable, printable_json
+from caffe_filler.printable import number_text, printable, printable_json, shape_text
 
 any_text = st.text(
     st.characters() | st.sampled_from("\x1b\x07\x7f\x9b\n\r\t\u202e\u2066\u2028\u200b\ufeff\ud800\U000e0001")
@@ -54,3 +54,18 @@ def test_json_means_the_same(document: object) -> None:
     text = printable_json(json.dumps(document, indent=1, ensure_ascii=False))
     assert json.loads(text) == document
     assert text.replace("\n", "").isprintable()
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(None, ""), (0, "0"), (1234567, "1,234,567"), (0.05892556, "0.05893"), (2.0, "2"), (1e9, "1e+09")],
+)
+def test_numbers(value: float | None, text: str) -> None:
+    assert number_text(value) == text
+
+
+@pytest.mark.parametrize(
+    ("shape", "text"), [(None, "?"), ((), "scalar"), ((64, 3, 7, 7), "64x3x7x7"), ((1, None, 5), "1x?x5")]
+)
+def test_shapes(shape: tuple[int | None, ...] | None, text: str) -> None:
+    assert shape_text(shape) == text

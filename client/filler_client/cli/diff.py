@@ -68,10 +68,11 @@ def _tensor(tensor: "Tensor | None") -> dict[str, Any] | None:
 
 
 def _print(found: "list[Comparison]", *, show_all: bool) -> None:
-    from filler_client.cli.terminal import number, print_line, print_table, shape
+    from caffe_filler.printable import number_text, shape_text
+    from filler_client.cli.terminal import print_line, print_table
 
     def side(tensor: "Tensor | None") -> str:
-        return "-" if tensor is None else f"{shape(tensor.shape)} {tensor.dtype.name}"
+        return "-" if tensor is None else f"{shape_text(tensor.shape)} {tensor.dtype.name}"
 
     rows = [
         [
@@ -79,8 +80,8 @@ def _print(found: "list[Comparison]", *, show_all: bool) -> None:
             comparison.verdict,
             side(comparison.first),
             side(comparison.second),
-            number(comparison.different),
-            "-" if comparison.max_difference is None else number(comparison.max_difference),
+            number_text(comparison.different),
+            "-" if comparison.max_difference is None else number_text(comparison.max_difference),
         ]
         for comparison in found
         if show_all or comparison.verdict != "equal"

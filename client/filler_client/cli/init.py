@@ -175,8 +175,9 @@ def _in_net(label: Path) -> Iterator[None]:
 
 
 def _print(plan: "NetPlan", done: str) -> None:
-    from filler_client.cli.terminal import number, print_line, print_table
-    from filler_server.net.table import filler_cell, number_text, shape_text
+    from caffe_filler.printable import number_text, shape_text
+    from filler_client.cli.terminal import print_line, print_table
+    from filler_server.net.table import filler_cell
 
     rows = [
         [blob.name, shape_text(blob.shape), filler_cell(blob), number_text(blob.std), number_text(blob.count)]
@@ -186,12 +187,13 @@ def _print(plan: "NetPlan", done: str) -> None:
     columns = [("blob", "left"), ("shape", "left"), ("filler", "left"), ("std", "right"), ("values", "right")]
     print_table(columns, rows)
     print_line()
-    print_line(f"{number(plan.parameters)} parameters, {done}")
+    print_line(f"{number_text(plan.parameters)} parameters, {done}")
 
 
 def _print_merge(plan: "MergePlan") -> None:
     """Print what becomes of each blob, then of the files' other tensors, then why Caffe would refuse them."""
-    from filler_client.cli.terminal import print_line, print_table, shape
+    from caffe_filler.printable import shape_text
+    from filler_client.cli.terminal import print_line, print_table
 
     files = {blob.file for blob in plan.blobs if blob.file is not None} | {tensor.file for tensor in plan.unused}
     short = len({file.name for file in files}) == len(files)
@@ -202,10 +204,10 @@ def _print_merge(plan: "MergePlan") -> None:
     rows = [
         [
             blob.name,
-            shape(blob.shape),
+            shape_text(blob.shape),
             blob.action,
             "-" if blob.file is None else called(blob.file),
-            "-" if blob.file_shape is None else shape(blob.file_shape),
+            "-" if blob.file_shape is None else shape_text(blob.file_shape),
         ]
         for blob in plan.blobs
     ]
@@ -213,7 +215,7 @@ def _print_merge(plan: "MergePlan") -> None:
     print_table(columns, rows)
     print_line()
     for tensor in plan.unused:
-        print_line(f"unused: {tensor.name} {shape(tensor.shape)} of {called(tensor.file)}")
+        print_line(f"unused: {tensor.name} {shape_text(tensor.shape)} of {called(tensor.file)}")
     for conflict in plan.conflicts:
         print_line(f"{'filled' if plan.ignore_shape else 'conflict'}: {conflict}")
     actions = [blob.action for blob in plan.blobs]

@@ -81,7 +81,8 @@ def _document(inspected: "Inspected") -> dict[str, Any]:
 
 
 def _print(inspected: "Inspected") -> None:
-    from filler_client.cli.terminal import number, print_line, print_table, shape, size
+    from caffe_filler.printable import number_text, shape_text
+    from filler_client.cli.terminal import print_line, print_table, size
 
     file, found = inspected.file, _rows(inspected)
     columns = [("tensor", "left"), ("type", "left"), ("shape", "left"), ("dtype", "left"), ("values", "right")]
@@ -90,19 +91,24 @@ def _print(inspected: "Inspected") -> None:
         columns += [(title, "left" if title == "sha256" else "right") for title in titles]
 
     def cells(tensor: "Tensor", figure: "Statistics | None") -> list[str]:
-        row = [tensor.name, file.types.get(file.layer_of(tensor) or "", "-"), shape(tensor.shape), tensor.dtype.name]
-        row.append(number(tensor.count))
+        row = [
+            tensor.name,
+            file.types.get(file.layer_of(tensor) or "", "-"),
+            shape_text(tensor.shape),
+            tensor.dtype.name,
+        ]
+        row.append(number_text(tensor.count))
         if figure is not None:
             values = (figure.mean, figure.std, figure.minimum, figure.maximum)
-            row += ["-" if value is None else number(value) for value in values]
-            row += [number(figure.zeros), figure.sha256[:12]]
+            row += ["-" if value is None else number_text(value) for value in values]
+            row += [number_text(figure.zeros), figure.sha256[:12]]
         return row
 
     print_table(columns, [cells(*pair) for pair in found])
     count = sum(tensor.count for tensor in file.tensors)
     called = f" '{file.net.name}'" if file.net is not None and file.net.name else ""
     print_line()
-    print_line(f"{file.format}{called}: {len(found)} tensors, {number(count)} values, {size(file.nbytes)}")
+    print_line(f"{file.format}{called}: {len(found)} tensors, {number_text(count)} values, {size(file.nbytes)}")
     broken = [tensor.name for tensor, figure in found if figure and figure.nonfinite]
     if broken:
         print_line(f"{file.path}: infinite or no numbers in {', '.join(broken)}", err=True)

@@ -120,11 +120,6 @@ def progress(total: int) -> Iterator[Advance]:
         yield advance
 
 
-def number(value: float) -> str:
-    """Return a number with thousands separated, or in four significant digits."""
-    return f"{value:,}" if isinstance(value, int) else f"{value:.4g}"
-
-
 def size(nbytes: float) -> str:
     """Return a number of bytes in binary units."""
     for unit in ("B", "KiB", "MiB", "GiB"):
@@ -137,10 +132,3 @@ def size(nbytes: float) -> str:
 def rate(nbytes: float, seconds: float) -> str:
     """Return how much was done in which time."""
     return f"{size(nbytes)} in {seconds:.2f} s ({size(nbytes / seconds)}/s)"
-
-
-def shape(dims: Sequence[int | None] | None) -> str:
-    """Return a shape as 64x3x7x7, with ? for what is not known."""
-    if dims is None:
-        return "?"
-    return "x".join("?" if dim is None else str(dim) for dim in dims) or "scalar"

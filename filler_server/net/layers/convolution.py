@@ -1,11 +1,11 @@
 """Convolution, Deconvolution, Im2col."""
 
 from caffe_filler.shapes import CAFFE_MAX_COUNT
+from filler_server.net.blobs import four_axes, is_legacy
 from filler_server.net.dimensions import Dim, Dims, Unknown, product, quotient, shapes_differ, text
 from filler_server.net.layer import LayerContext, LearnedBlob, SetUp
 from filler_server.net.operations import convolution as operations
 from filler_server.net.registry import at_least, exactly, register, up_to
-from filler_server.net.shapes import four_axes, is_legacy
 from filler_server.net.windows import (
     FORK_FIELDS,
     NO_WINDOWS,

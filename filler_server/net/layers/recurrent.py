@@ -7,11 +7,11 @@ the unrolled net fills the hidden weight again; in an RNN those of its output la
 from collections.abc import Callable, Sequence
 
 from caffe_filler.caffe import caffe_pb2
+from filler_server.net.blobs import shape_fault
 from filler_server.net.dimensions import Dim, Unknown, count, differ, product, shapes_differ, text
 from filler_server.net.layer import LayerContext, LearnedBlob, SetUp
 from filler_server.net.operations import recurrent as operations
 from filler_server.net.registry import BlobCount, CountRule, between, exactly, register
-from filler_server.net.shapes import shape_fault
 
 
 def _bottoms(hidden: int) -> CountRule:

@@ -9,7 +9,7 @@ from caffe_filler.caffe import caffe_pb2
 from caffe_filler.errors import InvalidArgument, LimitExceeded, PrototxtError, WeightsError
 from caffe_filler.wire import LEN, VARINT, key, length_delimited, varint
 from filler_server.layouts.caffe import by_layer
-from filler_server.net.names import unique_names
+from filler_server.net.plan import unique_names
 from filler_server.net.registry import layer_type
 from filler_server.prototxt.limits import ReadLimits
 from filler_server.prototxt.reader import read_net

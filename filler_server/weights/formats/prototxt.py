@@ -14,8 +14,8 @@ from caffe_filler.caffe import caffe_pb2
 from caffe_filler.errors import InvalidArgument, PrototxtError, WeightsError
 from caffe_filler.signatures import LOOKED_AT
 from filler_server.layouts.caffe import by_layer
-from filler_server.net.names import unique_names
-from filler_server.net.shapes import is_legacy, proto_shape
+from filler_server.net.blobs import is_legacy, proto_shape
+from filler_server.net.plan import unique_names
 from filler_server.prototxt.limits import ReadLimits
 from filler_server.prototxt.reader import read_net
 from filler_server.prototxt.rewrite.printing import printed

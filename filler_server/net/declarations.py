@@ -1,14 +1,17 @@
-"""Shapes that the caller declares: of the net's inputs, and of any top."""
+"""Shapes that the caller declares, of the net's inputs and of any top, and those that the caller is asked for."""
 
 import operator
 from collections.abc import Collection, Mapping
 from itertools import islice
+from typing import cast
 
+from caffe_filler.caffe import caffe_pb2
 from caffe_filler.errors import NetError, ShapeError
 from caffe_filler.nearest import did_you_mean, nearest
+from filler_server.net.blobs import shape_fault
+from filler_server.net.dimensions import Dim, Dims, Origin, Unknown, origins
 from filler_server.net.layer import OpenDims
-from filler_server.net.plan import Shape
-from filler_server.net.shapes import shape_fault
+from filler_server.net.plan import Shape, is_source
 
 
 def declared_shapes(option: str, shapes: Mapping[str, Shape], known: Collection[str], kind: str) -> dict[str, Shape]:
@@ -37,6 +40,27 @@ def declared_over(declared: Shape, own: OpenDims) -> OpenDims:
     return tuple(mine if dim is None else dim for dim, mine in zip(declared, own, strict=True))
 
 
+def with_origin(name: str, dims: OpenDims, parameter: caffe_pb2.LayerParameter) -> Dims:
+    """Return the shape of a top with itself as the origin of what its layer leaves open."""
+    if isinstance(dims, Unknown):
+        return dims
+    if dims is None:
+        return Unknown(_origin(name, "D,D,..", parameter))
+    if None not in dims:
+        # The very same, so that a shape of many tops stands in memory once.
+        return cast(tuple[Dim, ...], dims)
+    letters = "NCHW" if len(dims) == 4 else "D" * len(dims)
+    example = ",".join(str(dim) if isinstance(dim, int) else letter for dim, letter in zip(dims, letters, strict=True))
+    here = Unknown(_origin(name, example, parameter))
+    return tuple(here if dim is None else dim for dim in dims)
+
+
+def options_for(*shapes: Dims, most: int = 8) -> str:
+    """Return the options that would settle the unknown dimensions of some shapes, or an empty string."""
+    options = sorted(map(str, frozenset[Origin]().union(*map(origins, shapes))))
+    return " ".join(options[:most]) + (f" and {len(options) - most} more" if len(options) > most else "")
+
+
 def _declared(option: str, name: str, shape: Shape, known: Collection[str], kind: str) -> Shape:
     if name not in known:
         hint = did_you_mean(nearest(name, known))
@@ -58,3 +82,7 @@ def _declared(option: str, name: str, shape: Shape, known: Collection[str], kind
 def _listed(names: Collection[str], most: int = 20) -> str:
     rest = f" and {len(names) - most} more" if len(names) > most else ""
     return (", ".join(f"'{name}'" for name in islice(names, most)) or "none") + rest
+
+
+def _origin(name: str, example: str, parameter: caffe_pb2.LayerParameter) -> frozenset[Origin]:
+    return frozenset([Origin(name, "--input" if is_source(parameter.type, parameter.bottom) else "--top", example)])

@@ -1,8 +1,13 @@
-"""Shapes that a blob can have at all (Caffe's `Blob::Reshape`)."""
+"""Shapes that a blob can have (Caffe's `Blob::Reshape`), and blobs whose values stand in the prototxt itself."""
+
+from math import prod
 
 from caffe_filler.caffe import caffe_pb2
 from caffe_filler.shapes import CAFFE_MAX_COUNT, MAX_AXES
-from filler_server.net.dimensions import Dims, Unknown
+from filler_server.net.dimensions import Dims, Unknown, refusal
+from filler_server.net.layer import LearnedBlob
+
+_UNUSED = caffe_pb2.FillerParameter()
 
 
 def shape_fault(dims: Dims) -> str | None:
@@ -41,3 +46,31 @@ def proto_shape(blob: caffe_pb2.BlobProto) -> tuple[int, ...]:
     if is_legacy(blob):
         return blob.num, blob.channels, blob.height, blob.width
     return tuple(blob.shape.dim)
+
+
+def given_blobs(parameter: caffe_pb2.LayerParameter, *, line: int | None = None) -> tuple[LearnedBlob, ...]:
+    """Return the blobs that a layer brings along (Caffe's `Blob::FromProto`).
+
+    Raises:
+        NetError: a shape that no blob can have, or another number of values than the shape asks for.
+    """
+    return tuple(_given(parameter, index, blob, line) for index, blob in enumerate(parameter.blobs))
+
+
+def _given(parameter: caffe_pb2.LayerParameter, index: int, blob: caffe_pb2.BlobProto, line: int | None) -> LearnedBlob:
+    shape = proto_shape(blob)
+    fault = shape_fault(shape)
+    if fault is not None:
+        raise refusal(f"blobs[{index}]: {fault}", layer=parameter.name, line=line, shape=shape)
+    count = prod(shape)
+    values, diffs = blob.double_data or blob.data, blob.double_diff or blob.diff
+    if len(values) != count or len(diffs) not in (0, count):
+        raise refusal(
+            f"blobs[{index}] must hold as many values as its shape says, {count}",
+            layer=parameter.name,
+            line=line,
+            shape=shape,
+            data=len(values),
+            diff=len(diffs),
+        )
+    return LearnedBlob(shape, _UNUSED, blob)
