@@ -1,5 +1,6 @@
 """Files that appear whole or not at all."""
 
+import atexit
 import contextlib
 import os
 import re
@@ -14,6 +15,9 @@ except ModuleNotFoundError:  # pragma: no cover - Windows
     fcntl = None
 
 _TOKEN_BYTES = 4
+
+_unfinished: dict[Path, int] = {}
+"""Files that are not complete, by their hidden names, with the process that writes each."""
 
 
 class OpenFile:
@@ -59,15 +63,18 @@ class AtomicFile(OpenFile):
         while True:
             self.token = token or secrets.token_hex(_TOKEN_BYTES)
             self._partial = path.with_name(f".{path.name}.{self.token}.part")
+            _unfinished[self._partial] = os.getpid()
             try:
                 super().__init__(self._partial.open("x+b"))
             except OSError as error:
+                del _unfinished[self._partial]
                 # Nobody knows the other name.
                 raise OSError(error.errno, error.strerror, str(path)) from None
             # Another process may have taken it for remains before it was locked.
             if _lock(self.file):
                 return
             self.file.close()
+            del _unfinished[self._partial]
 
     @property
     def files(self) -> tuple[Path, ...]:
@@ -83,6 +90,7 @@ class AtomicFile(OpenFile):
         # Renamed before it is closed: with the lock gone it would be taken for remains.
         self._partial.replace(self._path)
         self.file.close()
+        _unfinished.pop(self._partial, None)
 
     def discard(self) -> None:
         """Remove what was written."""
@@ -90,6 +98,16 @@ class AtomicFile(OpenFile):
         with contextlib.suppress(OSError):
             self.file.close()
         self._partial.unlink(missing_ok=True)
+        _unfinished.pop(self._partial, None)
+
+
+@atexit.register
+def _remove_unfinished() -> None:
+    """Remove what a signal has left between the making of a file and the block that would have discarded it."""
+    for path, process in _unfinished.items():
+        if process == os.getpid():
+            with contextlib.suppress(OSError):
+                path.unlink()
 
 
 def write_atomically(path: Path, content: bytes) -> None:

@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all, and what processes that were killed have left of them."""
+"""Files that appear whole or not at all, and the remains of processes that were killed."""
 
 import subprocess
 import sys
@@ -115,3 +115,23 @@ def test_an_open_file_is_left_open(tmp_path: Path) -> None:
         output.commit()
         assert not file.closed
     assert (output.files, output.replaced, (tmp_path / "w").read_bytes()) == ((), (), b"here")
+
+
+INTERRUPTED = """
+import sys
+from pathlib import Path
+from filler_server import output
+
+def interrupt(file):
+    assert len(list(Path(sys.argv[1]).iterdir())) == 1
+    raise KeyboardInterrupt
+
+output._lock = interrupt
+output.AtomicFile(Path(sys.argv[1]) / "w")
+"""
+
+
+def test_a_signal_before_anybody_has_the_file_leaves_nothing(tmp_path: Path) -> None:
+    done = subprocess.run([sys.executable, "-c", INTERRUPTED, tmp_path], capture_output=True, text=True, check=False)
+    assert done.stderr.splitlines()[-1] == "KeyboardInterrupt"
+    assert list(tmp_path.iterdir()) == []

@@ -132,7 +132,7 @@ def test_two_blobs_in_the_same_memory(server: ServerProcess, nets: Path, nbytes:
         for client in (FillerClient.embedded(), remote):
             for out in (shared(nbytes), {"ip1/0": one, "other": one}):
                 with pytest.raises(InvalidArgument, match=r"each blob needs memory of its own. Received: '.*' and '"):
-                    client.init_net(nets / "lenet.prototxt", out=out)  # type: ignore[call-arg]
+                    dict(client.fill_net(nets / "lenet.prototxt", out=out))
                 assert not any(array.any() for array in out.values())
             apart = shared(0)
             received = dict(client.fill_net(nets / "lenet.prototxt", out=apart))
