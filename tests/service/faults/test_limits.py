@@ -298,8 +298,8 @@ def test_idle_streams(crowded: ServerProcess, socket_path: str) -> None:
 
 
 def test_plans(crowded: ServerProcess) -> None:
-    # Each another: a plan that was made is kept.
-    large = [filler_pb2.PlanNetRequest(net=net(12_000, comment)) for comment in range(4)]
+    # Each another: a plan that was made is kept. Three together stay within peer_held_bytes.
+    large = [filler_pb2.PlanNetRequest(net=net(11_500, comment)) for comment in range(4)]
     with grpc.insecure_channel(crowded.address) as channel:
         stub = filler_pb2_grpc.FillerServiceStub(channel)
         answers = [stub.PlanNet.future(request) for request in large[:3]]

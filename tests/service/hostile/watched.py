@@ -1,4 +1,4 @@
-"""What a server's process takes while something is done to it."""
+"""Memory and time that a server's process takes while something is done to it."""
 
 import time
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ import psutil
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """What was taken.
+    """Memory and time that were taken.
 
     Attributes:
         peak: bytes of memory at most, beyond those of before.
