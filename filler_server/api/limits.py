@@ -1,4 +1,4 @@
-"""Limits of a server on its callers; each is checked before anything is allocated."""
+"""What a server gives to its callers; each limit is checked before anything is allocated."""
 
 import threading
 from collections import Counter
@@ -13,6 +13,9 @@ from filler_server.net.size import PLAN_BYTES, most_bytes
 
 _MIB = 1 << 20
 
+_SAME = "The same of one client's address."
+_OTHERS = "other clients"
+
 
 @dataclass(frozen=True, slots=True)
 class Limits:
@@ -22,72 +25,130 @@ class Limits:
         InvalidArgument: a limit is not a number that it can be.
     """
 
-    request_bytes: int = setting(1 << 40, "Data of one Fill or FillNet.", unit="BYTES", minimum=1)
-    request_elements: int = setting(1 << 38, "Values of one Fill or FillNet.", minimum=1)
+    request_bytes: int = setting(
+        1 << 40, "Data of one Fill or FillNet.", protects="the network", unit="BYTES", minimum=1
+    )
+    request_elements: int = setting(1 << 38, "Values of one Fill or FillNet.", protects="processors", minimum=1)
     sequential_elements: int = setting(
         1 << 33,
         "Values that must be computed one after the other, wanted or not: those of Caffe's random numbers, again "
         "for each selection of a blob, and whole blobs of positive_unitball.",
+        protects="processors, from requests of a few values that cost billions",
         minimum=1,
     )
-    request_blobs: int = setting(1 << 16, "Blobs of one Fill or FillNet.", minimum=1)
-    request_nets: int = setting(64, "Nets that draw before the one of a request.", minimum=1)
-    net_bytes: int = setting(64 << 20, "Length of a net's prototxt or binary.", unit="BYTES", minimum=1)
-    layers: int = setting(1 << 16, "Layers of a net.", minimum=1)
-    fields: int = setting(1 << 20, "Fields and integers of a net, and of the message of a request.", minimum=1)
-    name_length: int = setting(4096, "Characters of the name of a layer, a blob or a type in a net.", minimum=1)
+    request_blobs: int = setting(1 << 16, "Blobs of one Fill or FillNet.", protects="memory and processors", minimum=1)
+    request_nets: int = setting(64, "Nets that draw before the one of a request.", protects="processors", minimum=1)
+    net_bytes: int = setting(
+        64 << 20, "Length of a net's prototxt or binary.", protects="memory and processors", unit="BYTES", minimum=1
+    )
+    layers: int = setting(1 << 16, "Layers of a net.", protects="memory, of which the emptiest takes 500 B", minimum=1)
+    fields: int = setting(
+        1 << 20,
+        "Fields and integers of a net, and of the message of a request.",
+        protects="memory, of which an empty message of two bytes takes a hundred",
+        minimum=1,
+    )
+    name_length: int = setting(
+        4096,
+        "Characters of the name of a layer, a blob or a type in a net.",
+        protects="memory and answers, in which names are repeated for every blob",
+        minimum=1,
+    )
     plan_bytes: int = setting(
         PLAN_BYTES,
-        "Memory of a plan, and of the names in the headers of a FillNet, besides 16 times the length of the net.",
+        "Memory of a plan, and names in the headers of a FillNet, besides 16 times the length of the net.",
+        protects="memory and answers, from short nets with long plans",
         unit="BYTES",
         minimum=1,
     )
     held_bytes: int = setting(
         256 << 20,
-        "Messages of the requests that are answered at once and of the answers that are not taken yet, all clients "
-        "together.",
+        "Messages of the requests that are answered at once, and answers that are not taken yet, all clients together.",
+        protects="memory",
         unit="BYTES",
         minimum=1,
     )
-    peer_held_bytes: int = setting(128 << 20, "The same of one client's address.", unit="BYTES", minimum=1)
-    metadata_bytes: int = setting(16 << 10, "Metadata of a call.", unit="BYTES", minimum=1)
+    peer_held_bytes: int = setting(128 << 20, _SAME, protects=_OTHERS, unit="BYTES", minimum=1)
+    metadata_bytes: int = setting(16 << 10, "Metadata of a call.", protects="memory", unit="BYTES", minimum=1)
     probe_bytes: int = setting(
-        4096, "Request of a health check, which needs no token, or of reflection.", unit="BYTES", minimum=1
+        4096,
+        "Request of a health check, which needs no token, or of reflection.",
+        protects="memory, from strangers",
+        unit="BYTES",
+        minimum=1,
     )
-    connections: int = setting(4096, "Connections at once.", minimum=1)
+    connections: int = setting(4096, "Connections at once.", protects="descriptors and memory", minimum=1)
     connection_calls: int = setting(
-        1024, "Calls of one connection at once; its client holds further ones back.", minimum=1
+        1024, "Calls of one connection at once; its client holds further ones back.", protects="memory", minimum=1
     )
-    calls: int = setting(512, "Calls of any kind that run or wait at once.", minimum=1)
+    calls: int = setting(
+        512,
+        "Calls of any kind that run or wait at once, and as many whose answer is not taken yet.",
+        protects="memory and threads",
+        minimum=1,
+    )
     slow_requests: int = setting(
-        8, "Calls at once whose request takes longer to arrive than the time that most take.", minimum=1
+        8,
+        "Calls at once whose request is not there a moment after they began.",
+        protects="memory, of which each may hold a longest request, and threads",
+        minimum=1,
     )
-    peer_slow_requests: int = setting(4, "The same of one client's address.", minimum=1)
-    streams: int = setting(64, "Fill and FillNet calls that run at once, all clients together.", minimum=1)
-    peer_streams: int = setting(32, "The same of one client's address.", minimum=1)
-    sequential_streams: int = setting(8, "Of the streams, those of Caffe's random numbers.", minimum=1)
-    peer_sequential_streams: int = setting(4, "The same of one client's address.", minimum=1)
-    idle_streams: int = setting(64, "Streams of health and reflection that are open at once.", minimum=1)
-    peer_idle_streams: int = setting(32, "The same of one client's address.", minimum=1)
-    plans: int = setting(8, "Large nets that are read and planned, or wait for that, at once.", minimum=1)
-    peer_plans: int = setting(4, "The same of one client's address, of which one is worked on at a time.", minimum=1)
+    peer_slow_requests: int = setting(4, _SAME, protects=_OTHERS, minimum=1)
+    streams: int = setting(
+        64, "Fill and FillNet calls that run at once, all clients together.", protects="threads", minimum=1
+    )
+    peer_streams: int = setting(32, _SAME, protects=_OTHERS, minimum=1)
+    sequential_streams: int = setting(
+        8, "Of the streams, those of Caffe's random numbers.", protects="processors", minimum=1
+    )
+    peer_sequential_streams: int = setting(4, _SAME, protects=_OTHERS, minimum=1)
+    idle_streams: int = setting(
+        64, "Streams of health and reflection that are open at once.", protects="threads", minimum=1
+    )
+    peer_idle_streams: int = setting(32, _SAME, protects=_OTHERS, minimum=1)
+    plans: int = setting(
+        8,
+        "Large nets and requests that are read and planned, or wait for that, at once.",
+        protects="memory and small calls, which wait for the interpreter",
+        minimum=1,
+    )
+    peer_plans: int = setting(
+        4,
+        "The same of one client's address, of which one is worked on at a time.",
+        protects=_OTHERS,
+        minimum=1,
+    )
     plan_seconds: float = setting(
         10.0,
         "Processor time that reading and planning a net may take, once and again for each MiB of its request.",
+        protects="processors",
         unit="SECONDS",
         above=0,
     )
     ping_seconds: float = setting(
         10.0,
         "Time between two keepalive pings of a client; after the third that comes sooner it is cut off.",
+        protects="processors",
         unit="SECONDS",
         above=0,
     )
-    request_seconds: float = setting(30.0, "Time that a call may take to send its request.", unit="SECONDS", above=0)
-    stall_seconds: float = setting(
-        120.0, "Time that the reader of a stream may take for one message.", unit="SECONDS", above=0
+    request_seconds: float = setting(
+        30.0,
+        "Time that a call may take to send its request.",
+        protects="the places of slow requests",
+        unit="SECONDS",
+        above=0,
     )
-    call_seconds: float = setting(21600.0, "Time that a call may take in all.", unit="SECONDS", above=0)
+    stall_seconds: float = setting(
+        120.0,
+        "Time that a client may take for one message of a stream, or for an answer.",
+        protects="the places of streams, and memory",
+        unit="SECONDS",
+        above=0,
+    )
+    call_seconds: float = setting(
+        21600.0, "Time that a call may take in all.", protects="the places of streams", unit="SECONDS", above=0
+    )
 
     def __post_init__(self) -> None:
         check_fields(self)

@@ -25,7 +25,7 @@ _LONGEST_KEPT = 256 << 10
 """Bytes of a request up to which its plan is kept for the next one; beyond, the two take up too much memory."""
 
 
-_KEPT_BYTES = 64 << 20
+_KEPT_BYTES = 32 << 20
 """Bytes of memory, about, of all plans that are kept."""
 
 _REPEATED = 3

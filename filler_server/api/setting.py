@@ -18,18 +18,26 @@ _UNITS: dict[type, str] = {int: "N", float: "X", str: "TEXT", Path: "FILE"}
 
 
 def setting(
-    default: Any, text: str, *, unit: str | None = None, minimum: int | None = None, above: int | None = None
+    default: Any,
+    text: str,
+    *,
+    protects: str | None = None,
+    unit: str | None = None,
+    minimum: int | None = None,
+    above: int | None = None,
 ) -> Any:
     """Declare a field of a dataclass of settings.
 
     Args:
         default: its value when nothing else is said; nothing that can be changed.
         text: what it is, as a sentence for a reader of `--help`.
+        protects: what is spared by it, where it is a limit.
         unit: what its number counts, as `BYTES` or `SECONDS`.
         minimum: the least that it can be.
         above: what it is more than.
     """
-    return field(default=default, metadata={"help": text, "unit": unit, "minimum": minimum, "above": above})
+    help_text = text if protects is None else f"{text} Protects {protects}."
+    return field(default=default, metadata={"help": help_text, "unit": unit, "minimum": minimum, "above": above})
 
 
 def section(kind: type, *, prefix: str) -> Any:

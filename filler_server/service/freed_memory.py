@@ -1,5 +1,6 @@
 """Gives memory back to the kernel that large requests have left behind, freed but scattered."""
 
+import gc
 import os
 import threading
 
@@ -7,7 +8,11 @@ from caffe_filler.memory import give_back_freed_memory
 
 _ROUND = 1.0
 _GROWTH = 32 << 20
-"""Bytes that the process may keep beyond those that it had when memory was given back last."""
+"""Bytes that the process may keep beyond the least that it had, or had when memory was given back last."""
+
+_WORTH = 8 << 20
+_LONGEST_PAUSE = 32
+"""Rounds between two attempts, each of which takes some milliseconds, when they give back less than is worth it."""
 
 _STATISTICS = "/proc/self/statm"
 _PAGE = os.sysconf("SC_PAGE_SIZE")
@@ -31,18 +36,25 @@ class FreedMemory:
         self._thread.join()
 
     def _run(self) -> None:
-        least = _resident()
-        while least is not None and not self._closed.wait(_ROUND):
-            now = _resident() or 0
-            if now > least + _GROWTH:
+        least = last = _resident()
+        pause = rounds = 1
+        while not self._closed.wait(_ROUND):
+            now = _resident()
+            least, rounds = min(least, now), rounds + 1
+            # What was in use when memory was given back last may be free by now, which nothing shows.
+            if now > last + _GROWTH or (now > least + _GROWTH and rounds > pause):
+                # Calls that have ended are garbage in circles.
+                gc.collect()
                 give_back_freed_memory()
-                least = _resident() or 0
-            least = min(least, now)
+                last = _resident()
+                pause = 1 if now - last >= _WORTH else min(2 * pause, _LONGEST_PAUSE)
+                least, rounds = min(least, last), 1
 
 
-def _resident() -> int | None:
+def _resident() -> int:
+    """Bytes of memory that the process has, 0 where nobody tells."""
     try:
         with open(_STATISTICS, "rb") as file:  # noqa: PTH123 - once a second
             return int(file.read().split()[1]) * _PAGE
     except OSError:
-        return None
+        return 0

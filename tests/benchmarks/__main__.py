@@ -8,7 +8,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
-from tests.benchmarks import generation, growth, latency, machine, nets, planning, startup, streaming, targets
+from tests.benchmarks import generation, growth, hostile, latency, machine, nets, planning, startup, streaming, targets
 from tests.benchmarks.effort import FULL, QUICK, Effort
 from tests.benchmarks.results import Results
 from tests.benchmarks.statistics import NotAvailable
@@ -25,6 +25,7 @@ SECTIONS: dict[str, Section] = {
     "planning": planning.run,
     "startup": startup.run,
     "growth": growth.run,
+    "hostile": hostile.run,
 }
 
 

@@ -24,10 +24,16 @@ from caffe_filler.v1 import filler_pb2
 from filler_client import AsyncFillerClient, FillerClient, Flat, RetryPolicy, _requests
 from tests.proxy import flip
 from tests.service.faults.http2 import Connection
+from tests.service.hostile.calls import CLEAN, call
+from tests.service.hostile.connections import ATTACKS
+from tests.service.hostile.requests import HOSTILE
 
 SMALL = (64, 3, 7, 7)
 LARGE = (2**11, 2**12)
 SEEDS = 4
+BROKEN = {"UNAVAILABLE", "CANCELLED", "DEADLINE_EXCEEDED"}
+"""Statuses of calls to a server that is attacked by others at the same time, or takes its time."""
+
 POLICY = RetryPolicy(attempts=200, longest_delay=0.5, patience=600, keepalive=2.0, keepalive_timeout=2.0)
 
 
@@ -159,6 +165,26 @@ def nonsense(tally: Tally, address: str) -> None:
             else:
                 tally.failed(kind, AssertionError("answered"))
         tally.inject(kind)
+
+
+def harm(tally: Tally, address: str) -> None:
+    """Send a hostile request, or let hostile connections be for a second; make sure that the answer is a clean one."""
+    chance = random.Random(time.monotonic_ns())
+    if chance.random() < 0.2:
+        name = chance.choice(sorted(ATTACKS))
+        steps = ATTACKS[name](address)
+        end = time.monotonic() + 1
+        for _ in steps:
+            if time.monotonic() > end:
+                break
+        steps.close()  # type: ignore[attr-defined]
+        tally.inject("seconds of hostile connections")
+        return
+    request = chance.choice(HOSTILE)
+    status, _ = call(address, request, request.build())
+    if status not in CLEAN | BROKEN:
+        tally.failed(request.name, AssertionError(status))
+    tally.inject("hostile requests")
 
 
 def bad_network(tally: Tally) -> Callable[[bytes, int], bytes | None]:

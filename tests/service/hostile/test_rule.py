@@ -13,6 +13,7 @@ import pytest
 
 from tests.processes import ServerProcess
 from tests.service.faults.conftest import check_serves
+from tests.service.hostile.calls import CLEAN, call
 from tests.service.hostile.connections import ATTACKS, Attack
 from tests.service.hostile.requests import (
     ANSWER_TIMES,
@@ -22,7 +23,6 @@ from tests.service.hostile.requests import (
     MOST_ANSWER,
     MOST_KEPT,
     MOST_MEMORY,
-    SERVICE,
     Hostile,
 )
 from tests.service.hostile.watched import WatchedProcess
@@ -30,8 +30,6 @@ from tests.service.hostile.watched import WatchedProcess
 GIB = 1 << 30
 SETTLE = 30
 """Seconds in which what is kept must go back."""
-
-CLEAN = {"OK", "INVALID_ARGUMENT", "NOT_FOUND", "RESOURCE_EXHAUSTED"}
 
 
 @pytest.fixture(scope="module")
@@ -45,22 +43,6 @@ def confined() -> Iterator[ServerProcess]:
     check_serves(process)
     assert process.stop() == 0, process.log
     assert "Traceback" not in process.log
-
-
-def call(address: str, request: Hostile, data: bytes) -> tuple[str, int]:
-    """Return the status, and the bytes of the answer."""
-    options = [("grpc.max_receive_message_length", -1)]
-    received = 0
-    with grpc.insecure_channel(address, options=options) as channel:
-        try:
-            if request.method in ("Fill", "FillNet"):
-                for answer in channel.unary_stream(SERVICE + request.method)(data, timeout=120):
-                    received += len(answer)
-            else:
-                received = len(channel.unary_unary(SERVICE + request.method)(data, timeout=120))
-        except grpc.RpcError as error:
-            return str(error.code().name), received
-    return "OK", received
 
 
 @pytest.mark.parametrize("request_", HOSTILE, ids=lambda request: request.name)
@@ -103,15 +85,7 @@ def attacked(address: str, attack: Attack, seconds: float) -> Iterator[None]:
         thread.join(60)
 
 
-# After these the server sometimes kept more than MOST_KEPT: 275 MB and 131 MB were seen with two tests at a time.
-KEEPS_MORE = pytest.mark.xfail(reason="the server may keep memory after this attack", strict=False)
-KEPT_AFTER = ("answers_that_are_not_taken", "half_sent_requests")
-
-
-@pytest.mark.parametrize(
-    "attack",
-    [pytest.param(attack, marks=[KEEPS_MORE] if attack in KEPT_AFTER else []) for attack in ATTACKS],
-)
+@pytest.mark.parametrize("attack", ATTACKS)
 def test_hostile_connections(confined: ServerProcess, attack: str) -> None:
     watched = WatchedProcess(confined.process.pid)
     with attacked(confined.address, ATTACKS[attack], 4):

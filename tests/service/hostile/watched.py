@@ -1,10 +1,12 @@
 """Memory and time that a server's process takes while something is done to it."""
 
+import re
+import resource
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
-import psutil
+from tests.benchmarks.processes import cpu_seconds, peak, reset_peak
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,42 +25,29 @@ class Taken:
 
 
 class WatchedProcess:
-    """A process whose memory and processor time are looked at; Linux tells the peak."""
+    """A process whose memory and processor time are looked at, on Linux; it counts from its creation on."""
 
     def __init__(self, pid: int) -> None:
-        self._process = psutil.Process(pid)
-        self._folder = Path(f"/proc/{pid}")
-        self.begin()
-
-    def begin(self) -> None:
-        """Count from here on."""
-        (self._folder / "clear_refs").write_text("5")
-        self._before, self._cpu = self._status("VmRSS"), self._seconds()
+        self._pid = pid
+        reset_peak(pid)
+        self._before, self._cpu = self._memory("VmRSS"), cpu_seconds(pid)
 
     def taken(self, *, settle: float = 0.0, most: int = 0) -> Taken:
         """Return what was taken; `settle`: wait so many seconds for what is kept to be at most `most`."""
-        peak = self._status("VmHWM") - self._before
+        highest = peak(self._pid) - self._before
         deadline = time.monotonic() + settle
-        while (kept := self._status("VmRSS") - self._before) > most and time.monotonic() < deadline:
+        while (kept := self._memory("VmRSS") - self._before) > most and time.monotonic() < deadline:
             time.sleep(0.1)
-        return Taken(max(peak, kept), kept, self._seconds() - self._cpu)
-
-    @property
-    def address_space(self) -> int:
-        """Bytes of virtual memory."""
-        return self._status("VmSize")
+        return Taken(max(highest, kept), kept, cpu_seconds(self._pid) - self._cpu)
 
     def limit_address_space(self, more: int) -> None:
-        """Let the process have no more than so much beyond what it has."""
-        limit = self.address_space + more
-        self._process.rlimit(psutil.RLIMIT_AS, (limit, limit))
+        """Let the process have no more virtual memory than so much beyond what it has."""
+        limit = self._memory("VmSize") + more
+        resource.prlimit(self._pid, resource.RLIMIT_AS, (limit, limit))
 
-    def _status(self, name: str) -> int:
-        for line in (self._folder / "status").read_text().splitlines():
-            if line.startswith(f"{name}:"):
-                return int(line.split()[1]) * 1024
-        raise ProcessLookupError(f"the process has ended, or tells no {name}")
-
-    def _seconds(self) -> float:
-        times = self._process.cpu_times()
-        return float(times.user + times.system)
+    def _memory(self, name: str) -> int:
+        status = Path(f"/proc/{self._pid}/status").read_text(encoding="utf-8")
+        found = re.search(rf"^{name}:\s*(\d+) kB", status, re.MULTILINE)
+        if found is None:
+            raise ProcessLookupError(f"the process has ended. Received: pid={self._pid}")
+        return int(found[1]) << 10
