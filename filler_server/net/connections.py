@@ -61,7 +61,8 @@ class Connections:
     def _split_losses(self, index: int, layer: caffe_pb2.LayerParameter) -> set[int]:
         """Return the tops that are losses and read by other layers, too."""
         weighted = zip(range(len(layer.top)), layer.loss_weight, strict=False)
-        return {top for top, weight in weighted if weight and len(self.readers[Value(index, top)]) > 1}
+        # Of two tops of one name the last alone is read; such a layer is refused later on, as in Caffe.
+        return {top for top, weight in weighted if weight and len(self.readers.get(Value(index, top), ())) > 1}
 
 
 def connect(

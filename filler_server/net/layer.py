@@ -95,6 +95,15 @@ class LayerContext:
         if not holds:
             self.refuse(cause, **received)
 
+    def refuse_in_place(self) -> None:
+        """Refuse the layer if its first top is its first bottom."""
+        self.require(
+            not self.in_place,
+            f"{self.parameter.type} Layer does not allow in-place computation",
+            bottom=list(self.parameter.bottom),
+            top=list(self.parameter.top),
+        )
+
     def extended(self, cause: str, **received: object) -> NoReturn:
         """Say that BVLC refuses the layer for asking for more than its type has.
 

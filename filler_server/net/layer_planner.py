@@ -13,7 +13,8 @@ from filler_server.net.asked import asks_for_blobs, fillers
 from filler_server.net.blobs import given_blobs, shape_fault
 from filler_server.net.connections import Connections
 from filler_server.net.declarations import declared_over, options_for, with_origin
-from filler_server.net.dimensions import Dims, shortened, text, to_shape
+from filler_server.net.dimensions import Dim, Dims, shapes_differ, shortened, text, to_shape
+from filler_server.net.dimensions import Unknown as UnknownDims
 from filler_server.net.fork_fields import ForkFields, Unread
 from filler_server.net.layer import Extended, LayerContext, LearnedBlob, OpenDims, SetUp
 from filler_server.net.layers.python import unknown_tops
@@ -246,6 +247,8 @@ def _set_up(layer: LayerContext, kind: LayerType) -> SetUp:
     """Return the set-up of a layer of a type, with the checks that Caffe makes of every layer (`Layer::SetUp`)."""
     check_blob_counts(layer, kind)
     set_up = kind.set_up(layer)
+    if kind.keeps_shape_in_place:
+        _check_in_place(layer, set_up)
     layer.require(
         layer.num_loss_weights in (0, layer.num_tops),
         "loss_weight must be unspecified or specified once per top blob",
@@ -260,3 +263,21 @@ def _set_up(layer: LayerContext, kind: LayerType) -> SetUp:
         blobs=blobs,
     )
     return set_up
+
+
+def _check_in_place(layer: LayerContext, set_up: SetUp) -> None:
+    """Refuse a top in place of a bottom of another shape, which Caffe's layer would look at again and not know."""
+    names = zip(layer.parameter.top, layer.parameter.bottom, strict=False)
+    for (top, bottom), dims, own in zip(names, set_up.tops, layer.bottoms, strict=False):
+        layer.require(
+            top != bottom or dims is None or not shapes_differ(_known(dims), own),
+            f"top '{top}' is a bottom, which has another shape",
+            top=dims,
+            bottom=own,
+        )
+
+
+def _known(dims: tuple[Dim | None, ...] | UnknownDims) -> Dims:
+    """Return a shape with unknown dimensions where it says nothing."""
+    nothing = UnknownDims(frozenset())
+    return dims if isinstance(dims, UnknownDims) else tuple(nothing if dim is None else dim for dim in dims)

@@ -81,6 +81,7 @@ class LayerType:
         tops: how many tops it produces.
         one_top_per_bottom: whether there must be as many tops as bottoms.
         loss: whether it is a loss, which weighs 1 unless said otherwise and makes up for tops not named.
+        keeps_shape_in_place: whether it is refused with a top in place of a bottom of another shape; BVLC's losses are.
         open_blobs: whether it may have learnable blobs that nothing in the prototxt tells.
         fork_fields: the paths of fields outside of BVLC's schema that its set-up asks for.
         fork: whether only forks have it. Another fork may have another type of that name, so that one which does not
@@ -98,6 +99,7 @@ class LayerType:
     tops: CountRule
     one_top_per_bottom: bool
     loss: bool
+    keeps_shape_in_place: bool
     open_blobs: bool
     fork_fields: frozenset[str]
     fork: bool
@@ -147,6 +149,7 @@ def register(
     tops: CountRule,
     one_top_per_bottom: bool = False,
     loss: bool = False,
+    keeps_shape_in_place: bool = False,
     open_blobs: bool = False,
     fork_fields: Iterable[str] = (),
     fork: bool = False,
@@ -171,6 +174,7 @@ def register(
             tops=tops,
             one_top_per_bottom=one_top_per_bottom,
             loss=loss,
+            keeps_shape_in_place=keeps_shape_in_place or (loss and not fork),
             open_blobs=open_blobs,
             fork_fields=frozenset(fork_fields),
             fork=fork,

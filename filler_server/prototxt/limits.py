@@ -13,7 +13,8 @@ class ReadLimits:
         text_bytes: length of a text file in bytes.
         binary_bytes: length of a binary file in bytes; protobuf itself reads less than 2 GiB.
         nesting: blocks of text within one another, at most 200. The schema itself nests 10 deep.
-        fields: fields, integers in lists and unknown values of one file, but for the values of blobs in binary files.
+        fields: fields, integers in lists and unknown values of one file, but for real numbers that may be repeated and,
+            in binary files, the values of blobs.
         layers: `layer` and `layers` of one file, those of nets inside a solver included.
         name_length: characters of the name of a layer, a blob, a shared parameter or a type.
         test_nets: test nets of a solver, which can be made of one net any number of times.

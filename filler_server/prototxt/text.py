@@ -97,7 +97,6 @@ class _Parser:
 
     def _field(self, message: Message, schema: Schema) -> None:
         """Read one field, its name and the separator after it included."""
-        self._blocks.count()
         tokens = self._tokens
         name, offset = tokens.text, tokens.offset
         if tokens.kind != "identifier":
@@ -107,6 +106,8 @@ class _Parser:
         else:
             tokens.advance()
         known = schema.fields.get(name)
+        if known is None or known.kind != "real" or not known.repeated:
+            self._blocks.count()
         if known is None:
             self._unknown_field(name, offset, schema)
         else:

@@ -11,14 +11,14 @@ from filler_server.prototxt.report import Place
 # time linear in the length whatever the text is. "wrong" is a number or character that starts no token.
 _TOKEN = re.compile(
     r"""
-    (?: [ \t\n\r\v\f]++ | \#[^\n]*+ )*+
+    (?: [ \t\n\r\v\f]++ | \#[^\n\0]*+ )*+
     (?:
         (?P<identifier> [A-Za-z_][A-Za-z0-9_]*+ )
       | (?P<symbol> [{}:<>\[\],;()/*+=!?@$%&^|~`\\-] | \.(?![0-9]) )
       | (?P<float> (?: (?:0|[1-9][0-9]*+)\.[0-9]*+ | \.[0-9]++ | (?:0|[1-9][0-9]*+)(?=[eEfF]) )
                    (?: [eE][+-]?[0-9]++ )?+ [fF]?+ (?![A-Za-z0-9_.]) )
       | (?P<integer> (?: 0[xX][0-9A-Fa-f]++ | 0[0-7]*+ | [1-9][0-9]*+ ) (?![A-Za-z0-9_.]) )
-      | (?P<string> "[^"\\\n]*+(?:\\[^\n][^"\\\n]*+)*+" | '[^'\\\n]*+(?:\\[^\n][^'\\\n]*+)*+' )
+      | (?P<string> "[^"\\\n\0]*+(?:\\[^\n\0][^"\\\n\0]*+)*+" | '[^'\\\n\0]*+(?:\\[^\n\0][^'\\\n\0]*+)*+' )
       | (?P<end> \Z )
       | (?P<wrong> \.?[0-9][A-Za-z0-9_.]*+ | . )
     )
@@ -60,6 +60,10 @@ class Tokens:
         self.text = match[kind]
         self.offset = match.start(kind)
         if kind == "wrong":
+            line = self.source[self.offset :].partition("\n")[0]
+            if self.text in "\"'\0" and "\0" in line:
+                # To Caffe's parser it is the end of the text, also within strings and comments.
+                raise self.error("a NUL character, which no text has. Received: U+0000", self.offset + line.index("\0"))
             raise self.error(_wrong(self.text))
 
     def take(self, symbol: str) -> bool:

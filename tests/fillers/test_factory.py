@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike
 
 from caffe_filler.caffe.caffe_pb2 import FillerParameter
 from caffe_filler.errors import FillerParameterError, InvalidArgument, UnknownFiller
+from caffe_filler.filler_types import CAFFE_FILLERS
 from filler_client import FillerClient
 from filler_server.fillers import Distribution, Filler, factory, get_filler, register, registered
 from filler_server.fillers.distributions import Uniform
@@ -88,7 +89,7 @@ class Identity(Filler):
 
 
 def test_there_are_the_seven_of_caffe() -> None:
-    assert list(registered()) == TYPES
+    assert list(registered()) == TYPES == list(CAFFE_FILLERS)
     for name, filler in registered().items():
         assert filler.type == name
         assert set(filler.fields) <= {field.name for field in FillerParameter.DESCRIPTOR.fields}

@@ -52,8 +52,28 @@ def test_windows_has_been_there() -> None:
 
 
 def test_comments_may_hold_anything() -> None:
-    document = read_net(b"# \xff\xfe\x00\x01 \xe9\n" + NET)
+    document = read_net(b"# \xff\xfe\x02\x01 \xe9\n" + NET)
     assert document == NetDocument(read_net(NET).net, (), (3, 5), "text", (), ({}, {}))
+
+
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [
+        (b"# a comment \x00\n", "1:13"),
+        (b'name: "a\x00b"\n', "1:9"),
+        (b"name: 'a\\\x00b'\n", "1:10"),
+        (b'\nname: "a" \x00', "2:11"),
+        (b"\x00", "1:1"),
+    ],
+)
+def test_a_nul_is_nowhere(text: bytes, place: str) -> None:
+    """To Caffe's parser it is the end of the text, within strings and comments, too."""
+    with pytest.raises(PrototxtError, match=rf"^{place}: a NUL character, which no text has\. Received: U\+0000$"):
+        read_net(text + NET)
+
+
+def test_a_nul_may_be_written_as_an_escape() -> None:
+    assert read_net(b'name: "a\\0b" layer { name: "l" }').net.name == "a\0b"
 
 
 def test_bytes_that_are_not_utf8_elsewhere() -> None:

@@ -507,10 +507,10 @@ def test_fields_are_counted_the_unknown_ones_too() -> None:
 
 
 def test_integers_of_lists_are_counted_and_real_numbers_are_not() -> None:
-    text = b"layer { input_param { shape { dim: [1, 2, 3] } } blobs { data: [0.5, 1, 2, 3, 4] } }"
-    read_text(text, NET, limits=ReadLimits(fields=9))
-    with pytest.raises(LimitExceeded, match="fields=8"):
-        read_text(text, NET, limits=ReadLimits(fields=8))
+    text = b"layer { input_param { shape { dim: [1, 2, 3] } } blobs { data: [0.5, 1, 2, 3, 4] data: 5 data: 6 } }"
+    read_text(text, NET, limits=ReadLimits(fields=8))
+    with pytest.raises(LimitExceeded, match="fields=7"):
+        read_text(text, NET, limits=ReadLimits(fields=7))
 
 
 def test_no_more_problems_than_anybody_reads() -> None:

@@ -19,6 +19,7 @@ def _neuron(layer: LayerContext, operation: Operation) -> SetUp:
 @register("AbsVal", bottoms=exactly(1), tops=exactly(1))
 def absolute_value(layer: LayerContext) -> SetUp:
     """The shape of the bottom."""
+    layer.refuse_in_place()
     return _neuron(layer, operations.AbsVal())
 
 

@@ -13,7 +13,7 @@ from filler_server.net.registry import at_least, exactly, register
 @register("Flatten", bottoms=exactly(1), tops=exactly(1))
 def flatten(layer: LayerContext) -> SetUp:
     """The axes from `axis` to `end_axis`, both included, become one."""
-    _refuse_in_place(layer)
+    layer.refuse_in_place()
     parameter = layer.parameter.flatten_param
     bottom = layer.bottoms[0]
     if isinstance(bottom, Unknown):
@@ -73,7 +73,7 @@ def concat(layer: LayerContext) -> SetUp:
     return SetUp([tuple(top)], operation=operations.Concat(axis=axis, flatten=flatten))
 
 
-@register("Slice", bottoms=exactly(1), tops=at_least(1))
+@register("Slice", bottoms=exactly(1), tops=at_least(1), keeps_shape_in_place=True)
 def slice_(layer: LayerContext) -> SetUp:
     """Pieces of the bottom along one axis, cut at the slice_points, or of equal size if there are none."""
     parameter = layer.parameter.slice_param
@@ -165,7 +165,7 @@ def crop(layer: LayerContext) -> SetUp:
 @register("Split", bottoms=exactly(1), tops=at_least(1))
 def split(layer: LayerContext) -> SetUp:
     """Copies of the bottom."""
-    _refuse_in_place(layer)
+    layer.refuse_in_place()
     return SetUp([layer.bottoms[0]] * layer.num_tops, operation=operations.Split())
 
 
@@ -186,7 +186,7 @@ def tile(layer: LayerContext) -> SetUp:
 @register("Reshape", bottoms=exactly(1), tops=exactly(1))
 def reshape(layer: LayerContext) -> SetUp:
     """The same values under another shape: 0 copies an extent of the bottom, one -1 is worked out."""
-    _refuse_in_place(layer)
+    layer.refuse_in_place()
     parameter = layer.parameter.reshape_param
     new = tuple(parameter.shape.dim)
     layer.require(len(new) <= MAX_AXES, f"a blob has at most {MAX_AXES} axes", axes=len(new))
@@ -264,12 +264,3 @@ def _axis(layer: LayerContext, dims: tuple[Dim, ...], axis: int, old_name: str, 
         return layer.axis(dims, axis)
     layer.require(old < len(dims), f"{old_name} out of range", **{old_name: old, "shape": dims})
     return old
-
-
-def _refuse_in_place(layer: LayerContext) -> None:
-    layer.require(
-        not layer.in_place,
-        f"{layer.parameter.type} Layer does not allow in-place computation",
-        bottom=list(layer.parameter.bottom),
-        top=list(layer.parameter.top),
-    )

@@ -6,6 +6,8 @@ from typing import TypeVar
 from google.protobuf import text_format
 
 from caffe_filler.caffe import caffe_pb2
+from caffe_filler.filler_types import CAFFE_FILLERS
+from caffe_filler.nearest import did_you_mean, nearest
 from filler_server.net.layer import LayerContext, LearnedBlob, OpenDims, SetUp
 from filler_server.net.operations import data as operations
 from filler_server.net.registry import at_least, between, exactly, register, up_to
@@ -80,6 +82,13 @@ def dummy_data(layer: LayerContext) -> SetUp:
         _check_number(layer, "shape", len(parameter.shape))
         shapes = _for_each_top(layer, [tuple(shape.dim) for shape in parameter.shape])
     fillers = fillers or [_ZEROS]
+    for filler in fillers:
+        layer.require(
+            filler.type in CAFFE_FILLERS,
+            f"Unknown filler name: {filler.type}{did_you_mean(nearest(filler.type, CAFFE_FILLERS))}; there are "
+            f"{', '.join(CAFFE_FILLERS)}",
+            type=filler.type,
+        )
     for shape, filler in zip(shapes, _for_each_top(layer, fillers), strict=True):
         layer.require(
             filler.type != "constant" or 0 not in shape,

@@ -151,7 +151,7 @@ def infogain_loss(layer: LayerContext) -> SetUp:
     return SetUp([_SCALAR, bottom][: layer.num_tops], operation=operation)
 
 
-@register("Accuracy", bottoms=exactly(2), tops=between(1, 2))
+@register("Accuracy", bottoms=exactly(2), tops=between(1, 2), keeps_shape_in_place=True)
 def accuracy(layer: LayerContext) -> SetUp:
     """A scalar, and one number for each class."""
     parameter = layer.parameter.accuracy_param

@@ -57,7 +57,7 @@ def pooling(layer: LayerContext) -> SetUp:
     return SetUp([(num, channels, *outputs)] * layer.num_tops, operation=pool.operation(layer))
 
 
-@register("SPP", bottoms=exactly(1), tops=exactly(1))
+@register("SPP", bottoms=exactly(1), tops=exactly(1), keeps_shape_in_place=True)
 def spatial_pyramid_pooling(layer: LayerContext) -> SetUp:
     """Poolings into 1 x 1, 2 x 2, 4 x 4, ... bins, each flattened, end to end; a pyramid of one is left as it is."""
     parameter = layer.parameter.spp_param
