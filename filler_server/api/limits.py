@@ -1,4 +1,4 @@
-"""What a server gives to its callers; each limit is checked before anything is allocated."""
+"""Limits of what a server gives to its callers, each checked before anything is allocated."""
 
 import threading
 from collections import Counter
