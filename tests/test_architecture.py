@@ -117,6 +117,15 @@ FORBIDDEN = {
         "filler_server.api",
     ],
     "filler_server.weights": [*NETWORK, *TOP, *RANDOM, "caffe_filler.v1", "filler_server.engine"],
+    "filler_server.models": [
+        *NETWORK,
+        *TOP,
+        *RANDOM,
+        "caffe_filler.v1",
+        "filler_server.engine",
+        "filler_server.weights",
+        "filler_server.net.layers",
+    ],
     "filler_server.api": [
         *NETWORK,
         "filler_server.service",
@@ -203,7 +212,8 @@ def within(module: str, package: str) -> bool:
 
 def test_the_sources_are_seen() -> None:
     assert len(SOURCES) > 40
-    for package in ("rng", "fillers", "prototxt", "net", "tensors", "engine", "layouts", "weights", "api", "service"):
+    rooms = "rng fillers prototxt net tensors engine layouts weights models api service"
+    for package in rooms.split():
         assert any(within(module, f"filler_server.{package}") for module in SOURCES)
     seen = {(found.module, found.target, found.at_import) for found in IMPORTS}
     assert ("filler_server.engine.net", "filler_server.net.plan", True) in seen

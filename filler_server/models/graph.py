@@ -1,0 +1,227 @@
+"""The part of a net that computes: nodes, the values between them, and the tensors of their blobs.
+
+In a net a layer that works in place makes a new value under an old name. Here each value has a name of its own: the
+last one of a name keeps it, as the blob has that value after a forward pass; one before it is called
+`<blob>@<layer>`, after the layer that made it.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TypeAlias
+
+from caffe_filler.errors import InvalidArgument, NetError
+from caffe_filler.interface import shape_option
+from caffe_filler.nearest import did_you_mean, nearest
+from caffe_filler.printable import shape_text
+from filler_server.net.operations import Operation
+from filler_server.net.plan import NetPlan, Shape, Value, unique_names
+from filler_server.tensors import Tensor
+
+Dims: TypeAlias = tuple[int, ...]
+"""A shape of which every dimension is known."""
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """A layer as part of a graph.
+
+    Attributes:
+        name: its name, unique in the graph: a second layer of a name is `<name>#2`.
+        type: Caffe's name of its type, for messages.
+        operation: what it computes.
+        bottoms: names of the values that it reads.
+        tops: names of the values that it makes.
+        blobs: names of the tensors of its learnable blobs, in Caffe's order; of shared values the owner's name.
+        loss_weights: for each top, what it weighs in the loss.
+        line: line of the prototxt on which the layer starts, if known.
+    """
+
+    name: str
+    type: str
+    operation: Operation
+    bottoms: tuple[str, ...]
+    tops: tuple[str, ...]
+    blobs: tuple[str, ...] = ()
+    loss_weights: tuple[float, ...] = ()
+    line: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Graph:
+    """A net that computes.
+
+    Attributes:
+        name: that of the net.
+        inputs: names of the values that come from outside, in the order of the net.
+        nodes: in the order in which they compute.
+        outputs: names of the values that are wanted.
+        shapes: the shape of every value, by its name; what depends on data (detections, regions) is None in it.
+        tensors: the values of learnable blobs, by the name of the blob that owns them, in the shape of that blob. Two
+            nodes may share one.
+        blob_shapes: for a node and the index of a blob of it, the shape that it has there, where this differs from that
+            of the tensor (shared values in another shape).
+    """
+
+    name: str
+    inputs: tuple[str, ...]
+    nodes: tuple[Node, ...]
+    outputs: tuple[str, ...]
+    shapes: Mapping[str, Shape]
+    tensors: Mapping[str, Tensor]
+    blob_shapes: Mapping[tuple[str, int], Dims]
+
+    def blob_shape(self, node: Node, index: int) -> Dims:
+        """Return the shape of a blob of a node."""
+        return self.blob_shapes.get((node.name, index)) or self.tensors[node.blobs[index]].shape
+
+    def shape(self, value: str) -> Dims:
+        """Return the shape of a value.
+
+        Raises:
+            NetError: it is not known, as it depends on data or on an input of unknown shape.
+        """
+        shape = self.shapes[value]
+        known = tuple(dim for dim in shape or () if dim is not None)
+        if shape is None or len(known) != len(shape):
+            maker = next((node for node in self.nodes if value in node.tops), None)
+            raise NetError(
+                f"the shape of '{value}' is not known. Received: {shape_text(shape)}",
+                layer=None if maker is None else maker.name,
+                line=None if maker is None else maker.line,
+            )
+        return known
+
+
+def graph(plan: NetPlan, tensors: Mapping[str, Tensor]) -> Graph:
+    """Return a net as a graph whose outputs are the tops that no layer reads.
+
+    Tops of layers that bring data in become inputs.
+
+    Args:
+        plan: the net.
+        tensors: the values of its blobs, by their names; each in the shape that the plan has for it.
+
+    Raises:
+        NetError: the shape of an input is not known, with what would settle it.
+        InvalidArgument: a blob has no tensor.
+    """
+    names = value_names(plan)
+    for value in plan.inputs:
+        _check_input(plan, value)
+    shapes = {name: plan.top(value).shape for value, name in names.items()}
+    unique = unique_names(layer.name for layer in plan.layers)
+    nodes: list[Node] = []
+    taken: dict[str, Tensor] = {}
+    blob_shapes: dict[tuple[str, int], Dims] = {}
+    for name, (index, layer) in zip(unique, enumerate(plan.layers), strict=True):
+        if layer.is_source:
+            continue
+        owners = tuple(blob.owner or blob.name for blob in layer.blobs)
+        for number, (owner, blob) in enumerate(zip(owners, layer.blobs, strict=True)):
+            if owner not in tensors:
+                raise InvalidArgument(f"the weights have no values for '{owner}'", field="weights")
+            tensor = taken.setdefault(owner, tensors[owner])
+            if blob.known_shape is not None and blob.known_shape != tensor.shape:
+                blob_shapes[name, number] = blob.known_shape
+        nodes.append(
+            Node(
+                name,
+                layer.type,
+                layer.operation,
+                tuple(names[value] for value in layer.producers),
+                tuple(names[Value(index, top)] for top in range(len(layer.tops))),
+                owners,
+                layer.loss_weights,
+                layer.line,
+            )
+        )
+    inputs = tuple(names[value] for value in plan.inputs)
+    outputs = tuple(names[value] for value in plan.outputs if names[value] not in inputs)
+    return Graph(plan.name, inputs, tuple(nodes), outputs, shapes, taken, blob_shapes)
+
+
+def value_names(plan: NetPlan) -> dict[Value, str]:
+    """Return the name of each value of a net, in the order in which they are made."""
+    values = [Value(index, top) for index, layer in enumerate(plan.layers) for top in range(len(layer.tops))]
+    last = {plan.top(value).name: value for value in values}
+    layers = unique_names(layer.name for layer in plan.layers)
+    taken = set(last)
+    names: dict[Value, str] = {}
+    for value in values:
+        name = plan.top(value).name
+        if last[name] != value:
+            name = base = f"{name}@{layers[value.layer]}"
+            number = 1
+            while name in taken:
+                number += 1
+                name = f"{base}#{number}"
+            taken.add(name)
+        names[value] = name
+    return names
+
+
+def wanted(graph: Graph, tops: Iterable[str]) -> Graph:
+    """Return the part of a graph that some values need, with these as its outputs.
+
+    Args:
+        graph: the whole.
+        tops: names of values, also in the middle of the net, in the order in which they are wanted.
+
+    Raises:
+        InvalidArgument: no value has such a name, or a name is given twice.
+    """
+    outputs = tuple(tops)
+    for place, name in enumerate(outputs):
+        if name not in graph.shapes:
+            hint = did_you_mean(nearest(name, graph.shapes))
+            raise InvalidArgument(f"the net has no top '{name}'{hint}", field="top")
+        if name in outputs[:place]:
+            raise InvalidArgument(f"a top is wanted once. Received: top='{name}'", field="top")
+    needed = set(outputs)
+    nodes: list[Node] = []
+    for node in reversed(graph.nodes):
+        if needed.intersection(node.tops):
+            nodes.append(node)
+            needed.update(node.bottoms)
+    nodes.reverse()
+    return _part(graph, nodes, outputs, lambda name: name in needed)
+
+
+def with_nodes(graph: Graph, nodes: Sequence[Node], tensors: Mapping[str, Tensor] | None = None) -> Graph:
+    """Return a graph with other nodes, without the inputs and tensors that none of them needs.
+
+    Args:
+        graph: the graph before.
+        nodes: in the order in which they compute; they make all outputs.
+        tensors: values of blobs in place of those before.
+    """
+    read = {bottom for node in nodes for bottom in node.bottoms} | set(graph.outputs)
+    changed = graph if tensors is None else replace(graph, tensors=tensors)
+    return _part(changed, nodes, graph.outputs, lambda name: name in read)
+
+
+def _part(graph: Graph, nodes: Sequence[Node], outputs: tuple[str, ...], needed: Callable[[str], bool]) -> Graph:
+    made = {top for node in nodes for top in node.tops}
+    inputs = tuple(name for name in graph.inputs if needed(name))
+    used = {blob for node in nodes for blob in node.blobs}
+    known = {node.name for node in nodes}
+    return replace(
+        graph,
+        inputs=inputs,
+        nodes=tuple(nodes),
+        outputs=outputs,
+        shapes={name: shape for name, shape in graph.shapes.items() if name in made or name in inputs},
+        tensors={name: tensor for name, tensor in graph.tensors.items() if name in used},
+        blob_shapes={key: shape for key, shape in graph.blob_shapes.items() if key[0] in known},
+    )
+
+
+def _check_input(plan: NetPlan, value: Value) -> None:
+    top, layer = plan.top(value), plan.layers[value.layer]
+    if top.shape is None or None in top.shape:
+        dims = "D,D,.." if top.shape is None else ",".join("D" if dim is None else str(dim) for dim in top.shape)
+        raise NetError(
+            f"the shape of input '{top.name}' is not known; {shape_option('inputs', top.name, dims)} gives it",
+            layer=layer.name,
+            line=layer.line,
+        )
