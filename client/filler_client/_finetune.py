@@ -65,7 +65,7 @@ def open_merge(
     from filler_server.weights.opening import open_weights
 
     with ExitStack() as files:
-        opened = [files.enter_context(open_weights(path)) for path in _paths(weights)]
+        opened = [files.enter_context(open_weights(path)) for path in weights_paths(weights)]
         yield merge(plan.layers, opened, ignore_shape=ignore_shape, reshape=reshape)
 
 
@@ -109,7 +109,12 @@ def _loader(tensor: "Tensor", array: NDArray[Any]) -> Callable[[], NDArray[Any]]
     return load
 
 
-def _paths(weights: WeightsLike) -> list[Path]:
+def weights_paths(weights: WeightsLike) -> list[Path]:
+    """Return the paths of files of weights.
+
+    Raises:
+        InvalidArgument: there are none.
+    """
     named = [weights] if isinstance(weights, str | os.PathLike) else list(weights)
     if not named:
         raise InvalidArgument("no file of weights is named. Received: weights=[]")

@@ -17,6 +17,8 @@ from filler_server.net.operations import Operation
 from filler_server.net.plan import NetPlan, Shape, Value, unique_names
 from filler_server.tensors import Tensor
 
+_MOST_NAMED = 8
+
 Dims: TypeAlias = tuple[int, ...]
 """A shape of which every dimension is known."""
 
@@ -57,7 +59,7 @@ class Graph:
         outputs: names of the values that are wanted.
         shapes: the shape of every value, by its name; what depends on data (detections, regions) is None in it.
         tensors: the values of learnable blobs, by the name of the blob that owns them, in the shape of that blob. Two
-            nodes may share one.
+            nodes may share one. Until `check` has passed, some may be missing.
         blob_shapes: for a node and the index of a blob of it, the shape that it has there, where this differs from that
             of the tensor (shared values in another shape).
     """
@@ -95,19 +97,14 @@ class Graph:
 def graph(plan: NetPlan, tensors: Mapping[str, Tensor]) -> Graph:
     """Return a net as a graph whose outputs are the tops that no layer reads.
 
-    Tops of layers that bring data in become inputs.
+    Tops of layers that bring data in become inputs. What is missing for the net to run is found by `check`, once it is
+    known which part of the net is wanted.
 
     Args:
         plan: the net.
         tensors: the values of its blobs, by their names; each in the shape that the plan has for it.
-
-    Raises:
-        NetError: the shape of an input is not known, with what would settle it.
-        InvalidArgument: a blob has no tensor.
     """
     names = value_names(plan)
-    for value in plan.inputs:
-        _check_input(plan, value)
     shapes = {name: plan.top(value).shape for value, name in names.items()}
     unique = unique_names(layer.name for layer in plan.layers)
     nodes: list[Node] = []
@@ -119,7 +116,7 @@ def graph(plan: NetPlan, tensors: Mapping[str, Tensor]) -> Graph:
         owners = tuple(blob.owner or blob.name for blob in layer.blobs)
         for number, (owner, blob) in enumerate(zip(owners, layer.blobs, strict=True)):
             if owner not in tensors:
-                raise InvalidArgument(f"the weights have no values for '{owner}'", field="weights")
+                continue
             tensor = taken.setdefault(owner, tensors[owner])
             if blob.known_shape is not None and blob.known_shape != tensor.shape:
                 blob_shapes[name, number] = blob.known_shape
@@ -138,6 +135,34 @@ def graph(plan: NetPlan, tensors: Mapping[str, Tensor]) -> Graph:
     inputs = tuple(names[value] for value in plan.inputs)
     outputs = tuple(names[value] for value in plan.outputs if names[value] not in inputs)
     return Graph(plan.name, inputs, tuple(nodes), outputs, shapes, taken, blob_shapes)
+
+
+def check(graph: Graph) -> Graph:
+    """Return a graph in which nothing is missing that it needs to run.
+
+    Raises:
+        NetError: the shape of an input is not known, with what would settle it.
+        InvalidArgument: blobs have no values, or the graph has no outputs.
+    """
+    if not graph.outputs:
+        raise InvalidArgument(f"the net has no top that a layer computes, and so no output. Received: '{graph.name}'")
+    for name in graph.inputs:
+        shape = graph.shapes[name]
+        if shape is None or None in shape:
+            dims = "D,D,.." if shape is None else ",".join("D" if dim is None else str(dim) for dim in shape)
+            raise NetError(
+                f"the shape of input '{name}' is not known; {shape_option('inputs', name, dims)} gives it. "
+                f"Received: {shape_text(shape)}"
+            )
+    missing = list(dict.fromkeys(blob for node in graph.nodes for blob in node.blobs if blob not in graph.tensors))
+    if missing:
+        listed = ", ".join(f"'{name}'" for name in missing[:_MOST_NAMED])
+        more = f" and {len(missing) - _MOST_NAMED} more" if len(missing) > _MOST_NAMED else ""
+        raise InvalidArgument(
+            f"the weights have no values for {len(missing)} of the blobs that the net needs: {listed}{more}",
+            field="weights",
+        )
+    return graph
 
 
 def value_names(plan: NetPlan) -> dict[Value, str]:
@@ -214,14 +239,3 @@ def _part(graph: Graph, nodes: Sequence[Node], outputs: tuple[str, ...], needed:
         tensors={name: tensor for name, tensor in graph.tensors.items() if name in used},
         blob_shapes={key: shape for key, shape in graph.blob_shapes.items() if key[0] in known},
     )
-
-
-def _check_input(plan: NetPlan, value: Value) -> None:
-    top, layer = plan.top(value), plan.layers[value.layer]
-    if top.shape is None or None in top.shape:
-        dims = "D,D,.." if top.shape is None else ",".join("D" if dim is None else str(dim) for dim in top.shape)
-        raise NetError(
-            f"the shape of input '{top.name}' is not known; {shape_option('inputs', top.name, dims)} gives it",
-            layer=layer.name,
-            line=layer.line,
-        )

@@ -3,7 +3,7 @@ import pytest
 
 from caffe_filler.errors import InvalidArgument, NetError
 from filler_client import FillerClient
-from filler_server.models.graph import Graph, graph, wanted, with_nodes
+from filler_server.models.graph import Graph, check, graph, wanted, with_nodes
 from filler_server.net.plan import NetPlan
 from filler_server.tensors import ArrayTensor, Tensor
 
@@ -77,10 +77,24 @@ def test_an_input_of_unknown_shape() -> None:
     layer { name: "r" type: "ReLU" bottom: "data" top: "r" }"""
     plan = FillerClient.embedded().plan_net(net, phase="TEST")
     with pytest.raises(NetError, match="the shape of input 'data' is not known; inputs="):
-        graph(plan, {})
+        check(graph(plan, {}))
 
 
 def test_a_blob_without_values() -> None:
     plan = FillerClient.embedded().plan_net(NET, phase="TEST")
-    with pytest.raises(InvalidArgument, match="no values for 'conv/0'"):
-        graph(plan, {})
+    with pytest.raises(InvalidArgument, match="no values for 1 of the blobs that the net needs: 'conv/0'"):
+        check(graph(plan, {}))
+
+
+def test_what_is_missing_elsewhere_does_not_matter() -> None:
+    net = """layer { name: "d" type: "Data" top: "data" top: "label" data_param { batch_size: 2 } }
+    layer { name: "r" type: "ReLU" bottom: "data" top: "r" }
+    layer { name: "ip" type: "InnerProduct" bottom: "r" top: "ip" inner_product_param { num_output: 2 } }"""
+    plan = FillerClient.embedded().plan_net(net, phase="TEST", inputs={"data": (2, 3)})
+    assert check(wanted(graph(plan, {}), ["r"])).inputs == ("data",)
+
+
+def test_a_net_without_outputs() -> None:
+    plan = FillerClient.embedded().plan_net('layer { name: "d" type: "Input" top: "data" }', phase="TEST")
+    with pytest.raises(InvalidArgument, match="no output"):
+        check(graph(plan, {}))
