@@ -107,13 +107,13 @@ class Limits:
     )
     peer_idle_streams: int = setting(32, _SAME, protects=_OTHERS, minimum=1)
     plans: int = setting(
-        8,
+        16,
         "Large nets and requests that are read and planned, or wait for that, at once.",
         protects="memory and small calls, which wait for the interpreter",
         minimum=1,
     )
     peer_plans: int = setting(
-        4,
+        8,
         "The same of one client's address, of which one is worked on at a time.",
         protects=_OTHERS,
         minimum=1,

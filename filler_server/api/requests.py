@@ -9,7 +9,6 @@ import numpy as np
 
 from caffe_filler import dtypes
 from caffe_filler.errors import FillerError, FillerParameterError, InvalidArgument, UnknownFiller
-from caffe_filler.understood import request_checksum
 from caffe_filler.v1 import filler_pb2
 from filler_server.api.expectations import expected
 from filler_server.api.limits import Limits
@@ -45,13 +44,11 @@ class Job:
         tensors: all blobs of the request in the order of the stream.
         blob: number of the blob to begin with.
         offset: byte of its region to begin with.
-        checksum: that of the request as it was understood.
     """
 
     tensors: Sequence[ComputedTensor]
     blob: int
     offset: int
-    checksum: int
 
 
 def fill_job(request: filler_pb2.FillRequest, limits: Limits) -> Job:
@@ -215,7 +212,7 @@ def _job(
             f"Received: start=(blob {start.blob}, offset {start.offset})",
             field="start",
         )
-    return Job(tensors, start.blob, start.offset, request_checksum(request))
+    return Job(tensors, start.blob, start.offset)
 
 
 def _region(region: filler_pb2.Region) -> Callable[[tuple[int, ...]], Region]:

@@ -5,6 +5,7 @@ import gc
 import logging
 import os
 import signal
+import sys
 import threading
 import time
 from queue import Empty, SimpleQueue
@@ -22,6 +23,9 @@ _KEPT_BYTES = 256 << 20
 
 _ARENAS = 4
 """Of the allocator: what one thread has freed there is another's to take."""
+
+_SWITCH_SECONDS = 0.001
+"""Seconds that a thread has the interpreter while others wait: a small call waits for several such turns."""
 
 _STACK_BYTES = 2 << 20
 """Address space for the stack of a thread that answers calls, of which it needs some kilobytes."""
@@ -49,6 +53,7 @@ def serve(settings: Settings) -> int:
     logs.configure(settings.log)
     keep_freed_memory(_KEPT_BYTES)
     few_arenas(_ARENAS)
+    sys.setswitchinterval(_SWITCH_SECONDS)
     _allow_descriptors()
     server = FillerServer(settings)
     memory = FreedMemory()

@@ -11,6 +11,7 @@ from google.protobuf.message import Message
 from caffe_filler.errors import Unavailable
 from caffe_filler.interface import use_interface
 from caffe_filler.metadata import INTERFACE
+from caffe_filler.understood import request_checksum
 from caffe_filler.v1 import filler_pb2
 from filler_server.api import planning, replies, requests
 from filler_server.api.limits import Limits, Places
@@ -63,12 +64,12 @@ class FillerServicer:
 
     def fill(self, request: filler_pb2.FillRequest, context: grpc.ServicerContext) -> Iterator[bytes]:
         """Answer Fill with encoded `FillResponse` messages."""
-        return self._stream(context, request.stream, lambda: requests.fill_job(request, self._limits))
+        return self._stream(context, request, lambda: requests.fill_job(request, self._limits))
 
     def fill_net(self, request: filler_pb2.FillNetRequest, context: grpc.ServicerContext) -> Iterator[bytes]:
         """Answer FillNet with encoded `FillResponse` messages."""
         plan = self._plan(context)
-        return self._stream(context, request.stream, lambda: requests.fill_net_job(request, self._limits, plan=plan))
+        return self._stream(context, request, lambda: requests.fill_net_job(request, self._limits, plan=plan))
 
     def handlers(self) -> grpc.GenericRpcHandler:
         """Return the handlers to register with a server.
@@ -104,14 +105,20 @@ class FillerServicer:
             self._begin(context)
             return call()
 
-    def _stream(self, context: grpc.ServicerContext, stream: int, job: Callable[[], Job]) -> Iterator[bytes]:
-        with Translated(context), self._slot(context, stream):
+    def _stream(
+        self,
+        context: grpc.ServicerContext,
+        request: filler_pb2.FillRequest | filler_pb2.FillNetRequest,
+        job: Callable[[], Job],
+    ) -> Iterator[bytes]:
+        with Translated(context), self._slot(context, request.stream):
             self._begin(context)
             work = job()
             call = current_call()
             if call is not None:
                 call.blobs = len(work.tensors)
-            for message in frames(work.tensors, blob=work.blob, offset=work.offset, checksum=work.checksum):
+            checksum = request_checksum(request)
+            for message in frames(work.tensors, blob=work.blob, offset=work.offset, checksum=checksum):
                 checkpoint()
                 yield message
 

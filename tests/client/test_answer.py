@@ -146,7 +146,7 @@ def test_damaged_streams_give_the_right_bytes_or_data_loss(
         content = bytearray(tensor.nbytes)
         tensor.read_bytes(0, memoryview(content))
         contents.append(bytes(content))
-    stream = list(frames(job.tensors, message_bytes=64, checksum=job.checksum))
+    stream = list(frames(job.tensors, message_bytes=64, checksum=request_checksum(request)))
     number = data.draw(st.integers(0, len(stream) - 1))
     message = stream[number]
     at = data.draw(st.integers(0, len(message)))

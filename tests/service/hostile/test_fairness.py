@@ -32,11 +32,11 @@ def server_of_two(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[st
 
 def test_slow_plans_of_one_peer(server_of_two: tuple[str, str]) -> None:
     with grpc.insecure_channel(server_of_two[0]) as many, grpc.insecure_channel(server_of_two[1]) as one:
-        slow = [filler_pb2_grpc.FillerServiceStub(many).PlanNet.future(net(8_000, number)) for number in range(8)]
-        # Of one peer four wait or are worked on; of the others it is said so at once.
+        slow = [filler_pb2_grpc.FillerServiceStub(many).PlanNet.future(net(8_000, number)) for number in range(12)]
+        # Of one peer eight wait or are worked on; of the others it is said so at once.
         while len(refused := [call for call in slow if call.done() and call.exception() is not None]) < 4:
             time.sleep(0.01)
-        assert all("over the limit peer_plans=4" in call.exception().details() for call in refused)
+        assert all("over the limit peer_plans=8" in call.exception().details() for call in refused)
         running = [call for call in slow if call not in refused]
         answer = filler_pb2_grpc.FillerServiceStub(one).PlanNet(net(400, 0), timeout=120)
         assert len(answer.layers) == 401
