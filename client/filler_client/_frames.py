@@ -10,6 +10,7 @@ import crc32c
 from google.protobuf.message import DecodeError
 
 from caffe_filler.errors import DataLoss
+from caffe_filler.printable import counted
 from caffe_filler.v1 import filler_pb2
 from caffe_filler.wire import I32, LEN, VARINT, Malformed, fields, tag
 
@@ -42,7 +43,8 @@ class Frame:
         received = crc32c.crc32c(self.data)
         if received != self.crc32c:
             raise DataLoss(
-                f"the checksum of {len(self.data)} bytes at offset {self.offset} of blob {self.blob} is wrong. "
+                f"the checksum of {counted(len(self.data), 'byte')} at offset {self.offset} of blob {self.blob} "
+                f"is wrong. "
                 f"Received: crc32c={received:#010x}, sent: {self.crc32c:#010x}"
             )
 
@@ -67,7 +69,7 @@ def read_message(message: bytes) -> Iterator[filler_pb2.StreamHeader | Frame]:
             elif field == _STREAM_HEADER:
                 yield filler_pb2.StreamHeader.FromString(message[start:stop])
     except (Malformed, DecodeError) as error:
-        raise DataLoss(f"a message of {len(message)} bytes is not a FillResponse") from error
+        raise DataLoss(f"a message of {counted(len(message), 'byte')} is not a FillResponse") from error
 
 
 def _parsed(response: filler_pb2.FillResponse) -> Iterator[filler_pb2.StreamHeader | Frame]:

@@ -9,6 +9,7 @@ import numpy as np
 
 from caffe_filler import dtypes
 from caffe_filler.errors import FillerError, FillerParameterError, InvalidArgument, UnknownFiller
+from caffe_filler.printable import counted
 from caffe_filler.v1 import filler_pb2
 from filler_server.api.expectations import expected
 from filler_server.api.limits import Limits
@@ -208,7 +209,7 @@ def _job(
     length = tensors[start.blob].nbytes if start.blob < len(tensors) else 0
     if start.blob > len(tensors) or start.offset > length:
         raise InvalidArgument(
-            f"the request has {len(tensors)} blobs and its blob {start.blob} has {length} bytes. "
+            f"the request has {counted(len(tensors), 'blob')} and its blob {start.blob} has {counted(length, 'byte')}. "
             f"Received: start=(blob {start.blob}, offset {start.offset})",
             field="start",
         )

@@ -30,7 +30,7 @@ class CaffeNet:
 
     A blob's numbers follow those of all blobs before it, so that the first value of a blob costs everything before
     it. Reading the tensors in order costs one pass over the net; in any other order, or in part, what was passed is
-    kept as states of the engine, about 2.5 KB for each blob, up to 40 MB, and for each MiB of the longest ones. The
+    kept as states of the engine, about 2.5 KiB for each blob, up to 40 MiB, and for each MiB of the longest ones. The
     tensors of one net belong to one thread at a time.
     """
 

@@ -8,6 +8,7 @@ from math import prod
 import numpy as np
 
 from caffe_filler.errors import RegionError
+from caffe_filler.printable import counted
 from caffe_filler.shapes import check_shape
 from filler_server.rng.stream import Runs
 
@@ -74,7 +75,7 @@ class Region:
         end = count if stop is None else stop
         if not 0 <= start <= end <= count:
             raise RegionError(
-                f"the blob has {count} values, and a flat range needs 0 <= start <= stop <= {count}. "
+                f"the blob has {counted(count, 'value')}, and a flat range needs 0 <= start <= stop <= {count}. "
                 f"Received: region={_text([(start, stop)])}, shape={list(shape)}"
             )
         return cls((count,), (start,), (end - start,), is_flat=True)

@@ -7,6 +7,7 @@ import numpy as np
 
 from caffe_filler.caffe.caffe_pb2 import NetParameter
 from caffe_filler.errors import InvalidArgument
+from caffe_filler.printable import counted
 from filler_server.layouts.layers import kind_of, named, roles_of
 from filler_server.net.plan import Blob, Layer, Shape, unique_names
 from filler_server.net.registry import LayerType
@@ -134,7 +135,8 @@ def in_net(layers: Sequence[Layer], tensors: Sequence[Tensor], *, reshape: bool 
         if missing or len(own) > len(layer.blobs):
             shapes = f"Received: {_texts(own)}, in the net {_texts(blob.shape for blob in layer.blobs)}"
             faults.append(
-                f"layer '{name}' has {len(layer.blobs)} blobs in the net and {len(own)} in the file. {shapes}"
+                f"layer '{name}' has {counted(len(layer.blobs), 'blob')} in the net and {len(own)} in the file. "
+                f"{shapes}"
             )
             continue
         blobs = [given.get(blob.name) or found[blob.owner or ""] for blob in layer.blobs]

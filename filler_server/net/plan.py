@@ -15,7 +15,7 @@ from typing import Any, NamedTuple, TypeAlias, TypeVar
 
 from caffe_filler.caffe import caffe_pb2
 from caffe_filler.errors import InvalidArgument
-from caffe_filler.printable import printable
+from caffe_filler.printable import counted, printable
 from filler_server.net.operations import Operation, Unknown
 from filler_server.net.table import html_table, text_table
 from filler_server.prototxt.report import Problem
@@ -285,8 +285,8 @@ class NetPlan:
     def __repr__(self) -> str:
         blobs = sum(1 for _ in self.blobs)
         return (
-            f"NetPlan({self.name!r}, {self.phase}, {len(self.layers)} layers, {blobs} blobs, "
-            f"{self.parameters:,} parameters)"
+            f"NetPlan({self.name!r}, {self.phase}, {counted(len(self.layers), 'layer')}, {counted(blobs, 'blob')}, "
+            f"{counted(self.parameters, 'parameter')})"
         )
 
     def __str__(self) -> str:

@@ -8,6 +8,7 @@ from caffe_filler.caffe import caffe_pb2
 from caffe_filler.errors import PrototxtError
 from caffe_filler.interface import option
 from caffe_filler.nearest import did_you_mean, nearest
+from caffe_filler.printable import counted
 from filler_server.net.dimensions import shortened
 from filler_server.net.layer import LayerContext
 from filler_server.net.registry import LayerType, resolve_layer_type
@@ -52,7 +53,7 @@ class SourceLayer:
             for name in strange[:_MOST_INNER]:
                 layer.report(f"{path} has no field {name}{did_you_mean(nearest(name, known))}, passed over")
             if len(strange) > _MOST_INNER:
-                layer.report(f"{path} has {len(strange) - _MOST_INNER} more such fields")
+                layer.report(f"{path} has {counted(len(strange) - _MOST_INNER, 'more such field')}")
 
 
 def source_layers(

@@ -1,33 +1,33 @@
 """A plan as a table, for people: plain text, and HTML for a notebook."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from html import escape
 from typing import TYPE_CHECKING
 
 from google.protobuf import text_format
 
 from caffe_filler.caffe import caffe_pb2
-from caffe_filler.printable import number_text, printable, shape_text
+from caffe_filler.printable import counted, number_text, printable, shape_text
+from caffe_filler.tables import table_lines
 
 if TYPE_CHECKING:
     from filler_server.net.plan import Blob, Layer, NetPlan
 
 _NUMBERS = ("fan_in", "fan_out", "std", "count")
-"""Return the end of a blob's line."""
+"""Figures at the end of a blob's line."""
+
+_WIDTH = 80
 
 
 def columns(plan: "NetPlan") -> list[tuple[str, str]]:
     """Return the title of each column, and whether its cells stand `left` or `right`."""
     draws = [("draws", "right")] if plan.sequential else []
     numbers = [(name.replace("_", " "), "right") for name in _NUMBERS]
-    return [*((name, "left") for name in ("layer", "type", "tops")), *draws, *_BLOB_COLUMNS, *numbers]
-
-
-_BLOB_COLUMNS = [("blob", "left"), ("shape", "left"), ("filler", "left")]
+    return [("layer, blob", "left"), ("type, shape", "left"), *draws, ("tops, filler", "left"), *numbers]
 
 
 def rows(plan: "NetPlan") -> list[list[str]]:
-    """Return the cells of each line: one for each blob, and one for a layer without any."""
+    """Return the cells of each line: one for each layer, and under it one for each of its blobs."""
     return [row for layer in plan.layers for row in _layer_rows(layer, draws=plan.sequential)]
 
 
@@ -39,15 +39,8 @@ def summary(plan: "NetPlan", default: str = "net") -> str:
 
 def text_table(plan: "NetPlan") -> str:
     """Return a plan as lines of text; characters that do not print are escaped."""
-    titles, sides = zip(*columns(plan), strict=True)
-    lines = [[printable(cell) for cell in row] for row in (titles, *rows(plan))]
-    widths = [max(map(len, cells)) for cells in zip(*lines, strict=True)]
-    aligned: list[Callable[[str, int], str]] = [str.rjust if side == "right" else str.ljust for side in sides]
-    table = (
-        "  ".join(align(cell, width) for align, cell, width in zip(aligned, line, widths, strict=True)).rstrip()
-        for line in lines
-    )
-    return "\n".join([printable(summary(plan)), *table, f"{plan.parameters:,} parameters"])
+    table = table_lines(columns(plan), rows(plan), _WIDTH)
+    return "\n".join([printable(summary(plan)), *table, counted(plan.parameters, "parameter")])
 
 
 def html_table(plan: "NetPlan") -> str:
@@ -63,7 +56,7 @@ def html_table(plan: "NetPlan") -> str:
 
     body = "\n".join(line("td", row) for row in rows(plan))
     return (
-        f"<table>\n<caption>{escape(printable(summary(plan)))}: {plan.parameters:,} parameters</caption>\n"
+        f"<table>\n<caption>{escape(printable(summary(plan)))}: {counted(plan.parameters, 'parameter')}</caption>\n"
         f"<thead>{line('th', titles)}</thead>\n<tbody>\n{body}\n</tbody>\n</table>"
     )
 
@@ -81,14 +74,11 @@ def filler_cell(blob: "Blob") -> str:
 def _layer_rows(layer: "Layer", *, draws: bool) -> list[list[str]]:
     tops = ", ".join(f"{top.name} {shape_text(top.shape)}" for top in layer.tops)
     drawn = "unknown" if layer.draws is None else number_text(layer.draws)
-    first = [layer.name, layer.type, tops, *([drawn] if draws else [])]
-    if not layer.blobs:
-        return [[*first, "", "", "", *[""] * len(_NUMBERS)]]
-    later = [""] * len(first)
-    return [[*(later if index else first), *_blob_cells(blob)] for index, blob in enumerate(layer.blobs)]
+    first = [layer.name, layer.type, *([drawn] if draws else []), tops, *[""] * len(_NUMBERS)]
+    return [first, *(_blob_cells(blob, draws=draws) for blob in layer.blobs)]
 
 
-def _blob_cells(blob: "Blob") -> list[str]:
+def _blob_cells(blob: "Blob", *, draws: bool) -> list[str]:
     filled = f"= {blob.owner}" if blob.owner else filler_cell(blob)
     numbers = (number_text(getattr(blob, name)) for name in _NUMBERS)
-    return [blob.name, shape_text(blob.shape), filled, *numbers]
+    return [f"  {blob.name}", f"  {shape_text(blob.shape)}", *([""] if draws else []), f"  {filled}", *numbers]

@@ -7,6 +7,7 @@ from google.protobuf.message import DecodeError, Message
 from google.protobuf.unknown_fields import UnknownFieldSet
 
 from caffe_filler.errors import PrototxtError
+from caffe_filler.printable import counted
 from filler_server.prototxt.fork_wire import fork_values
 from filler_server.prototxt.forks import fork_field
 from filler_server.prototxt.limits import ReadLimits
@@ -45,13 +46,13 @@ def parse_binary(data: bytes, message: Message, *, limits: ReadLimits, strict: b
     try:
         message.ParseFromString(data)
     except DecodeError as error:
-        raise PrototxtError(f"not a binary {name} ({error}). Received: {len(data)} bytes") from error
+        raise PrototxtError(f"not a binary {name} ({error}). Received: {counted(len(data), 'byte')}") from error
     missing = message.FindInitializationErrors()  # type: ignore[attr-defined]
     if missing:
-        raise PrototxtError(f"a binary {name} without {', '.join(missing)}. Received: {len(data)} bytes")
+        raise PrototxtError(f"a binary {name} without {', '.join(missing)}. Received: {counted(len(data), 'byte')}")
     if data and not message.ListFields():
         raise PrototxtError(
-            f"a binary message, but no {name}: none of its fields is known. Received: {len(data)} bytes"
+            f"a binary message, but no {name}: none of its fields is known. Received: {counted(len(data), 'byte')}"
         )
     inspector = _Inspector(strict=strict)
     inspector.inspect(message)

@@ -7,6 +7,7 @@ from google.protobuf.descriptor import FieldDescriptor
 
 from caffe_filler.caffe import caffe_pb2
 from caffe_filler.errors import PrototxtError
+from caffe_filler.printable import counted
 from caffe_filler.wire import I32, I64, LEN, VARINT
 from filler_server.prototxt.limits import ReadLimits
 from filler_server.prototxt.wire import check_wire, outermost_fields
@@ -59,7 +60,9 @@ def binary_kind(data: bytes, limits: ReadLimits) -> FileKind:
         solver += field in of_solver
     if 2 * max(net, solver) < count:
         known = f"{net} of its {count} outermost fields are a net's, {solver} a solver's"
-        raise PrototxtError(f"a binary message, but neither a net nor a solver: {known}. Received: {len(data)} bytes")
+        raise PrototxtError(
+            f"a binary message, but neither a net nor a solver: {known}. Received: {counted(len(data), 'byte')}"
+        )
     if net != solver:
         return "net" if net > solver else "solver"
     try:
@@ -83,7 +86,7 @@ def refuse_other_kind(data: bytes, wanted: FileKind, limits: ReadLimits) -> None
     if most == "solver" or (wanted == "solver" and counts["net"] == counts[most]):
         most = binary_kind(data, limits)
     if most != wanted and counts[most]:
-        raise PrototxtError(f"the file is {_MESSAGES[most][1]}, not a {wanted}. Received: {len(data)} bytes")
+        raise PrototxtError(f"the file is {_MESSAGES[most][1]}, not a {wanted}. Received: {counted(len(data), 'byte')}")
 
 
 def _wire_fields(kind: Any) -> frozenset[tuple[int, int]]:

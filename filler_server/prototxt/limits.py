@@ -7,7 +7,7 @@ from caffe_filler.errors import InvalidArgument, LimitExceeded
 
 @dataclass(frozen=True, slots=True)
 class ReadLimits:
-    """Limits of the reader, far above any net that is known (1.4 MB of text, 5,342 layers).
+    """Limits of the reader, far above any net that is known (1.4 MiB of text, 5,342 layers).
 
     Attributes:
         text_bytes: length of a text file in bytes.

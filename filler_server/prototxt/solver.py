@@ -5,6 +5,7 @@ from typing import Literal
 
 from caffe_filler.caffe import caffe_pb2
 from caffe_filler.errors import InvalidArgument
+from caffe_filler.printable import counted
 from filler_server.prototxt.limits import ReadLimits
 from filler_server.prototxt.reader import DEFAULT_LIMITS
 
@@ -113,11 +114,13 @@ def _test_nets(solver: caffe_pb2.SolverParameter, limits: ReadLimits) -> tuple[N
     if count < len(own) or (generic is None and count > len(own)):
         what = "test_iter must be specified once for each test_net_param and test_net"
         more = " (with net or net_param it may be more often, for test nets made of that)" if count < len(own) else ""
-        raise InvalidArgument(f"{what}{more}. Received: test_iter={count} times, test nets={len(own)}")
+        raise InvalidArgument(f"{what}{more}. Received: test_iter={counted(count, 'time')}, test nets={len(own)}")
     limits.check("test_nets", count)
     if len(solver.test_state) not in (0, count):
         what = "test_state must be unspecified or specified once per test net"
-        raise InvalidArgument(f"{what}. Received: test_state={len(solver.test_state)} times, test nets={count}")
+        raise InvalidArgument(
+            f"{what}. Received: test_state={counted(len(solver.test_state), 'time')}, test nets={count}"
+        )
     if count and solver.test_interval <= 0:
         what = "test_interval must be positive where there are test nets"
         raise InvalidArgument(f"{what}. Received: test_interval={solver.test_interval}")

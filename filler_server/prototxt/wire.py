@@ -10,6 +10,7 @@ from google.protobuf.descriptor import FieldDescriptor
 
 from caffe_filler.caffe import caffe_pb2
 from caffe_filler.errors import LimitExceeded, PrototxtError
+from caffe_filler.printable import counted
 from caffe_filler.wire import LEN, Malformed, fields
 from filler_server.cancellation import checkpoint
 from filler_server.prototxt.limits import ReadLimits
@@ -177,5 +178,6 @@ def outermost_fields(data: bytes, limits: ReadLimits) -> Iterator[tuple[int, int
 
 def _no_message(error: Malformed, data: bytes) -> PrototxtError:
     return PrototxtError(
-        f"not a binary message, or not all of it: broken at byte {error.position}. Received: {len(data)} bytes"
+        f"not a binary message, or not all of it: broken at byte {error.position}. "
+        f"Received: {counted(len(data), 'byte')}"
     )

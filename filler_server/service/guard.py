@@ -12,6 +12,7 @@ import grpc
 from google.protobuf.message import DecodeError, Message
 
 from caffe_filler.errors import InvalidArgument, LimitExceeded, PrototxtError
+from caffe_filler.printable import counted
 from caffe_filler.v1 import filler_pb2
 from filler_server.api.limits import Limits, Places
 from filler_server.api.turns import Caller, Turns
@@ -173,7 +174,7 @@ class RequestGuard(grpc.ServerInterceptor):
         except (PrototxtError, DecodeError) as error:
             name = "request" if kind is None else kind.DESCRIPTOR.name
             raise InvalidArgument(
-                f"the request is not a {name}: {error}. Received: {len(data)} bytes", field=""
+                f"the request is not a {name}: {error}. Received: {counted(len(data), 'byte')}", field=""
             ) from None
 
     def _look_through(self, kind: Any, data: bytes, *, fields: int) -> int:

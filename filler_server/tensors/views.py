@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from caffe_filler.printable import counted
 from filler_server.tensors.tensor import BLOCK, Place, Tensor
 
 
@@ -19,7 +20,7 @@ class View(Tensor):
 
     def __init__(self, base: Tensor, name: str, shape: Sequence[int], *, legacy: bool = False) -> None:
         if prod(shape) != base.count:
-            raise ValueError(f"'{base.name}' has {base.count} values. Received: shape={list(shape)}")
+            raise ValueError(f"'{base.name}' has {counted(base.count, 'value')}. Received: shape={list(shape)}")
         super().__init__(name, shape, base.dtype)
         self.base = base
         self.legacy = legacy

@@ -8,6 +8,7 @@ import numpy as np
 
 from caffe_filler.caffe import caffe_pb2
 from caffe_filler.errors import InvalidArgument, WeightsError
+from caffe_filler.printable import counted
 from caffe_filler.shapes import MAX_AXES
 from caffe_filler.wire import I32, I64, LEN, VARINT, key, signed, varint
 from filler_server.tensors import Tensor
@@ -110,7 +111,7 @@ def _check_count(name: str, shape: list[int], segments: list[Segment]) -> None:
     if count != prod(shape):
         raise WeightsError(
             f"blob '{name}' must hold as many values as its shape says, {prod(shape)}. "
-            f"Received: shape={shape}, {count} values"
+            f"Received: shape={shape}, {counted(count, 'value')}"
         )
 
 
@@ -120,7 +121,9 @@ def _segments(field: Field, dtype: np.dtype[Any], name: str) -> Iterator[Segment
     if field.wire_type == LEN:
         length = field.stop - field.data
         if length % size:
-            raise WeightsError(f"blob '{name}' holds values of {size} bytes. Received: {length} bytes of them")
+            raise WeightsError(
+                f"blob '{name}' holds values of {size} bytes. Received: {counted(length, 'byte')} of them"
+            )
         if length:
             yield Segment(field.data, length // size, size)
     elif field.wire_type == (I32 if size == 4 else I64):
@@ -142,7 +145,9 @@ def _raw_segment(raw: Field, raw_type: int | None, name: str) -> Segment:
     size = _raw_dtype(raw_type, name).itemsize
     length = raw.stop - raw.data
     if length % size:
-        raise WeightsError(f"blob '{name}' holds values of {size} bytes. Received: {length} bytes of raw_data")
+        raise WeightsError(
+            f"blob '{name}' holds values of {size} bytes. Received: {counted(length, 'byte')} of raw_data"
+        )
     return Segment(raw.data, length // size, size)
 
 

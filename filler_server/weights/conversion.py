@@ -9,6 +9,7 @@ import numpy as np
 
 from caffe_filler.caffe.caffe_pb2 import NetParameter
 from caffe_filler.errors import InvalidArgument
+from caffe_filler.printable import counted
 from filler_server.layouts.caffe import in_net, in_order, modernized
 from filler_server.layouts.layers import definitions, stored_layers
 from filler_server.layouts.torch import from_torch, has_torch_names, to_torch
@@ -131,7 +132,7 @@ def _from_torch(layers: Sequence[Layer], source: WeightsFile) -> list[Tensor]:
     faults = list(dict.fromkeys(found.conflicts.values()))
     if found.unused:
         listed = ", ".join(found.unused[:8]) + (", ..." if len(found.unused) > 8 else "")
-        faults.append(f"{len(found.unused)} tensors of the file belong to no layer of the net: {listed}")
+        faults.append(f"the net has no place for {counted(len(found.unused), 'tensor')} of the file: {listed}")
     if faults:
         raise InvalidArgument(f"{source.path}: {'; '.join(faults)}", field="net")
     return [tensor for blobs in found.layers.values() for tensor in blobs]

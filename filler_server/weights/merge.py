@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Literal, TypeAlias
 
 from caffe_filler.errors import InvalidArgument
+from caffe_filler.printable import counted
 from filler_server.layouts.caffe import arranged, conflict, fitted, split_name, text
 from filler_server.layouts.layers import kind_of, named
 from filler_server.layouts.torch import FromTorch, from_torch, has_torch_names
@@ -235,8 +236,8 @@ def _copy_layer(
             "file": [text(tensor.shape) for tensor in layer.tensors],
         }
         copies.conflicts.append(
-            f"{file.path}: layer '{layer.name}' has {len(target.blobs)} blobs in the net and {len(layer.tensors)} in "
-            f"the file. Received: {shapes['file']}, in the net {shapes['net']}"
+            f"{file.path}: layer '{layer.name}' has {counted(len(target.blobs), 'blob')} in the net and "
+            f"{len(layer.tensors)} in the file. Received: {shapes['file']}, in the net {shapes['net']}"
         )
         for blob in target.blobs:
             copies.conflicting[blob.owner or blob.name] = (file, None)
@@ -271,7 +272,7 @@ def _merged(copies: _Copies, blob: Blob, *, ignore_shape: bool) -> tuple[MergedB
     if prod(shape) != copy.tensor.count:
         raise InvalidArgument(
             f"blob '{blob.name}' shares its values with '{key}', which has another number of them. "
-            f"Received: shape={list(shape)}, {copy.tensor.count} values"
+            f"Received: shape={list(shape)}, {counted(copy.tensor.count, 'value')}"
         )
     merged = MergedBlob(blob.name, shape, copy.action, copy.file.path, copy.origin, copy.shape)
     return merged, View(copy.tensor, blob.name, shape)

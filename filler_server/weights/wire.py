@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from caffe_filler.errors import LimitExceeded, WeightsError
+from caffe_filler.printable import counted
 from caffe_filler.wire import I32, I64, Malformed, fields, read_varint
 from filler_server.weights.mapped import MappedFile
 
@@ -111,4 +112,4 @@ class Walker:
         return count
 
     def _damaged(self, error: Malformed) -> WeightsError:
-        return WeightsError(f"the file is damaged or cut short: {error}. Received: {self._file.size} bytes")
+        return WeightsError(f"the file is damaged or cut short: {error}. Received: {counted(self._file.size, 'byte')}")

@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import BinaryIO
 
 from caffe_filler.errors import InvalidArgument
+from caffe_filler.printable import counted
 from filler_server.output import AtomicFile, OpenFile
 from filler_server.tensors import Tensor
 
@@ -90,7 +91,10 @@ class Writer(ABC):
         if self._complete:
             return
         if self._next < len(self._tensors):
-            raise InvalidArgument(f"{len(self._tensors) - self._next} of {len(self._tensors)} tensors are missing")
+            raise InvalidArgument(
+                f"tensor '{self._tensors[self._next].name}' is missing. "
+                f"Received: {self._next} of {counted(len(self._tensors), 'tensor')}"
+            )
         self._finish()
         self._target.commit()
         self._complete = True
@@ -127,7 +131,9 @@ class Writer(ABC):
 
     def _current(self) -> Tensor:
         if self._next == len(self._tensors):
-            raise InvalidArgument(f"all {len(self._tensors)} tensors are written already")
+            raise InvalidArgument(
+                f"all is written already. Received: more than {counted(len(self._tensors), 'tensor')}"
+            )
         return self._tensors[self._next]
 
     @abstractmethod

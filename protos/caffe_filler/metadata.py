@@ -3,6 +3,7 @@
 import re
 
 from caffe_filler.errors import InvalidArgument
+from caffe_filler.printable import counted
 
 REQUEST_ID = "x-request-id"
 """Names a call; the server repeats it, and logs it."""
@@ -41,5 +42,5 @@ def check_token(token: str, where: str = "") -> None:
     if not _TOKEN.fullmatch(token):
         raise InvalidArgument(
             "a bearer token is letters, digits and -._~+/ with = at its end. "
-            f"Received: token with {len(token)} characters"
+            f"Received: token with {counted(len(token), 'character')}"
         ).within(where)

@@ -40,6 +40,11 @@ def number_text(value: float | None) -> str:
     return f"{value:,}" if isinstance(value, int) else f"{value:.4g}"
 
 
+def counted(number: int, thing: str) -> str:
+    """Return a number and what it counts: `1 tensor`, `2 tensors`, `12,345 bytes`."""
+    return f"{number:,} {thing}{'' if number == 1 else 's'}"
+
+
 def shape_text(dims: Sequence[int | None] | None) -> str:
     """Return a shape as 64x3x7x7, with ? for what is not known."""
     if dims is None:

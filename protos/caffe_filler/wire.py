@@ -3,6 +3,8 @@
 from collections.abc import Iterator
 from typing import Protocol, TypeAlias
 
+from caffe_filler.printable import counted
+
 VARINT, I64, LEN, I32 = 0, 1, 2, 5
 """Wire types, by the names that protobuf's documentation gives them."""
 
@@ -62,7 +64,7 @@ def fields(buffer: Buffer, start: int, stop: int) -> Iterator[Field]:
         else:
             raise Malformed(data, f"wire type {wire_type} is unknown")
         if end > stop:
-            raise Malformed(stop, f"expected {end - data} bytes and got {stop - data}")
+            raise Malformed(stop, f"expected {counted(end - data, 'byte')} and got {stop - data}")
         yield field_tag, data, end, value
         start = end
 

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from caffe_filler.errors import DataLoss
+from caffe_filler.printable import counted
 from caffe_filler.v1 import filler_pb2
 from filler_client import _frames
 from filler_client._frames import Frame, read_message
@@ -147,7 +148,7 @@ def test_a_cut_message_is_data_loss_or_read_as_the_stock_classes_read_it(
     try:
         want = filler_pb2.FillResponse.FromString(cut)
     except DecodeError:
-        with pytest.raises(DataLoss, match=f"^a message of {len(cut)} bytes is not a FillResponse$"):
+        with pytest.raises(DataLoss, match=f"^a message of {counted(len(cut), 'byte')} is not a FillResponse$"):
             parts(cut)
     else:
         check(cut, want)
@@ -179,7 +180,7 @@ def test_garbage_gives_data_loss_and_nothing_else(message: bytes) -> None:
     ],
 )
 def test_what_is_no_message(message: bytes) -> None:
-    with pytest.raises(DataLoss, match=f"a message of {len(message)} bytes is not a FillResponse"):
+    with pytest.raises(DataLoss, match=f"a message of {counted(len(message), 'byte')} is not a FillResponse"):
         parts(message)
 
 
@@ -189,5 +190,5 @@ def test_any_changed_bit_of_the_data_is_noticed(data: bytes, draw: st.DataObject
     changed = bytearray(data)
     changed[draw.draw(st.integers(0, len(data) - 1))] ^= 1 << draw.draw(st.integers(0, 7))
     frame = Frame(blob=3, offset=8, crc32c=crc32c(data), data=memoryview(changed))
-    with pytest.raises(DataLoss, match=f"the checksum of {len(data)} bytes at offset 8 of blob 3 is wrong. Received: "):
+    with pytest.raises(DataLoss, match=f"the checksum of {counted(len(data), 'byte')} at offset 8 of blob 3 is wrong"):
         frame.check()

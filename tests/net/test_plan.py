@@ -134,12 +134,20 @@ def test_repr_is_one_short_line() -> None:
     assert repr(plan.layers[1].blobs[0]) == "Blob('conv1/0', (20, 1, 5, 5), xavier)"
 
 
-def test_a_table_has_a_line_for_each_blob() -> None:
+def test_a_table_has_a_line_for_each_layer_and_blob() -> None:
     lines = str(net("lenet.prototxt", 1)).splitlines()
     assert lines[0] == "LeNet (TEST)"
-    assert lines[1].split()[:4] == ["layer", "type", "tops", "blob"]
-    assert lines[3].split()[:6] == ["conv1", "Convolution", "conv1", "64x20x24x24", "conv1/0", "20x1x5x5"]
+    assert lines[1].split()[:6] == ["layer,", "blob", "type,", "shape", "tops,", "filler"]
+    assert lines[3].split() == ["conv1", "Convolution", "conv1", "64x20x24x24"]
+    assert lines[4].split() == ["conv1/0", "20x1x5x5", "xavier", "500"]
     assert lines[-1] == "431,080 parameters"
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_tables_fit_80_columns(name: str) -> None:
+    lines = str(net(name)).splitlines()
+    assert max(map(len, lines)) <= 80
+    assert all(line == line.rstrip() for line in lines)
 
 
 HOSTILE = 'name: "<b>\\n&" layer { name: "<script>\\033[2J" type: "Input" top: "<i>" input_param { shape { dim: 1 } } }'
@@ -161,7 +169,7 @@ def test_names_cannot_steer_a_terminal_or_a_notebook(plan: Plan) -> None:
 def test_html_is_a_table() -> None:
     html = net("lenet.prototxt", 1)._repr_html_()
     assert html.startswith("<table>")
-    assert html.count("<tr>") == 1 + 4 * 2 + 5
+    assert html.count("<tr>") == 1 + 9 + 4 * 2
     assert '<td style="text-align: right">500</td>' in html
 
 

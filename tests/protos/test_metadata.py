@@ -2,6 +2,7 @@ import pytest
 
 from caffe_filler.errors import InvalidArgument
 from caffe_filler.metadata import check_token, is_request_id
+from caffe_filler.printable import counted
 
 
 @pytest.mark.parametrize("text", ["a", "job-17/step:3", "!~", "x" * 128])
@@ -22,7 +23,8 @@ def test_tokens(token: str) -> None:
 @pytest.mark.parametrize("token", ["", "=", "a b", "a=b", "secret\n", "schlüssel"])
 def test_what_is_no_token_is_refused_without_showing_it(token: str) -> None:
     with pytest.raises(
-        InvalidArgument, match=rf"^tokens.txt:3: a bearer token is .* Received: token with {len(token)} characters$"
+        InvalidArgument,
+        match=rf"^tokens.txt:3: a bearer token is .* Received: token with {counted(len(token), 'character')}$",
     ) as caught:
         check_token(token, "tokens.txt:3")
     assert "secret" not in str(caught.value)

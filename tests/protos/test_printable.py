@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from caffe_filler.printable import number_text, printable, printable_json, shape_text
+from caffe_filler.printable import counted, number_text, printable, printable_json, shape_text
 
 any_text = st.text(
     st.characters() | st.sampled_from("\x1b\x07\x7f\x9b\n\r\t\u202e\u2066\u2028\u200b\ufeff\ud800\U000e0001")
@@ -69,3 +69,10 @@ def test_numbers(value: float | None, text: str) -> None:
 )
 def test_shapes(shape: tuple[int | None, ...] | None, text: str) -> None:
     assert shape_text(shape) == text
+
+
+@pytest.mark.parametrize(
+    ("number", "text"), [(0, "0 tensors"), (1, "1 tensor"), (2, "2 tensors"), (12345, "12,345 tensors")]
+)
+def test_counts_are_in_the_right_number(number: int, text: str) -> None:
+    assert counted(number, "tensor") == text

@@ -106,11 +106,11 @@ def test_seeds(random_seed: int | None, seed: int | None) -> None:
         ("train_net: 'a' test_net: 'b'", r"Received: test_iter=0 times, test nets=1$"),
         (
             "train_net: 'a' test_iter: 1",
-            r"^test_iter .* each test_net_param and test_net\. Received: test_iter=1 times",
+            r"^test_iter .* each test_net_param and test_net\. Received: test_iter=1 time,",
         ),
         ("train_net: 'a' test_net_param { } test_iter: [1, 2]", r"Received: test_iter=2 times, test nets=1$"),
         ("net: 'a' test_iter: 1 test_interval: 1 test_state { } test_state { }", r"test_state=2 times, test nets=1$"),
-        ("net: 'a' test_state { }", r"^test_state must be .* Received: test_state=1 times, test nets=0$"),
+        ("net: 'a' test_state { }", r"^test_state must be .* Received: test_state=1 time, test nets=0$"),
         ("net: 'a' test_iter: 1", r"^test_interval must be positive .* Received: test_interval=0$"),
         ("net: 'a' test_iter: 1 test_interval: -1", r"Received: test_interval=-1$"),
         ("net: 'a' weights: ''", r"^weights of a solver must be paths .* Received: weights=''$"),

@@ -173,7 +173,7 @@ def test_a_state_dict_of_something_else_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InvalidArgument) as caught:
         convert(tmp_path / "w.npz", tmp_path / "w.caffemodel", net=plan)
     assert "the file has 'bn.running_mean', but not 'bn.running_var'" in str(caught.value)
-    assert "2 tensors of the file belong to no layer of the net: fc.weight, fc.bias" in str(caught.value)
+    assert "the net has no place for 2 tensors of the file: fc.weight, fc.bias" in str(caught.value)
     assert not (tmp_path / "w.caffemodel").exists()
 
 

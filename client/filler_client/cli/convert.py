@@ -52,7 +52,7 @@ def convert(
     \b
     Examples:
       filler convert lenet_iter_10000.caffemodel lenet.safetensors
-      filler convert VGG_ILSVRC_16_layers.caffemodel vgg16.safetensors --dtype f16 --max-shard-size 100MB
+      filler convert VGG_ILSVRC_16_layers.caffemodel vgg16.safetensors --dtype f16 --max-shard-size 100MiB
       filler convert ResNet-50-model.caffemodel resnet50.pt --names torch --net ResNet-50-deploy.prototxt
       filler convert resnet50.pt ResNet-50.caffemodel --net ResNet-50-deploy.prototxt
       filler convert weights.npz weights.caffemodel --net deploy.prototxt
@@ -60,6 +60,7 @@ def convert(
     """
     import filler_client
     from caffe_filler import dtypes
+    from caffe_filler.printable import counted
     from filler_client.cli.terminal import print_line, print_warnings, progress, rate
 
     begun = time.perf_counter()
@@ -82,5 +83,5 @@ def convert(
                 **options,
             )
     print_notes(saved.notes, target)
-    tensors = f"{saved.tensors} tensor{'' if saved.tensors == 1 else 's'}"
+    tensors = counted(saved.tensors, "tensor")
     print_line(f"{weights.format}: {tensors}, {rate(saved.nbytes, time.perf_counter() - begun)}: {saved.path}")

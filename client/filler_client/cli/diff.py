@@ -68,7 +68,7 @@ def _tensor(tensor: "Tensor | None") -> dict[str, Any] | None:
 
 
 def _print(found: "list[Comparison]", *, show_all: bool) -> None:
-    from caffe_filler.printable import number_text, shape_text
+    from caffe_filler.printable import counted, number_text, shape_text
     from filler_client.cli.terminal import print_line, print_table
 
     def side(tensor: "Tensor | None") -> str:
@@ -91,4 +91,4 @@ def _print(found: "list[Comparison]", *, show_all: bool) -> None:
         print_table([*columns, ("different", "right"), ("max abs difference", "right")], rows)
         print_line()
     equal = sum(comparison.verdict == "equal" for comparison in found)
-    print_line(f"{equal} of {len(found)} tensors are equal")
+    print_line(f"{equal} of {counted(len(found), 'tensor')} {'is' if equal == 1 else 'are'} equal")

@@ -175,7 +175,7 @@ def _in_net(label: Path) -> Iterator[None]:
 
 
 def _print(plan: "NetPlan", done: str) -> None:
-    from caffe_filler.printable import number_text, shape_text
+    from caffe_filler.printable import counted, number_text, shape_text
     from filler_client.cli.terminal import print_line, print_table
     from filler_server.net.table import filler_cell
 
@@ -187,12 +187,12 @@ def _print(plan: "NetPlan", done: str) -> None:
     columns = [("blob", "left"), ("shape", "left"), ("filler", "left"), ("std", "right"), ("values", "right")]
     print_table(columns, rows)
     print_line()
-    print_line(f"{number_text(plan.parameters)} parameters, {done}")
+    print_line(f"{counted(plan.parameters, 'parameter')}, {done}")
 
 
 def _print_merge(plan: "MergePlan") -> None:
     """Print what becomes of each blob, then of the files' other tensors, then why Caffe would refuse them."""
-    from caffe_filler.printable import shape_text
+    from caffe_filler.printable import counted, shape_text
     from filler_client.cli.terminal import print_line, print_table
 
     files = {blob.file for blob in plan.blobs if blob.file is not None} | {tensor.file for tensor in plan.unused}
@@ -220,4 +220,4 @@ def _print_merge(plan: "MergePlan") -> None:
         print_line(f"{'filled' if plan.ignore_shape else 'conflict'}: {conflict}")
     actions = [blob.action for blob in plan.blobs]
     counts = ", ".join(f"{actions.count(action)} {action}" for action in ("copied", "reshaped", "filled", "conflict"))
-    print_line(f"{len(actions)} blobs: {counts}; {len(plan.unused)} unused in the files")
+    print_line(f"{counted(len(actions), 'blob')}: {counts}; {len(plan.unused)} unused in the files")

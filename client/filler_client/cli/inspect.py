@@ -81,7 +81,7 @@ def _document(inspected: "Inspected") -> dict[str, Any]:
 
 
 def _print(inspected: "Inspected") -> None:
-    from caffe_filler.printable import number_text, shape_text
+    from caffe_filler.printable import counted, number_text, shape_text
     from filler_client.cli.terminal import print_line, print_table, size
 
     file, found = inspected.file, _rows(inspected)
@@ -108,7 +108,8 @@ def _print(inspected: "Inspected") -> None:
     count = sum(tensor.count for tensor in file.tensors)
     called = f" '{file.net.name}'" if file.net is not None and file.net.name else ""
     print_line()
-    print_line(f"{file.format}{called}: {len(found)} tensors, {number_text(count)} values, {size(file.nbytes)}")
+    tensors = counted(len(found), "tensor")
+    print_line(f"{file.format}{called}: {tensors}, {counted(count, 'value')}, {size(file.nbytes)}")
     broken = [tensor.name for tensor, figure in found if figure and figure.nonfinite]
     if broken:
         print_line(f"{file.path}: infinite or no numbers in {', '.join(broken)}", err=True)

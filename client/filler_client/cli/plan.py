@@ -82,7 +82,7 @@ def plan(
 
 
 def _print(plan: "NetPlan", source: Path) -> None:
-    from caffe_filler.printable import number_text
+    from caffe_filler.printable import counted
     from filler_client.cli.terminal import print_line, print_table, print_warnings, size
     from filler_server.net import table
 
@@ -91,7 +91,7 @@ def _print(plan: "NetPlan", source: Path) -> None:
     print_table(table.columns(plan), table.rows(plan))
     drawn = [layer.draws for layer in plan.layers if layer.draws is not None]
     known = "" if len(drawn) == len(plan.layers) else "at least "
-    drawn_in_all = f", {known}{number_text(sum(drawn))} draws" if plan.sequential else ""
+    drawn_in_all = f", {known}{counted(sum(drawn), 'draw')}" if plan.sequential else ""
     print_line()
-    print_line(f"{number_text(plan.parameters)} parameters, {size(4 * plan.parameters)} as float32{drawn_in_all}")
+    print_line(f"{counted(plan.parameters, 'parameter')}, {size(4 * plan.parameters)} as float32{drawn_in_all}")
     print_warnings(plan.warnings, source)

@@ -4,6 +4,7 @@ Everything that a command prints goes through here, so that names and messages c
 """
 
 import json
+import shutil
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -12,6 +13,7 @@ from typing import Any, Protocol
 import click
 
 from caffe_filler.printable import printable, printable_json
+from caffe_filler.tables import table_lines
 
 
 class Advance(Protocol):
@@ -46,22 +48,12 @@ def print_file(data: bytes) -> None:
 
 
 def print_table(columns: Sequence[tuple[str, str]], rows: Sequence[Sequence[str]]) -> None:
-    """Print rows under their titles; each column is a title and "left" or "right".
+    """Print rows under their titles, as wide as the terminal; each column is a title and "left" or "right".
 
     Plain, since the tables of Rich take seconds for a net of thousands of layers.
     """
-    titles = [title for title, _ in columns]
-    rows = [[printable(cell) for cell in row] for row in rows]
-    widths = [max(map(len, cells)) for cells in zip(titles, *rows, strict=True)]
-    aligned = [str.rjust if justify == "right" else str.ljust for _, justify in columns]
-
-    def line(cells: Sequence[str]) -> str:
-        padded = (align(cell, width) for align, cell, width in zip(aligned, cells, widths, strict=True))
-        return "  ".join(padded).rstrip()
-
-    click.echo(click.style(line(titles), bold=True))
-    for row in rows:
-        click.echo(line(row))
+    for line in table_lines(columns, rows, shutil.get_terminal_size().columns):
+        click.echo(line)
 
 
 def print_warnings(warnings: Iterable[Any], source: object) -> None:
@@ -93,11 +85,20 @@ def progress(total: int) -> Iterator[Advance]:
         BarColumn,
         DownloadColumn,
         Progress,
+        ProgressColumn,
+        Task,
         TaskProgressColumn,
         TextColumn,
         TimeRemainingColumn,
-        TransferSpeedColumn,
     )
+    from rich.text import Text
+
+    class Speed(ProgressColumn):
+        """The rate, in the units of all other sizes."""
+
+        def render(self, task: Task) -> Text:
+            """Return it as text."""
+            return Text("?" if task.speed is None else f"{size(task.speed)}/s")
 
     console = Console(stderr=True)
     bar = Progress(
@@ -105,7 +106,7 @@ def progress(total: int) -> Iterator[Advance]:
         BarColumn(),
         TaskProgressColumn(),
         DownloadColumn(binary_units=True),
-        TransferSpeedColumn(),
+        Speed(),
         TimeRemainingColumn(),
         console=console,
         transient=True,

@@ -27,6 +27,7 @@ def upgrade(source: Path, target: Path | None, check: bool, strict: bool, lenien
       filler upgrade old.caffemodel new.caffemodel
       filler upgrade --check train_val.prototxt && echo up to date
     """
+    from caffe_filler.printable import counted
     from filler_client.cli.connect import connect
     from filler_client.cli.terminal import print_changes, print_file, print_line, print_warnings
 
@@ -44,4 +45,4 @@ def upgrade(source: Path, target: Path | None, check: bool, strict: bool, lenien
         from filler_server.output import write_atomically
 
         write_atomically(target, answer.file)
-    print_line(f"{answer.kind}: {len(answer.changes) or 'no'} changes", err=True)
+    print_line(f"{answer.kind}: {counted(len(answer.changes), 'change') if answer.changes else 'no changes'}", err=True)

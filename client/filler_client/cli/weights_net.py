@@ -12,7 +12,7 @@ _Command = TypeVar("_Command", bound=Callable[..., Any])
 
 
 class Size(click.ParamType):  # type: ignore[type-arg]
-    """A number of bytes: 500MB, 5GB, 2GiB, 1000000."""
+    """A number of bytes: 500MiB, 5GiB, 2GB, 1000000."""
 
     name = "SIZE"
     _UNITS: Mapping[str, int] = {
@@ -28,7 +28,7 @@ class Size(click.ParamType):  # type: ignore[type-arg]
         digits = value.rstrip("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ ")
         unit = self._UNITS.get(value[len(digits) :].strip().upper())
         if unit is None or not digits.isdecimal() or int(digits) == 0:
-            self.fail(f"a size is like 500MB, 5GB or 2GiB. Received: {value}", param, ctx)
+            self.fail(f"a size is like 500MiB, 5GiB or 2GB. Received: {value}", param, ctx)
         return int(digits) * unit
 
 
@@ -47,7 +47,7 @@ reshape_option = click.option(
 max_shard_size_option = click.option(
     "--max-shard-size",
     type=Size(),
-    help="Write a .safetensors that would be longer as several files with an index, e.g. 5GB.",
+    help="Write a .safetensors that would be longer as several files with an index, e.g. 5GiB.",
 )
 
 

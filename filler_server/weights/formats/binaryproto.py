@@ -5,6 +5,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from caffe_filler.errors import InvalidArgument
+from caffe_filler.printable import counted
 from caffe_filler.wire import I32, LEN, VARINT
 from filler_server.tensors import Tensor, View
 from filler_server.weights.blob_proto import blob_front, read_blob
@@ -43,7 +44,7 @@ class BinaryprotoWriter(PlainWriter):
 
     def _open(self) -> None:
         if len(self._tensors) != 1:
-            raise InvalidArgument(f"a .binaryproto holds one tensor. Received: {len(self._tensors)} tensors")
+            raise InvalidArgument(f"a .binaryproto holds one tensor. Received: {counted(len(self._tensors), 'tensor')}")
         tensor = self._tensors[0]
         missing = _AXES - len(tensor.shape)
         shape = (*[1] * missing, *tensor.shape)

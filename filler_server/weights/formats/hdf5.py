@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from caffe_filler.caffe.caffe_pb2 import NetParameter
 from caffe_filler.errors import InvalidArgument, LimitExceeded, PrototxtError, WeightsError
+from caffe_filler.printable import counted
 from caffe_filler.signatures import HDF5 as SIGNATURE
 from filler_server.layouts.caffe import split_name
 from filler_server.prototxt.limits import ReadLimits
@@ -170,7 +171,7 @@ def _tensor(dataset: "h5py.Dataset", name: str, file: MappedFile) -> Tensor:
         end = offset + dataset.size * dtype.itemsize
         if end > file.size:
             raise WeightsError(
-                f"the file is cut short: dataset '{name}' ends at byte {end}. Received: {file.size} bytes"
+                f"the file is cut short: dataset '{name}' ends at byte {end}. Received: {counted(file.size, 'byte')}"
             )
         return MappedTensor(name, dataset.shape, dtype, file, [Segment(offset, dataset.size, dtype.itemsize)])
     return SequentialTensor(name, dataset.shape, dtype, lambda start: _rows(dataset, start))

@@ -11,6 +11,7 @@ from typing import IO, Any
 import numpy as np
 
 from caffe_filler.errors import InvalidArgument, WeightsError
+from caffe_filler.printable import counted
 from caffe_filler.signatures import NPY as SIGNATURE
 from filler_server.tensors import ArrayTensor, Tensor
 from filler_server.weights.format import Contents, Extras, Format, Target
@@ -62,8 +63,8 @@ def mapped_array(name: str, header: NpyHeader, file: MappedFile, offset: int) ->
     """
     if header.nbytes > file.size - offset:
         raise WeightsError(
-            f"the file is cut short: '{name}' needs {header.nbytes} bytes from byte {offset} on. "
-            f"Received: {file.size} bytes"
+            f"the file is cut short: '{name}' needs {counted(header.nbytes, 'byte')} from byte {offset} on. "
+            f"Received: {counted(file.size, 'byte')}"
         )
     count = prod(header.shape)
     if header.fortran_order:
@@ -86,7 +87,7 @@ class NpyWriter(PlainWriter):
 
     def _open(self) -> None:
         if len(self._tensors) != 1:
-            raise InvalidArgument(f"a .npy file holds one tensor. Received: {len(self._tensors)} tensors")
+            raise InvalidArgument(f"a .npy file holds one tensor. Received: {counted(len(self._tensors), 'tensor')}")
         check_dtype(self._tensors[0], "npy")
 
     def _begin(self, tensor: Tensor) -> None:

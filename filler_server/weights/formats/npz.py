@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from caffe_filler.errors import InvalidArgument, WeightsError
+from caffe_filler.printable import counted
 from caffe_filler.signatures import ZIP
 from filler_server.tensors import BLOCK, SequentialTensor, Tensor, transposed
 from filler_server.weights.archive import DAMAGE, ArchiveWriter, open_archive
@@ -46,7 +47,8 @@ def _tensor(file: MappedFile, archive: zipfile.ZipFile, entry: zipfile.ZipInfo) 
         raise WeightsError(f"'{entry.filename}' of the archive is damaged: {error}") from None
     if header.data + header.nbytes != entry.file_size:
         raise WeightsError(
-            f"'{entry.filename}' should have {header.data + header.nbytes} bytes. Received: {entry.file_size}"
+            f"'{entry.filename}' should have {counted(header.data + header.nbytes, 'byte')}. "
+            f"Received: {entry.file_size}"
         )
     if entry.compress_type == zipfile.ZIP_STORED:
         return mapped_array(name, header, file, _data_offset(file, entry) + header.data)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from caffe_filler.caffe import caffe_pb2
 from caffe_filler.errors import InvalidArgument, PrototxtError, WeightsError
+from caffe_filler.printable import counted
 from caffe_filler.signatures import LOOKED_AT
 from filler_server.layouts.caffe import by_layer
 from filler_server.net.blobs import is_legacy, proto_shape
@@ -65,7 +66,7 @@ def _tensor(name: str, blob: caffe_pb2.BlobProto) -> Tensor:
     if min(shape, default=0) < 0 or np.prod(shape, dtype=object) != values.size:
         raise WeightsError(
             f"blob '{name}' must hold as many values as its shape says. "
-            f"Received: shape={list(shape)}, {values.size} values"
+            f"Received: shape={list(shape)}, {counted(values.size, 'value')}"
         )
     return View(ArrayTensor(name, values), name, shape, legacy=is_legacy(blob))
 

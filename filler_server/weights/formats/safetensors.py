@@ -16,6 +16,7 @@ import ml_dtypes
 import numpy as np
 
 from caffe_filler.errors import InvalidArgument, WeightsError
+from caffe_filler.printable import counted
 from filler_server.tensors import Tensor
 from filler_server.weights.format import Contents, Extras, Format, Target
 from filler_server.weights.mapped import MappedFile, MappedTensor, Segment
@@ -84,7 +85,7 @@ def _stored(name: str, entry: Any, file: MappedFile, start: int) -> tuple[int, M
         )
     if end > file.size - start:
         raise WeightsError(
-            f"the file is cut short: tensor '{name}' ends at byte {start + end}. Received: {file.size} bytes"
+            f"the file is cut short: tensor '{name}' ends at byte {start + end}. Received: {counted(file.size, 'byte')}"
         )
     segment = Segment(start + begin, prod(shape), _READ_DTYPES[dtype].itemsize)
     return begin, MappedTensor(name, shape, _READ_DTYPES[dtype], file, [segment])

@@ -57,7 +57,7 @@ def read_index(file: MappedFile, path: Path, resources: ExitStack) -> Contents:
         metadata.update(contents.metadata)
     missing = places.keys() - {tensor.name for tensor in tensors}
     if missing:
-        raise WeightsError(f"{len(missing)} tensors of the index are in none of its files. Received: {min(missing)}")
+        raise WeightsError(f"{len(missing)} of the index's tensors are in none of its files. Received: {min(missing)}")
     return Contents(tuple(tensors), metadata=metadata)
 
 

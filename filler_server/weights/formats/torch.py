@@ -14,6 +14,7 @@ from numpy.lib.stride_tricks import as_strided
 from numpy.typing import NDArray
 
 from caffe_filler.errors import InvalidArgument, WeightsError
+from caffe_filler.printable import counted
 from caffe_filler.signatures import ZIP
 from filler_server.tensors import ArrayTensor, Tensor
 from filler_server.weights.archive import ArchiveWriter, open_archive
@@ -119,7 +120,9 @@ def _stored(name: str, tensor: "torch.Tensor", file: MappedFile | None) -> Tenso
         return ArrayTensor(name, array)
     offset = storage._checkpoint_offset
     if offset is None or last * size > storage.nbytes() or offset + storage.nbytes() > file.size:
-        raise WeightsError(f"the values of tensor '{name}' do not lie in the file. Received: {file.size} bytes")
+        raise WeightsError(
+            f"the values of tensor '{name}' do not lie in the file. Received: {counted(file.size, 'byte')}"
+        )
     if tensor.is_contiguous():
         return MappedTensor(name, shape, dtype, file, [Segment(offset + first * size, tensor.numel(), size)])
     strides = [stride * size for stride in tensor.stride()]

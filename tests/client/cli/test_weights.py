@@ -52,7 +52,7 @@ def test_convert_options(weights: Path, tmp_path: Path) -> None:
     ]
     assert listed["metadata"] == {"producer": "caffe-filler", "format": "pt"}
     stderr = fail(2, "convert", weights, target, "--max-shard-size", "many")
-    assert "a size is like 500MB, 5GB or 2GiB. Received: many" in stderr
+    assert "a size is like 500MiB, 5GiB or 2GB. Received: many" in stderr
 
 
 def test_convert_says_what_it_cannot_keep(tmp_path: Path) -> None:

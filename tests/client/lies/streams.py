@@ -287,10 +287,10 @@ FILL: dict[str, tuple[Any, str]] = {
     "empty pieces without end": (endless_empty_pieces, "has 216 bytes. Received: a piece that ends at 64"),
     "blobs without end": (endless_blobs, "asked for as name='name'.* Received: name='blob0'"),
     "no message": (garbage, "a message of 100 bytes is not a FillResponse"),
-    "no large message": (large_garbage, "a message of [0-9]+ bytes is not a FillResponse"),
+    "no large message": (large_garbage, "a message of [0-9,]+ bytes is not a FillResponse"),
     "30 million empty pieces": (millions_of_empty_pieces, "blob 0 came without a header"),
     "a message over 64 MiB": (too_large_a_message, "larger than max"),
-    "a name that is no text": (text_that_is_none, "a message of [0-9]+ bytes is not a FillResponse"),
+    "a name that is no text": (text_that_is_none, "a message of [0-9,]+ bytes is not a FillResponse"),
 }
 """Lies about one blob `name` of shape [6, 9], and what the client says of them."""
 

@@ -55,7 +55,7 @@ def test_a_net_of_the_former_format(tmp_path: Path) -> None:
     [
         ('layer { name: "a" type: "ReLU" }', "text, such as the prototxt of a net, which has no trained weights"),
         ("# blobs { }\n" + 'layer { name: "a" type: "ReLU" }', "the text of a net, which has no trained weights in it"),
-        ('layer { name: "a" blobs { shape { dim: 3 } data: 1 } }', r"'a/0' must hold .* shape=\[3\], 1 values"),
+        ('layer { name: "a" blobs { shape { dim: 3 } data: 1 } }', r"'a/0' must hold .* shape=\[3\], 1 value$"),
         ('layer { name: "a" blobs { data: x } }', "the net of the file cannot be read: 1:33"),
     ],
 )
