@@ -15,7 +15,7 @@ _SMALLEST = float(np.finfo(np.float32).tiny)
 """The least probability of which Caffe's SoftmaxWithLoss takes a logarithm, whatever its dtype."""
 
 _LOG_THRESHOLD = 1e-20
-"""That of MultinomialLogisticLoss and InfogainLoss."""
+"""The least probability of MultinomialLogisticLoss and InfogainLoss."""
 
 
 @computes(operations.Accuracy)
