@@ -41,7 +41,7 @@ $(FRAMEWORKS_READY): pyproject.toml .ci/constraints.txt tests/frameworks.txt
 		--requirement tests/frameworks.txt
 	@touch $@
 
-test-frameworks: $(FRAMEWORKS_READY)  ## Run the tests that need PyTorch, in an environment of their own.
+test-frameworks: $(FRAMEWORKS_READY)  ## Run the tests that need PyTorch or ONNX, in an environment of their own.
 	$(FRAMEWORKS)/bin/python -m pytest -m frameworks
 
 soak: SECONDS ?= 300

@@ -12,11 +12,9 @@ from caffe_filler.errors import InvalidArgument
 from caffe_filler.printable import counted
 from filler_server.output import AtomicFile, OpenFile
 from filler_server.tensors import Tensor
+from filler_server.tensors.copying import append_range
 
 _READ_AT_ONCE = 4 << 20
-
-_NO_COPYING = (None, errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.ESPIPE, errno.EBADF)
-"""Error numbers of systems and file systems that do not copy from file to file; None: there is no file at all."""
 
 
 class Writer(ABC):
@@ -173,29 +171,7 @@ class PlainWriter(Writer):
         self._file.write(data)
 
     def _append_file(self, descriptor: int, offset: int, nbytes: int) -> None:
-        done = self._copy_range(descriptor, offset, nbytes)
-        super()._append_file(descriptor, offset + done, nbytes - done)
-
-    def _copy_range(self, descriptor: int, offset: int, nbytes: int) -> int:
-        """Let the system copy from file to file; return how many bytes it did, 0 where it cannot."""
-        if not hasattr(os, "copy_file_range"):
-            return 0
-        done = 0
-        try:
-            target = self._file.fileno()
-            self._file.flush()
-            place = self._file.tell()
-            while done < nbytes:
-                copied = os.copy_file_range(descriptor, target, nbytes - done, offset + done, place + done)
-                if copied == 0:
-                    break
-                done += copied
-        except OSError as error:
-            if error.errno not in _NO_COPYING:
-                raise
-        if done:
-            self._file.seek(place + done)
-        return done
+        append_range(self._file, descriptor, offset, nbytes)
 
 
 def _target(target: Path | BinaryIO | OpenFile) -> OpenFile:

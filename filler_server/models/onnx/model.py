@@ -1,0 +1,102 @@
+"""A graph as a model of ONNX: nodes and small constants as a message, learned tensors beside it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from onnx import ModelProto, TensorProto, ValueInfoProto, helper
+
+from filler_server.models.graph import Graph, Node
+
+# Each registers its operations.
+from filler_server.models.onnx import (  # noqa: F401
+    activations,
+    arrangement,
+    combination,
+    convolution,
+    data,
+    detection,
+    flow,
+    inner_product,
+    losses,
+    normalization,
+    pooling,
+    recurrent,
+    regions,
+    resizing,
+)
+from filler_server.models.onnx.layer import LayerNodes, Parts, Weight
+from filler_server.models.onnx.registry import emitter
+from filler_server.models.refusal import NoCounterpart, refusal_error, refusals
+from filler_server.net.operations import Custom, Python
+
+OPSET = 21
+"""Version of the operators: that of ONNX 1.16, the newest of which ONNX Runtime has every operator."""
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """A model.
+
+    Attributes:
+        message: all but the learned tensors.
+        weights: the learned tensors, in the order in which they are first read.
+    """
+
+    message: ModelProto
+    weights: tuple[Weight, ...]
+
+
+def onnx_model(graph: Graph, metadata: Mapping[str, str] = MappingProxyType({})) -> Model:
+    """Return a graph as a model that computes the same, with standard operators alone.
+
+    Inputs, outputs and the values between are called as in the graph, nodes as its layers.
+
+    Args:
+        graph: what it computes.
+        metadata: what the model says of itself.
+
+    Raises:
+        NetError: layers that ONNX cannot say, all of them.
+    """
+    parts = Parts(graph)
+    refused = refusals((node for node in graph.nodes if node.tops), lambda node: _emit(parts, node))
+    if refused:
+        raise refusal_error(graph, refused, "ONNX")
+    between = [top for node in graph.nodes for top in node.tops if top not in graph.outputs]
+    made = helper.make_graph(
+        parts.nodes,
+        graph.name or "net",
+        [_value(graph, name) for name in graph.inputs],
+        [_value(graph, name) for name in graph.outputs],
+        initializer=list(parts.constants.values()),
+        value_info=[_value(graph, name) for name in between],
+    )
+    opsets = [helper.make_opsetid("", OPSET)]
+    message = helper.make_model(
+        made, opset_imports=opsets, ir_version=helper.find_min_ir_version_for(opsets), producer_name="caffe-filler"
+    )
+    helper.set_model_props(message, dict(metadata))
+    return Model(message, tuple(parts.weights.values()))
+
+
+def _emit(parts: Parts, node: Node) -> None:
+    say = emitter(node.operation)
+    if say is None:
+        raise NoCounterpart(_unknown(node))
+    layer = LayerNodes(parts, node)
+    layer.finish(say(layer, node.operation, *node.bottoms))
+
+
+def _unknown(node: Node) -> str:
+    """Return why no function says an operation."""
+    match node.operation:
+        case Python(module=module, layer=layer):
+            return f"is written in Python ({module}.{layer})"
+        case Custom():
+            return "is known by its shapes alone"
+    return "has no counterpart among the standard operators"
+
+
+def _value(graph: Graph, name: str) -> ValueInfoProto:
+    return helper.make_tensor_value_info(name, TensorProto.FLOAT, graph.shapes[name])
