@@ -38,6 +38,8 @@ class ModelOptions(TypedDict, total=False):
         tops: names of the tops to compute, also in the middle of the net; by default those that no layer reads. A layer
             that works in place makes a new value of a blob, whose last value has its name; an earlier one is called
             `<blob>@<layer>`.
+        deploy: whether losses give way to predictions, and labels and accuracies go, before tops are chosen; see
+            `filler_server.models.deploy`.
         reshape: whether weights of another shape with as many values are taken.
         strict: what would be a warning is an error.
         lenient: pass over fields and enum values that are plainly misspelled; else they are errors.
@@ -48,6 +50,7 @@ class ModelOptions(TypedDict, total=False):
     stages: Sequence[str]
     inputs: Mapping[str, PartialShape] | None
     tops: Sequence[str] | None
+    deploy: bool
     reshape: bool
     strict: bool
     lenient: bool
@@ -87,9 +90,10 @@ def open_model(net: NetLike, weights: ModelWeights = None, **options: Unpack[Mod
         FillerError: a file cannot be read.
         OSError: likewise.
     """
+    from filler_server.models.deploy import deployed
     from filler_server.models.graph import check, graph, wanted
 
-    tops, reshape = options.pop("tops", None), options.pop("reshape", False)
+    tops, deploy, reshape = options.pop("tops", None), options.pop("deploy", False), options.pop("reshape", False)
     if isinstance(tops, str):
         raise InvalidArgument(f"tops are a sequence of names. Received: tops={tops!r}", field="tops")
     planned: NetOptions = {"phase": "TEST", **options}  # type: ignore[typeddict-item]
@@ -99,7 +103,7 @@ def open_model(net: NetLike, weights: ModelWeights = None, **options: Unpack[Mod
             plan = local_plan(_requests.plan_request(described, **planned))
         tensors, unused = _tensors(plan, opened, reshape=reshape)
         with _in_net(net):
-            whole = graph(plan, tensors)
+            whole = deployed(graph(plan, tensors)) if deploy else graph(plan, tensors)
             part = whole if tops is None else wanted(whole, tops)
             if not opened and any(blob not in part.tensors for node in part.nodes for blob in node.blobs):
                 raise InvalidArgument(

@@ -68,6 +68,19 @@ def test_a_part_needs_its_own_weights_only() -> None:
     assert values(NET, {"one/0": ONE}, tops=["x@one"]) == {"one/0": ONE.tolist()}
 
 
+def test_deploy_before_tops_are_chosen() -> None:
+    net = NET.replace('top: "data" input_param {', 'top: "data" top: "label" input_param { ', 1).replace(
+        "dim: 3 }", "dim: 3 } shape { dim: 4 }"
+    )
+    net += 'layer { name: "loss" type: "SoftmaxWithLoss" bottom: "y" bottom: "label" top: "loss" }'
+    with open_model(net, {"one/0": ONE, "two/0": TWO}, deploy=True) as model:
+        assert (model.graph.inputs, model.graph.outputs) == (("data",), ("prob",))
+    with open_model(net, {"one/0": ONE, "two/0": TWO}, deploy=True, tops=["y", "prob"]) as model:
+        assert model.graph.outputs == ("y", "prob")
+    with pytest.raises(InvalidArgument, match="no top 'loss'"):
+        values(net, {"one/0": ONE, "two/0": TWO}, deploy=True, tops=["loss"])
+
+
 def test_shapes_of_inputs() -> None:
     with open_model(NET, {"one/0": ONE, "two/0": TWO}, inputs={"data": (9, None)}) as model:
         assert model.graph.shape("y") == (9, 1)
@@ -83,7 +96,7 @@ def test_shapes_of_inputs() -> None:
             {},
             r"'one/0' has the shape \[2, 3\] in the net and \[3, 2\] in the file; with reshape",
         ),
-        ({"one/0": ONE, "one/1": ONE[0]}, {}, "layer 'one' has 1 blobs in the net and 2 in the file"),
+        ({"one/0": ONE, "one/1": ONE[0]}, {}, "layer 'one' has 1 blobs? in the net and 2 in the file"),
         ({"other/0": ONE}, {}, "weights: no tensor of the file belongs to a layer of the net"),
         ({"one/0": ONE.astype(int)}, {}, "weights are floating-point numbers. Received: 'one/0' of int64"),
         ([], {}, "no file of weights is named"),
