@@ -1,5 +1,5 @@
 """PyTorch's layout: the state_dict of modules that compute what the layers of a net compute."""
 
-from filler_server.layouts.torch.layout import FromTorch, ToTorch, from_torch, has_torch_names, to_torch
+from filler_server.layouts.torch.layout import FromTorch, ToTorch, from_torch, has_torch_names, modules, to_torch
 
-__all__ = ["FromTorch", "ToTorch", "from_torch", "has_torch_names", "to_torch"]
+__all__ = ["FromTorch", "ToTorch", "from_torch", "has_torch_names", "modules", "to_torch"]

@@ -32,12 +32,22 @@ class BatchNorm(Module):
         layer: the layer.
         roles: what its blobs are.
         scale: the Scale, if there is one.
+        computing: whether statistics that were not gathered are those that Caffe computes with, 0.
     """
 
-    def __init__(self, name: str, layer: Layer, roles: Sequence[str], scale: tuple[str, Layer] | None) -> None:
+    def __init__(
+        self,
+        name: str,
+        layer: Layer,
+        roles: Sequence[str],
+        scale: tuple[str, Layer] | None,
+        *,
+        computing: bool = False,
+    ) -> None:
         super().__init__(name, [*layer.blobs, *(() if scale is None else scale[1].blobs)])
         self._roles = tuple(roles)
         self._scale = None if scale is None else scale[0]
+        self._computing = computing
         self._affine = 0 if scale is None else len(scale[1].blobs)
         eps = np.float32(layer.parameter.batch_norm_param.eps)
         if layer.type == "BatchNorm" and eps != _TORCH_EPS:
@@ -88,7 +98,7 @@ class BatchNorm(Module):
         )
         with_scale = "scale" in own
         factor = _scalar(own["factor"]) if "factor" in own else 1.0
-        if (with_scale or factor == 0) and _is_zero(mean) and _is_zero(variance):
+        if not self._computing and (with_scale or factor == 0) and _is_zero(mean) and _is_zero(variance):
             self.notes.append("has gathered no statistics: running_var is 1, as in a new module")
             return [mean, constant(variance.name, variance.shape, variance.dtype, 1)]
         if "factor" not in own or (with_scale and factor == 0):

@@ -69,15 +69,28 @@ def to_torch(layers: Sequence[Layer], tensors: Sequence[Tensor]) -> ToTorch:
         InvalidArgument: PyTorch has no module that computes what a layer does.
     """
     given = {tensor.name: tensor for tensor in tensors}
-    present = {name: layer for name, layer in named(layers).items() if all(blob.name in given for blob in layer.blobs)}
-    modules = _modules(layers, present, lambda layer: [given[blob.name].count for blob in layer.blobs])
     state: list[Tensor] = []
     notes: dict[str, list[str]] = {}
-    for module in modules:
+    for module in modules(layers, tensors):
         state.extend(module.to_torch([given.pop(blob.name) for blob in module.blobs]))
         for note in module.notes:
             notes.setdefault(note, []).append(module.name)
     return ToTorch((*state, *given.values()), tuple(_note(text, names) for text, names in notes.items()))
+
+
+def modules(layers: Sequence[Layer], tensors: Sequence[Tensor], *, computing: bool = False) -> list[Module]:
+    """Return the modules of the layers of which all blobs are given, in the order of the net.
+
+    Args:
+        layers: those of the net, with their blobs.
+        tensors: named `<layer>/<index>`, in today's shapes.
+        computing: whether they are those of a model that computes what Caffe does, rather than PyTorch's own:
+            statistics that nobody has gathered are 0, not 0 and 1, and a recurrent layer has a weight for its static
+            input, `weight_static_l0`.
+    """
+    given = {tensor.name: tensor for tensor in tensors}
+    present = {name: layer for name, layer in named(layers).items() if all(blob.name in given for blob in layer.blobs)}
+    return _modules(layers, present, lambda layer: [given[blob.name].count for blob in layer.blobs], computing)
 
 
 def _note(text: str, names: Sequence[str]) -> str:
@@ -97,14 +110,14 @@ def from_torch(layers: Sequence[Layer], tensors: Sequence[Tensor]) -> FromTorch:
         tensors: entries of the state_dict.
     """
     state = {tensor.name: tensor for tensor in tensors}
-    modules = _modules(layers, named(layers), lambda layer: [blob.count for blob in layer.blobs])
-    prefix = _prefix(modules, state)
+    known = _modules(layers, named(layers), lambda layer: [blob.count for blob in layer.blobs])
+    prefix = _prefix(known, state)
     own = {name.removeprefix(prefix): tensor for name, tensor in state.items() if name.startswith(prefix)}
     found: dict[str, tuple[Tensor, ...]] = {}
     origins: dict[str, str] = {}
     conflicts: dict[str, str] = {}
     used: set[str] = set()
-    for module in modules:
+    for module in known:
         layers_of_module = {blob.name.rpartition("/")[0] for blob in module.blobs}
         inside = {name for name in own if name.rpartition(".")[0] in {module.name, *layers_of_module}}
         used |= inside
@@ -142,7 +155,10 @@ def has_torch_names(layers: Sequence[Layer], tensors: Sequence[Tensor]) -> bool:
 
 
 def _modules(
-    layers: Sequence[Layer], present: Mapping[str, Layer], counts: Callable[[Layer], Sequence[int | None]]
+    layers: Sequence[Layer],
+    present: Mapping[str, Layer],
+    counts: Callable[[Layer], Sequence[int | None]],
+    computing: bool = False,
 ) -> list[Module]:
     """Return the modules of the layers that are present, in the order of the net."""
     roles = {name: roles_of(layer, counts(layer)) for name, layer in present.items()}
@@ -152,18 +168,18 @@ def _modules(
         if norm in present and scale in present and _fits(present[norm], roles[norm], present[scale], counts)
     }
     folded = set(scales.values())
-    modules: list[Module] = []
+    found: list[Module] = []
     for name, layer in present.items():
         if not layer.blobs or name in folded:
             continue
         if set(roles[name]) >= _STATISTICS:
             scale = (scales[name], present[scales[name]]) if name in scales else None
-            modules.append(BatchNorm(name, layer, roles[name], scale))
+            found.append(BatchNorm(name, layer, roles[name], scale, computing=computing))
         elif layer.type in _RECURRENT and roles[name]:
-            modules.append(Recurrent(name, layer, roles[name]))
+            found.append(Recurrent(name, layer, roles[name], computing=computing))
         else:
-            modules.append(Plain(name, layer, roles[name]))
-    return modules
+            found.append(Plain(name, layer, roles[name]))
+    return found
 
 
 def _fits(norm: Layer, roles: Sequence[str], scale: Layer, counts: Callable[[Layer], Sequence[int | None]]) -> bool:
@@ -191,13 +207,13 @@ def _scales(layers: Sequence[Layer]) -> dict[str, str]:
     return found
 
 
-def _prefix(modules: Sequence[Module], state: Mapping[str, Tensor]) -> str:
+def _prefix(known: Sequence[Module], state: Mapping[str, Tensor]) -> str:
     """Return what stands before the names of most modules, such as `module.`; '' where nothing or no module does."""
     owners = {name.rpartition(".")[0] for name in state}
-    if any(module.name in owners for module in modules):
+    if any(module.name in owners for module in known):
         return ""
     found: dict[str, int] = {}
-    for module in modules:
+    for module in known:
         for owner in owners:
             if owner.endswith(f".{module.name}"):
                 prefix = owner.removesuffix(module.name)

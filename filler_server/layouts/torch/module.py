@@ -59,14 +59,19 @@ class Module(ABC):
 
 
 class Plain(Module):
-    """A layer each of whose blobs is a parameter of the module, perhaps a matrix that is turned."""
+    """A layer each of whose blobs is a parameter of the module, perhaps a matrix that is turned.
+
+    Attributes:
+        parameters: names of the entries, in the order of the blobs.
+        turns: whether the first of these is the blob as a matrix turned.
+    """
 
     def __init__(self, name: str, layer: Layer, roles: Sequence[str]) -> None:
         super().__init__(name, layer.blobs)
         self._type = layer.type
         self._roles = roles or [f"blob{index}" for index in range(len(layer.blobs))]
-        self._names = [f"{name}.{NAMES.get(role, role)}" for role in self._roles]
-        self._turns = layer.type == "InnerProduct" and layer.parameter.inner_product_param.transpose
+        self.parameters = [f"{name}.{NAMES.get(role, role)}" for role in self._roles]
+        self.turns = layer.type == "InnerProduct" and layer.parameter.inner_product_param.transpose
         if layer.type == "Embed" and "bias" in self._roles:
             self.notes.append("is an Embed with a bias, for which torch.nn.Embedding has no place")
 
@@ -77,22 +82,22 @@ class Plain(Module):
         """
         return [
             renamed(self._as_vector(tensor) if role in _VECTORS else self._turned(role, tensor), name)
-            for role, tensor, name in zip(self._roles, blobs, self._names, strict=True)
+            for role, tensor, name in zip(self._roles, blobs, self.parameters, strict=True)
         ]
 
     def from_torch(self, state: Mapping[str, Tensor]) -> tuple[list[Tensor], list[str]] | None:
         """Return the parameters as blobs."""
-        if not any(name in state for name in self._names):
+        if not any(name in state for name in self.parameters):
             return None
-        check_all(self._names, state)
-        turned = (self._turned(role, state[name]) for role, name in zip(self._roles, self._names, strict=True))
-        return [as_blob(tensor, blob) for tensor, blob in zip(turned, self.blobs, strict=True)], self._names
+        check_all(self.parameters, state)
+        turned = (self._turned(role, state[name]) for role, name in zip(self._roles, self.parameters, strict=True))
+        return [as_blob(tensor, blob) for tensor, blob in zip(turned, self.blobs, strict=True)], self.parameters
 
     def _as_vector(self, tensor: Tensor) -> Tensor:
         return tensor if self._type in ("Scale", "Bias") and not tensor.shape else as_vector(tensor)
 
     def _turned(self, role: str, tensor: Tensor) -> Tensor:
-        return transposed(tensor) if self._turns and role == "weight" and len(tensor.shape) == 2 else tensor
+        return transposed(tensor) if self.turns and role == "weight" and len(tensor.shape) == 2 else tensor
 
 
 def as_vector(tensor: Tensor) -> Tensor:

@@ -17,9 +17,23 @@ _ROLES = {
 }
 """By the roles of the blobs of LSTM, RNN and the forks' Lstm, what they are to PyTorch."""
 
+_STATIC_ROLES = {
+    ("W_xc", "b_c", "W_xc_static", "W_hc"): ("input", "bias", "static", "hidden"),
+    ("W_xh", "b_h", "W_xh_static", "W_hh", "W_ho", "b_o"): (
+        "input",
+        "bias",
+        "static",
+        "hidden",
+        "output",
+        "output_bias",
+    ),
+}
+"""Likewise, of layers with a static input."""
+
 _WEIGHTS = {
     "input": "weight_ih_l0",
     "hidden": "weight_hh_l0",
+    "static": "weight_static_l0",
     "output": "weight_ho_l0",
     "output_bias": "bias_ho_l0",
 }
@@ -38,13 +52,15 @@ class Recurrent(Module):
         name: name of the layer.
         layer: the layer.
         roles: what its blobs are.
+        computing: whether a static input has a weight nevertheless.
     """
 
-    def __init__(self, name: str, layer: Layer, roles: tuple[str, ...]) -> None:
+    def __init__(self, name: str, layer: Layer, roles: tuple[str, ...], *, computing: bool = False) -> None:
         super().__init__(name, layer.blobs)
         self._type = layer.type
         self._caffe = roles
-        self._roles = _ROLES.get(roles, ())
+        known = _ROLES | _STATIC_ROLES if computing else _ROLES
+        self._roles = known.get(roles, ())
         if "output" in self._roles:
             self.notes.append("is an RNN whose output layer torch.nn.RNN lacks: tanh(weight_ho_l0 h + bias_ho_l0)")
 
@@ -63,7 +79,11 @@ class Recurrent(Module):
             renamed(self._exchanged(own["hidden"]), f"{self.name}.{_WEIGHTS['hidden']}"),
             renamed(bias, f"{self.name}.{_BIASES[0]}"),
             constant(f"{self.name}.{_BIASES[1]}", bias.shape, bias.dtype, 0),
-            *(renamed(own[role], f"{self.name}.{_WEIGHTS[role]}") for role in ("output", "output_bias") if role in own),
+            *(
+                renamed(self._exchanged(own[role]), f"{self.name}.{_WEIGHTS[role]}")
+                for role in ("static", "output", "output_bias")
+                if role in own
+            ),
         ]
 
     def from_torch(self, state: Mapping[str, Tensor]) -> tuple[list[Tensor], list[str]] | None:
