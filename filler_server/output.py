@@ -2,9 +2,12 @@
 
 import atexit
 import contextlib
+import errno
+import hashlib
 import os
 import re
 import secrets
+import stat
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -15,6 +18,8 @@ except ModuleNotFoundError:  # pragma: no cover - Windows
     fcntl = None
 
 _TOKEN_BYTES = 4
+_PART = ".part"
+_DIGEST_BYTES = 8
 
 _unfinished: dict[Path, int] = {}
 """Files that are not complete, by their hidden names, with the process that writes each."""
@@ -46,23 +51,26 @@ class AtomicFile(OpenFile):
     """A new file that takes its name when it is complete; until then, and after an error, nothing is seen of it.
 
     Until then it is hidden beside its place and locked. What a process that was killed has left there, for this file or
-    for others of its set, is removed.
+    for others of its set, is removed. A file that it replaces gives it its mode; a symbolic link stays, and what it
+    points to is replaced.
 
     Args:
         path: its name.
         token: what its hidden name has in common with those of the other files of a set.
 
     Raises:
-        OSError: it cannot be made.
+        OSError: it cannot be made, or what is there is no regular file.
     """
 
     def __init__(self, path: Path, token: str | None = None) -> None:
         self._path = path
+        self._place = _followed(path)
+        mode = _mode(self._place, path)
         if token is None:
-            remove_remains(path)
+            remove_remains(self._place)
         while True:
             self.token = token or secrets.token_hex(_TOKEN_BYTES)
-            self._partial = path.with_name(f".{path.name}.{self.token}.part")
+            self._partial = self._place.with_name(f".{_hidden_name(self._place)}.{self.token}{_PART}")
             _unfinished[self._partial] = os.getpid()
             try:
                 super().__init__(self._partial.open("x+b"))
@@ -72,6 +80,8 @@ class AtomicFile(OpenFile):
                 raise OSError(error.errno, error.strerror, str(path)) from None
             # Another process may have taken it for remains before it was locked.
             if _lock(self.file):
+                if mode is not None:
+                    self._partial.chmod(mode)
                 return
             self.file.close()
             del _unfinished[self._partial]
@@ -88,7 +98,7 @@ class AtomicFile(OpenFile):
         if fcntl is None:  # pragma: no cover - Windows renames no open file
             self.file.close()
         # Renamed before it is closed: with the lock gone it would be taken for remains.
-        self._partial.replace(self._path)
+        self._partial.replace(self._place)
         self.file.close()
         _unfinished.pop(self._partial, None)
 
@@ -130,7 +140,9 @@ def remove_remains(path: Path) -> None:
     if fcntl is None:  # pragma: no cover - Windows
         return
     own = rf"\.{re.escape(path.stem)}(?:-\d{{5}}-of-\d{{5}})?{re.escape(path.suffix)}(?:\.index\.json)?"
-    name = re.compile(rf"{own}\.([0-9a-f]{{{2 * _TOKEN_BYTES}}})\.part")
+    name = re.compile(
+        rf"(?:{own}|\.{re.escape(_hidden_name(path))})\.([0-9a-f]{{{2 * _TOKEN_BYTES}}}){re.escape(_PART)}"
+    )
     sets: dict[str, list[Path]] = {}
     with contextlib.suppress(OSError):
         for entry in os.scandir(path.parent):
@@ -143,6 +155,55 @@ def remove_remains(path: Path) -> None:
                 fcntl.flock(opened.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
             for file in files:
                 file.unlink()
+
+
+def _followed(path: Path) -> Path:
+    """Return the place of a file: that to which a symbolic link points.
+
+    Raises:
+        OSError: links point to each other.
+    """
+    if not path.is_symlink():
+        return path
+    place = Path(os.path.realpath(path))
+    if place.is_symlink():
+        raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), str(path))
+    return place
+
+
+def _mode(place: Path, path: Path) -> int | None:
+    """Return the mode of the file at a place, None where there is none.
+
+    Raises:
+        OSError: something else is there, or nobody may look.
+    """
+    try:
+        mode = place.stat().st_mode
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(path)) from None
+    if stat.S_ISDIR(mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    if not stat.S_ISREG(mode):
+        raise OSError(errno.EINVAL, "not a regular file", str(path))
+    return stat.S_IMODE(mode) & 0o777
+
+
+def _hidden_name(place: Path) -> str:
+    """Return the name of a file, or as much of it as leaves room for what is put around it, and a digest."""
+    try:
+        longest = os.pathconf(place.parent, "PC_NAME_MAX")
+    except (OSError, ValueError, AttributeError):  # pragma: no cover - Windows, and folders that are not there
+        longest = 255
+    name = os.fsencode(place.name)
+    if len(name) > longest:
+        raise OSError(errno.ENAMETOOLONG, os.strerror(errno.ENAMETOOLONG), str(place))
+    room = longest - len(f"..{_PART}") - 2 * _TOKEN_BYTES
+    if len(name) <= room:
+        return place.name
+    digest = hashlib.sha256(name).hexdigest()[: 2 * _DIGEST_BYTES]
+    return name[: room - 1 - len(digest)].decode(errors="ignore") + "~" + digest
 
 
 def _lock(file: BinaryIO) -> bool:

@@ -1,5 +1,6 @@
 """Files that appear whole or not at all, and the remains of processes that were killed."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -135,3 +136,55 @@ def test_a_signal_before_anybody_has_the_file_leaves_nothing(tmp_path: Path) -> 
     done = subprocess.run([sys.executable, "-c", INTERRUPTED, tmp_path], capture_output=True, text=True, check=False)
     assert done.stderr.splitlines()[-1] == "KeyboardInterrupt"
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_keeps_the_mode_of_the_one_that_it_replaces(tmp_path: Path) -> None:
+    path = tmp_path / "w.npz"
+    path.write_bytes(b"older")
+    path.chmod(0o640)
+    write_atomically(path, b"newer")
+    assert path.stat().st_mode & 0o777 == 0o640
+
+
+@pytest.mark.parametrize("target", ["real.npz", "folder/real.npz", "folder/other"])
+def test_a_symbolic_link_stays(tmp_path: Path, target: str) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "real.npz").write_bytes(b"older")
+    link = tmp_path / "w.npz"
+    link.symlink_to(target)
+    write_atomically(link, b"newer")
+    assert link.is_symlink()
+    assert (tmp_path / target).read_bytes() == b"newer"
+    assert hidden(tmp_path) == hidden(tmp_path / "folder") == []
+
+
+def test_links_in_a_circle_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "a").symlink_to("b")
+    (tmp_path / "b").symlink_to("a")
+    with pytest.raises(OSError, match="Too many levels of symbolic links"):
+        write_atomically(tmp_path / "a", b"")
+
+
+@pytest.mark.parametrize("length", [230, 241, 255])
+def test_names_up_to_the_limit_of_the_file_system(tmp_path: Path, length: int) -> None:
+    path = tmp_path / ("é" * (length // 2) + "n" * (length % 2))
+    killed(path)
+    assert len(hidden(tmp_path)) == 1
+    write_atomically(path, b"whole")
+    assert [entry.name for entry in tmp_path.iterdir()] == [path.name]
+
+
+def test_a_name_over_the_limit_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match=r"File name too long: .*/nnn"):
+        write_atomically(tmp_path / ("n" * 256), b"")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_is_no_regular_file_is_not_replaced(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(OSError, match=r"not a regular file: .*pipe"):
+        write_atomically(tmp_path / "pipe", b"")
+    with pytest.raises(IsADirectoryError, match="folder"):
+        write_atomically(tmp_path / "folder", b"")
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == ["folder", "pipe"]

@@ -6,7 +6,6 @@ import os
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Literal, TypeAlias, TypedDict, Unpack, cast
 
 import numpy as np
@@ -16,6 +15,7 @@ from caffe_filler import dtypes
 from caffe_filler.caffe.caffe_pb2 import TEST, TRAIN, BlobShape, FillerParameter, NetParameter, NetState
 from caffe_filler.caffe.caffe_pb2 import Phase as PhaseNumber
 from caffe_filler.errors import InvalidArgument, PrototxtError, RegionError, ShapeError
+from caffe_filler.files import read_file
 from caffe_filler.signatures import HDF5
 from caffe_filler.v1 import filler_pb2
 
@@ -36,6 +36,9 @@ PartialShape: TypeAlias = Sequence[int | None]
 """A shape with None where a dimension is not known."""
 
 MAX_SEED = 2**64 - 1
+
+MOST_FILE_BYTES = (1 << 31) - 1
+"""Length of the longest net or solver: that of the longest message of protobuf."""
 
 _NOT_RANDOM = frozenset({"constant", "bilinear"})
 
@@ -171,13 +174,13 @@ def net_file(path: "os.PathLike[str]") -> bytes:
     """Return the net of a file as bytes: those of the file, or the net that an HDF5 file has as its `model_prototxt`.
 
     Raises:
-        FillerError: it is HDF5 that has no net, or is damaged.
+        FillerError: it is HDF5 that has no net, or is damaged; or it is too long, a device, or a pipe to which nobody
+            writes.
         OSError: the file cannot be read.
     """
-    with Path(path).open("rb") as file:
-        if file.read(len(HDF5)) != HDF5:
-            file.seek(0)
-            return file.read()
+    data = read_file(path, MOST_FILE_BYTES)
+    if not data.startswith(HDF5):
+        return data
     from filler_server.weights.opening import open_weights
 
     with open_weights(os.fspath(path)) as weights:
@@ -432,6 +435,8 @@ def _integer(value: object, lowest: int, highest: int) -> int | None:
     try:
         number = operator.index(value)  # type: ignore[arg-type]
     except TypeError:
+        return None
+    if isinstance(value, bool):
         return None
     return number if lowest <= number <= highest else None
 

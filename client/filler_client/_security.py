@@ -8,11 +8,15 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypedDict
 
 from caffe_filler.addresses import is_local, is_socket
 from caffe_filler.errors import InvalidArgument
+from caffe_filler.files import read_file
 from caffe_filler.metadata import AUTHORIZATION, check_token
 
 if TYPE_CHECKING:
     import grpc
     import grpc.aio
+
+_MOST_BYTES = 1 << 20
+"""Length up to which a certificate, a key or a token is read."""
 
 Version: TypeAlias = tuple[tuple[int, ...] | None, ...]
 """Identity of the TLS files, as the file system tells it."""
@@ -193,6 +197,6 @@ def _read(path: str | PathLike[str] | None) -> Any:
     if path is None:
         return None
     try:
-        return Path(path).read_bytes()
+        return read_file(Path(path), _MOST_BYTES)
     except OSError as error:
         raise InvalidArgument(f"cannot read {path}: {error.strerror}") from error

@@ -11,8 +11,8 @@ from filler_server.tensors import Tensor
 from filler_server.weights.mapped import MappedFile
 from filler_server.weights.writer import Writer
 
-DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError)
-"""Errors at an archive that is damaged."""
+DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, OSError, RuntimeError, ValueError)
+"""Errors at an archive that is damaged; OSError where a length or place is none."""
 
 _MOST_ENTRIES = 1 << 18
 

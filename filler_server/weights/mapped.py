@@ -5,6 +5,7 @@ import os
 import stat
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from io import BufferedReader
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -12,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from caffe_filler.errors import WeightsError
+from caffe_filler.files import open_file
 from filler_server.tensors import BLOCK, Place, Tensor
 
 
@@ -49,7 +51,8 @@ class MappedFile:
     @classmethod
     def open(cls, path: Path) -> "MappedFile":
         """Map the file of a path; the errors are those of the class, and OSError where there is none."""
-        file = path.open("rb")
+        # Without waiting for somebody who writes to a pipe.
+        file = BufferedReader(open_file(path))
         try:
             return cls(path, file)
         except BaseException:

@@ -3,7 +3,8 @@
 from contextlib import ExitStack
 from pathlib import Path
 
-from caffe_filler.errors import FillerError, WeightsError
+from caffe_filler.errors import FillerError, ShapeError, WeightsError
+from caffe_filler.shapes import check_array_shape
 from caffe_filler.signatures import GZIP, LOOKED_AT, ZIP, foreign
 from filler_server.weights.compressed import unpacked
 from filler_server.weights.file import WeightsFile, layers_by_name
@@ -60,6 +61,11 @@ def _opened(path: Path, file: MappedFile, resources: ExitStack) -> WeightsFile:
     if len(set(names)) < len(names):
         twice = next(name for name in names if names.count(name) > 1)
         raise WeightsError(f"two tensors of the file have one name. Received: name='{twice}'")
+    for tensor in found.tensors:
+        try:
+            check_array_shape(tensor.shape)
+        except ShapeError as error:
+            raise WeightsError(f"tensor '{tensor.name}': {error}") from None
     return WeightsFile(
         path,
         known.name,

@@ -8,8 +8,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO
 
-from caffe_filler.errors import InvalidArgument
+from caffe_filler.errors import InvalidArgument, ShapeError
 from caffe_filler.printable import counted
+from caffe_filler.shapes import check_array_shape
 from filler_server.output import AtomicFile, OpenFile
 from filler_server.tensors import Tensor
 from filler_server.tensors.copying import append_range
@@ -27,7 +28,8 @@ class Writer(ABC):
         tensors: what will come, in this order; only their names, shapes and dtypes are looked at.
 
     Raises:
-        InvalidArgument: two tensors have one name, the format cannot hold a dtype, or bytes are missing at the end.
+        InvalidArgument: two tensors have one name, one has a shape that no array has, the format cannot hold a dtype,
+            or bytes are missing at the end.
         OSError: the file cannot be written.
     """
 
@@ -36,6 +38,11 @@ class Writer(ABC):
         if len(set(names)) != len(names):
             twice = next(name for name in names if names.count(name) > 1)
             raise InvalidArgument(f"two tensors of a file have one name. Received: name='{twice}'")
+        for tensor in tensors:
+            try:
+                check_array_shape(tensor.shape)
+            except ShapeError as error:
+                raise error.within(f"tensor '{tensor.name}'") from None
         self._tensors = list(tensors)
         self._next = 0
         self._written = 0

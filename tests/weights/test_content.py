@@ -2,6 +2,7 @@
 
 import gzip
 import io
+import os
 import pickle
 import tarfile
 import zipfile
@@ -11,7 +12,8 @@ import numpy as np
 import pytest
 
 from caffe_filler.caffe.caffe_pb2 import BlobProto, NetParameter, SolverState
-from caffe_filler.errors import WeightsError
+from caffe_filler.errors import LimitExceeded, WeightsError
+from filler_server.weights import compressed
 from filler_server.weights.opening import open_weights
 from tests.weights.files import same
 from tests.weights.messages import legacy_blob, net_of_layers, save
@@ -80,6 +82,13 @@ def test_what_is_no_weights_is_named(tmp_path: Path, content: bytes, message: st
     assert str(caught.value).startswith(f"{path}: ")
 
 
+def test_a_small_compressed_file_of_very_many_zeros_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(compressed, "_LEAST", 1 << 20)
+    path = save(tmp_path / "w", gzip.compress(bytes(8 << 20)))
+    with pytest.raises(LimitExceeded, match="w: over the limit unpacked_bytes"):
+        open_weights(path)
+
+
 def test_a_folder_and_a_pipe_are_refused(tmp_path: Path) -> None:
     with pytest.raises(IsADirectoryError):
         open_weights(tmp_path)
@@ -87,6 +96,9 @@ def test_a_folder_and_a_pipe_are_refused(tmp_path: Path) -> None:
         open_weights(tmp_path / "missing")
     with pytest.raises(WeightsError, match="a regular file"):
         open_weights("/dev/null")
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(WeightsError, match="a regular file"):
+        open_weights(tmp_path / "pipe")
 
 
 @pytest.mark.parametrize("compressed", [False, True])

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from caffe_filler.caffe.caffe_pb2 import LayerParameter, NetParameter
-from caffe_filler.errors import InvalidArgument
+from caffe_filler.errors import InvalidArgument, ShapeError
 from filler_server.tensors import Tensor
 from filler_server.weights.formats.binaryproto import BinaryprotoWriter
 from filler_server.weights.formats.caffemodel import CaffemodelWriter
@@ -160,6 +160,13 @@ def test_names_that_come_twice_are_refused(make: type[Writer], tmp_path: Path) -
     twice = [*TWO, announced("a/0", (1,), F32)]
     with pytest.raises(InvalidArgument, match=r"two tensors of a file have one name. Received: name='a/0'"):
         make(tmp_path / "weights", twice)
+    assert list(tmp_path.iterdir()) == []
+
+
+@every_format
+def test_shapes_that_no_array_has_are_refused(make: type[Writer], tmp_path: Path) -> None:
+    with pytest.raises(ShapeError, match="tensor 'a/0': an array has dimensions from 0"):
+        make(tmp_path / "weights", [announced("a/0", (10**30, 0), F32)])
     assert list(tmp_path.iterdir()) == []
 
 

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 import click
 
 from caffe_filler.caffe.caffe_pb2 import Phase
+from caffe_filler.files import read_file
 from filler_client import NetOptions
-from filler_client._requests import net_file
+from filler_client._requests import MOST_FILE_BYTES, net_file
 from filler_client.cli.options import in_file
 from filler_client.cli.terminal import print_line, print_warnings
 
@@ -65,7 +66,9 @@ def net_sources(net: Path | None, solver: Path | None, options: NetOptions) -> S
 
     with in_file(solver):
         document = read_solver(
-            solver.read_bytes(), strict=options.get("strict", False), lenient=options.get("lenient", False)
+            read_file(solver, MOST_FILE_BYTES),
+            strict=options.get("strict", False),
+            lenient=options.get("lenient", False),
         )
         print_warnings(document.problems, solver)
         train_state = document.solver.train_state

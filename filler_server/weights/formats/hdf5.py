@@ -21,6 +21,7 @@ from filler_server.layouts.caffe import split_name
 from filler_server.prototxt.limits import ReadLimits
 from filler_server.prototxt.reader import read_net
 from filler_server.tensors import BLOCK, SequentialTensor, Tensor
+from filler_server.weights.compressed import most_unpacked
 from filler_server.weights.extras import needs_extra
 from filler_server.weights.file import StoredLayer
 from filler_server.weights.format import Contents, Extras, Format, Target
@@ -37,6 +38,8 @@ _NET = "model_prototxt"
 _LONGEST_TEXT = 64 << 20
 _DEEPEST = 64
 _MOST_OBJECTS = 1 << 18
+_UNPACKED_AT_ONCE = 64 << 20
+"""Bytes of a dataset in chunks that are unpacked at a time."""
 
 _DAMAGE = (OSError, RuntimeError, KeyError, ValueError, TypeError, MemoryError)
 """Errors of h5py at a damaged file, depending on where the damage is."""
@@ -49,7 +52,7 @@ def read_hdf5(file: MappedFile, path: Path, resources: ExitStack) -> Contents:
 
     Raises:
         WeightsError: the file is damaged, the state of a solver, or has neither weights nor a net.
-        LimitExceeded: it has too many groups and datasets.
+        LimitExceeded: it has too many groups and datasets, or is far longer when it is unpacked.
         Unavailable: h5py is not installed.
     """
     with needs_extra("hdf5", "HDF5", "h5py"):
@@ -174,6 +177,9 @@ def _tensor(dataset: "h5py.Dataset", name: str, file: MappedFile) -> Tensor:
                 f"the file is cut short: dataset '{name}' ends at byte {end}. Received: {counted(file.size, 'byte')}"
             )
         return MappedTensor(name, dataset.shape, dtype, file, [Segment(offset, dataset.size, dtype.itemsize)])
+    nbytes, longest = max(dataset.size, prod(dataset.chunks or ())) * dtype.itemsize, most_unpacked(file.size)
+    if nbytes > longest:
+        raise LimitExceeded.over("unpacked_bytes", longest, nbytes)
     return SequentialTensor(name, dataset.shape, dtype, lambda start: _rows(dataset, start))
 
 
@@ -192,15 +198,22 @@ def _rows_at(dataset: "h5py.Dataset", fixed: tuple[int, ...], start: int) -> Ite
     """
     left = dataset.shape[len(fixed) :]
     row = prod(left[1:])
+    # A chunk is unpacked whole, whatever is wanted of it.
+    most = BLOCK if dataset.chunks is None else max(BLOCK, _UNPACKED_AT_ONCE // dataset.dtype.itemsize)
     if not left:
         yield _native(dataset[fixed])[start:]
-    elif row > BLOCK and len(left) > 1:
+    elif row > most and len(left) > 1:
         for index in range(start // row, left[0]):
             yield from _rows_at(dataset, (*fixed, index), max(start - index * row, 0))
     elif row:
-        step = max(BLOCK // row, 1)
-        for first in range(start // row, left[0], step):
-            yield _native(dataset[(*fixed, slice(first, first + step))])[max(start - first * row, 0) :]
+        step = max(most // row, 1)
+        rows = 1 if dataset.chunks is None else dataset.chunks[len(fixed)]
+        step -= step % rows if step > rows else 0
+        # Whole chunks from the first on, wherever the reader begins.
+        for first in range(start // row // step * step, left[0], step):
+            values = _native(dataset[(*fixed, slice(first, first + step))])
+            for begin in range(max(start - first * row, 0), values.size, BLOCK):
+                yield values[begin : begin + BLOCK]
 
 
 def _native(values: Any) -> NDArray[Any]:

@@ -1,5 +1,6 @@
 """NumPy's .npy: one tensor."""
 
+import tokenize
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -48,7 +49,7 @@ def read_header(file: IO[bytes], what: str) -> NpyHeader:
         version = np.lib.format.read_magic(file)
         read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
         shape, fortran_order, dtype = read(file)
-    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError) as error:
+    except (ValueError, SyntaxError, tokenize.TokenError, TypeError, MemoryError, RecursionError) as error:
         raise WeightsError(f"{what} has no header of NumPy: {str(error)[:200]}") from None
     if dtype.kind not in "fiub" or any(dim < 0 for dim in shape):
         raise WeightsError(f"{what} holds no numbers that a blob could have. Received: dtype={dtype}")

@@ -47,7 +47,7 @@ def read_safetensors(file: MappedFile, path: Path, resources: ExitStack) -> Cont
     """Read a .safetensors file; its tensors are in the order of their bytes.
 
     Raises:
-        WeightsError: the file is damaged or cut short.
+        WeightsError: the file is damaged or cut short, or its tensors overlap or leave bytes between them.
     """
     length = int.from_bytes(file.read(0, LENGTH_BYTES), "little")
     if length > min(LONGEST_HEADER, file.size - LENGTH_BYTES):
@@ -63,7 +63,15 @@ def read_safetensors(file: MappedFile, path: Path, resources: ExitStack) -> Cont
         raise WeightsError(f"{_METADATA} is not a JSON object. Received: {str(metadata)[:200]}")
     start = LENGTH_BYTES + length
     tensors = [_stored(name, entry, file, start) for name, entry in header.items()]
-    placed = sorted(tensors, key=lambda tensor: tensor[0])
+    placed = sorted(tensors, key=lambda tensor: (tensor[0], tensor[1].nbytes))
+    end = 0
+    for begin, tensor in placed:
+        if begin != end:
+            relation = "overlaps the one before it" if begin < end else "leaves bytes before it that are of none"
+            raise WeightsError(f"tensor '{tensor.name}' {relation}. Received: data_offsets begin at {begin}, not {end}")
+        end += tensor.nbytes
+    if end != file.size - start:
+        raise WeightsError(f"the tensors end at byte {start + end}. Received: {counted(file.size, 'byte')}")
     return Contents(
         tuple(tensor for _, tensor in placed), metadata={str(key): str(value) for key, value in metadata.items()}
     )

@@ -4,23 +4,21 @@ import sys
 import tempfile
 import zipfile
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack, nullcontext
+from contextlib import ExitStack
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 import ml_dtypes
 import numpy as np
-from numpy.lib.stride_tricks import as_strided
-from numpy.typing import NDArray
 
-from caffe_filler.errors import InvalidArgument, WeightsError
-from caffe_filler.printable import counted
+from caffe_filler.errors import InvalidArgument, LimitExceeded, WeightsError
 from caffe_filler.signatures import ZIP
-from filler_server.tensors import ArrayTensor, Tensor
-from filler_server.weights.archive import ArchiveWriter, open_archive
+from filler_server.tensors import ArrayTensor, Tensor, combined
+from filler_server.weights.archive import DAMAGE, ArchiveWriter, open_archive
+from filler_server.weights.compressed import most_unpacked
 from filler_server.weights.extras import needs_extra
 from filler_server.weights.format import Contents, Extras, Format, Target
-from filler_server.weights.mapped import MappedFile, MappedTensor, Segment
+from filler_server.weights.mapped import MappedFile
 
 if TYPE_CHECKING:
     import torch
@@ -56,13 +54,11 @@ def read_torch(file: MappedFile, path: Path, resources: ExitStack) -> Contents:
     """
     with needs_extra("torch", "a file of PyTorch", "torch"):
         import torch
-    from torch._subclasses.fake_tensor import FakeTensorMode
 
     mapped = _has_plain_records(file)
     # Anything may be raised by a damaged archive or pickle.
     try:
-        with FakeTensorMode() if mapped else nullcontext():
-            loaded = torch.load(file.path, map_location="cpu", weights_only=True)
+        loaded = torch.load(file.path, map_location="cpu", weights_only=True, mmap=mapped)
     except Exception as error:
         first = str(error).strip().split("\n", 1)[0][:200]
         raise WeightsError(f"PyTorch cannot read the file: {first}") from None
@@ -72,7 +68,7 @@ def read_torch(file: MappedFile, path: Path, resources: ExitStack) -> Contents:
     tensors = {str(name): value for name, value in found.items() if isinstance(value, torch.Tensor)}
     if not tensors:
         raise WeightsError(f"the file holds no tensors by name. Received: {[str(name)[:50] for name in found][:10]}")
-    return Contents(tuple(_stored(name, value, file if mapped else None) for name, value in tensors.items()))
+    return Contents(tuple(_stored(name, value) for name, value in tensors.items()))
 
 
 def _unwrapped(loaded: Any) -> Any:
@@ -86,20 +82,36 @@ def _unwrapped(loaded: Any) -> Any:
 
 
 def _has_plain_records(file: MappedFile) -> bool:
-    """Whether the values lie in the file as this machine has them in memory."""
+    """Whether the values lie in the file as this machine has them in memory.
+
+    Raises:
+        WeightsError: the archive is damaged.
+        LimitExceeded: they are compressed, and far longer than the file.
+    """
     if not zipfile.is_zipfile(file.path):
         return False
     archive = open_archive(file)
-    orders = [name for name in archive.namelist() if name.rpartition("/")[2] == "byteorder"]
-    return sys.byteorder == "little" and all(archive.read(name) == b"little" for name in orders)
+    entries = archive.infolist()
+    if any(entry.compress_type != zipfile.ZIP_STORED for entry in entries):
+        # Somebody has packed it anew.
+        nbytes, most = sum(entry.file_size for entry in entries), most_unpacked(file.size)
+        if nbytes > most:
+            raise LimitExceeded.over("unpacked_bytes", most, nbytes)
+        return False
+    names = [name for name in archive.namelist() if name.rpartition("/")[2] == "byteorder"]
+    try:
+        orders = [archive.read(name) for name in names]
+    except DAMAGE as error:
+        raise WeightsError(f"the archive is damaged: {error}") from None
+    return sys.byteorder == "little" and all(order == b"little" for order in orders)
 
 
 def _get(loaded: Any, key: str) -> Any:
     return loaded.get(key) if isinstance(loaded, Mapping) else None
 
 
-def _stored(name: str, tensor: "torch.Tensor", file: MappedFile | None) -> Tensor:
-    """The values of a tensor: in the file, or in memory where PyTorch has read them.
+def _stored(name: str, tensor: "torch.Tensor") -> Tensor:
+    """The values of a tensor as they lie in memory, or in the file that is mapped there.
 
     Raises:
         WeightsError: it has no values of one kind in one piece of memory.
@@ -109,25 +121,14 @@ def _stored(name: str, tensor: "torch.Tensor", file: MappedFile | None) -> Tenso
     if tensor.layout != torch.strided or tensor.is_quantized or tensor.is_complex():
         raise WeightsError(f"tensor '{name}' is sparse, quantized or complex. Received: {tensor.dtype}")
     dtype = _numpy_dtype(name, tensor.dtype)
-    shape, size = tuple(tensor.shape), dtype.itemsize
-    storage = tensor.untyped_storage()
-    first, last = tensor.storage_offset(), tensor.storage_offset()
-    if tensor.numel():
-        last += sum((length - 1) * stride for length, stride in zip(shape, tensor.stride(), strict=True)) + 1
-    if file is None:
-        flat = tensor.detach().contiguous().reshape(-1)
-        array: NDArray[Any] = flat.view(torch.uint8).numpy().view(dtype).reshape(shape)
-        return ArrayTensor(name, array)
-    offset = storage._checkpoint_offset
-    if offset is None or last * size > storage.nbytes() or offset + storage.nbytes() > file.size:
-        raise WeightsError(
-            f"the values of tensor '{name}' do not lie in the file. Received: {counted(file.size, 'byte')}"
-        )
-    if tensor.is_contiguous():
-        return MappedTensor(name, shape, dtype, file, [Segment(offset + first * size, tensor.numel(), size)])
-    strides = [stride * size for stride in tensor.stride()]
-    piece = file.array(offset + first * size, last - first, dtype)
-    return ArrayTensor(name, as_strided(piece, shape, strides, writeable=False))
+    negative, plain = tensor.is_neg(), tensor.detach()
+    if negative:
+        # The view of a view that changes signs has those of the memory.
+        plain = torch._neg_view(plain)
+    if tensor.dtype == torch.bfloat16:
+        plain = plain.view(torch.int16)
+    found = ArrayTensor(name, plain.numpy().view(dtype))
+    return combined(name, np.negative, found) if negative else found
 
 
 def _numpy_dtype(name: str, dtype: "torch.dtype") -> np.dtype[Any]:

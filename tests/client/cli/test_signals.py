@@ -4,6 +4,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,16 @@ layer { name: "ip" type: "InnerProduct" bottom: "data" top: "ip"
         inner_product_param { num_output: 262144 weight_filler { type: "gaussian" std: 0.01 } } }
 """
 """A net of 4 GiB: its file takes longer to write than the test takes to see it begun."""
+
+
+@pytest.fixture(autouse=True)
+def default_signals() -> Iterator[None]:
+    """Signals that whoever runs the tests ignores, as under nohup, would be ignored by the commands, too."""
+    before = {number: signal.signal(number, signal.SIG_DFL) for number in (signal.SIGHUP, signal.SIGTERM)}
+    interrupt = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    for number, handler in {**before, signal.SIGINT: interrupt}.items():
+        signal.signal(number, handler)
 
 
 @pytest.fixture

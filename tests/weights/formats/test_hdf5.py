@@ -9,6 +9,7 @@ import pytest
 
 from caffe_filler.errors import FillerError, InvalidArgument, LimitExceeded, Unavailable, WeightsError
 from filler_server.weights import names
+from filler_server.weights.formats import hdf5
 from filler_server.weights.formats.hdf5 import Hdf5Writer
 from filler_server.weights.opening import open_weights
 from tests.weights.files import announced, same, write
@@ -76,8 +77,39 @@ def test_compressed_chunks(tmp_path: Path, chunks: tuple[int, ...]) -> None:
         for name, array in (("ip/0", LARGE), ("ip/1", LARGE[:, :2]), ("ip/2", np.zeros((2_000_000, 2), np.float32))):
             assert same(weights[name].array(), np.ascontiguousarray(array))
             blocks = [block.copy() for block in weights[name].blocks()]
-            assert max(block.size for block in blocks) <= max(1 << 20, array[0].size)
+            assert max(block.size for block in blocks) <= 1 << 20
             assert same(np.concatenate(blocks), array.reshape(-1))
+
+
+@pytest.mark.parametrize("start", [0, 1, 20, 21, 59, 60, 100, 119])
+def test_chunks_are_unpacked_once_wherever_a_reader_begins(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, start: int
+) -> None:
+    values = np.arange(120, dtype=np.float32).reshape(12, 10)
+    with h5py.File(tmp_path / "w", "w") as file:
+        file.create_dataset("data/ip/0", data=values, chunks=(3, 10), compression="gzip")
+    monkeypatch.setattr(hdf5, "_UNPACKED_AT_ONCE", 4 * 10 * 5)
+    monkeypatch.setattr(hdf5, "BLOCK", 7)
+    read: list[tuple[int, int]] = []
+    get = h5py.Dataset.__getitem__
+
+    def counting(self: h5py.Dataset, key: tuple[slice]) -> object:
+        read.append((key[0].start, key[0].stop))
+        return get(self, key)
+
+    monkeypatch.setattr(h5py.Dataset, "__getitem__", counting)
+    with open_weights(tmp_path / "w") as weights:
+        out = np.empty(120 - start, np.float32)
+        weights["ip/0"].read(start, out)
+    assert out.tolist() == list(range(start, 120))
+    assert read == [(first, first + 3) for first in range(start // 30 * 3, 12, 3)]
+
+
+def test_what_would_be_far_longer_unpacked_is_refused(tmp_path: Path) -> None:
+    with h5py.File(tmp_path / "w", "w") as file:
+        file.create_dataset("data/ip/0", shape=(1 << 20, 1 << 20), dtype=np.float32, chunks=(1, 1 << 10))
+    with pytest.raises(LimitExceeded, match="unpacked_bytes"):
+        open_weights(tmp_path / "w")
 
 
 def test_what_is_not_followed(tmp_path: Path) -> None:

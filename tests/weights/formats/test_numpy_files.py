@@ -7,8 +7,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from caffe_filler.errors import WeightsError
 from filler_server.weights.formats.npy import NpyWriter
 from filler_server.weights.formats.npz import NpzWriter
+from filler_server.weights.opening import open_weights
 from tests.weights.files import same, write
 
 DTYPES = [np.dtype(dtype) for dtype in (np.float32, np.float64, np.float16)]
@@ -61,3 +63,20 @@ def test_the_archive_is_sound_and_not_compressed(tmp_path: Path) -> None:
         assert archive.testzip() is None
         assert [info.filename for info in archive.infolist()] == ["a/0.npy", "a/1.npy"]
         assert all(info.compress_type == zipfile.ZIP_STORED for info in archive.infolist())
+
+
+@pytest.mark.parametrize(
+    ("header", "message"),
+    [
+        (b"{'descr': '<f4', 'shape': (\n", "no header of NumPy"),
+        (b"{'descr': '<f4', 'fortran_order': False, 'shape': (" + b"1," * 700_000 + b"), }", "no header of NumPy"),
+        (b"{'descr': '|O', 'fortran_order': False, 'shape': (1,), }", "no numbers"),
+        (b"{'descr': '<f4', 'fortran_order': False, 'shape': (%d, 0), }" % 10**30, "at most .* values"),
+        (b"{'descr': '<f4', 'fortran_order': False, 'shape': (-1,), }", "no numbers"),
+    ],
+    ids=["open", "long", "objects", "large", "negative"],
+)
+def test_headers_that_are_refused(tmp_path: Path, header: bytes, message: str) -> None:
+    (tmp_path / "w.npy").write_bytes(b"\x93NUMPY\x02\x00" + len(header).to_bytes(4, "little") + header)
+    with pytest.raises(WeightsError, match=message):
+        open_weights(tmp_path / "w.npy")

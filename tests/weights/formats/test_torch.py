@@ -1,5 +1,6 @@
 """Files of PyTorch, against PyTorch where it is installed."""
 
+import random
 import sys
 import zipfile
 from collections import OrderedDict
@@ -9,7 +10,7 @@ import ml_dtypes
 import numpy as np
 import pytest
 
-from caffe_filler.errors import InvalidArgument, Unavailable, WeightsError
+from caffe_filler.errors import InvalidArgument, LimitExceeded, Unavailable, WeightsError
 from filler_server.weights.formats.torch import TorchWriter
 from filler_server.weights.opening import open_weights
 from tests.weights.files import announced, same, write
@@ -74,6 +75,64 @@ def test_checkpoints(tmp_path: Path, archived: bool) -> None:
     with open_weights(tmp_path / "w") as weights:
         assert [(tensor.name, tensor.shape) for tensor in weights.tensors] == [("w", (3, 2)), ("n", ())]
         assert np.concatenate(list(weights["w"].blocks())).tolist() == [0, 3, 1, 4, 2, 5]
+
+
+@pytest.mark.frameworks
+@pytest.mark.parametrize("compression", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
+def test_archives_that_were_packed_anew(tmp_path: Path, compression: int) -> None:
+    torch = pytest.importorskip("torch")
+    state = {"a": torch.arange(6.0).reshape(2, 3), "b": torch.arange(1000.0).reshape(20, 50).T}
+    torch.save(state, tmp_path / "w")
+    with zipfile.ZipFile(tmp_path / "w") as old, zipfile.ZipFile(tmp_path / "n", "w", compression) as new:
+        for entry in reversed(old.infolist()):
+            new.writestr(entry.filename, old.read(entry))
+    with open_weights(tmp_path / "n") as weights:
+        for name, tensor in state.items():
+            assert np.array_equal(weights[name].array(), tensor.numpy())
+
+
+@pytest.mark.frameworks
+def test_a_small_archive_of_very_many_zeros_is_refused(tmp_path: Path) -> None:
+    torch = pytest.importorskip("torch")
+    torch.save({"a": torch.zeros(1 << 20)}, tmp_path / "w")
+    with zipfile.ZipFile(tmp_path / "w") as old, zipfile.ZipFile(tmp_path / "n", "w", zipfile.ZIP_DEFLATED) as new:
+        for entry in old.infolist():
+            with new.open(entry.filename, "w", force_zip64=True) as file:
+                for _ in range(300 if "/data/" in entry.filename else 1):
+                    file.write(old.read(entry))
+    with pytest.raises(LimitExceeded, match="unpacked_bytes"):
+        open_weights(tmp_path / "n")
+
+
+@pytest.mark.frameworks
+@pytest.mark.parametrize("archived", [False, True])
+def test_views_with_the_negative_bit(tmp_path: Path, archived: bool) -> None:
+    torch = pytest.importorskip("torch")
+    pairs = torch.view_as_complex(torch.arange(8.0).reshape(4, 2))
+    state = {"negative": torch._neg_view(torch.arange(6.0)), "strided": pairs.conj().imag}
+    torch.save(state, tmp_path / "w", _use_new_zipfile_serialization=archived)
+    with open_weights(tmp_path / "w") as weights:
+        assert weights["negative"].array().tolist() == [-0.0, -1, -2, -3, -4, -5]
+        assert weights["strided"].array().tolist() == [-1, -3, -5, -7]
+
+
+@pytest.mark.frameworks
+def test_damaged_files_are_read_or_refused(tmp_path: Path) -> None:
+    torch = pytest.importorskip("torch")
+    torch.save({"a": torch.arange(600.0).reshape(20, 30).T, "b": torch.arange(5, dtype=torch.bfloat16)}, tmp_path / "w")
+    content = (tmp_path / "w").read_bytes()
+    chance, refused = random.Random(1), 0
+    for _ in range(100):
+        damaged = bytearray(content[: chance.choice([len(content), chance.randrange(len(content))])])
+        for _ in range(chance.randint(1, 4)):
+            damaged[chance.randrange(len(damaged))] = chance.randrange(256)
+        (tmp_path / "d").write_bytes(damaged)
+        try:
+            with open_weights(tmp_path / "d") as weights:
+                assert all(tensor.array().size == tensor.count for tensor in weights.tensors)
+        except WeightsError:
+            refused += 1
+    assert 0 < refused < 100
 
 
 @pytest.mark.frameworks
