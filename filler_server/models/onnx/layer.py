@@ -1,6 +1,6 @@
 """The nodes that a layer becomes, while they are written."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -203,6 +203,26 @@ class LayerNodes:
     def floats(self, value: str) -> str:
         """Return a value of any type as 32-bit floats."""
         return self.add("Cast", value, to=TensorProto.FLOAT)
+
+    def loop(self, count: str, states: Sequence[str], step: Callable[..., Sequence[str]]) -> list[str]:
+        """Return states of 32-bit floats after so many steps; a step takes its number and the states, and returns them."""
+        name = self._parts.unique(f"{self.node.name}/Loop")
+        number, going = (self._parts.unique(f"{name}/{what}") for what in ("step", "going"))
+        before = [self._parts.unique(f"{name}/state{index}") for index in range(len(states))]
+        outside, self._nodes = self._nodes, []
+        after = step(number, *before)
+        goes_on = self.add("Identity", going)
+        inputs = [(number, TensorProto.INT64, []), (going, TensorProto.BOOL, [])]
+        body = helper.make_graph(
+            self._nodes,
+            f"{name}/body",
+            [helper.make_tensor_value_info(*value) for value in inputs]
+            + [helper.make_tensor_value_info(value, TensorProto.FLOAT, None) for value in before],
+            [helper.make_tensor_value_info(goes_on, TensorProto.BOOL, [])]
+            + [helper.make_tensor_value_info(value, TensorProto.FLOAT, None) for value in after],
+        )
+        self._nodes = outside
+        return self.add_all("Loop", len(states), count, "", *states, body=body)
 
     def finish(self, made: str | Sequence[str]) -> None:
         """Give the values that the layer returned the names of its tops, and its nodes to the model."""
