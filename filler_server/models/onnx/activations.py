@@ -6,7 +6,6 @@ import numpy as np
 
 from filler_server.models.onnx.layer import LayerNodes
 from filler_server.models.onnx.registry import emits
-from filler_server.models.refusal import NoCounterpart
 from filler_server.net.operations import activations
 
 
@@ -31,8 +30,6 @@ def clip(layer: LayerNodes, operation: activations.Clip, x: str) -> str:
 @emits(activations.Dropout)
 def dropout(layer: LayerNodes, operation: activations.Dropout, x: str) -> str:
     """Say a Dropout that drops nothing."""
-    if operation.random:
-        raise NoCounterpart("drops values at random")
     return layer.add("Identity", x)
 
 
@@ -57,8 +54,6 @@ def exp(layer: LayerNodes, operation: activations.Exp, x: str) -> str:
 @emits(activations.Insanity)
 def insanity(layer: LayerNodes, operation: activations.Insanity, x: str) -> str:
     """Say Insanity without chance."""
-    if operation.random:
-        raise NoCounterpart("draws its slopes at random")
     lower, upper = operation.lower, operation.upper
     divisor = (upper - lower) / (log(abs(upper)) - log(abs(lower))) if upper != lower else upper
     return layer.add("LeakyRelu", x, alpha=1 / divisor)
@@ -86,8 +81,6 @@ def neg_relu(layer: LayerNodes, operation: activations.NegReLU, x: str) -> str:
 @emits(activations.Noise)
 def noise(layer: LayerNodes, operation: activations.Noise, x: str) -> str:
     """Say a Noise that adds none."""
-    if operation.random:
-        raise NoCounterpart("adds noise at random")
     return layer.add("Identity", x)
 
 

@@ -95,7 +95,7 @@ def reshape(layer: LayerNodes, operation: arrangement.Reshape, x: str) -> str:
     """
     shape = layer.shape(x)
     if operation.num_axes is None:
-        raise NoCounterpart("needs the number of axes of its bottom, which is not known")
+        raise NoCounterpart("it needs the number of axes of its bottom, which is not known")
     end = operation.axis + operation.num_axes
     dims = [*[0] * operation.axis, *operation.dims]
     rest = [0] * len(shape[end:]) if len(dims) == end else layer.known(shape[end:], x)
@@ -126,12 +126,6 @@ def slice_(layer: LayerNodes, operation: arrangement.Slice, x: str) -> list[str]
     if len(lengths) == 1:
         return [layer.add("Identity", x)]
     return layer.add_all("Split", len(lengths), x, layer.integers(lengths, "split"), axis=operation.axis)
-
-
-@emits(arrangement.SpatialTransformer)
-def spatial_transformer(layer: LayerNodes, operation: arrangement.SpatialTransformer, x: str, theta: str) -> str:
-    """Refuse SpatialTransformer: what its forks take at the border differs from GridSample."""
-    raise NoCounterpart("samples at the border in another way than ONNX's GridSample")
 
 
 @emits(arrangement.Split)

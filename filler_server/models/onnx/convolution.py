@@ -62,7 +62,7 @@ def _learned(
 ) -> str:
     """Return a convolution of one bottom; all bottoms have the same weights."""
     if operation.num_output is None or operation.group is None:
-        raise NoCounterpart("needs the number of channels, which is not known")
+        raise NoCounterpart("its number of channels is not known")
     shape = layer.shape(x)
     channels = layer.blob_shape(0)[:2]
     attributes = _windows(operation)
@@ -105,7 +105,7 @@ def _windows(operation: _Any) -> dict[str, Any]:
     sizes = operation.kernel, operation.stride, operation.pad, operation.dilation
     kernel, stride, pad, dilation = (None if size is None else list(size) for size in sizes)
     if kernel is None or stride is None or pad is None or dilation is None:
-        raise NoCounterpart("needs the number of axes of its bottom, which is not known")
+        raise NoCounterpart("it is not known over how many axes its windows go")
     if not kernel:
         kernel, stride, pad, dilation = [1], [1], [0], [1]
     return {"kernel_shape": kernel, "strides": stride, "pads": pad * 2, "dilations": dilation}

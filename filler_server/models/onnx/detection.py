@@ -7,7 +7,6 @@ from filler_server.models.onnx import boxes
 from filler_server.models.onnx.layer import LayerNodes
 from filler_server.models.onnx.registry import emits
 from filler_server.models.reference.registry import Layer, function_for
-from filler_server.models.refusal import NoCounterpart
 from filler_server.net.operations import detection
 from filler_server.net.operations.base import Operation
 
@@ -43,13 +42,6 @@ def detection_output(layer: LayerNodes, operation: detection.DetectionOutput, *b
     if operation.keep_top_k > -1:
         found = _best_of_each_image(layer, found, image, score, scores, operation.keep_top_k)
     return layer.reshaped(_or_none(layer, found, scores), [1, 1, -1, 7])
-
-
-@emits(detection.MultiBoxLoss)
-@emits(detection.DetectionEvaluate)
-def against_ground_truth(layer: LayerNodes, operation: Operation, *bottoms: str) -> str:
-    """Refuse what compares boxes with ground truth."""
-    raise NoCounterpart("compares boxes with ground truth, and serves training alone")
 
 
 @emits(detection.Reorg)
@@ -108,10 +100,9 @@ def _kept(layer: LayerNodes, operation: detection.DetectionOutput, decoded: str,
     if operation.share_location:
         return boxes.chosen(layer, layer.reshaped(decoded, [0, -1, 4]), scores, threshold, least, most)
     # Each class of an image is a group of its own.
-    places = layer.add("Shape", scores, start=2)
-    flat = layer.add("Reshape", decoded, layer.add("Concat", layer.integers([-1], "all"), places, layer.integers([4], "box"), axis=0))
-    one = layer.add("Reshape", scores, layer.add("Concat", layer.integers([-1, 1], "each"), places, axis=0))
-    kept = boxes.chosen(layer, flat, one, threshold, least, most)
+    (priors,) = layer.known(layer.shape(layer.node.bottoms[2])[2:3], layer.node.bottoms[2])
+    flat = layer.reshaped(decoded, [-1, priors // 4, 4])
+    kept = boxes.chosen(layer, flat, layer.reshaped(scores, [-1, 1, priors // 4]), threshold, least, most)
     group, _, prior = layer.add_all("Split", 3, kept, layer.integers([1, 1, 1], "columns"), axis=1)
     count = layer.integers(classes, "count")
     return layer.add("Concat", layer.add("Div", group, count), layer.add("Mod", group, count), prior, axis=1)

@@ -41,15 +41,7 @@ def embed(layer: LayerNodes, operation: inner_product.Embed, x: str) -> str:
     return layer.add("Add", y, layer.weight(1, (operation.num_output,))) if operation.bias else y
 
 
-@emits(inner_product.MarginInnerProduct)
-def multiply_with_margin(
-    layer: LayerNodes, operation: inner_product.MarginInnerProduct, x: str, label: str
-) -> list[str]:
-    """Refuse an inner product that needs labels: it serves training alone."""
-    raise NoCounterpart("needs the labels of its inputs, and serves training alone")
-
-
 def _outputs(operation: inner_product.InnerProduct) -> int:
     if operation.num_output is None:
-        raise NoCounterpart("needs the number of its outputs, which is not known")
+        raise NoCounterpart("its number of outputs is not known")
     return operation.num_output

@@ -149,7 +149,7 @@ class LayerNodes:
         """
         shape = self._graph.shapes[value]
         if shape is None:
-            raise NoCounterpart(f"needs the number of axes of '{value}', which is not known")
+            raise NoCounterpart(f"it needs the number of axes of '{value}', which is not known")
         return shape
 
     def known(self, dims: Iterable[int | None], value: str) -> Dims:
@@ -161,7 +161,7 @@ class LayerNodes:
         wanted = tuple(dims)
         found = tuple(dim for dim in wanted if dim is not None)
         if len(found) < len(wanted):
-            raise NoCounterpart(f"needs dimensions of '{value}' that differ from run to run")
+            raise NoCounterpart(f"it needs dimensions of '{value}' that differ from run to run")
         return found
 
     def reshaped(self, value: str, dims: Sequence[int]) -> str:
@@ -177,7 +177,7 @@ class LayerNodes:
         top = self.node.tops[number]
         rest = [-1 if dim is None else dim for dim in self.shape(top)[kept:]]
         if rest.count(-1) > 1:
-            raise NoCounterpart(f"needs dimensions of '{top}' that differ from run to run")
+            raise NoCounterpart(f"it needs dimensions of '{top}' that differ from run to run")
         return self.reshaped(value, [0] * kept + rest)
 
     def reduced(self, operator: str, value: str, axes: Sequence[int], *, keep: bool = True) -> str:
@@ -205,21 +205,23 @@ class LayerNodes:
         return self.add("Cast", value, to=TensorProto.FLOAT)
 
     def loop(self, count: str, states: Sequence[str], step: Callable[..., Sequence[str]]) -> list[str]:
-        """Return states of 32-bit floats after so many steps; a step takes its number and the states, and returns them."""
+        """Return states, 32-bit floats, after so many steps; a step takes its number and states, and returns these."""
         name = self._parts.unique(f"{self.node.name}/Loop")
         number, going = (self._parts.unique(f"{name}/{what}") for what in ("step", "going"))
         before = [self._parts.unique(f"{name}/state{index}") for index in range(len(states))]
         outside, self._nodes = self._nodes, []
         after = step(number, *before)
         goes_on = self.add("Identity", going)
-        inputs = [(number, TensorProto.INT64, []), (going, TensorProto.BOOL, [])]
+        info = helper.make_tensor_value_info
         body = helper.make_graph(
             self._nodes,
             f"{name}/body",
-            [helper.make_tensor_value_info(*value) for value in inputs]
-            + [helper.make_tensor_value_info(value, TensorProto.FLOAT, None) for value in before],
-            [helper.make_tensor_value_info(goes_on, TensorProto.BOOL, [])]
-            + [helper.make_tensor_value_info(value, TensorProto.FLOAT, None) for value in after],
+            [
+                info(number, TensorProto.INT64, []),
+                info(going, TensorProto.BOOL, []),
+                *(info(value, TensorProto.FLOAT, None) for value in before),
+            ],
+            [info(goes_on, TensorProto.BOOL, []), *(info(value, TensorProto.FLOAT, None) for value in after)],
         )
         self._nodes = outside
         return self.add_all("Loop", len(states), count, "", *states, body=body)

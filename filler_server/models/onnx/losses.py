@@ -10,7 +10,6 @@ from onnx import TensorProto
 
 from filler_server.models.onnx.layer import LayerNodes
 from filler_server.models.onnx.registry import emits
-from filler_server.models.refusal import NoCounterpart
 from filler_server.net.operations import losses
 
 _TINY = float(np.finfo(np.float32).tiny)
@@ -37,8 +36,6 @@ def accuracy(layer: LayerNodes, operation: losses.Accuracy, x: str, label: str) 
 @emits(losses.SoftmaxWithLoss)
 def softmax_with_loss(layer: LayerNodes, operation: losses.SoftmaxWithLoss, x: str, label: str) -> list[str]:
     """Say SoftmaxWithLoss."""
-    if operation.places:
-        raise NoCounterpart("tells the loss of each place, which serves training alone")
     axis = operation.axis
     probabilities = layer.add("Softmax", x, axis=axis)
     places = _labels(layer, x, label, axis)
@@ -50,10 +47,8 @@ def softmax_with_loss(layer: LayerNodes, operation: losses.SoftmaxWithLoss, x: s
 
 
 @emits(losses.InfogainLoss)
-def infogain_loss(layer: LayerNodes, operation: losses.InfogainLoss, x: str, label: str, *matrix: str) -> list[str]:
+def infogain_loss(layer: LayerNodes, operation: losses.InfogainLoss, x: str, label: str, matrix: str) -> list[str]:
     """Say InfogainLoss with a matrix that is a bottom."""
-    if not matrix:
-        raise NoCounterpart(f"reads its matrix from a file, '{operation.source}', and not from a bottom")
     axis = operation.axis
     shape = layer.shape(x)
     (classes,) = layer.known(shape[axis : axis + 1], x)
@@ -61,7 +56,7 @@ def infogain_loss(layer: LayerNodes, operation: losses.InfogainLoss, x: str, lab
     logs = layer.add("Log", layer.add("Max", probabilities, layer.constant(_LOG_THRESHOLD, "threshold")))
     places = _labels(layer, x, label, axis)
     counted = _counted(layer, places, operation.ignore_label)
-    rows = layer.add("Gather", layer.reshaped(matrix[0], [classes, classes]), _safe(layer, places, counted), axis=0)
+    rows = layer.add("Gather", layer.reshaped(matrix, [classes, classes]), _safe(layer, places, counted), axis=0)
     # The gathered rows stand along the last axis, where that of the classes is 1: they move there.
     order = list(range(len(shape)))
     order[axis] = len(shape)
@@ -93,10 +88,8 @@ def hinge_loss(layer: LayerNodes, operation: losses.HingeLoss, x: str, label: st
 
 
 @emits(losses.EuclideanLoss)
-def euclidean_loss(layer: LayerNodes, operation: losses.EuclideanLoss, x: str, y: str, *weights: str) -> str:
+def euclidean_loss(layer: LayerNodes, operation: losses.EuclideanLoss, x: str, y: str) -> str:
     """Say EuclideanLoss."""
-    if weights:
-        raise NoCounterpart("has a third bottom, of which only its fork knows how it weighs")
     distance = layer.add("Sub", layer.reshaped(x, [0, -1]), layer.reshaped(y, [0, -1]))
     return _half(layer, _mean(layer, layer.reduced("ReduceSumSquare", distance, [1])))
 
@@ -129,8 +122,6 @@ def sigmoid_cross_entropy_loss(
 @emits(losses.SmoothL1Loss)
 def smooth_l1_loss(layer: LayerNodes, operation: losses.SmoothL1Loss, x: str, y: str, *weights: str) -> str:
     """Say SmoothL1Loss."""
-    if operation.places:
-        raise NoCounterpart("tells the loss of each place, which serves training alone")
     square = operation.sigma**2
     distance = layer.add("Sub", x, y)
     if weights:
@@ -142,16 +133,6 @@ def smooth_l1_loss(layer: LayerNodes, operation: losses.SmoothL1Loss, x: str, y:
     if len(weights) > 1:
         loss = layer.add("Mul", loss, weights[1])
     return _mean(layer, layer.reduced("ReduceSum", layer.reshaped(loss, [0, -1]), [1]))
-
-
-@emits(losses.CenterLoss)
-def center_loss(layer: LayerNodes, operation: losses.CenterLoss, x: str, label: str) -> str:
-    """Say CenterLoss."""
-    if operation.distance_type.upper() != "L2" or len(layer.node.tops) > 1 or operation.axis != 1:
-        raise NoCounterpart("has a form of which only its fork knows what it computes")
-    centers = layer.add("Gather", layer.weight(0), layer.whole(layer.reshaped(label, [-1])), axis=0)
-    distance = layer.add("Sub", layer.reshaped(x, [0, -1]), centers)
-    return _half(layer, _mean(layer, layer.reduced("ReduceSumSquare", distance, [1])))
 
 
 def _labels(layer: LayerNodes, x: str, label: str, axis: int) -> str:

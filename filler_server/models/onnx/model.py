@@ -6,29 +6,14 @@ from types import MappingProxyType
 
 from onnx import ModelProto, TensorProto, ValueInfoProto, helper
 
+import filler_server.models.onnx.functions
+import filler_server.models.reference.functions  # noqa: F401 - both register the functions
 from filler_server.models.graph import Graph, Node
-
-# Each registers its operations.
-from filler_server.models.onnx import (  # noqa: F401
-    activations,
-    arrangement,
-    combination,
-    convolution,
-    data,
-    detection,
-    flow,
-    inner_product,
-    losses,
-    normalization,
-    pooling,
-    recurrent,
-    regions,
-    resizing,
-)
 from filler_server.models.onnx.layer import LayerNodes, Parts, Weight
 from filler_server.models.onnx.registry import emitter
+from filler_server.models.open_shapes import open_shapes
+from filler_server.models.reference.registry import reason
 from filler_server.models.refusal import NoCounterpart, refusal_error, refusals
-from filler_server.net.operations import Custom, Python
 
 OPSET = 21
 """Version of the operators: that of ONNX 1.16, the newest of which ONNX Runtime has every operator."""
@@ -59,6 +44,7 @@ def onnx_model(graph: Graph, metadata: Mapping[str, str] = MappingProxyType({}))
     Raises:
         NetError: layers that ONNX cannot say, all of them.
     """
+    graph = open_shapes(graph)
     parts = Parts(graph)
     refused = refusals((node for node in graph.nodes if node.tops), lambda node: _emit(parts, node))
     if refused:
@@ -81,21 +67,12 @@ def onnx_model(graph: Graph, metadata: Mapping[str, str] = MappingProxyType({}))
 
 
 def _emit(parts: Parts, node: Node) -> None:
+    why = reason(node)
     say = emitter(node.operation)
-    if say is None:
-        raise NoCounterpart(_unknown(node))
+    if why is not None or say is None:
+        raise NoCounterpart(why or "the standard operators do not say it in a sane number of nodes")
     layer = LayerNodes(parts, node)
     layer.finish(say(layer, node.operation, *node.bottoms))
-
-
-def _unknown(node: Node) -> str:
-    """Return why no function says an operation."""
-    match node.operation:
-        case Python(module=module, layer=layer):
-            return f"is written in Python ({module}.{layer})"
-        case Custom():
-            return "is known by its shapes alone"
-    return "has no counterpart among the standard operators"
 
 
 def _value(graph: Graph, name: str) -> ValueInfoProto:

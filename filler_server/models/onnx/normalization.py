@@ -34,8 +34,6 @@ def batch_norm(layer: LayerNodes, operation: normalization.BatchNorm, x: str) ->
 @emits(normalization.BN)
 def bn(layer: LayerNodes, operation: normalization.BN, x: str) -> str:
     """Say BN."""
-    if len(layer.node.tops) > 1:
-        raise NoCounterpart("has tops for its statistics, of which it is not known what they hold")
     channels = (layer.blob_shape(0)[1],)
     if operation.statistics == "stored":
         parameters = [layer.weight(index, channels) for index in range(4)]
@@ -138,7 +136,7 @@ def _along(layer: LayerNodes, x: str, axis: int | None, other: str) -> str:
     if not own:
         return other
     if axis is None:
-        raise NoCounterpart("needs the number of axes of its bottom, which is not known")
+        raise NoCounterpart("it is not known which axes its second bottom covers")
     further = len(shape) - axis - len(own)
     return layer.reshaped(other, [0] * len(own) + [1] * further) if further else other
 
@@ -147,6 +145,6 @@ def _blob_along(layer: LayerNodes, x: str, axis: int | None, index: int, axes: i
     """Return a blob in that shape."""
     own = layer.blob_shape(index)
     if axis is None:
-        raise NoCounterpart("needs the number of axes of its bottom, which is not known")
+        raise NoCounterpart("it is not known which axes its second bottom covers")
     further = len(layer.shape(x)) - axis - len(own)
     return layer.weight(index, (*own, *(1,) * further) if own else ())

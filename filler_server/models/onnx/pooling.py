@@ -41,14 +41,9 @@ class _Windows:
 @emits(pooling.Pooling)
 def pool(layer: LayerNodes, operation: pooling.Pooling, x: str) -> str | list[str]:
     """Say Pooling."""
-    if operation.random:
-        raise NoCounterpart("draws values at random")
     shape = layer.shape(x)
     if operation.kernel is None or operation.stride is None or operation.pad is None:
-        raise NoCounterpart("needs the number of axes of its bottom, which is not known")
-    if len(shape) < len(operation.kernel) + 2:
-        x = layer.reshaped(x, [0] * len(shape) + [1] * (len(operation.kernel) + 2 - len(shape)))
-        shape = (*shape, *(1,) * (len(operation.kernel) + 2 - len(shape)))
+        raise NoCounterpart("the extents of its windows are not known")
     masked = len(layer.node.tops) > 1
     if operation.global_pooling and operation.method != "stochastic" and not masked:
         y = layer.add("GlobalMaxPool" if operation.method == "max" else "GlobalAveragePool", x)
@@ -88,7 +83,7 @@ def _windows(extents: Dims, kernel: Dims, stride: Dims, pad: Dims, *, ceil: bool
             last -= 1
         ends.append(last * step + size - extent - space)
         if ends[-1] >= size:
-            raise NoCounterpart("has a window that lies wholly outside of its input, for which Caffe has no value")
+            raise NoCounterpart("it has a window that lies wholly outside of its input, for which Caffe has no value")
     return _Windows(kernel, stride, pad, tuple(ends), extents)
 
 

@@ -6,11 +6,8 @@ net does not expose it, each run begins with zeros.
 
 from collections.abc import Sequence
 
-import numpy as np
-
 from filler_server.models.onnx.layer import LayerNodes
 from filler_server.models.onnx.registry import emits
-from filler_server.models.refusal import NoCounterpart
 from filler_server.net.operations import recurrent
 
 
@@ -63,43 +60,6 @@ def lstm_unit(layer: LayerNodes, operation: recurrent.LSTMUnit, c: str, gates: s
     return _lstm_unit(layer, c, gates, going, width)
 
 
-@emits(recurrent.Lstm)
-def junhyukoh_lstm(layer: LayerNodes, operation: recurrent.Lstm, x: str, *further: str) -> str:
-    """Say Lstm over one sequence for each stream."""
-    if further:
-        raise NoCounterpart("has further bottoms, of which only its fork knows what they do")
-    shape = layer.shape(x)
-    width = operation.num_output
-    if len(shape) == 3:
-        sequence = x
-        steps = _steps(layer, x)
-    else:
-        (items,) = layer.known(shape[:1], x)
-        steps = items // operation.batch_size
-        sequence = layer.reshaped(x, [steps, operation.batch_size, layer.blob_shape(0)[1]])
-    weights = [layer.add("Transpose", layer.weight(index), perm=[1, 0]) for index in range(2)]
-    inputs = layer.add("Add", layer.add("MatMul", sequence, weights[0]), layer.weight(2))
-    h: str | None = None
-    c: str | None = None
-    outputs = []
-    for gates in _each(layer, inputs, steps):
-        if h is not None:
-            gates = layer.add("Add", layer.add("MatMul", h, weights[1]), gates)
-        c, h = _lstm_unit(layer, c, gates, None, width)
-        outputs.append(h)
-    y = _sequence(layer, outputs)
-    return y if len(shape) == 3 else layer.reshaped(y, [-1, width])
-
-
-@emits(recurrent.ContinuationIndicator)
-def continuation_indicator(layer: LayerNodes, operation: recurrent.ContinuationIndicator, *bottoms: str) -> str:
-    """Say ContinuationIndicator, a constant."""
-    (batch,) = layer.known((operation.batch,), layer.node.tops[0])
-    values = np.ones((operation.time_step, batch), np.float32)
-    values[0] = 0
-    return layer.constant(values, "values")
-
-
 def _further(static: bool, further: Sequence[str]) -> tuple[str | None, list[str]]:
     """Return the input to all steps, if there is one, and the first state."""
     return (further[0], list(further[1:])) if static else (None, list(further))
@@ -131,12 +91,12 @@ def _sequence(layer: LayerNodes, parts: list[str]) -> str:
     return layer.add("Concat", *parts, axis=0)
 
 
-def _lstm_unit(layer: LayerNodes, c: str | None, gates: str, going: str | None, width: int) -> tuple[str, str]:
+def _lstm_unit(layer: LayerNodes, c: str | None, gates: str, going: str, width: int) -> tuple[str, str]:
     """Return c and h after one step; the gates are input, forget, output, candidate."""
     parts = layer.add_all("Split", 4, gates, layer.integers([width] * 4, "gates"), axis=2)
     let_in, forget, let_out = (layer.add("Sigmoid", part) for part in parts[:3])
     after = layer.add("Mul", let_in, layer.add("Tanh", parts[3]))
     if c is not None:
-        kept = forget if going is None else layer.add("Mul", forget, going)
-        after = layer.add("Add", layer.add("Mul", kept, c), after)
+        kept = layer.add("Mul", layer.add("Mul", forget, going), c)
+        after = layer.add("Add", kept, after)
     return after, layer.add("Mul", let_out, layer.add("Tanh", after))

@@ -1,7 +1,5 @@
 """Operations over regions of interest."""
 
-from math import sqrt
-
 import numpy as np
 from numpy.typing import NDArray
 from onnx import TensorProto
@@ -9,20 +7,18 @@ from onnx import TensorProto
 from filler_server.models.onnx import boxes
 from filler_server.models.onnx.layer import LayerNodes
 from filler_server.models.onnx.registry import emits
-from filler_server.models.refusal import NoCounterpart
+from filler_server.models.reference.regions import anchors
 from filler_server.net.operations import regions
 
 
 @emits(regions.ROIPooling)
 def roi_pooling(layer: LayerNodes, operation: regions.ROIPooling, x: str, rois: str) -> str:
     """Say ROIPooling, which is MaxRoiPool."""
-    if operation.pooled is None or len(operation.pooled) != 2:
-        raise NoCounterpart("pools over axes that MaxRoiPool does not have")
     return layer.add(
         "MaxRoiPool",
         x,
         _rows(layer, rois),
-        pooled_shape=list(operation.pooled),
+        pooled_shape=list(operation.pooled or ()),
         spatial_scale=float(operation.spatial_scale),
     )
 
@@ -42,15 +38,17 @@ def psroi_pooling(layer: LayerNodes, operation: regions.PSROIPooling, x: str, ro
     across = _edges(layer, left, right, operation, width, (1, 1, 1, group))
     # Channel (c * group + row) * group + column of the image.
     own = np.arange(outputs * group * group).reshape(1, outputs, group, group)
-    map_ = layer.add("Add", layer.add("Mul", layer.whole(image), layer.integers(channels, "channels")), layer.integers(own, "own"))
-    start = layer.add("Mul", map_, layer.integers((height + 1) * (width + 1), "size"))
+    before = layer.add("Mul", layer.whole(image), layer.integers(channels, "channels"))
+    channel = layer.add("Add", before, layer.integers(own, "own"))
+    start = layer.add("Mul", channel, layer.integers((height + 1) * (width + 1), "size"))
 
     def corner(row: str, column: str) -> str:
         place = layer.add("Add", layer.add("Mul", row, layer.integers(width + 1, "width")), column)
         return layer.add("Gather", sums, layer.add("Add", start, place), axis=0)
 
     (first, last), (begin, end) = rows, across
-    inside = layer.add("Sub", layer.add("Sub", corner(last, end), corner(first, end)), layer.add("Sub", corner(last, begin), corner(first, begin)))
+    left_of = (layer.add("Sub", corner(last, column), corner(first, column)) for column in (end, begin))
+    inside = layer.add("Sub", *left_of)
     area = layer.add("Mul", layer.add("Sub", last, first), layer.add("Sub", end, begin))
     zero = layer.integers(0, "zero")
     size = layer.add("Cast", layer.add("Max", area, layer.integers(1, "one")), to=TensorProto.DOUBLE)
@@ -63,9 +61,8 @@ def proposal(layer: LayerNodes, operation: regions.Proposal, *bottoms: str) -> l
     """Say Proposal."""
     scores, offsets, image = bottoms
     height, width = layer.known(layer.shape(scores)[2:], scores)
-    shape = _anchor_shape(operation)
-    number = len(shape)
-    anchors = _anchors(operation, shape, height, width)
+    around = anchors(operation, (height, width)).reshape(-1, 4)
+    number = len(around) // (height * width)
     # The scores of the foreground, after those of the background: as [images, places * anchors].
     own = layer.cut(scores, [1], [number], [2 * number])
     own = layer.reshaped(layer.add("Transpose", own, perm=[0, 2, 3, 1]), [0, -1])
@@ -74,13 +71,14 @@ def proposal(layer: LayerNodes, operation: regions.Proposal, *bottoms: str) -> l
     values = layer.reshaped(image, [-1])
     limits, scales = layer.cut(values, [0], [0], [2]), layer.cut(values, [0], [2], [4])
     backwards = layer.integers([1, 0], "backwards")
-    found = _moved(layer, anchors, moves)
+    found = _moved(layer, around, moves)
     last = layer.add("Sub", layer.add("Gather", limits, backwards, axis=0), layer.constant(1, "one"))
     bounds = layer.add("Concat", last, last, axis=0)
     found = layer.add("Max", layer.add("Min", found, bounds), layer.constant(0, "zero"))
     low, high = layer.add_all("Split", 2, found, layer.integers([2, 2], "corners"), axis=-1)
     sides = layer.add("Add", layer.add("Sub", high, low), layer.constant(1, "one"))
-    least = layer.add("Mul", layer.add("Gather", scales, backwards, axis=0), layer.constant(operation.min_size, "min_size"))
+    smallest = layer.constant(operation.min_size, "min_size")
+    least = layer.add("Mul", layer.add("Gather", scales, backwards, axis=0), smallest)
     large = layer.floats(layer.add("GreaterOrEqual", sides, least))
     own = layer.add("Mul", own, layer.add("ReduceMin", large, layer.integers([-1], "axes"), keepdims=0))
     most = min(operation.pre_nms_topn, height * width * number)
@@ -88,11 +86,12 @@ def proposal(layer: LayerNodes, operation: regions.Proposal, *bottoms: str) -> l
     ordered = layer.add("GatherND", found, layer.add("Unsqueeze", order, layer.integers([-1], "axes")), batch_dims=1)
     # Sides count both of their ends.
     whole = layer.add("Add", ordered, layer.constant([0, 0, 1, 1], "ends"))
-    kept = boxes.chosen(layer, whole, layer.add("Unsqueeze", best, layer.integers([1], "axes")), operation.nms_thresh, boxes.LOWEST, operation.post_nms_topn)
+    one = layer.add("Unsqueeze", best, layer.integers([1], "axes"))
+    kept = boxes.chosen(layer, whole, one, operation.nms_thresh, boxes.LOWEST, operation.post_nms_topn)
     chosen = layer.add("Gather", kept, layer.integers([0, 2], "columns"), axis=1)
     index = layer.floats(layer.cut(kept, [1], [0], [1]))
-    tops = [layer.add("Concat", index, layer.add("GatherND", ordered, chosen), axis=1), layer.add("GatherND", best, chosen)]
-    return tops[: len(layer.node.tops)]
+    rois = layer.add("Concat", index, layer.add("GatherND", ordered, chosen), axis=1)
+    return [rois, layer.add("GatherND", best, chosen)] if len(layer.node.tops) > 1 else [rois]
 
 
 def _rows(layer: LayerNodes, rois: str) -> str:
@@ -122,27 +121,11 @@ def _rounded(layer: LayerNodes, value: str) -> str:
     return layer.add("Mul", layer.add("Sign", value), size)
 
 
-def _anchor_shape(operation: regions.Proposal) -> list[tuple[int, int]]:
-    """Return width and height of the anchors at a place."""
-    base = operation.base_size
-    squares = [(sqrt(base * base / ratio), sqrt(base * base / ratio) * ratio) for ratio in operation.ratios]
-    return [
-        (int(width * scale / base - 0.5), int(height * scale / base - 0.5))
-        for width, height in squares
-        for scale in operation.scales
-    ]
-
-
-def _anchors(
-    operation: regions.Proposal, shape: list[tuple[int, int]], height: int, width: int
-) -> NDArray[np.float64]:
-    """Return center x, center y, width and height of the anchors at all places: [places * anchors, 4]."""
-    raise NotImplementedError
-
-
-def _moved(layer: LayerNodes, anchors: NDArray[np.float64], moves: str) -> str:
-    """Return anchors moved and scaled as offsets say."""
+def _moved(layer: LayerNodes, around: NDArray[np.float64], moves: str) -> str:
+    """Return anchors moved and scaled as offsets say; sides count both of their ends."""
+    sizes = around[:, 2:] - around[:, :2] + 1
     shift, growth = layer.add_all("Split", 2, moves, layer.integers([2, 2], "corners"), axis=-1)
-    center = layer.add("Add", layer.add("Mul", shift, layer.constant(anchors[:, 2:], "sizes")), layer.constant(anchors[:, :2], "centers"))
-    half = layer.add("Mul", layer.add("Exp", growth), layer.constant(anchors[:, 2:] / 2, "halves"))
+    way = layer.add("Mul", shift, layer.constant(sizes, "sizes"))
+    center = layer.add("Add", way, layer.constant(around[:, :2] + sizes / 2, "centers"))
+    half = layer.add("Mul", layer.add("Exp", growth), layer.constant(sizes / 2, "halves"))
     return layer.add("Concat", layer.add("Sub", center, half), layer.add("Add", center, half), axis=-1)

@@ -29,3 +29,8 @@ def emits(kind: type[Operation]) -> Callable[[_Emit], _Emit]:
 def emitter(operation: Operation) -> Emit | None:
     """Return the function for an operation, or None where there is none."""
     return _EMITTERS.get(type(operation))
+
+
+def said_operations() -> tuple[type[Operation], ...]:
+    """Return the classes of operations that have a function."""
+    return tuple(_EMITTERS)

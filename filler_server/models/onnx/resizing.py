@@ -37,7 +37,7 @@ def upsample(layer: LayerNodes, operation: resizing.Upsample, x: str, *mask: str
     if operation.mask:
         return _unpooled(layer, operation, x, mask[0])
     if operation.scale is None:
-        raise NoCounterpart("needs its scale, which is not known")
+        raise NoCounterpart("its scale is not known")
     axes = len(layer.shape(x))
     scales = [*[1] * (axes - 2), operation.scale, operation.scale]
     return layer.add(

@@ -79,12 +79,12 @@ def proposal(operation: operations.Proposal, layer: Layer) -> tuple[Array, ...]:
         raise InvalidArgument(f"the image is height, width and two scales. Received: {image.size} values")
     # Those of the first image count for all.
     height, width, *scales = image.reshape(-1)[:4]
-    anchors = _anchors(operation, scores.shape[-2:])
+    around = anchors(operation, scores.shape[-2:])
     regions, region_scores = [], []
     for index in range(len(scores)):
         # As [H, W, anchors, 4], the scores of the foreground after those of the background.
         moved = offsets[index].reshape(-1, 4, *scores.shape[-2:]).transpose(2, 3, 0, 1)
-        found = _moved(anchors, moved).reshape(-1, 4)
+        found = _moved(around, moved).reshape(-1, 4)
         found = np.clip(found, 0, np.array([width - 1, height - 1] * 2)).astype(scores.dtype)
         sides = found[:, 2:] - found[:, :2] + 1
         large = (sides >= operation.min_size * np.array(scales[::-1])).all(1)
@@ -96,7 +96,7 @@ def proposal(operation: operations.Proposal, layer: Layer) -> tuple[Array, ...]:
     return np.concatenate(regions), np.concatenate(region_scores)
 
 
-def _anchors(operation: operations.Proposal, places: tuple[int, ...]) -> Array:
+def anchors(operation: operations.Proposal, places: tuple[int, ...]) -> Array:
     """Return the anchors [H, W, anchors, 4]; scales are sides in pixels."""
     base = operation.base_size
     squares = [(sqrt(base * base / ratio), sqrt(base * base / ratio) * ratio) for ratio in operation.ratios]

@@ -17,6 +17,7 @@ onnx = pytest.importorskip("onnx")
 onnxruntime = pytest.importorskip("onnxruntime")
 
 from filler_server.models.onnx import file as onnx_file  # noqa: E402
+from filler_server.models.onnx import registry  # noqa: E402, F401
 from filler_server.models.onnx.model import onnx_model  # noqa: E402
 
 Arrays = Mapping[str, NDArray[Any]]

@@ -135,8 +135,10 @@ def test_all_layers_without_counterpart_are_named_at_once() -> None:
     with pytest.raises(NetError) as raised:
         exported(net, phase="TRAIN")
     message = str(raised.value)
-    assert message.startswith("ONNX has no counterpart of 3 layers: layer 'py' (Python, line 4): is written in Python")
-    assert "layer 'drop' (Dropout, line 5): drops values at random" in message
+    assert message.startswith(
+        "ONNX has no counterpart of 3 layers: layer 'py' (Python, line 4): it is written in Python"
+    )
+    assert "layer 'drop' (Dropout, line 5): it draws random numbers in phase TRAIN" in message
     assert "layer 'warp' (FlowWarp, line 6):" in message
     assert message.endswith("tops=['relu'] stops before that")
     assert [node.name for node in exported(net, tops=["relu"]).graph.node] == ["relu"]
