@@ -10,6 +10,7 @@ for name, weight in client.finetune_net(Path("finetune.prototxt"), "trained.caff
     ...
 client.save_net(Path("train_val.prototxt"), "weights.safetensors", seed=1701, names="torch")
 convert("trained.caffemodel", "trained.pt", names="torch")
+prob = run(Path("deploy.prototxt"), "trained.caffemodel", {"data": image})["prob"]
 """
 
 import importlib
@@ -39,6 +40,7 @@ from caffe_filler.errors import (
 from filler_client._backend import Piece
 from filler_client._client import FillerClient
 from filler_client._finetune import FinetuneOptions, WeightsLike
+from filler_client._models import ModelWeights
 from filler_client._requests import (
     DataDraws,
     FillerLike,
@@ -55,6 +57,7 @@ from filler_client._requests import (
     UnnamedBlobWarning,
 )
 from filler_client._retry import RetryPolicy
+from filler_client._run import InputLike, run
 from filler_client._saving import Names, SavedNet, SaveNetOptions, SaveOptions
 from filler_client._security import SecurityOptions, Tls
 from filler_client._weights import Inspected, TensorsLike, convert, diff, inspect, open_weights, save_weights
@@ -82,10 +85,12 @@ __all__ = [
     "FillerParameterError",
     "FinetuneOptions",
     "Flat",
+    "InputLike",
     "Inspected",
     "InvalidArgument",
     "Layer",
     "LimitExceeded",
+    "ModelWeights",
     "Names",
     "NetError",
     "NetLike",
@@ -124,6 +129,7 @@ __all__ = [
     "inspect",
     "open_weights",
     "operations",
+    "run",
     "save_weights",
 ]
 

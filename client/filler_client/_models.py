@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypedDict, Unpack
 import numpy as np
 from numpy.typing import NDArray
 
-from caffe_filler.errors import FillerError, InvalidArgument, WeightsError
+from caffe_filler.errors import FillerError, InvalidArgument, NetError, WeightsError
 from caffe_filler.interface import option
+from caffe_filler.printable import shape_text
 from filler_client import _requests
 from filler_client._finetune import WeightsLike, local_plan, weights_paths
 from filler_client._requests import NetLike, NetOptions, PartialShape, Phase
@@ -63,12 +64,14 @@ class Model:
     Attributes:
         plan: the whole net, with what it says of its data.
         graph: the part that computes what is wanted; all that it needs is there.
+        path: the file of the net; None where it came from none.
         files: the files of weights.
         unused: the tensors of these that no layer of the net takes.
     """
 
     plan: "NetPlan"
     graph: "Graph"
+    path: Path | None
     files: tuple[Path, ...]
     unused: "tuple[UnusedTensor, ...]"
 
@@ -99,9 +102,10 @@ def open_model(net: NetLike, weights: ModelWeights = None, **options: Unpack[Mod
     planned: NetOptions = {"phase": "TEST", **options}  # type: ignore[typeddict-item]
     with ExitStack() as files:
         described, opened = _opened(net, weights, files)
-        with _in_net(net):
-            plan = local_plan(_requests.plan_request(described, **planned))
-        tensors, unused = _tensors(plan, opened, reshape=reshape)
+        with _with_shapes(planned.get("inputs")):
+            with _in_net(net):
+                plan = _planned(described, planned, deploy=deploy)
+            tensors, unused = _tensors(plan, opened, reshape=reshape)
         with _in_net(net):
             whole = deployed(graph(plan, tensors)) if deploy else graph(plan, tensors)
             part = whole if tops is None else wanted(whole, tops)
@@ -110,7 +114,48 @@ def open_model(net: NetLike, weights: ModelWeights = None, **options: Unpack[Mod
                     f"the net has learnable blobs, whose values {option('weights', 'FILE')} gives", field="weights"
                 )
             part = check(part)
-        yield Model(plan, part, tuple(file.path for file in opened), unused)
+        path = Path(net) if isinstance(net, os.PathLike) else None
+        yield Model(plan, part, path, tuple(file.path for file in opened), unused)
+
+
+def _planned(net: NetLike, options: NetOptions, *, deploy: bool) -> "NetPlan":
+    """Return the plan of a net, in which the batch of all tops of a data layer is that of the one whose shape is given.
+
+    In a deploy form, that of all inputs of the same batch is: the labels are there no more when it is known.
+    """
+    given = options.get("inputs")
+    if not given:
+        return local_plan(_requests.plan_request(net, **options))
+    bare, followed, shapes = options.copy(), options.copy(), dict(given)
+    bare["inputs"], followed["inputs"] = None, shapes
+    try:
+        own = local_plan(_requests.plan_request(net, **bare))
+    except NetError:
+        # The shapes may be what it lacks.
+        return local_plan(_requests.plan_request(net, **options))
+    for value in own.inputs:
+        layer, name = own.layers[value.layer], own.top(value).name
+        batch, shape = next(iter(given.get(name) or ()), None), own.top(value).shape
+        if batch is None or not shape or batch == shape[0]:
+            continue
+        for other in own.inputs:
+            top, together = own.top(other), deploy or (other.layer == value.layer and layer.type != "Input")
+            if top.name not in given and together and top.shape and top.shape[0] == shape[0]:
+                shapes[top.name] = batch, *(None,) * (len(top.shape) - 1)
+    return local_plan(_requests.plan_request(net, **followed))
+
+
+@contextmanager
+def _with_shapes(inputs: Mapping[str, PartialShape] | None) -> Iterator[None]:
+    """Tell the shapes of inputs in an error at a layer or at weights, of which they may be the cause."""
+    try:
+        yield
+    except InvalidArgument as error:
+        if not inputs or not (error.field == "weights" or error.layer is not None):
+            raise
+        raise error.within(
+            f"with {', '.join(f'{name}={shape_text(shape)}' for name, shape in inputs.items())}"
+        ) from None
 
 
 @contextmanager

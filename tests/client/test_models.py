@@ -86,6 +86,25 @@ def test_shapes_of_inputs() -> None:
         assert model.graph.shape("y") == (9, 1)
 
 
+def test_the_batch_of_a_data_layer_is_that_of_all_its_tops() -> None:
+    net = """layer { name: "d" type: "Data" top: "data" top: "label" data_param { batch_size: 64 } }
+    layer { name: "loss" type: "SoftmaxWithLoss" bottom: "data" bottom: "label" top: "loss" }"""
+    with open_model(net, inputs={"data": (1, 10)}) as model:
+        assert model.graph.shape("label") == (1,)
+    with pytest.raises(NetError, match="the same first dimension"):
+        values(net, None, inputs={"data": (1, 10), "label": (2,)})
+
+
+def test_labels_of_another_batch_do_not_matter_to_a_deploy_form() -> None:
+    net = """layer { name: "d" type: "Input" top: "data" input_param { shape { dim: 64 dim: 10 } } }
+    layer { name: "l" type: "Input" top: "label" input_param { shape { dim: 64 } } }
+    layer { name: "loss" type: "SoftmaxWithLoss" bottom: "data" bottom: "label" top: "loss" }"""
+    with open_model(net, inputs={"data": (1, 10)}, deploy=True) as model:
+        assert model.graph.shape("prob") == (1, 10)
+    with pytest.raises(NetError, match=r"with data=1x10: .*the same first dimension"):
+        values(net, None, inputs={"data": (1, 10)})
+
+
 @pytest.mark.parametrize(
     ("weights", "options", "message"),
     [

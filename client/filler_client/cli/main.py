@@ -20,6 +20,7 @@ from filler_client.cli.health import health
 from filler_client.cli.init import init
 from filler_client.cli.inspect import inspect
 from filler_client.cli.plan import plan
+from filler_client.cli.run import run
 from filler_client.cli.serve import serve as serve_command
 from filler_client.cli.terminal import print_line, print_text, print_warnings
 from filler_client.cli.upgrade import upgrade
@@ -39,11 +40,12 @@ def filler() -> None:
       filler init train_val.prototxt --seed 1701 -o weights.safetensors
       filler fill 'type: "msra"' --shape 64,3,7,7 -o conv1.npy
       filler convert bvlc_reference_caffenet.caffemodel caffenet.safetensors
+      filler run deploy.prototxt --weights caffenet.caffemodel --input data=cat.npy -o tops.npz
       filler serve --listen localhost:50051
     """
 
 
-for command in (plan, init, fill, fillers, upgrade, convert, inspect, diff, serve_command, health, completion):
+for command in (plan, init, fill, fillers, upgrade, convert, inspect, diff, run, serve_command, health, completion):
     filler.add_command(command)
 
 
