@@ -42,6 +42,18 @@ def decoded(priors: Array, variances: Array, offsets: Array, code: str) -> Array
     return np.concatenate([center - half, center + half], -1)
 
 
+def encoded(priors: Array, found: Array, code: str) -> Array:
+    """Return the offsets from priors [..., 4] that make boxes, before variances divide them; as in `decoded`."""
+    size = priors[..., 2:] - priors[..., :2]
+    match code:
+        case "corner":
+            return found - priors
+        case "corner_size":
+            return (found - priors) / np.concatenate([size, size], -1)
+    moved = (found[..., :2] + found[..., 2:] - priors[..., :2] - priors[..., 2:]) / 2 / size
+    return np.concatenate([moved, np.log((found[..., 2:] - found[..., :2]) / size)], -1)
+
+
 def kept(
     boxes: Array, threshold: float, *, unit: float = 0, eta: float = 1, most: int | None = None
 ) -> NDArray[np.intp]:

@@ -7,7 +7,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from filler_server.models.graph import Node
-from filler_server.models.reference import boxes
+from filler_server.models.reference import boxes, matching
+from filler_server.models.reference.activations import probabilities
+from filler_server.models.reference.combination import whole_numbers
+from filler_server.models.reference.losses import SMALLEST
 from filler_server.models.reference.registry import Array, Layer, computes
 from filler_server.net.operations import detection as operations
 
@@ -63,6 +66,58 @@ def detection_output(operation: operations.DetectionOutput, layer: Layer) -> Arr
     return top[None, None]
 
 
+def _other_mining(operation: operations.MultiBoxLoss, node: Node) -> str | None:
+    flags = ("map_object_to_agnostic", "ignore_cross_boundary_bbox", "bp_inside")
+    foreign = [name for name in flags if getattr(operation, name)]
+    if not operation.use_prior_for_matching:
+        foreign.append("use_prior_for_matching: false")
+    if operation.mining_type == "hard_example" or operation.nms_threshold is not None:
+        foreign.append("mining by hard examples or after suppression")
+    if operation.mining_type == "none" and operation.conf_loss_type == "logistic":
+        foreign.append("LOGISTIC without mining")
+    if operation.mining_type != "none" and not operation.share_location:
+        foreign.append("mining without share_location")
+    if operation.background_label_id != 0:
+        foreign.append("another background than class 0")
+    return f"{', '.join(foreign)} is not among what is computed" if foreign else None
+
+
+@computes(operations.MultiBoxLoss, unless=_other_mining)
+def multi_box_loss(operation: operations.MultiBoxLoss, layer: Layer) -> Array:
+    """Return the loss of offsets at matched priors, and that of confidences there and at the hardest others."""
+    offsets, scores, priors, rows = layer.bottoms
+    priors, variances = priors.reshape(2, -1, 4)
+    images, number = len(offsets), len(priors)
+    offsets = offsets.reshape(images, number, -1, 4)
+    scores = scores.reshape(images, number, operation.num_classes)
+    rows = rows.reshape(-1, 8)
+    rows = rows[(rows[:, 0] != -1) & (operation.use_difficult_gt | (rows[:, 7] == 0))]
+    total, found = 0.0, 0
+    for image in range(images):
+        truth = rows[rows[:, 0] == image]
+        labels = whole_numbers(truth[:, 1], operation.num_classes, "a label")
+        matched, overlap = matching.matches(
+            priors, truth[:, 3:7], operation.overlap_threshold, bipartite=operation.match_type == "bipartite"
+        )
+        positive = np.flatnonzero(matched > -1)
+        classes = np.full(number, operation.background_label_id)
+        classes[positive] = labels[matched[positive]]
+        chosen = offsets[image, positive, 0 if operation.share_location else classes[positive]]
+        target = boxes.encoded(priors[positive], truth[matched[positive], 3:7], operation.code_type)
+        if operation.encode_variance_in_target:
+            chosen = chosen / variances[positive]
+        total += operation.loc_weight * _distance(chosen - target / variances[positive], operation.loc_loss_type)
+        found += len(positive)
+        losses = _confidence_losses(operation, scores[image], classes)
+        if operation.mining_type == "none":
+            total += losses.sum()
+        elif len(truth):
+            negative = matching.hardest(losses, matched, overlap, operation.neg_pos_ratio, operation.neg_overlap)
+            total += losses[positive].sum() + losses[negative].sum()
+    divisors = {"full": images * number, "valid": found, "batch_size": images, "none": 1}
+    return np.asarray(total / max(divisors[operation.normalization], 1), scores.dtype)
+
+
 @computes(operations.Reorg)
 def reorg(operation: operations.Reorg, layer: Layer) -> Array:
     """Return places as channels, in darknet's order, or the reverse."""
@@ -92,6 +147,22 @@ def _priors(
         corners = np.clip(corners, 0, 1)
     variances = np.broadcast_to(operation.variances, corners.shape)
     return np.stack([corners.reshape(-1), variances.reshape(-1)])[None].astype(layer.bottom.dtype)
+
+
+def _distance(difference: Array, kind: str) -> float:
+    """Return the sum of half the squares, or of smooth L1 distances."""
+    far = np.abs(difference)
+    half = 0.5 * difference * difference
+    return float((half if kind == "l2" else np.where(far < 1, half, far - 0.5)).sum())
+
+
+def _confidence_losses(operation: operations.MultiBoxLoss, scores: Array, classes: NDArray[np.intp]) -> Array:
+    """Return the loss of the confidences [priors, classes] of each prior for its class."""
+    if operation.conf_loss_type == "softmax":
+        chosen = probabilities(scores, 1)[np.arange(len(scores)), classes]
+        return -np.log(np.maximum(chosen, SMALLEST))
+    targets = classes[:, None] == np.arange(operation.num_classes)
+    return (np.log1p(np.exp(-np.abs(scores))) - scores * (targets * 1.0 - (scores >= 0))).sum(1)
 
 
 def _detections(operation: operations.DetectionOutput, image: int, found: Array, scores: Array) -> list[Array]:

@@ -11,7 +11,7 @@ from filler_server.models.reference.combination import whole_numbers
 from filler_server.models.reference.registry import Array, Layer, computes
 from filler_server.net.operations import losses as operations
 
-_SMALLEST = float(np.finfo(np.float32).tiny)
+SMALLEST = float(np.finfo(np.float32).tiny)
 """The least probability of which Caffe's SoftmaxWithLoss takes a logarithm, whatever its dtype."""
 
 _LOG_THRESHOLD = 1e-20
@@ -122,7 +122,7 @@ def softmax_with_loss(operation: operations.SoftmaxWithLoss, layer: Layer) -> tu
     softmax = probabilities(layer.bottom, operation.axis)
     rows, labels, counted = _labelled(softmax, layer.bottoms[1], operation.axis, operation.ignore_label)
     chosen = np.take_along_axis(rows, labels[:, None, :], 1)[:, 0]
-    losses = -np.log(np.maximum(chosen, _SMALLEST))
+    losses = -np.log(np.maximum(chosen, SMALLEST))
     return _normalized(losses, counted, operation.normalization), softmax
 
 

@@ -15,8 +15,6 @@ from filler_server.models.reference.evaluation import evaluate
 _DTYPES = [np.float64, np.float32]
 _REFUSED = {
     "proposal_": r"it is written in Python \(rpn.proposal_layer.ProposalLayer\)",
-    "multibox_": "MultiBoxLoss is not among the operations that are computed",
-    "net_ssd_tiny_train": "MultiBoxLoss",
 }
 """Beginnings of the names of cases that are refused, with the message."""
 
