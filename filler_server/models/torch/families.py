@@ -6,11 +6,14 @@ from filler_server.models.torch import (
     combination,
     convolution,
     data,
+    detection,
     inner_product,
     losses,
     normalization,
     pooling,
     recurrent,
+    regions,
+    resizing,
 )
 
 __all__ = [
@@ -19,9 +22,12 @@ __all__ = [
     "combination",
     "convolution",
     "data",
+    "detection",
     "inner_product",
     "losses",
     "normalization",
     "pooling",
     "recurrent",
+    "regions",
+    "resizing",
 ]

@@ -19,6 +19,7 @@ class Layer:
         constructor: expression that makes its module; None where it needs none.
         settings: further statements about its module, each to be read after its name and a dot.
         notes: what a reader of the source should know of it.
+        has_size: whether it computes the same as Caffe for inputs of these sizes only.
 
     Args:
         module: expression that reads its module, if it gets one.
@@ -44,6 +45,7 @@ class Layer:
         self.constructor: str | None = None
         self.settings: list[str] = []
         self.notes: list[str] = []
+        self.has_size = False
         self._module = module
 
     def module(self, kind: str, *positional: object, **named: object) -> str:
@@ -59,6 +61,10 @@ class Layer:
     def note(self, text: str) -> None:
         """Tell a reader of the source something about the layer."""
         self.notes.append(text)
+
+    def needs_size(self) -> None:
+        """Say that it computes the same as Caffe for inputs of these sizes only; their first axis is free."""
+        self.has_size = True
 
     def apply(self, kind: str, *positional: object, **named: object) -> str:
         """Give the layer a module and return its output for the first bottom."""

@@ -98,8 +98,19 @@ def _class(name: str, graph: Graph, writer: Writer, state: State, shared: dict[s
     lines += ["", "    def __init__(self) -> None:", *statements(setting_up, 2)]
     lines += ["", *statements([f"def forward(self{arguments}) -> dict[str, Tensor]:"], 1)]
     lines += ['        """Return the outputs by the names of their blobs."""']
-    lines += statements([*writer.forward, f"return {{{outputs}}}"], 2)
+    lines += statements([*_checks(graph, writer), *writer.forward, f"return {{{outputs}}}"], 2)
     return lines + (indented(_LOSS.rstrip().splitlines()) if weights else [])
+
+
+def _checks(graph: Graph, writer: Writer) -> list[str]:
+    """Return the statements that refuse inputs of other sizes, where sizes are a part of what is written."""
+    if not writer.has_size:
+        return []
+    return [
+        call("check_size", (value, Piece(variable), graph.shape(value)))
+        for value, variable in zip(graph.inputs, writer.variables.inputs, strict=True)
+        if len(graph.shape(value)) > 1
+    ]
 
 
 def _about(graph: Graph, writer: Writer) -> list[str]:

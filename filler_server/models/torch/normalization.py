@@ -28,6 +28,8 @@ def batch_norm(layer: Layer, operation: of.BatchNorm) -> str:
 @emits(of.BN)
 def bn(layer: Layer, operation: of.BN) -> str:
     """Write BN of one of the forks for segmentation."""
+    if len(layer.node.tops) > 1:
+        raise NoCounterpart("the statistics of the batch as further tops are not written")
     match operation.statistics:
         case "none":
             shape = layer.state["weight"]
@@ -118,6 +120,8 @@ def _batch_norm(layer: Layer, eps: float, momentum: float, *, stored: bool) -> s
         kind = "BatchNormByStatistics" if stored else "BatchNormByBatch"
         module = layer.module(kind, layer.state["running_mean"][0], **named)
     x = layer.bottoms[0]
+    if layer.scale is not None and layer.node.tops[0] in layer.graph.outputs:
+        return f"before_affine({module}, {x})"
     if axes in _BATCH_NORMS:
         return f"{module}({x})"
     return f"{module}({x}.flatten(2)).view_as({x})"

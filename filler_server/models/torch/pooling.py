@@ -27,6 +27,9 @@ def pooling(layer: Layer, operation: of.Pooling) -> Written:
     _check_last_windows(layer, operation, kernel, stride, pad)
     if operation.method == "stochastic":
         return _stochastic(layer, operation, spatial)
+    if not any(pad) and any(step > size for step, size in zip(stride, kernel, strict=True)):
+        # For other sizes there may be such windows.
+        layer.needs_size()
     masked = len(layer.node.tops) == 2
     fits = all(2 * pads <= size for pads, size in zip(pad, kernel, strict=True))
     if not fits and spatial != 2:

@@ -64,18 +64,15 @@ class State:
 
     Attributes:
         units: what modules hold, by the names of their nodes.
+        folded: by the names of the nodes of Scale whose blobs a BatchNorm holds, those of the BatchNorms.
         tensors: the entries, named `<layer>.<parameter>`, in the order of the net; shared values once.
         refused: layers whose values cannot be shared as they should be.
     """
 
     units: Mapping[str, Unit]
+    folded: Mapping[str, str]
     tensors: tuple[Tensor, ...]
     refused: tuple[Refusal, ...]
-
-    @property
-    def folded(self) -> frozenset[str]:
-        """Names of the nodes of Scale whose blobs a BatchNorm holds."""
-        return frozenset(unit.scale.name for unit in self.units.values() if unit.scale is not None)
 
 
 def state_of(graph: Graph, *, training: bool) -> State:
@@ -107,7 +104,8 @@ def state_of(graph: Graph, *, training: bool) -> State:
         without = {*unit.tied, *(derived.parameter for derived in unit.derived)}
         tensors.extend(entry for entry in entries if entry.name.rpartition(".")[2] not in without)
         units[module.name] = unit
-    return State(units, tuple(tensors), tuple(refused))
+    folded = {unit.scale.name: unit.node for unit in units.values() if unit.scale is not None}
+    return State(units, folded, tuple(tensors), tuple(refused))
 
 
 class _Sharing:

@@ -26,6 +26,7 @@ class Writer:
         variables: those of `forward`.
         init: statements of `__init__`.
         forward: statements of `forward`.
+        has_size: whether inputs must have the sizes that the graph has, but for their first axes.
 
     Args:
         graph: the graph.
@@ -45,6 +46,7 @@ class Writer:
         self.variables = Variables(graph, reserved)
         self.init: list[str] = []
         self.forward: list[str] = []
+        self.has_size = False
         self._constructors: dict[str, str] = {}
         refused = {refusal.node.name: refusal for refusal in state.refused}
         for place, node in enumerate(graph.nodes):
@@ -60,7 +62,7 @@ class Writer:
     def _add(self, place: int, node: Node) -> None:
         bottoms = [self.variables.of(bottom) for bottom in node.bottoms]
         if node.name in self._state.folded:
-            self._assign(place, node, bottoms[0], ["its blobs are the weight and bias of the module before"])
+            self._add_folded(place, node, bottoms[0])
             return
         unit = self._state.units.get(node.name, Unit(node.name, {}))
         module = self._module_of(unit)
@@ -71,8 +73,18 @@ class Writer:
             # What reads its tops is looked at as well.
             self._assign(place, node, "None", [])
             raise
+        self.has_size |= layer.has_size
         self._construct(layer, unit)
         self._assign(place, node, written, layer.notes)
+
+    def _add_folded(self, place: int, node: Node, bottom: str) -> None:
+        """Write a Scale whose blobs are those of the BatchNorm before it."""
+        module = f"self.{self.attributes[self._state.folded[node.name]]}"
+        note = f"its blobs are weight and bias of {module}"
+        if node.bottoms[0] in self._graph.outputs:
+            self._assign(place, node, f"affine({module}, {bottom})", [note])
+        else:
+            self._assign(place, node, bottom, [f"{note}, which has used them"])
 
     def _module_of(self, unit: Unit) -> str:
         """Return the expression that reads the module of a node."""

@@ -31,6 +31,19 @@ class BatchNormByBatch(nn.modules.batchnorm._BatchNorm):
         pass
 
 
+def before_affine(norm: nn.Module, x: Tensor) -> Tensor:
+    """Return the values that a batch normalization has before its weight and bias."""
+    return F.batch_norm(
+        x, norm.running_mean, norm.running_var, training=norm.training, momentum=norm.momentum, eps=norm.eps
+    )
+
+
+def affine(norm: nn.Module, x: Tensor) -> Tensor:
+    """Return values times the weight of a batch normalization plus its bias."""
+    view = (1, -1, *(1,) * (x.dim() - 2))
+    return x * norm.weight.view(view) + norm.bias.view(view)
+
+
 class LRNWithinChannel(nn.Module):
     """Caffe's LRN over neighboring pixels, which divides by the area of the window, padding included."""
 

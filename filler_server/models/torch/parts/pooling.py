@@ -76,10 +76,10 @@ class StochasticPool2d(nn.Module):
         self.windows = {"kernel_size": kernel, "stride": stride, "ceil_mode": ceil_mode, "divisor_override": 1}
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return the means; 0 where a window has nothing above 0."""
+        """Return the means; 0 where a window has only zeros."""
         weights = F.avg_pool2d(x, **self.windows) + torch.finfo(torch.float32).tiny
         sums = F.avg_pool2d(x * x, **self.windows)
-        return torch.where(weights > 0, sums / torch.where(weights > 0, weights, 1), 0)
+        return sums / weights
 
 
 def spp(x: Tensor, levels: int, method: str = "max") -> Tensor:
