@@ -7,10 +7,6 @@ from filler_server.models.onnx.registry import emits
 from filler_server.models.refusal import NoCounterpart
 from filler_server.net.operations import arrangement
 
-_LAST = (1 << 63) - 1
-_BEFORE_FIRST = -_LAST
-"""Ends of a slice that goes over a whole axis, forwards and backwards."""
-
 
 @emits(arrangement.Axpy)
 def axpy(layer: LayerNodes, operation: arrangement.Axpy, a: str, x: str, z: str) -> str:
@@ -144,14 +140,10 @@ def tile(layer: LayerNodes, operation: arrangement.Tile, x: str) -> str:
 
 def _reversed(layer: LayerNodes, x: str, axes: list[int]) -> str:
     """Return a value in reverse order along some axes."""
-    return layer.add(
-        "Slice",
-        x,
-        layer.integers([_LAST] * len(axes), "starts"),
-        layer.integers([_BEFORE_FIRST] * len(axes), "ends"),
-        layer.integers(axes, "axes"),
-        layer.integers([-1] * len(axes), "steps"),
-    )
+    for axis in axes:
+        (extent,) = layer.known(layer.shape(layer.node.bottoms[0])[axis : axis + 1], x)
+        x = layer.add("Gather", x, layer.integers(range(extent)[::-1], "order"), axis=axis)
+    return x
 
 
 def _count(layer: LayerNodes, value: str) -> int:

@@ -25,15 +25,7 @@ def arg_max(layer: LayerNodes, operation: combination.ArgMax, x: str) -> str:
             count *= dim
     else:
         (count,) = layer.known(shape[axis : axis + 1], x)
-    last = (1 << 63) - 1
-    backwards = layer.add(
-        "Slice",
-        x,
-        layer.integers([last], "starts"),
-        layer.integers([-last], "ends"),
-        layer.integers([axis], "axes"),
-        layer.integers([-1], "steps"),
-    )
+    backwards = layer.add("Gather", x, layer.integers(range(count)[::-1], "order"), axis=axis)
     values, places = layer.add_all("TopK", 2, backwards, layer.integers([operation.top_k], "k"), axis=axis)
     indices = layer.floats(layer.add("Sub", layer.integers(count - 1, "last"), places))
     if operation.axis is not None:

@@ -40,6 +40,7 @@ class Parts:
         graph: what becomes of it.
         nodes: in the order in which they compute.
         constants: small tensors that belong to the way in which a layer is said.
+        layers: names of the nodes of the graph, by those of nodes and constants of the model.
         weights: learned tensors, by the names of their blobs.
         stored: for each learned tensor, the name under which nodes read it.
         taken: names of values and nodes that are given away.
@@ -48,6 +49,7 @@ class Parts:
     graph: Graph
     nodes: list[NodeProto] = field(default_factory=list)
     constants: dict[str, TensorProto] = field(default_factory=dict)
+    layers: dict[str, str] = field(default_factory=dict)
     weights: dict[str, Weight] = field(default_factory=dict)
     stored: dict[str, str] = field(default_factory=dict)
     taken: set[str] = field(default_factory=set)
@@ -247,11 +249,13 @@ class LayerNodes:
         for node in self._nodes:
             if self.node.tops[0] in node.output:
                 node.name = self.node.name
+        self._parts.layers.update((node.name, self.node.name) for node in self._nodes)
         self._parts.nodes.extend(self._nodes)
 
     def _constant(self, array: NDArray[Any], what: str) -> str:
         key = (what, array.dtype.name, array.tobytes(), array.shape)
         if key not in self._constants:
             name = self._constants[key] = self._parts.unique(f"{self.node.name}/{what}")
+            self._parts.layers[name] = self.node.name
             self._parts.constants[name] = numpy_helper.from_array(np.asarray(array, order="C"), name)
         return self._constants[key]

@@ -9,6 +9,7 @@ from onnx import ModelProto, TensorProto, ValueInfoProto, helper
 import filler_server.models.onnx.functions
 import filler_server.models.reference.functions  # noqa: F401 - both register the functions
 from filler_server.models.graph import Graph, Node
+from filler_server.models.onnx.batch import Symbols, batch_dims, for_any_batch
 from filler_server.models.onnx.layer import LayerNodes, Parts, Weight
 from filler_server.models.onnx.registry import emitter
 from filler_server.models.open_shapes import open_shapes
@@ -32,7 +33,9 @@ class Model:
     weights: tuple[Weight, ...]
 
 
-def onnx_model(graph: Graph, metadata: Mapping[str, str] = MappingProxyType({})) -> Model:
+def onnx_model(
+    graph: Graph, metadata: Mapping[str, str] = MappingProxyType({}), *, other: Graph | None = None
+) -> Model:
     """Return a graph as a model that computes the same, with standard operators alone.
 
     Inputs, outputs and the values between are called as in the graph, nodes as its layers.
@@ -40,23 +43,26 @@ def onnx_model(graph: Graph, metadata: Mapping[str, str] = MappingProxyType({}))
     Args:
         graph: what it computes.
         metadata: what the model says of itself.
+        other: the same net with another batch; the model is then for any batch.
 
     Raises:
-        NetError: layers that ONNX cannot say, all of them.
+        NetError: layers that ONNX cannot say, all of them, or not for any batch.
     """
     graph = open_shapes(graph)
-    parts = Parts(graph)
-    refused = refusals((node for node in graph.nodes if node.tops), lambda node: _emit(parts, node))
-    if refused:
-        raise refusal_error(graph, refused, "ONNX")
+    parts = _emitted(graph)
+    dims: Mapping[str, Symbols] = graph.shapes
+    if other is not None:
+        other = open_shapes(other)
+        parts = for_any_batch(parts, _emitted(other))
+        dims = batch_dims(graph, other)
     between = [top for node in graph.nodes for top in node.tops if top not in graph.outputs]
     made = helper.make_graph(
         parts.nodes,
         graph.name or "net",
-        [_value(graph, name) for name in graph.inputs],
-        [_value(graph, name) for name in graph.outputs],
+        [_value(name, dims) for name in graph.inputs],
+        [_value(name, dims) for name in graph.outputs],
         initializer=list(parts.constants.values()),
-        value_info=[_value(graph, name) for name in between],
+        value_info=[_value(name, dims) for name in between],
     )
     opsets = [helper.make_opsetid("", OPSET)]
     message = helper.make_model(
@@ -64,6 +70,15 @@ def onnx_model(graph: Graph, metadata: Mapping[str, str] = MappingProxyType({}))
     )
     helper.set_model_props(message, dict(metadata))
     return Model(message, tuple(parts.weights.values()))
+
+
+def _emitted(graph: Graph) -> Parts:
+    """Return the nodes and constants of a graph."""
+    parts = Parts(graph)
+    refused = refusals((node for node in graph.nodes if node.tops), lambda node: _emit(parts, node))
+    if refused:
+        raise refusal_error(graph, refused, "ONNX")
+    return parts
 
 
 def _emit(parts: Parts, node: Node) -> None:
@@ -75,5 +90,5 @@ def _emit(parts: Parts, node: Node) -> None:
     layer.finish(say(layer, node.operation, *node.bottoms))
 
 
-def _value(graph: Graph, name: str) -> ValueInfoProto:
-    return helper.make_tensor_value_info(name, TensorProto.FLOAT, graph.shapes[name])
+def _value(name: str, dims: Mapping[str, Symbols]) -> ValueInfoProto:
+    return helper.make_tensor_value_info(name, TensorProto.FLOAT, dims[name])

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -173,3 +174,63 @@ def test_memory_holds_no_tensor_as_a_whole(tmp_path: Path) -> None:
         tensor = combined("ip/0", counted, opened.graph.tensors["ip/0"])
         onnx_file.save(onnx_model(replace(opened.graph, tensors={"ip/0": tensor})), tmp_path / "net.onnx")
     assert sizes == [1 << 20] * 8
+
+
+def for_any_batch(net: str, weights: dict[str, NDArray[np.float32]] | None = None) -> Any:
+    """A net of the input `data` with a batch of 2 as a model for any batch."""
+    with open_model(net, weights) as one, open_model(net, weights, inputs={"data": (4, None, None, None)}) as other:
+        model = onnx_model(one.graph, other=other.graph).message
+        for weight in onnx_model(one.graph).weights:
+            array = weight.tensor.array().reshape(weight.shape)
+            model.graph.initializer.append(onnx.numpy_helper.from_array(array, weight.name))
+    onnx.checker.check_model(model, full_check=True)
+    return model
+
+
+ANY_BATCH = """
+layer { name: "data" type: "Input" top: "data" input_param { shape { dim: 2 dim: 3 dim: 5 dim: 5 } } }
+layer { name: "flat" type: "Reshape" bottom: "data" top: "flat" reshape_param { shape { dim: -1 dim: 25 } } }
+layer { name: "back" type: "Reshape" bottom: "flat" top: "back" reshape_param { shape { dim: -1 dim: 3 dim: 25 } } }
+layer { name: "ip" type: "InnerProduct" bottom: "back" top: "ip"
+  inner_product_param { num_output: 4 axis: 2 bias_term: false } }
+layer { name: "tanh" type: "TanH" bottom: "ip" top: "tanh" }
+layer { name: "loss" type: "EuclideanLoss" bottom: "ip" bottom: "tanh" top: "loss" }
+layer { name: "priors" type: "PriorBox" bottom: "data" bottom: "data" top: "priors" prior_box_param { min_size: 3 } }
+"""
+
+
+def test_a_model_for_any_batch() -> None:
+    weights = {"ip/0": RNG.standard_normal((4, 25)).astype(np.float32)}
+    model = for_any_batch(ANY_BATCH, weights)
+    dims = {
+        value.name: [dim.dim_param or dim.dim_value for dim in value.type.tensor_type.shape.dim]
+        for value in (*model.graph.input, *model.graph.value_info, *model.graph.output)
+    }
+    assert dims == {
+        "data": ["batch", 3, 5, 5],
+        "flat": ["3*batch", 25],
+        "back": ["batch", 3, 25],
+        "ip": ["batch", 3, 4],
+        "tanh": ["batch", 3, 4],
+        "loss": [],
+        "priors": [1, 2, 100],
+    }
+    for batch in (1, 2, 7):
+        x = RNG.standard_normal((batch, 3, 5, 5)).astype(np.float32)
+        products = x.reshape(batch, 3, 25) @ weights["ip/0"].T
+        want = ((products - np.tanh(products)) ** 2).sum() / batch / 2
+        np.testing.assert_allclose(run(model, {"data": x})["loss"], want, rtol=1e-4)
+
+
+def test_layers_that_depend_on_the_batch_are_all_named() -> None:
+    net = """
+    layer { name: "data" type: "Input" top: "data" input_param { shape { dim: 2 dim: 3 dim: 5 dim: 5 } } }
+    layer { name: "halves" type: "Slice" bottom: "data" top: "a" top: "b" slice_param { axis: 0 } }
+    layer { name: "relu" type: "ReLU" bottom: "a" top: "r" }
+    layer { name: "turn" type: "Reverse" bottom: "r" top: "t" reverse_param { axis: 0 } }
+    layer { name: "sum" type: "Eltwise" bottom: "t" bottom: "b" top: "y" }
+    """
+    with pytest.raises(NetError, match="ONNX with any batch has no counterpart of 2 layers") as raised:
+        for_any_batch(net)
+    assert "layer 'halves' (Slice, line 3): it depends on the batch (by halves/split)" in str(raised.value)
+    assert "layer 'turn' (Reverse, line 5): it depends on the batch (by turn/order)" in str(raised.value)
