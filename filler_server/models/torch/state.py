@@ -113,17 +113,20 @@ class _Sharing:
 
     def __init__(self, owners: Mapping[str, str]) -> None:
         self._owners = owners
-        self._whole: dict[tuple[str, ...], Unit] = {}
+        self._whole: dict[tuple[object, ...], Unit] = {}
         self._blobs: dict[str, tuple[Plain, int, Unit]] = {}
         self._seen: set[str] = set()
 
     def settle(self, unit: Unit, module: Module, values: Mapping[str, Tensor]) -> bool:
         """Note which values of a module earlier ones hold; return whether it has copies of some of these."""
         owners = tuple(self._owners[blob.name] for blob in module.blobs)
-        earlier = self._whole.setdefault(owners, unit)
+        layout = type(module).__name__, isinstance(module, Plain) and module.turns
+        earlier = self._whole.setdefault((*owners, *layout), unit)
         if earlier is not unit and earlier.entries == unit.entries:
             unit.same_as = earlier.node
-            unit.tied = {parameter: (earlier.node, parameter) for parameter in unit.entries}
+            unit.derived = list(earlier.derived)
+            views = {derived.parameter for derived in earlier.derived}
+            unit.tied = {parameter: (earlier.node, parameter) for parameter in unit.entries if parameter not in views}
             return False
         if not isinstance(module, Plain):
             copies = not self._seen.isdisjoint(owners)

@@ -38,7 +38,8 @@ def broken(line: str, width: int) -> list[str]:
     tail = line[end:]
     if len(inside) + len(_INDENT) <= width:
         return [line[: start + 1], _INDENT + inside, tail]
-    return [line[: start + 1], *(f"{_INDENT}{item}," for item in items), tail]
+    lines = [part for item in items for part in broken(f"{item},", width - len(_INDENT))]
+    return [line[: start + 1], *indented(lines), tail]
 
 
 def docstring(lines: Sequence[str]) -> list[str]:

@@ -1,6 +1,7 @@
 """Modules of PyTorch as a user has them, and what they are compared with."""
 
 from collections.abc import Mapping
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -31,11 +32,17 @@ def planned(net: NetLike, phase: str = "TEST", **options: Any) -> NetPlan:
 
 
 def random_weights(plan: NetPlan, seed: int = 1) -> dict[str, NDArray[Any]]:
-    """Values for the blobs of a net; positive, so that they may be variances."""
+    """Values for the blobs of a net: positive, so that they may be variances, and small where many are summed up."""
     rng = np.random.default_rng(seed)
-    return {
-        blob.name: (0.1 + rng.random(blob.known_shape)).astype(np.float32) for blob in plan.blobs if blob.owner is None
-    }
+    values: dict[str, NDArray[Any]] = {}
+    for blob in plan.blobs:
+        shape = blob.known_shape
+        assert shape is not None
+        if blob.owner is None:
+            values[blob.name] = np.asarray((0.1 + rng.random(shape)) / prod(shape[1:]), np.float32)
+        else:
+            values[blob.name] = values[blob.owner].reshape(shape)
+    return values
 
 
 def random_inputs(part: Graph, seed: int = 2, **given: NDArray[Any]) -> dict[str, NDArray[Any]]:

@@ -176,7 +176,7 @@ NETS = {
     "Tile": image("Tile", "tile_param { axis: 2 tiles: 3 }"),
     "Concat": image("Concat", "concat_param { axis: -1 }", bottoms="x x"),
     "Split": image("Split", tops="a b") + layer("ReLU", "", "a", "a", name="r"),
-    "Silence": image("ReLU") + layer("Silence", "", "y x", "", name="s"),
+    "Silence": image("Slice", tops="a b") + layer("Silence", "", "a x", "", name="s"),
     "Parameter": 'layer { name: "p" type: "Parameter" top: "z" parameter_param { shape { dim: 2 dim: 3 } } }\n'
     + given("x", 2, 3)
     + layer("Eltwise", "", "x z"),
