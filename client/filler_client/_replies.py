@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from google.protobuf.message import DecodeError, Message
 
-from caffe_filler.caffe.caffe_pb2 import NetState, Phase
+from caffe_filler.caffe.caffe_pb2 import FillerParameter, NetState, Phase
 from caffe_filler.errors import DataLoss
 from caffe_filler.v1 import filler_pb2
 from caffe_filler.wire import LEN, Malformed, fields
@@ -50,6 +50,7 @@ def read_plan(data: bytes, request: filler_pb2.PlanNetRequest) -> "NetPlan":
     response = _parsed(filler_pb2.PlanNetResponse, data, request)
     _check_state(response, request)
     _check_plan(response)
+    _check_fillers(response, request)
     return from_wire(response)
 
 
@@ -135,6 +136,19 @@ def _check_plan(response: filler_pb2.PlanNetResponse) -> None:
             parameters += 0 if blob.owner else count
     if parameters != response.parameters:
         _refuse("PlanNet", f"the blobs have {parameters} values. Received: parameters={response.parameters}")
+
+
+def _check_fillers(response: filler_pb2.PlanNetResponse, request: filler_pb2.PlanNetRequest) -> None:
+    named = {entry.name: entry.filler for entry in reversed(request.fillers)}
+    for blob in (blob for layer in response.layers for blob in layer.blobs) if named else ():
+        if blob.name in named and not _same_filler(blob.filler, named[blob.name]):
+            _refuse("PlanNet", f"another filler was named for blob '{short(blob.name)}'. Received: its own")
+
+
+def _same_filler(one: FillerParameter, other: FillerParameter) -> bool:
+    """Whether two fillers are equal in all fields, whether a default is written or not."""
+    pairs = ((getattr(one, field.name), getattr(other, field.name)) for field in FillerParameter.DESCRIPTOR.fields)
+    return all(mine == yours or (mine != mine and yours != yours) for mine, yours in pairs)
 
 
 def _checked_count(blob: filler_pb2.BlobPlan) -> int:

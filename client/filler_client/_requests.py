@@ -104,6 +104,8 @@ class NetOptions(TypedDict, total=False):
         stages: stages of the net's state, besides its own.
         inputs: shapes of data tops that the net itself does not know; None for a dimension that it does know.
         tops: shapes of tops of layer types that the planner does not know.
+        fillers: what fills blobs in place of the filler that the net has for them, such as one of a fork, by the names
+            of blobs; each `*` in a name stands for any characters.
         strict: what would be a warning is an error.
         lenient: pass over fields and enum values that are plainly misspelled; else they are errors.
     """
@@ -113,6 +115,7 @@ class NetOptions(TypedDict, total=False):
     stages: Sequence[str]
     inputs: Mapping[str, PartialShape] | None
     tops: Mapping[str, PartialShape] | None
+    fillers: Mapping[str, FillerLike] | None
     strict: bool
     lenient: bool
 
@@ -216,6 +219,8 @@ def plan_request(net: NetLike, **options: Unpack[NetOptions]) -> filler_pb2.Plan
                     f"a dimension is an integer, or None where it is not known. Received: {name}={shape!r}"
                 )
             field.add(name=_check_text(name, "name")).shape.dim.extend(dim for dim in dims if dim is not None)
+    for name, filler in (options.get("fillers") or {}).items():
+        request.fillers.add(name=_check_text(name, "name"), filler=filler_parameter(filler))
     return request
 
 

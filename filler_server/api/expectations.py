@@ -9,7 +9,8 @@ from typing import TypeAlias
 
 import numpy as np
 
-from caffe_filler.errors import FillerError
+from caffe_filler.errors import FillerError, advised
+from caffe_filler.interface import filler_option
 from filler_server.fillers import get_filler
 from filler_server.fillers.variance_scaling import fan_in, fan_out
 from filler_server.net.plan import Blob, Layer, NetPlan
@@ -43,7 +44,11 @@ def _expected(plan: NetPlan) -> NetPlan:
     known: dict[_Key, _Expectation] = {}
     found = {blob.name: _expectation(blob, known) for blob in plan.blobs}
     faults = [
-        Problem(f"blob '{blob.name}': {fault}", line=layer.line, layer=layer.name or None)
+        Problem(
+            f"blob '{blob.name}': {advised(fault, f'{filler_option(blob.name)} names another filler for it')}",
+            line=layer.line,
+            layer=layer.name or None,
+        )
         for layer in plan.layers
         for blob in layer.blobs
         if (fault := found[blob.name].fault) is not None

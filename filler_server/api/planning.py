@@ -2,15 +2,18 @@
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import TypeAlias
 
-from caffe_filler.errors import ShapeError
-from caffe_filler.interface import Interface, current_interface
+from caffe_filler.caffe.caffe_pb2 import FillerParameter
+from caffe_filler.errors import FillerError, ShapeError
+from caffe_filler.interface import Interface, current_interface, option_name
 from caffe_filler.v1 import filler_pb2
 from filler_server.api.limits import Limits
 from filler_server.api.turns import Caller, Turns
+from filler_server.cancellation import checkpoint
+from filler_server.fillers import get_filler
 from filler_server.net.plan import NetPlan, Shape
 from filler_server.net.planner import plan_net
 from filler_server.net.size import plan_bytes
@@ -111,6 +114,7 @@ def _plan(request: filler_pb2.PlanNetRequest, limits: Limits) -> NetPlan:
         stages=state.stage,
         inputs=_shapes(request.inputs),
         tops=_shapes(request.tops),
+        fillers=_fillers(request.fillers),
         strict=request.strict,
         lenient=request.lenient,
         plan_bytes=limits.plan_bytes,
@@ -160,6 +164,23 @@ class Planner:
 
 def _read_limits(limits: Limits) -> ReadLimits:
     return ReadLimits(fields=limits.fields, layers=limits.layers, name_length=limits.name_length)
+
+
+def _fillers(entries: Sequence[filler_pb2.NamedFiller]) -> dict[str, FillerParameter]:
+    """Return the named fillers, each of which can fill some blob."""
+    fillers: dict[str, FillerParameter] = {}
+    for index, entry in enumerate(entries):
+        checkpoint()
+        try:
+            get_filler(entry.filler)
+        except FillerError as error:
+            raise error.within(f"{option_name('fillers')} {entry.name}", field=f"fillers[{index}].filler") from None
+        own = FillerParameter()
+        own.CopyFrom(entry.filler)
+        # A plan has the filler at each of its blobs, as often as its name fits.
+        own.DiscardUnknownFields()
+        fillers.setdefault(entry.name, own)
+    return fillers
 
 
 def _shapes(named: Iterable[filler_pb2.NamedShape]) -> dict[str, Shape]:

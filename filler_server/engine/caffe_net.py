@@ -2,6 +2,7 @@
 
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
+from copy import copy
 from dataclasses import dataclass
 from itertools import pairwise
 from math import prod
@@ -9,7 +10,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from caffe_filler.errors import NetError
+from caffe_filler.errors import NetError, UnknownFiller
 from filler_server.cancellation import checkpoint
 from filler_server.engine.computed import ComputedTensor
 from filler_server.engine.net import Naming, RegionOf, blob_tensors, known_shape
@@ -54,7 +55,7 @@ class CaffeNet:
             data_draws: what layers that read data draw; a number: so many outputs each.
 
         Raises:
-            UnknownFiller, FillerParameterError, ShapeError: a filler of the net cannot fill its blob.
+            FillerParameterError, ShapeError: a filler of the net cannot fill its blob.
         """
         self._plan = plan
         self._dtype = dtype
@@ -64,7 +65,7 @@ class CaffeNet:
         self._layers = net_draws(plan, data_draws)
         self._steps: list[_Step] = []
         self._ends: list[int] = []
-        self._fills: dict[str, tuple[int, _Fill]] = {}
+        self._fills: dict[str, tuple[int, _Fill | _Unfillable]] = {}
         for layer in self._layers:
             self._add(layer)
             self._ends.append(len(self._steps))
@@ -82,6 +83,7 @@ class CaffeNet:
             UnknownBlob: the selection names a blob that the plan does not have.
             NetError: a blob is wanted whose shape is not known, or that comes after something in the net of which
                 it is not known how much it draws.
+            UnknownFiller: a blob is wanted whose filler is not known.
             InvalidArgument: values do not fit the dtype, or a region does not lie in its blob.
         """
         return blob_tensors(self._plan, self._stream, dtype=self._dtype, selection=selection)
@@ -120,12 +122,15 @@ class CaffeNet:
         if draws.times != 0 and any(fill.draws for fill in refills):
             self._steps.append(_Refills(draws.layer, refills, draws.times))
 
-    def _fill(self, blob: Blob) -> "_Fill":
+    def _fill(self, blob: Blob) -> "_Fill | _Unfillable":
         shape = None if blob.count is None else known_shape(blob)
-        with Naming(blob):
-            filler = get_filler(blob.filler)
-            if shape is not None:
-                filler.check(shape)
+        try:
+            with Naming(blob):
+                filler = get_filler(blob.filler)
+                if shape is not None:
+                    filler.check(shape)
+        except UnknownFiller as error:
+            return _Unfillable(error)
         return _Fill(blob, filler, shape, self._blob_dtype, self._profile)
 
     def _stream(self, blob: Blob) -> CaffeStream:
@@ -175,6 +180,8 @@ class CaffeNet:
                 raise NetError(
                     f"Caffe's numbers after blob '{step.blob.name}' cannot be had: {error.reason}"
                 ) from error
+        elif isinstance(step, _Unfillable):
+            raise NetError(f"Caffe's numbers after this blob cannot be had: {step.error}") from step.error
         elif isinstance(step, _Seeds):
             raise NetError(
                 "Caffe's numbers after this layer cannot be had: it reads data, and it is not known how much such a "
@@ -264,11 +271,34 @@ class _Fill:
 
 
 @dataclass(frozen=True, slots=True)
+class _Unfillable:
+    """One blob of an unknown filler, such as one of a fork; nobody knows what it draws."""
+
+    error: UnknownFiller
+
+    @property
+    def draws(self) -> bool:
+        return True
+
+    @property
+    def is_open(self) -> bool:
+        return True
+
+    def stream(self, start: Callable[[], EngineState]) -> CaffeStream:
+        """Raise the error that keeps the blob from being filled."""
+        raise copy(self.error)
+
+    def run(self, state: EngineState) -> EngineState:
+        """Raise the error that keeps the blob from being filled."""
+        raise copy(self.error)
+
+
+@dataclass(frozen=True, slots=True)
 class _Refills:
     """Blobs of a recurrent layer filled again at each further timestep, for nothing."""
 
     layer: Layer
-    fills: list[_Fill]
+    fills: Sequence[_Fill | _Unfillable]
     times: int | None
 
     @property

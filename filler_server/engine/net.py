@@ -5,7 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from caffe_filler.errors import FillerError, NetError, UnknownBlob
+from caffe_filler.errors import FillerError, FillerParameterError, NetError, ShapeError, UnknownBlob, UnknownFiller
+from caffe_filler.interface import filler_option
 from caffe_filler.nearest import did_you_mean, nearest
 from filler_server.engine.computed import ComputedTensor, FilledBlob, GivenBlob, given_values
 from filler_server.engine.region import Region
@@ -104,6 +105,8 @@ class Naming:
         pass
 
     def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
+        if isinstance(error, (UnknownFiller, FillerParameterError, ShapeError)):
+            error.advise(f"{filler_option(self._blob.owner or self._blob.name)} names another filler for it")
         if isinstance(error, FillerError):
             error.within(f"blob '{self._blob.name}'", blob=self._blob.name)
 

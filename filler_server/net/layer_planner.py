@@ -18,6 +18,7 @@ from filler_server.net.dimensions import Unknown as UnknownDims
 from filler_server.net.fork_fields import ForkFields, Unread
 from filler_server.net.layer import Extended, LayerContext, LearnedBlob, OpenDims, SetUp
 from filler_server.net.layers.python import unknown_tops
+from filler_server.net.named_fillers import NamedFillers
 from filler_server.net.operations import Custom, Operation, Unknown
 from filler_server.net.operations.data import ForkData
 from filler_server.net.plan import Blob, Layer, Shape, Top, is_source
@@ -48,6 +49,7 @@ class LayerPlanner:
         *,
         inputs: Mapping[str, Shape],
         tops: Mapping[str, Shape],
+        fillers: NamedFillers,
         warnings: list[Problem],
         size: PlanSize,
         document: NetDocument,
@@ -59,6 +61,7 @@ class LayerPlanner:
         self._connections = connections
         self._inputs = inputs
         self._tops = tops
+        self._fillers = fillers
         self._document = document
         self._phase = phase
         self._strict = strict
@@ -93,18 +96,19 @@ class LayerPlanner:
         loss = kind is not None and kind.loss
         for message in layer.reports:
             self._warn(layer, message)
+        blobs = tuple(self._blob(layer, unique, position, blob) for position, blob in enumerate(learned))
         planned = Layer(
             name=parameter.name,
             type=layer.type,
             bottoms=tuple(parameter.bottom),
             tops=tuple(Top(name, to_shape(dims)) for name, dims in tops),
-            blobs=tuple(self._blob(layer, unique, position, blob) for position, blob in enumerate(learned)),
+            blobs=blobs,
             producers=tuple(self._connections.producers[index]),
             loss_weights=self._connections.loss_weights(index, parameter, len(tops), loss=loss),
             operation=self._operation(layer, set_up.operation),
             line=source.line,
             definition=parameter,
-            has_filler=bool(fillers(parameter, source.unknown)),
+            has_filler=bool(fillers(parameter, source.unknown)) or self._fillers.name_any(blob.name for blob in blobs),
             missing=() if trouble is None or learned else tuple(asks_for_blobs(parameter, source.unknown)),
         )
         self._size.add(planned)
@@ -226,10 +230,12 @@ class LayerPlanner:
         unknown = f"the shape of blob '{name}', {text(dims)}, cannot be known: give {asked}" if asked else None
         if unknown is not None:
             self._warn(layer, unknown)
+        kept = None if owner is None else f"the values of this blob are those of '{owner}'"
+        filler = self._fillers.named(name, kept=kept if blob.given is None else "the net holds the values of this blob")
         return Blob(
             name,
             to_shape(dims),
-            blob.filler,
+            blob.filler if filler is None else filler,
             owner=owner,
             given=blob.given is not None,
             unknown=unknown,

@@ -8,6 +8,7 @@ from caffe_filler.errors import FillerError, NetError, PrototxtError
 from filler_server.net.connections import connect
 from filler_server.net.declarations import declared_shapes
 from filler_server.net.layer_planner import LayerPlanner
+from filler_server.net.named_fillers import NamedFillers
 from filler_server.net.plan import NetPlan, Shape, is_source, unique_names
 from filler_server.net.size import PLAN_BYTES, PlanSize
 from filler_server.net.source import adopt_bottoms, passed_over_in, source_layers
@@ -18,6 +19,7 @@ from filler_server.prototxt.names import check_names
 from filler_server.prototxt.report import Problem
 
 _NONE: Mapping[str, Shape] = MappingProxyType({})
+_OWN: Mapping[str, caffe_pb2.FillerParameter] = MappingProxyType({})
 
 
 def plan_net(
@@ -28,6 +30,7 @@ def plan_net(
     stages: Iterable[str] = (),
     inputs: Mapping[str, Shape] = _NONE,
     tops: Mapping[str, Shape] = _NONE,
+    fillers: Mapping[str, caffe_pb2.FillerParameter] = _OWN,
     strict: bool = False,
     lenient: bool = False,
     plan_bytes: int = PLAN_BYTES,
@@ -42,6 +45,8 @@ def plan_net(
         stages: names that are on besides the file's own.
         inputs: shapes of tops of layers without bottoms (data layers, Input), by name; they overrule the prototxt.
         tops: shapes of any tops, by name; they overrule what their layers say.
+        fillers: fillers of blobs, by the name that the plan has for them, in which each `*` stands for any characters;
+            they overrule those of the net.
         strict: whether what BVLC's Caffe refuses is an error: the first warning, and types and fields of forks.
         lenient: whether a misspelled field inside of a block that only forks have is passed over.
         plan_bytes: what the plan may take of memory besides 16 times the net's own length.
@@ -52,7 +57,8 @@ def plan_net(
         would settle it.
 
     Raises:
-        NetError: Caffe would refuse the net, or `inputs` or `tops` name nothing in it, or `strict` and a warning.
+        NetError: Caffe would refuse the net, or `inputs`, `tops` or `fillers` name nothing in it, or `strict` and a
+            warning.
         PrototxtError: `strict`, and the reader had something to say.
         ShapeError: a shape in `inputs` or `tops` that no blob can have.
         InvalidArgument: phase, level or stages are not what a net state can have.
@@ -63,7 +69,19 @@ def plan_net(
         raise _as_error(document.problems[0])
     warnings = list(document.problems)
     try:
-        return _plan(document, warnings, phase, level, stages, inputs, tops, plan_bytes, strict=strict, lenient=lenient)
+        return _plan(
+            document,
+            warnings,
+            phase,
+            level,
+            stages,
+            inputs,
+            tops,
+            NamedFillers(fillers),
+            plan_bytes,
+            strict=strict,
+            lenient=lenient,
+        )
     except NetError as error:
         error.reason += passed_over_in(document, layer=error.layer, line=error.line)
         raise error.after(warnings) from None
@@ -79,6 +97,7 @@ def _plan(
     stages: Iterable[str],
     inputs: Mapping[str, Shape],
     tops: Mapping[str, Shape],
+    fillers: NamedFillers,
     plan_bytes: int,
     *,
     strict: bool,
@@ -111,6 +130,7 @@ def _plan(
         ),
         inputs=declared_shapes("--input", inputs, sources, "input"),
         tops=declared_shapes("--top", tops, every_top, "top"),
+        fillers=fillers,
         warnings=warnings,
         size=size,
         document=document,
@@ -121,6 +141,7 @@ def _plan(
     planned = tuple(
         planner.plan_layer(index, layer, name) for index, (layer, name) in enumerate(zip(layers, names, strict=True))
     )
+    fillers.check_used(blob.name for layer in planned for blob in layer.blobs)
     if strict and warnings:
         raise _as_error(warnings[0])
     return NetPlan(net.name, state, planned, tuple(warnings))

@@ -42,6 +42,16 @@ class FieldViolation:
     description: str
 
 
+def advised(reason: str, remedy: str) -> str:
+    """Return what is wrong with what would settle it, in front of what was received.
+
+    >>> advised("no such type. Received: type='a'", "--lenient passes over it")
+    "no such type; --lenient passes over it. Received: type='a'"
+    """
+    what, received, values = reason.partition(". Received: ")
+    return f"{what}; {remedy}{received}{values}"
+
+
 def _number(text: str) -> float:
     return int(text) if text.lstrip("-").isdecimal() else float(text)
 
@@ -119,6 +129,11 @@ class FillerError(Exception):
             self.violations = tuple(replace(entry, field=f"{field}.{entry.field}") for entry in self.violations)
         if blob is not None:
             self.blob = blob
+        return self
+
+    def advise(self, remedy: str) -> Self:
+        """Say what would settle it, in front of what was received, and return the error."""
+        self.reason = advised(self.reason, remedy)
         return self
 
     def after(self, warnings: Iterable[Note]) -> Self:

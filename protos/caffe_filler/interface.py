@@ -1,5 +1,6 @@
 """Options as the caller writes them, for advice in messages: in Python, or on the command line."""
 
+import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -8,7 +9,7 @@ from typing import Literal, TypeAlias, cast, get_args
 Interface: TypeAlias = Literal["python", "cli"]
 
 _current: ContextVar[Interface] = ContextVar("interface", default="python")
-_FLAGS = {"inputs": "--input", "tops": "--top"}
+_FLAGS = {"inputs": "--input", "tops": "--top", "fillers": "--filler"}
 """Flags that are not called as the argument is."""
 
 
@@ -38,6 +39,11 @@ def either(*, python: str, cli: str) -> str:
     return python if _current.get() == "python" else cli
 
 
+def option_name(name: str) -> str:
+    """Return the name of an option: `inputs`, or `--input` on the command line."""
+    return name if _current.get() == "python" else _FLAGS.get(name, f"--{name.replace('_', '-')}")
+
+
 def option(name: str, value: object = True) -> str:
     """Return an option as it is written: `lenient=True`, or `--lenient` on the command line.
 
@@ -47,8 +53,7 @@ def option(name: str, value: object = True) -> str:
     """
     if _current.get() == "python":
         return f"{name}={value!r}"
-    flag = _FLAGS.get(name, f"--{name.replace('_', '-')}")
-    return flag if value is True else f"{flag} {value}"
+    return option_name(name) if value is True else f"{option_name(name)} {value}"
 
 
 def shape_option(name: str, blob: str, dims: str) -> str:
@@ -59,7 +64,13 @@ def shape_option(name: str, blob: str, dims: str) -> str:
         blob: name of the blob.
         dims: dimensions with commas between them.
     """
-    if _current.get() == "cli":
-        return f"{_FLAGS[name]} {blob}={dims}"
     spaced = dims.replace(",", ", ")
-    return f"{name}={{{blob!r}: ({spaced}{',' if ',' not in dims else ''})}}"
+    return either(
+        python=f"{name}={{{blob!r}: ({spaced}{',' if ',' not in dims else ''})}}",
+        cli=f"{option_name(name)} {shlex.quote(blob)}={dims}",
+    )
+
+
+def filler_option(blob: str) -> str:
+    """Return the option that names another filler for a blob: `fillers={'up/0': 'TYPE'}`, `--filler up/0=TYPE`."""
+    return either(python=f"fillers={{{blob!r}: 'TYPE'}}", cli=f"{option_name('fillers')} {shlex.quote(blob)}=TYPE")

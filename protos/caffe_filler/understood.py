@@ -69,6 +69,11 @@ def _plan_parts(plan: filler_pb2.PlanNetRequest) -> Iterator[bytes]:
         for entry in shapes:
             yield _text(entry.name) + _dims(entry.shape) + _integer(entry.shape.unknown_rank)
     yield _integers(plan.strict, plan.lenient)
+    if plan.fillers:
+        # Without any the checksum is that of servers which do not know the field.
+        yield _integer(len(plan.fillers))
+        for named in plan.fillers:
+            yield _text(named.name) + _filler_part(named.filler)
 
 
 def _filler_part(filler: FillerParameter) -> bytes:

@@ -42,11 +42,17 @@ def region_of(blob: filler_pb2.BlobSpec | filler_pb2.BlobSelection) -> bytes:
     return integer(2) + listed(blob.region.box.axes, axis) if blob.region.HasField("box") else integer(0)
 
 
-def spec_of(blob: filler_pb2.BlobSpec) -> bytes:
-    filler = blob.filler
+def filler_of(filler: FillerParameter) -> bytes:
     floats = struct.pack("<5f", filler.value, filler.min, filler.max, filler.mean, filler.std)
-    parameters = text(filler.type) + floats + integer(filler.sparse) + integer(filler.variance_norm)
-    return text(blob.name) + listed(blob.shape.dim) + region_of(blob) + parameters
+    return text(filler.type) + floats + integer(filler.sparse) + integer(filler.variance_norm)
+
+
+def named_filler_of(named: filler_pb2.NamedFiller) -> bytes:
+    return text(named.name) + filler_of(named.filler)
+
+
+def spec_of(blob: filler_pb2.BlobSpec) -> bytes:
+    return text(blob.name) + listed(blob.shape.dim) + region_of(blob) + filler_of(blob.filler)
 
 
 def selection_of(blob: filler_pb2.BlobSelection) -> bytes:
@@ -66,6 +72,7 @@ def net_of(plan: filler_pb2.PlanNetRequest) -> bytes:
         + listed(plan.tops, shape_of)
         + integer(plan.strict)
         + integer(plan.lenient)
+        + (listed(plan.fillers, named_filler_of) if plan.fillers else b"")
     )
 
 
@@ -122,6 +129,7 @@ plans = st.builds(
     tops=st.lists(shapes, max_size=2),
     strict=st.booleans(),
     lenient=st.booleans(),
+    fillers=st.lists(st.builds(filler_pb2.NamedFiller, name=names, filler=st.none() | fillers), max_size=2),
 )
 # Numbers that no enum has, too: what a request asks for is said before it is known to be wrong.
 enums = st.integers(-(2**31), 2**31 - 1) | st.integers(0, 3)
@@ -158,7 +166,8 @@ KNOWN = {
     "Box": "axes",
     "Range": "start stop",
     "FillNetRequest": "net seed dtype stream blobs data_draws before data_draw_count",
-    "PlanNetRequest": "net state inputs tops strict lenient",
+    "PlanNetRequest": "net state inputs tops strict lenient fillers",
+    "NamedFiller": "name filler",
     "NetState": "phase level stage",
     "NamedShape": "name shape",
     "PartialShape": "dim unknown_rank",
@@ -212,6 +221,8 @@ def test_frozen_values() -> None:
         blobs=[filler_pb2.BlobSelection(name="ip/0")],
     )
     assert request_checksum(net) == 0x74BBC843
+    net.net.fillers.add(name="ip/0", filler=FillerParameter(type="msra", variance_norm=1))
+    assert request_checksum(net) == 0xA50878F9
 
 
 @given(fills | net_fills, st.data())

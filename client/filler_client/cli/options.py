@@ -62,6 +62,27 @@ class NamedShape(Shape):
         return None if text == "?" else super()._dimension(text, value, param, ctx)
 
 
+class NamedFiller(click.ParamType):  # type: ignore[type-arg]
+    """A blob's name and a filler: fc6/0=xavier, or prototxt as in 'fc6/0=type: "gaussian" std: 0.01'."""
+
+    name = "NAME=FILLER"
+    envvar_list_splitter = "\n"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return name and FillerParameter."""
+        from filler_client._requests import filler_parameter
+
+        if isinstance(value, tuple):
+            return value
+        blob, _, filler = value.partition("=")
+        if not (blob and filler.strip()):
+            self.fail(f"a filler is given as NAME=FILLER, as in fc6/0=xavier. Received: {value}", param, ctx)
+        try:
+            return blob, filler_parameter(filler.strip())
+        except InvalidArgument as error:
+            self.fail(str(error), param, ctx)
+
+
 class Paths(click.Path):
     """An existing file, or several with commas between them as Caffe's own command line has them."""
 
@@ -158,6 +179,14 @@ def net_options(command: _Command) -> _Command:
                 type=NamedShape(),
                 callback=_as_mapping,
                 help="Shape of a top of a layer type that is not known; repeatable.",
+            ),
+            click.option(
+                "--filler",
+                "fillers",
+                multiple=True,
+                type=NamedFiller(),
+                callback=_as_mapping,
+                help="Filler of a blob, in place of the net's: prototxt or a type; * in NAME is any text; repeatable.",
             ),
             *strictness_options,
         )
