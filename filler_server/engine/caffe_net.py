@@ -11,6 +11,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from caffe_filler.errors import NetError, UnknownFiller
+from caffe_filler.interface import option_name
 from filler_server.cancellation import checkpoint
 from filler_server.engine.computed import ComputedTensor
 from filler_server.engine.net import Naming, RegionOf, blob_tensors, known_shape
@@ -185,7 +186,7 @@ class CaffeNet:
         elif isinstance(step, _Seeds):
             raise NetError(
                 "Caffe's numbers after this layer cannot be had: it reads data, and it is not known how much such a "
-                "layer draws at its set-up: say so by data_draws (--data-draws), a number of outputs or none. "
+                f"layer draws at its set-up: say so by {option_name('data_draws')}, a number of outputs or none. "
                 f"Received: type='{step.layer.type}'",
                 layer=step.layer.name,
                 line=step.layer.line,
@@ -194,7 +195,8 @@ class CaffeNet:
             bottom = step.layer.bottoms[0]
             raise NetError(
                 "Caffe's numbers after this layer cannot be had: it draws at each timestep, and their number is not "
-                f"known: give the shape of '{bottom}' by --input or --top. Received: timesteps=?",
+                f"known: give the shape of '{bottom}' by {option_name('inputs')} or {option_name('tops')}. "
+                "Received: timesteps=?",
                 layer=step.layer.name,
                 line=step.layer.line,
             )

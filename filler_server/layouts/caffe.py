@@ -7,6 +7,7 @@ import numpy as np
 
 from caffe_filler.caffe.caffe_pb2 import NetParameter
 from caffe_filler.errors import InvalidArgument
+from caffe_filler.interface import option
 from caffe_filler.printable import counted
 from filler_server.layouts.layers import kind_of, named, roles_of
 from filler_server.net.plan import Blob, Layer, Shape, unique_names
@@ -201,7 +202,7 @@ def conflict(blob: Blob, tensor: Tensor) -> str:
     """Return what is wrong with a tensor that does not fit a blob."""
     known = [dim for dim in blob.shape or () if dim is not None]
     same = blob.shape is not None and len(known) == len(blob.shape) and prod(known) == tensor.count
-    hint = "; with reshape (--reshape) it is taken, since it has as many values" if same else ""
+    hint = f"; {option('reshape')} takes it, since it has as many values" if same else ""
     return f"blob '{blob.name}' has the shape {text(blob.shape)} in the net and {text(tensor.shape)} in the file{hint}"
 
 

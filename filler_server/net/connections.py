@@ -5,11 +5,10 @@ decide two things: a layer may work in place only on a top that nobody else read
 read by another layer loses its own loss weights to the Split layer.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
 from caffe_filler.caffe import caffe_pb2
-from caffe_filler.nearest import did_you_mean, nearest
 from filler_server.net.dimensions import refusal
 from filler_server.net.plan import Value
 
@@ -69,17 +68,17 @@ def connect(
     layers: Sequence[caffe_pb2.LayerParameter],
     lines: Sequence[int | None],
     *,
-    open_inputs: Collection[str] = (),
+    advice: Callable[[str, Collection[str]], str],
 ) -> Connections:
     """Return the wiring of the layers of a net, which may read only what layers before them produce.
 
     Args:
         layers: the layers.
         lines: the line on which each starts.
-        open_inputs: names of the net's inputs that have no shape, and so are not made by a layer.
+        advice: returns what would make a bottom that no layer before makes, from its name and theirs.
 
     Raises:
-        NetError: a bottom that no layer before produces; names the nearest name.
+        NetError: a bottom that no layer before produces.
     """
     last: dict[str, Value] = {}
     producers: list[list[Value]] = []
@@ -89,13 +88,8 @@ def connect(
         for bottom, name in enumerate(layer.bottom):
             value = last.get(name)
             if value is None:
-                hint = (
-                    f" (it is an input of the net without a shape: give --input {name}=D,D,..)"
-                    if name in open_inputs
-                    else did_you_mean(nearest(name, last))
-                )
                 raise refusal(
-                    f"Unknown bottom blob '{name}' (layer '{layer.name}', bottom index {bottom}){hint}",
+                    f"Unknown bottom blob '{name}' (layer '{layer.name}', bottom index {bottom}){advice(name, last)}",
                     layer=layer.name,
                     line=lines[index],
                     bottom=name,

@@ -7,6 +7,7 @@ from typing import cast
 
 from caffe_filler.caffe import caffe_pb2
 from caffe_filler.errors import NetError, ShapeError
+from caffe_filler.interface import option_name, shape_options
 from caffe_filler.nearest import did_you_mean, nearest
 from filler_server.net.blobs import shape_fault
 from filler_server.net.dimensions import Dim, Dims, Origin, Unknown, origins
@@ -18,7 +19,7 @@ def declared_shapes(option: str, shapes: Mapping[str, Shape], known: Collection[
     """Return declared shapes by name, once they are known to make sense.
 
     Args:
-        option: what the caller gave them with, for the message.
+        option: name of the option with which the caller gave them.
         shapes: the shapes by name; None, or None for a dimension, leaves it open.
         known: the names that may be declared so.
         kind: what these names are.
@@ -57,25 +58,31 @@ def with_origin(name: str, dims: OpenDims, parameter: caffe_pb2.LayerParameter) 
 
 def options_for(*shapes: Dims, most: int = 8) -> str:
     """Return the options that would settle the unknown dimensions of some shapes, or an empty string."""
-    options = sorted(map(str, frozenset[Origin]().union(*map(origins, shapes))))
-    return " ".join(options[:most]) + (f" and {len(options) - most} more" if len(options) > most else "")
+    found = sorted(frozenset[Origin]().union(*map(origins, shapes)), key=lambda origin: (origin.option, origin.top))
+    shown = found[:most]
+    parts = [
+        shape_options(option, [(origin.top, origin.example) for origin in shown if origin.option == option])
+        for option in dict.fromkeys(origin.option for origin in shown)
+    ]
+    return " ".join(parts) + (f" and {len(found) - most} more" if len(found) > most else "")
 
 
 def _declared(option: str, name: str, shape: Shape, known: Collection[str], kind: str) -> Shape:
     if name not in known:
         hint = did_you_mean(nearest(name, known))
         raise NetError(
-            f"{option}: no {kind} of the net has this name{hint}; there are: {_listed(known)}. Received: name='{name}'"
+            f"{option_name(option)}: no {kind} of the net has this name{hint}; there are: {_listed(known)}. "
+            f"Received: name='{name}'"
         )
     if shape is None:
         return None
     try:
         dims = tuple(None if dim is None else operator.index(dim) for dim in shape)
     except TypeError as error:
-        raise ShapeError(f"{option} {name}: dimensions are integers. Received: shape={shape!r}") from error
+        raise ShapeError(f"{option_name(option)} {name}: dimensions are integers. Received: shape={shape!r}") from error
     fault = shape_fault(tuple(1 if dim is None else dim for dim in dims))
     if fault is not None:
-        raise ShapeError(f"{option} {name}: {fault}. Received: shape={list(dims)}")
+        raise ShapeError(f"{option_name(option)} {name}: {fault}. Received: shape={list(dims)}")
     return dims
 
 
@@ -85,4 +92,4 @@ def _listed(names: Collection[str], most: int = 20) -> str:
 
 
 def _origin(name: str, example: str, parameter: caffe_pb2.LayerParameter) -> frozenset[Origin]:
-    return frozenset([Origin(name, "--input" if is_source(parameter.type, parameter.bottom) else "--top", example)])
+    return frozenset([Origin(name, "inputs" if is_source(parameter.type, parameter.bottom) else "tops", example)])

@@ -18,16 +18,13 @@ class Origin:
 
     Attributes:
         top: its name.
-        option: the option that settles it, `--input` or `--top`.
+        option: name of the option that settles it, `inputs` or `tops`.
         example: the value to give with it, letters for what is not known, e.g. `10,C,227,227`.
     """
 
     top: str
     option: str
     example: str
-
-    def __str__(self) -> str:
-        return f"{self.option} {self.top}={self.example}"
 
 
 _MOST_ORIGINS = 8

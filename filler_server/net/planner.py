@@ -1,6 +1,7 @@
 """NetParameter to plan: the layers of a state, the shapes of their tops, and their learnable blobs (`Net::Init`)."""
 
 from collections.abc import Iterable, Mapping
+from itertools import compress
 from types import MappingProxyType
 
 from caffe_filler.caffe import caffe_pb2
@@ -8,6 +9,7 @@ from caffe_filler.errors import FillerError, NetError, PrototxtError
 from filler_server.net.connections import connect
 from filler_server.net.declarations import declared_shapes
 from filler_server.net.layer_planner import LayerPlanner
+from filler_server.net.missing import MissingBottoms, with_declared_inputs
 from filler_server.net.named_fillers import NamedFillers
 from filler_server.net.plan import NetPlan, Shape, is_source, unique_names
 from filler_server.net.size import PLAN_BYTES, PlanSize
@@ -112,8 +114,15 @@ def _plan(
     every_layer, understood = source_layers(document, inputs, lenient=lenient)
     if not strict:
         warnings[:] = [problem for index, problem in enumerate(warnings) if index not in understood]
-    layers = adopt_bottoms(
-        [layer for layer in every_layer if rules.includes(layer.parameter, layer.unknown, line=layer.line)]
+    stands = [rules.includes(layer.parameter, layer.unknown, line=layer.line) for layer in every_layer]
+    layers = adopt_bottoms(list(compress(every_layer, stands)))
+    if not strict:
+        layers = with_declared_inputs(layers, inputs)
+    missing = MissingBottoms(
+        rules,
+        [layer for layer, included in zip(every_layer, stands, strict=True) if not included],
+        frozenset(map(str, document.open_inputs.values)),
+        strict=strict,
     )
     sources = [
         name
@@ -126,10 +135,10 @@ def _plan(
         connect(
             [layer.parameter for layer in layers],
             [layer.line for layer in layers],
-            open_inputs=frozenset(map(str, document.open_inputs.values)),
+            advice=missing.advice,
         ),
-        inputs=declared_shapes("--input", inputs, sources, "input"),
-        tops=declared_shapes("--top", tops, every_top, "top"),
+        inputs=declared_shapes("inputs", inputs, sources, "input"),
+        tops=declared_shapes("tops", tops, every_top, "top"),
         fillers=fillers,
         warnings=warnings,
         size=size,

@@ -5,6 +5,7 @@ from types import MappingProxyType
 
 from caffe_filler.caffe import caffe_pb2
 from caffe_filler.errors import InvalidArgument
+from caffe_filler.interface import option, stages_option
 from filler_server.net.dimensions import refusal
 from filler_server.prototxt.unknown import PassedOver
 
@@ -88,6 +89,45 @@ class StateRules:
                 exclude=len(layer.exclude),
             )
         return any(map(self.meets, _possible(layer.include, unknown.get("include.phase"))))
+
+    def remedy(self, layer: caffe_pb2.LayerParameter, unknown: Mapping[str, PassedOver] = _NOTHING) -> str:
+        """Return in which states a layer that the rules leave out would stand in the net, as options of the caller.
+
+        Returns:
+            Words such as `with --phase TEST --stage deploy or with --stage val`; empty where no state is known.
+        """
+        if layer.include:
+            ways = [self._to_meet(rule) for rule in _possible(layer.include, unknown.get("include.phase"))]
+        else:
+            met = [rule for rule in _possible(layer.exclude, unknown.get("exclude.phase")) if self.meets(rule)]
+            ways = [" ".join(map(self._not_to_meet, met))]
+        return " or ".join(dict.fromkeys(way for way in ways if way))
+
+    def _to_meet(self, rule: caffe_pb2.NetStateRule) -> str:
+        state = self._state
+        options = []
+        if rule.HasField("phase") and rule.phase != state.phase:
+            options.append(option("phase", caffe_pb2.Phase.Name(rule.phase)))
+        if rule.HasField("min_level") and state.level < rule.min_level:
+            options.append(option("level", rule.min_level))
+        elif rule.HasField("max_level") and state.level > rule.max_level:
+            options.append(option("level", rule.max_level))
+        if any(stage not in self._stages for stage in rule.stage):
+            options.append(stages_option(rule.stage))
+        unwanted = [stage for stage in rule.not_stage if stage in self._stages]
+        return " ".join([*(["with", *options] if options else []), *(f"without stage '{stage}'" for stage in unwanted)])
+
+    def _not_to_meet(self, rule: caffe_pb2.NetStateRule) -> str:
+        """Return one way not to meet a rule that is met."""
+        if rule.stage:
+            return f"without stage '{rule.stage[0]}'"
+        if rule.HasField("phase"):
+            return f"with {option('phase', 'TRAIN' if rule.phase == caffe_pb2.TEST else 'TEST')}"
+        if rule.not_stage:
+            return f"with {stages_option(rule.not_stage[:1])}"
+        if rule.HasField("min_level"):
+            return f"with {option('level', rule.min_level - 1)}"
+        return f"with {option('level', rule.max_level + 1)}" if rule.HasField("max_level") else ""
 
 
 def _possible(rules: Sequence[caffe_pb2.NetStateRule], foreign: PassedOver | None) -> Sequence[caffe_pb2.NetStateRule]:

@@ -9,6 +9,7 @@ import numpy as np
 
 from caffe_filler.caffe.caffe_pb2 import NetParameter
 from caffe_filler.errors import InvalidArgument
+from caffe_filler.interface import option, option_name
 from caffe_filler.printable import counted
 from filler_server.layouts.caffe import in_net, in_order, modernized
 from filler_server.layouts.layers import definitions, stored_layers
@@ -81,7 +82,8 @@ def plan_conversion(
     if names == "torch":
         if layers is None:
             raise InvalidArgument(
-                f"names=torch needs the types of the layers, and so the net (--net). Received: {source.path}",
+                f"{option('names', 'torch')} needs the types of the layers, and so the option {option_name('net')}. "
+                f"Received: {source.path}",
                 field="net",
             )
         state = to_torch(layers, tensors)

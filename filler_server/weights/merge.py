@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Literal, TypeAlias
 
 from caffe_filler.errors import InvalidArgument
+from caffe_filler.interface import option
 from caffe_filler.printable import counted
 from filler_server.layouts.caffe import arranged, conflict, fitted, split_name, text
 from filler_server.layouts.layers import kind_of, named
@@ -76,7 +77,7 @@ class MergePlan:
         """
         if self.conflicts and not self.ignore_shape:
             more = f" (and {len(self.conflicts) - 1} more)" if len(self.conflicts) > 1 else ""
-            remedy = "a layer of another name is filled instead, and with ignore_shape (--ignore-shape) so is this one"
+            remedy = f"a layer of another name is filled instead, and so is this one by {option('ignore_shape')}"
             raise InvalidArgument(f"{self.conflicts[0]}{more}; {remedy}", field="weights")
 
     @property

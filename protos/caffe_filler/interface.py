@@ -1,7 +1,7 @@
 """Options as the caller writes them, for advice in messages: in Python, or on the command line."""
 
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Literal, TypeAlias, cast, get_args
@@ -56,6 +56,12 @@ def option(name: str, value: object = True) -> str:
     return option_name(name) if value is True else f"{option_name(name)} {value}"
 
 
+def stages_option(stages: Iterable[str]) -> str:
+    """Return the option that names stages: `stages=['deploy']`, `--stage deploy`."""
+    names = list(stages)
+    return either(python=f"stages={names!r}", cli=" ".join(f"--stage {shlex.quote(name)}" for name in names))
+
+
 def shape_option(name: str, blob: str, dims: str) -> str:
     """Return the option that gives the shape of one blob: `inputs={'data': (10, 3, H, W)}`, `--input data=10,3,H,W`.
 
@@ -64,11 +70,15 @@ def shape_option(name: str, blob: str, dims: str) -> str:
         blob: name of the blob.
         dims: dimensions with commas between them.
     """
-    spaced = dims.replace(",", ", ")
-    return either(
-        python=f"{name}={{{blob!r}: ({spaced}{',' if ',' not in dims else ''})}}",
-        cli=f"{option_name(name)} {shlex.quote(blob)}={dims}",
-    )
+    return shape_options(name, [(blob, dims)])
+
+
+def shape_options(name: str, shapes: Iterable[tuple[str, str]]) -> str:
+    """Return the options that give the shapes of some blobs; as `shape_option`."""
+    if _current.get() == "cli":
+        return " ".join(f"{option_name(name)} {shlex.quote(blob)}={dims}" for blob, dims in shapes)
+    entries = (f"{blob!r}: ({dims.replace(',', ', ')}{',' if ',' not in dims else ''})" for blob, dims in shapes)
+    return f"{name}={{{', '.join(entries)}}}"
 
 
 def filler_option(blob: str) -> str:

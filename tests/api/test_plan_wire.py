@@ -92,7 +92,7 @@ def test_draws_and_what_is_unknown_arrive() -> None:
     found = over_the_wire(plan)
     assert found == plan
     assert next(found.blobs).unknown == next(plan.blobs).unknown
-    assert "give --input x=D,D,.." in str(next(found.blobs).unknown)
+    assert "give inputs={'x': (D, D, ..)}" in str(next(found.blobs).unknown)
 
 
 def test_an_operation_of_a_newer_server_is_unknown() -> None:

@@ -263,9 +263,9 @@ def test_the_start_is_asked_for_when_the_first_number_is_drawn(plan: NetPlan) ->
 def test_what_comes_after_an_unknown_shape_is_refused_with_the_option_that_settles_it(nets: Path) -> None:
     document = read_net((nets / "unknown_dims.prototxt").read_bytes())
     found = net(plan_net(document))
-    with pytest.raises(NetError, match=r"numbers after blob 'conv1/0'.* --input data="):
+    with pytest.raises(NetError, match=r"numbers after blob 'conv1/0'.* inputs={'data': "):
         found.tensors([("conv2/0", Region.whole)])
-    with pytest.raises(NetError, match=r"numbers after blob 'conv1/0'.* --input data="):
+    with pytest.raises(NetError, match=r"numbers after blob 'conv1/0'.* inputs={'data': "):
         found.end_state()
     assert {draws for layer, draws in found.layer_draws() if layer.blobs and layer.name != "known"} == {None}
     # Once the shape of a blob that draws is known, so is everything up to the next one.
@@ -301,7 +301,7 @@ def test_an_unknown_number_of_timesteps_matters_where_they_draw() -> None:
     plan = plan_net(read_net((RECURRENT % "gaussian").encode()), inputs={"x": (None, 2, 3)})
     found = net(plan)
     assert len(found.tensors([("lstm/2", Region.whole)])) == 1
-    with pytest.raises(NetError, match=r"layer 'lstm'.*'x' by --input.*Received: timesteps"):
+    with pytest.raises(NetError, match=r"layer 'lstm'.*'x' by inputs or tops.*Received: timesteps"):
         found.tensors()
     plan = plan_net(read_net((RECURRENT % "constant").encode()), inputs={"x": (None, 2, 3)})
     assert len(net(plan).tensors()) == 5

@@ -177,7 +177,7 @@ UNKNOWN = NET.replace(b'"Input"', b'"Data"').replace(
 
 def test_a_blob_of_unknown_shape_is_refused_with_the_flag_that_settles_it() -> None:
     plan = plan_net(read_net(UNKNOWN))
-    with pytest.raises(NetError, match=r"blob 'a/0'.* --input data="):
+    with pytest.raises(NetError, match=r"blob 'a/0'.* inputs={'data': "):
         tensors(plan)
     # Everything else can be had.
     found = tensors(plan, selection=[("a/1", Region.whole), ("b/1", Region.whole)])

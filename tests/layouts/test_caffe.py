@@ -109,7 +109,7 @@ def test_a_shared_blob_that_the_file_lacks_is_its_owners() -> None:
         ({"a": [SIX]}, "layer 'a' has 2 blobs in the net and 1 in the file"),
         ({"a": [SIX, [1, 2], [3]]}, "layer 'a' has 2 blobs in the net and 3 in the file"),
         ({"a": [SIX, [1, 2, 3]]}, r"blob 'a/1' has the shape \[2\] in the net and \[3\] in the file"),
-        ({"a": [SIX.T, [1, 2]]}, r"blob 'a/0' has the shape \[2, 3\] .* \[3, 2\] in the file; with reshape"),
+        ({"a": [SIX.T, [1, 2]]}, r"blob 'a/0' has the shape \[2, 3\] .* \[3, 2\] in the file; reshape=True takes it"),
         ({"a": [SIX.T, [1]]}, r"\(and 1 more\)"),
     ],
 )
@@ -124,7 +124,7 @@ def test_an_inner_product_as_a_convolution() -> None:
     convolution = "convolution_param { num_output: 2 kernel_size: 3 }"
     plan = planned(f'layer {{ name: "fc" type: "Convolution" bottom: "data" top: "fc" {convolution} }}')
     given = tensors(fc=[np.zeros((2, 27)), np.zeros(2)])
-    with pytest.raises(InvalidArgument, match=r"\[2, 3, 3, 3\] in the net and \[2, 27\] in the file; with reshape"):
+    with pytest.raises(InvalidArgument, match=r"\[2, 3, 3, 3\] in the net and \[2, 27\] in the file; reshape=True"):
         in_net(plan.layers, given)
     assert [tensor.shape for tensor in in_net(plan.layers, given, reshape=True)] == [(2, 3, 3, 3), (2,)]
 

@@ -14,8 +14,8 @@ def test_an_unknown_bottom_names_the_nearest(plan: Plan) -> None:
     with pytest.raises(NetError) as caught:
         plan(INPUT + 'layer { name: "relu" type: "ReLU" bottom: "dota" top: "relu" }')
     assert str(caught.value) == (
-        "line 2, layer 'relu': Unknown bottom blob 'dota' (layer 'relu', bottom index 0) (did you mean 'data'?). "
-        "Received: bottom='dota'"
+        "line 2, layer 'relu': Unknown bottom blob 'dota' (layer 'relu', bottom index 0) (did you mean 'data'?): "
+        "inputs={'dota': (D, D, ..)} makes it an input of the net. Received: bottom='dota'"
     )
 
 

@@ -66,7 +66,7 @@ def sized(plan: NetPlan) -> bool:
 
 def asked_for(plan: NetPlan, side: int, colors: int) -> dict[str, Shape]:
     """A shape for each data top that a warning asks for, as somebody who knows the data would give it."""
-    wanted = {name for warning in plan.warnings for name in re.findall(r"--input (\S+?)=", warning.message)}
+    wanted = {name for warning in plan.warnings for name in re.findall(r"[{ ]'(\S+?)': \(", warning.message)}
     inputs: dict[str, Shape] = {}
     for layer in plan.layers:
         for index, top in enumerate(layer.tops):

@@ -16,8 +16,8 @@ from filler_server.net.dimensions import (
     to_shape,
 )
 
-DATA = Origin("data", "--input", "10,C,227,227")
-ROIS = Origin("rois", "--top", "D,5")
+DATA = Origin("data", "inputs", "10,C,227,227")
+ROIS = Origin("rois", "tops", "D,5")
 X = Unknown(frozenset([DATA]))
 Y = Unknown(frozenset([ROIS]))
 
@@ -33,7 +33,7 @@ def test_arithmetic_with_the_unknown_stays_unknown_and_keeps_the_origins() -> No
 def test_an_unknown_gathers_only_so_many_origins() -> None:
     total = X
     for index in range(1000):
-        total = total + Unknown(frozenset([Origin(f"top{index}", "--top", "D")]))
+        total = total + Unknown(frozenset([Origin(f"top{index}", "tops", "D")]))
     assert len(total.origins) == 8
 
 
@@ -80,4 +80,3 @@ def test_origins_of_a_shape() -> None:
     assert origins((1, X, Y)) == {DATA, ROIS}
     assert origins((1, 2)) == frozenset()
     assert origins(Y) == {ROIS}
-    assert str(DATA) == "--input data=10,C,227,227"

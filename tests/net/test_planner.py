@@ -41,7 +41,9 @@ def test_an_unknown_dimension_costs_only_the_blobs_that_need_it(plan: Plan) -> N
         "ip/0": (5, 100),
         "ip/1": (5,),
     }
-    assert messages(net) == ["the shape of blob 'conv/0', [4, ?, 3, 3], cannot be known: give --input data=8,C,7,7"]
+    assert messages(net) == [
+        "the shape of blob 'conv/0', [4, ?, 3, 3], cannot be known: give inputs={'data': (8, C, 7, 7)}"
+    ]
     assert (net.warnings[0].layer, net.warnings[0].line) == ("conv", 2)
     assert net.parameters == 4 + 500 + 5
 
@@ -72,8 +74,8 @@ def test_an_input_of_unknown_rank(plan: Plan) -> None:
         "ip/1": (5,),
     }
     assert messages(net) == [
-        "the shape of blob 'conv/0', ?, cannot be known: give --input data=D,D,..",
-        "the shape of blob 'ip/0', [5, ?], cannot be known: give --input data=D,D,..",
+        "the shape of blob 'conv/0', ?, cannot be known: give inputs={'data': (D, D, ..)}",
+        "the shape of blob 'ip/0', [5, ?], cannot be known: give inputs={'data': (D, D, ..)}",
     ]
 
 
@@ -83,7 +85,7 @@ def test_every_origin_is_named(plan: Plan) -> None:
         'layer { name: "cat" type: "Concat" bottom: "a" bottom: "b" top: "cat" }' + IP % "cat"
     )
     assert messages(net) == [
-        "the shape of blob 'ip/0', [5, ?], cannot be known: give --input a=D,D,.. --input b=D,D,.."
+        "the shape of blob 'ip/0', [5, ?], cannot be known: give inputs={'a': (D, D, ..), 'b': (D, D, ..)}"
     ]
 
 
@@ -95,7 +97,7 @@ def test_only_what_a_blob_needs_is_asked_for(plan: Plan) -> None:
         inputs={"a": (None, 3), "b": (4, None)},
     )
     assert shapes(net)["cat"] == (4, None)
-    assert messages(net) == ["the shape of blob 'ip/0', [5, ?], cannot be known: give --input b=4,D"]
+    assert messages(net) == ["the shape of blob 'ip/0', [5, ?], cannot be known: give inputs={'b': (4, D)}"]
 
 
 def test_an_unknown_type_is_reported_and_the_rest_is_planned(plan: Plan) -> None:
@@ -103,8 +105,8 @@ def test_an_unknown_type_is_reported_and_the_rest_is_planned(plan: Plan) -> None
     net = plan(text, inputs={"data": (8, 3, 7, 7)})
     assert messages(net) == [
         "unknown layer type 'Covolution' (did you mean 'Convolution'?): taken to have no learnable blobs; the shape of "
-        "its tops is unknown, give --top x=D,D,..",
-        "the shape of blob 'ip/0', [5, ?], cannot be known: give --top x=D,D,..",
+        "its tops is unknown, give tops={'x': (D, D, ..)}",
+        "the shape of blob 'ip/0', [5, ?], cannot be known: give tops={'x': (D, D, ..)}",
     ]
     assert (net.warnings[0].layer, net.warnings[0].line) == ("x", 3)
     assert net.layers[2].blobs == ()
@@ -130,7 +132,7 @@ def test_an_unknown_type_in_place_keeps_the_shape(plan: Plan) -> None:
 
 def test_an_unknown_source_is_an_input(plan: Plan) -> None:
     text = 'layer { name: "data" type: "TripletData" top: "data" }' + CONV
-    assert messages(plan(text))[0].endswith("give --input data=D,D,..")
+    assert messages(plan(text))[0].endswith("give inputs={'data': (D, D, ..)}")
     assert shapes(plan(text, inputs={"data": (8, 3, 7, 7)}))["conv/0"] == (4, 3, 3, 3)
 
 
@@ -139,7 +141,7 @@ def test_python_tops_are_declared(plan: Plan) -> None:
         'layer { name: "data" type: "Python" top: "data" }\n'
         'layer { name: "rois" type: "Python" bottom: "data" top: "rois" param { name: "w" } }\n' + IP % "rois"
     )
-    assert messages(plan(text)) == ["the shape of blob 'ip/0', [5, ?], cannot be known: give --top rois=D,D,.."]
+    assert messages(plan(text)) == ["the shape of blob 'ip/0', [5, ?], cannot be known: give tops={'rois': (D, D, ..)}"]
     net = plan(text, inputs={"data": (1, 3, 600, 800)}, tops={"rois": (300, 5)})
     assert shapes(net)["ip/0"] == (5, 5)
     assert net.warnings == ()
@@ -241,13 +243,13 @@ def test_an_unknown_batch_hides_nothing_from_reshape(plan: Plan) -> None:
     [
         (
             {"inputs": {"dat": (1,)}},
-            "--input: no input of the net has this name (did you mean 'data'?); there are: 'data'. Received",
+            "inputs: no input of the net has this name (did you mean 'data'?); there are: 'data'. Received",
         ),
         (
             {"inputs": {"conv": (1,)}},
-            "--input: no input of the net has this name; there are: 'data'. Received: name='conv'",
+            "inputs: no input of the net has this name; there are: 'data'. Received: name='conv'",
         ),
-        ({"tops": {"nope": (1,)}}, "--top: no top of the net has this name; there are: 'data', 'conv'. Received"),
+        ({"tops": {"nope": (1,)}}, "tops: no top of the net has this name; there are: 'data', 'conv'. Received"),
     ],
 )
 def test_a_name_that_does_not_exist(plan: Plan, options: dict[str, dict[str, tuple[int, ...]]], words: str) -> None:
@@ -259,12 +261,12 @@ def test_a_name_that_does_not_exist(plan: Plan, options: dict[str, dict[str, tup
 
 @pytest.mark.parametrize("shape", [(1, -3), (1,) * 33, (65536, 65536), (1.5,), "10"])
 def test_a_declared_shape_that_cannot_be(plan: Plan, shape: tuple[int, ...]) -> None:
-    with pytest.raises(ShapeError, match=r"--input data: .*Received: shape="):
+    with pytest.raises(ShapeError, match=r"inputs data: .*Received: shape="):
         plan(DATA + CONV, inputs={"data": shape})
 
 
 def test_a_parameter_layer_is_no_input(plan: Plan) -> None:
-    with pytest.raises(NetError, match=r"--input: no input of the net has this name; there are: none"):
+    with pytest.raises(NetError, match=r"inputs: no input of the net has this name; there are: none"):
         plan('layer { name: "p" type: "Parameter" top: "p" parameter_param { shape { dim: 3 } } }', inputs={"p": (4,)})
 
 

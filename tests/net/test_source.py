@@ -24,7 +24,7 @@ def test_an_input_without_a_shape_is_none_until_it_is_declared(plan: Plan) -> No
     with pytest.raises(NetError) as caught:
         plan(OPEN)
     assert "Unknown bottom blob 'data'" in caught.value.message
-    assert "it is an input of the net without a shape: give --input data=D,D,.." in caught.value.message
+    assert "it is an input of the net without a shape: give inputs={'data': (D, D, ..)}" in caught.value.message
     net = plan(OPEN, inputs={"data": (2, 3)})
     assert [(layer.name, layer.type, layer.line) for layer in net.layers] == [
         ("input", "Input", None),
@@ -56,8 +56,8 @@ def test_a_layer_that_imports_others_may_make_what_no_layer_makes(plan: Plan) ->
     assert [top.name for top in net.layers[1].tops] == ["part/out"]
     assert [problem.message for problem in net.warnings] == [
         "unknown layer type 'Import': taken to have no learnable blobs and to make 'part/out'; "
-        "the shape of its tops is unknown, give --input part/out=D,D,..",
-        "the shape of blob 'ip/0', [5, ?], cannot be known: give --input part/out=D,D,..",
+        "the shape of its tops is unknown, give inputs={'part/out': (D, D, ..)}",
+        "the shape of blob 'ip/0', [5, ?], cannot be known: give inputs={'part/out': (D, D, ..)}",
     ]
     assert plan(IMPORT, inputs={"part/out": (1, 9)}).layers[2].blobs[0].shape == (5, 9)
     with pytest.raises(NetError, match="Unknown bottom blob 'part/out'"):
@@ -164,7 +164,8 @@ def test_a_misspelled_field_of_a_fork_s_block_is_refused_with_its_place() -> Non
         ),
         (
             _INPUT + 'layer { name: "f" type: "Flatten" bottom: "e" top: "f" mem_source: "a" }',
-            "line 2, layer 'f': Unknown bottom blob 'e' (layer 'f', bottom index 0). Received: bottom='e'. "
+            "line 2, layer 'f': Unknown bottom blob 'e' (layer 'f', bottom index 0): "
+            "inputs={'e': (D, D, ..)} makes it an input of the net. Received: bottom='e'. "
             "Passed over in this layer: mem_source (line 2)",
         ),
         (
@@ -197,7 +198,7 @@ def test_v0_nets_are_planned_around_unknown_types(plan: Plan) -> None:
         'layers { layer { name: "c" type: "conv" num_output: 5 kernelsize: 3 } bottom: "d" top: "c" }'
     )
     assert [blob.shape for blob in net.blobs] == [(4, None), (4,), (5, 3, 3, 3), (5,)]
-    assert any("give --top u=D,D,.." in warning.message for warning in net.warnings)
+    assert any("give tops={'u': (D, D, ..)}" in warning.message for warning in net.warnings)
 
 
 @pytest.mark.parametrize(("number", "name", "bottoms"), [(34, "MVN", 2), (33, "Slice", 0), (39, "Deconvolution", 1)])

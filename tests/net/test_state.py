@@ -5,6 +5,7 @@ from google.protobuf import text_format
 
 from caffe_filler.caffe import caffe_pb2
 from caffe_filler.errors import InvalidArgument, NetError
+from caffe_filler.interface import interface
 from filler_server.net.plan import NetPlan
 from filler_server.net.state import StateRules, net_state
 
@@ -79,3 +80,32 @@ def test_both_kinds_of_rules_are_refused_even_where_they_would_not_matter(plan: 
     text = 'layer { name: "c" type: "Input" top: "a" include { phase: TRAIN } exclude { phase: TEST } }'
     with pytest.raises(NetError, match="layer 'c': Specify either include rules or exclude rules; not both"):
         plan(text, phase=caffe_pb2.TEST)
+
+
+@pytest.mark.parametrize(
+    ("rules", "python", "cli"),
+    [
+        ('include { stage: "deploy" }', "with stages=['deploy']", "with --stage deploy"),
+        ('include { stage: "a" stage: "c d" }', "with stages=['a', 'c d']", "with --stage a --stage 'c d'"),
+        ("include { phase: TEST }", "with phase='TEST'", "with --phase TEST"),
+        (
+            'include { phase: TEST min_level: 5 stage: "x" } include { max_level: 1 }',
+            "with phase='TEST' level=5 stages=['x'] or with level=1",
+            "with --phase TEST --level 5 --stage x or with --level 1",
+        ),
+        ('include { phase: TRAIN not_stage: "b" }', "without stage 'b'", "without stage 'b'"),
+        ("exclude { phase: TRAIN }", "with phase='TEST'", "with --phase TEST"),
+        ('exclude { stage: "a" phase: TRAIN }', "without stage 'a'", "without stage 'a'"),
+        ('exclude { not_stage: "x" }', "with stages=['x']", "with --stage x"),
+        ("exclude { min_level: 2 } exclude { phase: TEST }", "with level=1", "with --level 1"),
+        ("exclude { max_level: 3 }", "with level=4", "with --level 4"),
+        ("exclude { }", "", ""),
+    ],
+)
+def test_the_states_in_which_a_layer_would_stand(rules: str, python: str, cli: str) -> None:
+    state = StateRules(caffe_pb2.NetState(phase=caffe_pb2.TRAIN, level=3, stage=["a", "b"]))
+    layer = text_format.Parse(rules, caffe_pb2.LayerParameter())
+    assert not state.includes(layer)
+    assert state.remedy(layer) == python
+    with interface("cli"):
+        assert state.remedy(layer) == cli

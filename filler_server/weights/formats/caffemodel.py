@@ -7,6 +7,7 @@ from typing import Any
 
 from caffe_filler.caffe import caffe_pb2
 from caffe_filler.errors import InvalidArgument, LimitExceeded, PrototxtError, WeightsError
+from caffe_filler.interface import option_name
 from caffe_filler.wire import LEN, VARINT, key, length_delimited, varint
 from filler_server.layouts.caffe import by_layer
 from filler_server.net.plan import unique_names
@@ -211,7 +212,8 @@ def _recognizes(file: MappedFile) -> bool:
 def _open_writer(target: Target, tensors: Sequence[Tensor], extras: Extras) -> CaffemodelWriter:
     if extras.net is None:
         raise InvalidArgument(
-            f"a .caffemodel tells the type of each layer, so that it needs the net (--net). Received: {target}"
+            f"a .caffemodel tells the type of each layer, and so it needs the option {option_name('net')}. "
+            f"Received: {target}"
         )
     return CaffemodelWriter(target, tensors, net=extras.net)
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from caffe_filler.caffe import caffe_pb2
 from caffe_filler.errors import InvalidArgument, PrototxtError, WeightsError
+from caffe_filler.interface import option_name
 from caffe_filler.printable import counted
 from caffe_filler.signatures import LOOKED_AT
 from filler_server.layouts.caffe import by_layer
@@ -145,7 +146,7 @@ def _recognizes(file: MappedFile) -> bool:
 
 def _open_writer(target: Target, tensors: Sequence[Tensor], extras: Extras) -> PrototxtWriter:
     if extras.net is None:
-        raise InvalidArgument(f"a net in text needs the net (--net). Received: {target}")
+        raise InvalidArgument(f"a net in text needs the option {option_name('net')}. Received: {target}")
     return PrototxtWriter(target, tensors, net=extras.net)
 
 

@@ -86,9 +86,9 @@ def test_one_that_does_not_fit_is_reported_and_unknown(
     message = net.warnings[0].message
     assert message.startswith(f"layer type '{it.type}' is another one here (")
     assert words in message
-    option = "--top" if bottoms else "--input"
+    option = "tops" if bottoms else "inputs"
     assert message.endswith(
-        f"): taken to have no learnable blobs; the shape of its tops is unknown, give {option} a=D,D,.."
+        f"): taken to have no learnable blobs; the shape of its tops is unknown, give {option}={{'a': (D, D, ..)}}"
     )
 
 
@@ -284,7 +284,7 @@ def test_more_than_bvlc_has_is_reported_and_open_to_top(
     shapes = dict(zip(names, bottoms, strict=True))
     net = plan(text, inputs=shapes)
     assert net.layers[-2].blobs == ()
-    assert any(words in warning.message and " a=D,D,.." in warning.message for warning in net.warnings)
+    assert any(words in warning.message and "{'a': (D, D, ..)}" in warning.message for warning in net.warnings)
     assert [blob.shape for blob in net.blobs] == [(2, None), (2,)]
     assert [blob.shape for blob in plan(text, inputs=shapes, tops={"a": (3, 7)}).blobs] == [(2, 7), (2,)]
     with pytest.raises(NetError, match=re.escape(words)):
