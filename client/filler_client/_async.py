@@ -253,7 +253,7 @@ class AsyncFillerClient:
                         ending = asyncio.get_running_loop().call_later(GRACE_SECONDS, call.cancel)
                 position.check_complete()
             except grpc.RpcError as error:
-                await self._wait(attempts, from_rpc(error, target))
+                await self._wait(attempts, from_rpc(error, target, self._security))
             except FillerError as error:
                 await self._wait(attempts, error)
             except asyncio.CancelledError:
@@ -309,7 +309,7 @@ class AsyncFillerClient:
             try:
                 return read(await call, request)
             except grpc.RpcError as error:
-                await self._wait(attempts, from_rpc(error, target))
+                await self._wait(attempts, from_rpc(error, target, self._security))
             except DataLoss as error:
                 await self._wait(attempts, error)
             except asyncio.CancelledError:

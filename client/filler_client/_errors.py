@@ -1,7 +1,7 @@
 """Statuses of gRPC to the errors that the library itself raises."""
 
 import contextlib
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import grpc
 from google.protobuf.message import DecodeError
@@ -12,6 +12,10 @@ from caffe_filler.errors import FieldViolation, FillerError
 from caffe_filler.metadata import ERROR_DOMAIN, STATUS_DETAILS
 from caffe_filler.notes import Note
 from caffe_filler.v1.filler_pb2 import Problem
+from filler_client._advice import token_advice
+
+if TYPE_CHECKING:
+    from filler_client._security import Security
 
 _BY_STATUS: dict[str, type[FillerError]] = {
     kind.status: kind
@@ -32,17 +36,22 @@ _TRANSPORT = frozenset({"UNAVAILABLE", "CANCELLED", "INTERNAL", "UNKNOWN"})
 """Statuses that gRPC itself gives, depending on the moment, when a connection breaks or a server is killed."""
 
 
-def from_rpc(error: Any, target: str) -> FillerError:
+def from_rpc(error: Any, target: str, security: "Security") -> FillerError:
     """Return the error that a failed call stands for.
 
-    `error` is the `grpc.RpcError` of a finished call (also of `grpc.aio`). What the transport answers, and not a
-    server, becomes Unavailable.
+    What the transport answers, and not a server, becomes Unavailable.
+
+    Args:
+        error: the `grpc.RpcError` of a finished call, also of `grpc.aio`.
+        target: the server.
+        security: what the client shows and asks of it.
     """
     code: grpc.StatusCode = error.code()
     text: str = error.details() or code.name
     info, violations, warnings = _details(error.trailing_metadata() or ())
     if info is None and code.name in _TRANSPORT:
-        return errors.Unavailable(f"{target}: {text}")
+        advice = security.advice(text)
+        return errors.Unavailable(f"{target}: {text}" if advice is None else f"{target}: {advice} ({text})")
     kind = getattr(errors, info.reason, None) if info is not None else None
     if not (isinstance(kind, type) and issubclass(kind, FillerError)):
         kind = _BY_STATUS.get(code.name)
@@ -51,6 +60,8 @@ def from_rpc(error: Any, target: str) -> FillerError:
     if info is None and kind is errors.LimitExceeded:
         return _limit_exceeded(text)
     restored = kind.restored(text, violations=violations, metadata={} if info is None else info.metadata)
+    if kind is errors.Unauthenticated and not security.has_token:
+        restored.advise(token_advice())
     return restored.after(warnings)
 
 

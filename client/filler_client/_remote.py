@@ -93,7 +93,7 @@ class RemoteBackend:
             except grpc.RpcError as error:
                 if position.is_complete and error.code() is grpc.StatusCode.CANCELLED:
                     return
-                self._wait(attempts, from_rpc(error, target))
+                self._wait(attempts, from_rpc(error, target, self._security))
             except FillerError as error:
                 self._wait(attempts, error)
             else:
@@ -140,7 +140,7 @@ class RemoteBackend:
                     answer = call(request, timeout=attempts.remaining, metadata=self._metadata(request_id))
                 return read(answer, request)
             except grpc.RpcError as error:
-                self._wait(attempts, from_rpc(error, target))
+                self._wait(attempts, from_rpc(error, target, self._security))
             except DataLoss as error:
                 self._wait(attempts, error)
 

@@ -16,6 +16,7 @@ from caffe_filler.caffe.caffe_pb2 import TEST, TRAIN, BlobShape, FillerParameter
 from caffe_filler.caffe.caffe_pb2 import Phase as PhaseNumber
 from caffe_filler.errors import InvalidArgument, PrototxtError, RegionError, ShapeError
 from caffe_filler.files import read_file
+from caffe_filler.interface import option
 from caffe_filler.signatures import HDF5
 from caffe_filler.v1 import filler_pb2
 
@@ -280,7 +281,9 @@ def _strictness(strict: bool, lenient: bool) -> tuple[bool, bool]:
         InvalidArgument: it is.
     """
     if strict and lenient:
-        raise InvalidArgument("a file is read strictly or leniently. Received: strict=True, lenient=True")
+        raise InvalidArgument(
+            f"a file is read strictly or leniently. Received: {option('strict')}, {option('lenient')}"
+        )
     return bool(strict), bool(lenient)
 
 

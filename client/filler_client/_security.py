@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypedDict
 from caffe_filler.addresses import is_local, is_socket
 from caffe_filler.errors import InvalidArgument
 from caffe_filler.files import read_file
+from caffe_filler.interface import either, option_name
 from caffe_filler.metadata import AUTHORIZATION, check_token
+from filler_client._advice import connection_advice
 
 if TYPE_CHECKING:
     import grpc
@@ -17,6 +19,8 @@ if TYPE_CHECKING:
 
 _MOST_BYTES = 1 << 20
 """Length up to which a certificate, a key or a token is read."""
+
+_BOTH = ": give --tls-certificate and --tls-key"
 
 Version: TypeAlias = tuple[tuple[int, ...] | None, ...]
 """Identity of the TLS files, as the file system tells it."""
@@ -44,7 +48,7 @@ class Tls:
     def __post_init__(self) -> None:
         if (self.certificate is None) != (self.key is None):
             raise InvalidArgument(
-                "a client's certificate and its key belong together. "
+                f"a client's certificate and its key belong together{either(python='', cli=_BOTH)}. "
                 f"Received: certificate={self.certificate}, key={self.key}"
             )
 
@@ -107,14 +111,24 @@ class Security:
         Raises:
             InvalidArgument: it would.
         """
-        if self._insecure or self._credentials is not None or (self._token is None and self._token_file is None):
+        if self._insecure or self._credentials is not None or not self.has_token:
             return
         for target in targets:
             if not is_local(target):
+                options = either(python="credentials=Tls(), or say insecure=True", cli="--tls, or say --insecure")
                 raise InvalidArgument(
-                    "a token in plaintext can be read on its way: give credentials=Tls(), or say insecure=True. "
-                    f"Received: target={target}"
+                    f"a token in plaintext can be read on its way: give {options}. Received: target={target}"
                 )
+
+    @property
+    def has_token(self) -> bool:
+        """Whether calls show a token."""
+        return self._token is not None or self._token_file is not None
+
+    def advice(self, text: str) -> str | None:
+        """Return what would make a connection that does not come about, from gRPC's words; None: nothing known."""
+        shown = isinstance(self._credentials, Tls) and self._credentials.certificate is not None
+        return connection_advice(text, tls=self._credentials is not None, certificate=shown)
 
     def metadata(self) -> tuple[tuple[str, str], ...] | None:
         """Return the metadata of the next call.
@@ -125,7 +139,7 @@ class Security:
         token = self._token
         if self._token_file is not None:
             text = _read(self._token_file).decode(errors="replace").strip()
-            token = _checked(text.partition("\n")[0].strip(), f"token_file={self._token_file}")
+            token = _checked(text.partition("\n")[0].strip(), f"{option_name('token_file')}={self._token_file}")
         return None if token is None else ((AUTHORIZATION, f"Bearer {token}"),)
 
     def version(self) -> Version:

@@ -11,6 +11,7 @@ import grpc
 
 from caffe_filler.errors import FillerError, InvalidArgument, Unauthenticated
 from caffe_filler.metadata import AUTHORIZATION, check_token
+from caffe_filler.printable import counted
 from filler_server.service import status
 from filler_server.service.watched_files import WatchedFiles
 
@@ -82,7 +83,7 @@ class TokenInterceptor(grpc.ServerInterceptor):
         given = [value for key, value in handler_call_details.invocation_metadata if key == AUTHORIZATION]
         if len(given) != 1:
             needed = "a call needs a token: 'authorization: Bearer <token>' in its metadata, once"
-            return _refuse(f"{needed}. Received: {len(given)} of them")
+            return _refuse(f"{needed}. Received: {counted(len(given), 'token')}")
         scheme, _, token = str(given[0]).partition(" ")
         if scheme.lower() != "bearer" or not self._tokens.accepts(token.strip()):
             return _refuse("invalid token")

@@ -10,6 +10,7 @@ import numpy as np
 
 from caffe_filler.caffe.caffe_pb2 import NetParameter
 from caffe_filler.errors import InvalidArgument
+from caffe_filler.interface import option
 from filler_server.tensors import Advance, Cast, Tensor
 from filler_server.weights.format import Extras, Format
 from filler_server.weights.formats import FORMATS
@@ -102,8 +103,9 @@ def _open_writer(target: Path | BinaryIO, tensors: Sequence[Tensor], extras: Ext
     if extras.max_shard_bytes is not None and not known.has_shards:
         shards = ", ".join(ending for form in FORMATS if form.has_shards for ending in form.endings)
         raise InvalidArgument(
-            f"only {shards} is written in shards. Received: max_shard_size={extras.max_shard_bytes}, {target}",
-            field="max_shard_size",
+            f"only {shards} is written in shards. "
+            f"Received: {option('max_shard_bytes', extras.max_shard_bytes)}, {target}",
+            field="max_shard_bytes",
         )
     return known.open_writer(target, tensors, extras)
 

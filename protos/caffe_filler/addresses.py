@@ -10,6 +10,9 @@ _MAX_PORT = 2**16 - 1
 MAX_SOCKET_PATH = 107
 """Bytes of the path of a Unix socket on Linux."""
 
+_NO_SCHEMES = {"http://": False, "https://": True, "grpc://": False, "grpcs://": True, "tcp://": False}
+"""Schemes that others write and gRPC does not know, and whether TLS is meant."""
+
 _SCHEME = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
 
 
@@ -81,9 +84,9 @@ def _is_loopback(part: str) -> bool:
 
 def _fault(address: str) -> str | None:
     """Return what is wrong with an address that is not a Unix socket."""
-    for scheme in ("http://", "https://"):
+    for scheme, tls in _NO_SCHEMES.items():
         if address.lower().startswith(scheme):
-            remedy = f"; {either(python='credentials=Tls()', cli='--tls')} is for TLS" if scheme == "https://" else ""
+            remedy = f"; {either(python='credentials=Tls()', cli='--tls')} is for TLS" if tls else ""
             return f"an address is host:port, without {scheme}{remedy}"
     return next((fault for fault in map(_part_fault, _split(address)[1]) if fault is not None), None)
 

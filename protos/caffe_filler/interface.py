@@ -9,7 +9,7 @@ from typing import Literal, TypeAlias, cast, get_args
 Interface: TypeAlias = Literal["python", "cli"]
 
 _current: ContextVar[Interface] = ContextVar("interface", default="python")
-_FLAGS = {"inputs": "--input", "tops": "--top", "fillers": "--filler"}
+_FLAGS = {"inputs": "--input", "tops": "--top", "fillers": "--filler", "max_shard_bytes": "--max-shard-size"}
 """Flags that are not called as the argument is."""
 
 

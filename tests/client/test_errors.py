@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from caffe_filler import errors
 from caffe_filler.errors import FieldViolation, FillerError
 from filler_client._errors import from_rpc
+from filler_client._security import Security
 from filler_server.service import status
 
 TREE: list[FillerError] = [
@@ -64,7 +65,7 @@ class Raiser:
         return caught.value
 
     def over_the_wire(self, error: FillerError) -> FillerError:
-        return from_rpc(self.status_of(error), "host:1")
+        return from_rpc(self.status_of(error), "host:1", Security(token="shown"))
 
 
 @pytest.fixture(scope="module")
@@ -176,7 +177,7 @@ def with_details(*details: Any) -> Any:
 
 @pytest.mark.parametrize("code", ["UNAVAILABLE", "CANCELLED", "INTERNAL", "UNKNOWN"])
 def test_what_the_transport_answers_is_unavailable(code: str) -> None:
-    error = from_rpc(Failed(grpc.StatusCode[code], "Socket closed"), "host:1")
+    error = from_rpc(Failed(grpc.StatusCode[code], "Socket closed"), "host:1", Security())
     assert type(error) is errors.Unavailable
     assert str(error) == "host:1: Socket closed"
 
@@ -193,7 +194,7 @@ def test_what_the_transport_answers_is_unavailable(code: str) -> None:
     ],
 )
 def test_a_status_without_details(trailing: Any, code: str, kind: type[FillerError]) -> None:
-    error = from_rpc(Failed(grpc.StatusCode[code], trailing=trailing), "host:1")
+    error = from_rpc(Failed(grpc.StatusCode[code], trailing=trailing), "host:1", Security())
     assert type(error) is kind
     assert (str(error), error.metadata, error.violations) == ("text", {}, ())
 
@@ -213,26 +214,26 @@ def test_a_status_without_details(trailing: Any, code: str, kind: type[FillerErr
     ],
 )
 def test_a_limit_without_details(text: str, metadata: dict[str, str], busy: bool, cut_off: bool) -> None:
-    error = from_rpc(Failed(grpc.StatusCode.RESOURCE_EXHAUSTED, text), "host:1")
+    error = from_rpc(Failed(grpc.StatusCode.RESOURCE_EXHAUSTED, text), "host:1", Security())
     assert isinstance(error, errors.LimitExceeded)
     assert (str(error), error.metadata, error.is_busy, error.is_cut_off) == (text, metadata, busy, cut_off)
 
 
 @pytest.mark.parametrize("code", ["UNIMPLEMENTED", "PERMISSION_DENIED", "ABORTED", "OUT_OF_RANGE"])
 def test_other_statuses(code: str) -> None:
-    error = from_rpc(Failed(grpc.StatusCode[code]), "host:1")
+    error = from_rpc(Failed(grpc.StatusCode[code]), "host:1", Security())
     assert isinstance(error, errors.ServiceError)
     assert error.code == code
     assert str(error) == f"host:1: {code}: text"
 
 
 def test_no_details_at_all() -> None:
-    assert str(from_rpc(Failed(grpc.StatusCode.UNAVAILABLE, None, None), "host:1")) == "host:1: UNAVAILABLE"
+    assert str(from_rpc(Failed(grpc.StatusCode.UNAVAILABLE, None, None), "host:1", Security())) == "host:1: UNAVAILABLE"
 
 
 def test_an_error_of_a_newer_server_is_one_of_its_status() -> None:
     info = error_details_pb2.ErrorInfo(domain="caffe_filler", reason="BrandNew", metadata={"layer": "a"})
-    error = from_rpc(Failed(grpc.StatusCode.INVALID_ARGUMENT, trailing=with_details(info)), "host:1")
+    error = from_rpc(Failed(grpc.StatusCode.INVALID_ARGUMENT, trailing=with_details(info)), "host:1", Security())
     assert type(error) is errors.InvalidArgument
     assert error.metadata == {"layer": "a"}
 
@@ -240,13 +241,13 @@ def test_an_error_of_a_newer_server_is_one_of_its_status() -> None:
 @pytest.mark.parametrize("reason", ["FieldViolation", "Mapping", "__doc__", "_number", ""])
 def test_a_reason_that_is_no_error(reason: str) -> None:
     info = error_details_pb2.ErrorInfo(domain="caffe_filler", reason=reason)
-    error = from_rpc(Failed(grpc.StatusCode.NOT_FOUND, trailing=with_details(info)), "host:1")
+    error = from_rpc(Failed(grpc.StatusCode.NOT_FOUND, trailing=with_details(info)), "host:1", Security())
     assert type(error) is errors.NotFound
 
 
 def test_details_of_another_domain_are_not_ours() -> None:
     info = error_details_pb2.ErrorInfo(domain="proxy.example", reason="ShapeError", metadata={"a": "b"})
-    error = from_rpc(Failed(grpc.StatusCode.INTERNAL, trailing=with_details(info)), "host:1")
+    error = from_rpc(Failed(grpc.StatusCode.INTERNAL, trailing=with_details(info)), "host:1", Security())
     assert type(error) is errors.Unavailable
 
 
@@ -254,14 +255,16 @@ def test_violations_come_in_any_order_with_other_details() -> None:
     bad = error_details_pb2.BadRequest(field_violations=[{"field": "a", "description": "b"}])
     info = error_details_pb2.ErrorInfo(domain="caffe_filler", reason="ShapeError")
     help_links = error_details_pb2.Help(links=[{"url": "x"}])
-    error = from_rpc(Failed(grpc.StatusCode.INVALID_ARGUMENT, trailing=with_details(help_links, bad, info)), "host:1")
+    error = from_rpc(
+        Failed(grpc.StatusCode.INVALID_ARGUMENT, trailing=with_details(help_links, bad, info)), "host:1", Security()
+    )
     assert type(error) is errors.ShapeError
     assert error.violations == (FieldViolation("a", "b"),)
 
 
 def test_details_that_nobody_can_read() -> None:
     trailing = (("grpc-status-details-bin", b"\xff\xff\xff"),)
-    error = from_rpc(Failed(grpc.StatusCode.INVALID_ARGUMENT, trailing=trailing), "host:1")
+    error = from_rpc(Failed(grpc.StatusCode.INVALID_ARGUMENT, trailing=trailing), "host:1", Security())
     assert type(error) is errors.InvalidArgument
 
 

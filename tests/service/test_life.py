@@ -15,6 +15,7 @@ from caffe_filler.errors import Unavailable
 from caffe_filler.v1 import filler_pb2, filler_pb2_grpc
 from filler_client import FillerClient, RetryPolicy
 from filler_client._errors import from_rpc
+from filler_client._security import Security
 from tests.processes import ServerProcess
 from tests.service.scraping import until
 
@@ -77,7 +78,7 @@ def test_running_streams_finish_and_idle_ones_are_not_waited_for() -> None:
         with grpc.insecure_channel(process.address) as other, pytest.raises(grpc.RpcError) as caught:
             filler_pb2_grpc.FillerServiceStub(other).ListFillers(filler_pb2.ListFillersRequest(), timeout=60)
         assert caught.value.code() in REFUSED, caught.value.details()
-        assert isinstance(from_rpc(caught.value, process.address), Unavailable)
+        assert isinstance(from_rpc(caught.value, process.address, Security()), Unavailable)
         for number, stream in enumerate(streams):
             received[number] += sum(len(piece.data) for response in stream for piece in response.pieces)
         assert received == [2**28] * 3
@@ -95,7 +96,7 @@ def test_what_does_not_finish_in_the_grace_time_is_ended() -> None:
         with pytest.raises(grpc.RpcError) as caught:
             list(stream)
         assert caught.value.code() in REFUSED, caught.value.details()
-        assert isinstance(from_rpc(caught.value, process.address), Unavailable)
+        assert isinstance(from_rpc(caught.value, process.address, Security()), Unavailable)
     assert process.log.rstrip().endswith("stopped")
     assert "Traceback" not in process.log
 

@@ -95,7 +95,9 @@ def test_the_command_line_does_too(secured: ServerProcess, authority: Authority,
     np.testing.assert_array_equal(np.load(target), FillerClient.embedded().fill("msra", (30, 40)))
     env = {"FILLER_TLS_CA": str(authority.ca), "FILLER_TOKEN": TOKEN, "FILLER_SERVER": secured.address}
     assert b"msra" in succeed("fillers", env=env)
-    assert "needs a token" in fail(1, *arguments, "--tls-ca", authority.ca)
+    assert "once; --token-file FILE or FILLER_TOKEN shows one. Received: 0 tokens" in fail(
+        1, *arguments, "--tls-ca", authority.ca
+    )
     done = run("fillers", env={**env, "FILLER_TOKEN": "wrong"})
     assert (done.returncode, b"invalid token" in done.stderr) == (1, True)
 
@@ -111,12 +113,64 @@ def test_a_server_of_another_authority_is_not_spoken_to(secured: ServerProcess, 
     assert TOKEN not in secured.log
 
 
+ADVICE: dict[str, tuple[str, dict[str, Any], list[str], str, str]] = {
+    "plaintext to TLS": (
+        *("tls", {}, []),
+        r"the server closes the connection: if it speaks TLS, give credentials=Tls\(\.\.\.\) \(.*Socket closed",
+        "if it speaks TLS, give --tls or --tls-ca FILE (",
+    ),
+    "TLS to plaintext": (
+        *("plain", {"credentials": Tls()}, ["--tls"]),
+        r"the server does not speak TLS: leave out credentials=\.\.\., or ask another port \(.*WRONG_VERSION_NUMBER",
+        "the server does not speak TLS: leave out the --tls options, or ask another port (",
+    ),
+    "an unknown authority": (
+        *("tls", {"credentials": Tls()}, ["--tls"]),
+        r"the authority of .* is not trusted: credentials=Tls\(ca=\.\.\.\) names .*CERTIFICATE_VERIFY_FAILED",
+        "certificate is not trusted: --tls-ca FILE names the file with it (",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", ADVICE)
+def test_a_connection_that_does_not_come_about_is_explained(
+    secured: ServerProcess, server: ServerProcess, case: str
+) -> None:
+    which, security, flags, python, cli = ADVICE[case]
+    address = (secured if which == "tls" else server).address
+    with (
+        FillerClient(address, retry=ONCE, timeout=20, **security) as client,
+        pytest.raises(Unavailable, match=f"^{address}: {python}"),
+    ):
+        client.list_fillers()
+
+    async def call() -> None:
+        async with AsyncFillerClient(address, retry=ONCE, timeout=20, **security) as client:
+            await client.list_fillers()
+
+    with pytest.raises(Unavailable, match=f"^{address}: {python}"):
+        asyncio.run(call())
+    assert f"{address}: UNAVAILABLE: " in (said := fail(1, "health", "--server", address, "--timeout", "1", *flags))
+    assert cli in said
+    assert cli in fail(1, "fillers", "--server", address, *flags)
+
+
+def test_files_that_are_not_certificates_are_named(secured: ServerProcess, folder: Path) -> None:
+    none = folder / "none.pem"
+    none.write_text("none")
+    with (
+        FillerClient(secured.address, credentials=Tls(ca=none), retry=ONCE) as client,
+        pytest.raises(Unavailable, match=r"the files of Tls\(\.\.\.\) are not certificates and a key in PEM \("),
+    ):
+        client.list_fillers()
+
+
 def test_the_name_in_the_certificate_counts(authority: Authority) -> None:
     pem = authority.sign("elsewhere", "filler.example.com")
     process = ServerProcess(*pem.server_options)
     with (
         FillerClient(process.address, credentials=Tls(ca=authority.ca), retry=ONCE) as client,
-        pytest.raises(Unavailable),
+        pytest.raises(Unavailable, match=r"has another name than the address: Tls\(server_name=\.\.\.\) says which"),
     ):
         client.list_fillers()
     named = Tls(ca=authority.ca, server_name="filler.example.com")

@@ -62,7 +62,7 @@ def test_an_open_file_gets_an_npy_and_has_no_name() -> None:
 
 @pytest.mark.parametrize("ending", [ending for known in FORMATS if not known.has_shards for ending in known.endings])
 def test_only_safetensors_has_shards(tmp_path: Path, ending: str) -> None:
-    with pytest.raises(InvalidArgument, match=r"only .safetensors is written in shards. Received: max_shard_size=8"):
+    with pytest.raises(InvalidArgument, match=r"only .safetensors is written in shards. Received: max_shard_bytes=8"):
         save(ONE, tmp_path / f"w{ending}", net=NET, max_shard_bytes=8)
     assert list(tmp_path.iterdir()) == []
 

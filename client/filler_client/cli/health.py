@@ -6,6 +6,8 @@ import click
 
 from filler_client.cli.options import Server, server_option
 
+_LAST_SECONDS = 0.5
+
 
 @click.command()
 @click.option("--service", default="", metavar="NAME", help="Ask for one service.  [default: the server as a whole]")
@@ -43,11 +45,21 @@ def health(service: str, timeout: float, server: Server) -> None:
     request = health_pb2.HealthCheckRequest(service=service)
     is_serving = True
     for target in parse_targets(server.address):
-        with security(server).channel(target, []) as channel:
+        secured = security(server)
+        with secured.channel(target, []) as channel:
+            check = health_pb2_grpc.HealthStub(channel).Check
             try:
-                answer = health_pb2_grpc.HealthStub(channel).Check(request, timeout=timeout, wait_for_ready=True)
+                try:
+                    answer = check(request, timeout=timeout, wait_for_ready=True)
+                except grpc.RpcError as error:
+                    if error.code() is not grpc.StatusCode.DEADLINE_EXCEEDED:
+                        raise
+                    # Only a call that does not wait for a connection is told why there is none.
+                    answer = check(request, timeout=_LAST_SECONDS)
             except grpc.RpcError as error:
                 text = error.details() or "no answer"
+                advice = secured.advice(text)
+                text = text if advice is None else f"{advice} ({text})"
                 raise click.ClickException(f"{target}: {error.code().name}: {text}") from None
         known = health_pb2.HealthCheckResponse.ServingStatus
         status = known.Name(answer.status) if answer.status in known.values() else f"unknown status {answer.status}"

@@ -8,6 +8,7 @@ from pathlib import Path, PurePath
 from typing import BinaryIO
 
 from caffe_filler.errors import FillerError, InvalidArgument, WeightsError
+from caffe_filler.interface import option
 from caffe_filler.signatures import LOOKED_AT
 from filler_server.output import AtomicFile, OpenFile
 from filler_server.tensors import Tensor
@@ -84,7 +85,7 @@ def shards_of(tensors: Sequence[Tensor], max_bytes: int) -> list[list[Tensor]]:
         InvalidArgument: the size is below 1.
     """
     if max_bytes < 1:
-        raise InvalidArgument(f"a shard has at least 1 byte. Received: max_shard_size={max_bytes}")
+        raise InvalidArgument(f"a shard has at least 1 byte. Received: {option('max_shard_bytes', max_bytes)}")
     shards: list[list[Tensor]] = [[]]
     length = 0
     for tensor in tensors:

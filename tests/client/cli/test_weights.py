@@ -67,7 +67,7 @@ def test_convert_refuses(weights: Path, tmp_path: Path) -> None:
     before = sorted(tmp_path.iterdir())
     for arguments, text in (
         (("convert", tmp_path / "w.npz", tmp_path / "out.caffemodel"), "so it needs the option --net"),
-        (("convert", tmp_path / "w.npz", tmp_path / "out.pt", "--names", "torch"), "and so the net (--net)"),
+        (("convert", tmp_path / "w.npz", tmp_path / "out.pt", "--names", "torch"), "and so the option --net"),
         (("convert", weights, tmp_path / "out.bin"), "a file of weights ends in .caffemodel"),
         (("convert", weights, tmp_path / "out.npy"), "a .npy file holds one tensor"),
         (("convert", weights, tmp_path / "out.npz", "--dtype", "bf16"), "bfloat16"),

@@ -18,6 +18,7 @@ from caffe_filler.errors import LimitExceeded
 from caffe_filler.v1 import filler_pb2, filler_pb2_grpc
 from filler_client import FillerClient, _requests
 from filler_client._errors import from_rpc
+from filler_client._security import Security
 from filler_server.api.limits import Limits
 from tests.processes import ServerProcess
 
@@ -101,7 +102,7 @@ def refusal(address: str, request: Request, metadata: tuple[tuple[str, str], ...
         else:
             stub.UpgradeNet(request, metadata=metadata)
     assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED, caught.value.details()
-    error = from_rpc(caught.value, address)
+    error = from_rpc(caught.value, address, Security())
     assert isinstance(error, LimitExceeded)
     return error
 
@@ -359,7 +360,7 @@ def test_calls(crowded: ServerProcess) -> None:
         # Whichever came last: the others still send their request.
         status = done.get(timeout=60).exception()
         assert status.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
-        error = from_rpc(status, crowded.address)
+        error = from_rpc(status, crowded.address, Security())
         assert isinstance(error, LimitExceeded)
         assert error.metadata == {"limit": "calls"}
         assert error.is_busy

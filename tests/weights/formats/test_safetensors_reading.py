@@ -144,7 +144,7 @@ def test_shards_that_are_not_complete_leave_nothing(tmp_path: Path) -> None:
     with pytest.raises(InvalidArgument, match="one name"):
         ShardedSafetensorsWriter(tmp_path / "m.safetensors", [tensors({"a": SIX})] * 2, metadata={})
     assert list(tmp_path.iterdir()) == []
-    with pytest.raises(InvalidArgument, match="max_shard_size=0"):
+    with pytest.raises(InvalidArgument, match="max_shard_bytes=0"):
         shards_of(headers(5), 0)
 
 
