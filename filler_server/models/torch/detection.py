@@ -48,11 +48,50 @@ def detection_output(layer: Layer, operation: of.DetectionOutput) -> str:
     return f"{module}({', '.join(layer.bottoms)})"
 
 
+@emits(of.MultiBoxLoss)
+def multi_box_loss(layer: Layer, operation: of.MultiBoxLoss) -> str:
+    """Write MultiBoxLoss as a module."""
+    reason = _other_mining(operation)
+    if reason is not None:
+        raise NoCounterpart(reason)
+    defaults = of.MultiBoxLoss(num_classes=operation.num_classes)
+    written = (
+        *("share_location", "loc_loss_type", "conf_loss_type", "loc_weight", "match_type", "overlap_threshold"),
+        *("use_difficult_gt", "neg_pos_ratio", "neg_overlap", "code_type", "encode_variance_in_target"),
+    )
+    others = {name: getattr(operation, name) for name in written}
+    module = layer.module(
+        "MultiBoxLoss",
+        operation.num_classes,
+        **{name: value for name, value in others.items() if value != getattr(defaults, name)},
+        mining=False if operation.mining_type == "none" else None,
+        normalization=None if operation.normalization == "valid" else operation.normalization,
+    )
+    return f"{module}({', '.join(layer.bottoms)})"
+
+
 @emits(of.Reorg)
 def reorg(layer: Layer, operation: of.Reorg) -> str:
     """Write Reorg."""
     named: dict[str, object] = {"reverse": True} if operation.reverse else {}
     return call("reorganized", [Source(layer.bottoms[0]), operation.stride], named)
+
+
+def _other_mining(operation: of.MultiBoxLoss) -> str | None:
+    """Return which of the ways to choose among priors is not written, or None."""
+    flags = ("map_object_to_agnostic", "ignore_cross_boundary_bbox", "bp_inside")
+    foreign = [name for name in flags if getattr(operation, name)]
+    if not operation.use_prior_for_matching:
+        foreign.append("use_prior_for_matching: false")
+    if operation.mining_type == "hard_example" or operation.nms_threshold is not None:
+        foreign.append("mining by hard examples or after suppression")
+    if operation.mining_type == "none" and operation.conf_loss_type == "logistic":
+        foreign.append("LOGISTIC without mining")
+    if operation.mining_type != "none" and not operation.share_location:
+        foreign.append("mining without share_location")
+    if operation.background_label_id != 0:
+        foreign.append("another background than class 0")
+    return f"{', '.join(foreign)} is not written" if foreign else None
 
 
 def _priors(layer: Layer, operation: of.PriorBox | of.PriorBoxClustered, sides: list[tuple[float, float]]) -> str:

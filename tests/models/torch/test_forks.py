@@ -125,6 +125,35 @@ def test_detections_of_one_image_alone() -> None:
     detections(NMS % "", priors=1, classes=2, images=1)
 
 
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        "code_type: CENTER_SIZE",
+        "code_type: CORNER_SIZE loc_loss_type: L2 conf_loss_type: LOGISTIC loc_weight: 2 neg_pos_ratio: 1",
+        "code_type: CORNER mining_type: NONE share_location: false overlap_threshold: 0.1",
+        "code_type: CORNER match_type: BIPARTITE encode_variance_in_target: true use_difficult_gt: false",
+    ],
+)
+@pytest.mark.parametrize("normalization", ["FULL", "VALID", "BATCH_SIZE", "NONE"])
+def test_multi_box_loss(parameters: str, normalization: str) -> None:
+    rng = np.random.default_rng(7)
+    corners = np.sort(rng.random((2, 9, 2)), axis=0).transpose(1, 0, 2).reshape(9, 4)
+    priors = np.stack([corners.reshape(-1), np.full(36, 0.5)])[None]
+    truth = np.array([[0, 1, 0, *corners[2], 0], [0, 2, 0, *(corners[4] * 0.9), 1], [1, 2, 0, *corners[4], 0]])
+    truth = np.concatenate([truth, np.full((1, 8), -1.0)])[None, None]
+    classes = 1 if "share_location: false" not in parameters else 3
+    net = given("loc", 3, 36 * classes) + given("conf", 3, 27) + given("priors", 1, 2, 36) + given("truth", 1, 1, 4, 8)
+    text = f"multibox_loss_param {{ num_classes: 3 {parameters} }} loss_param {{ normalization: {normalization} }}"
+    compare(net + layer("MultiBoxLoss", text, "loc conf priors truth"), priors=priors, truth=truth)
+
+
+def test_other_ways_to_choose_priors_are_refused() -> None:
+    net = given("loc", 1, 36) + given("conf", 1, 27) + given("priors", 1, 2, 36) + given("truth", 1, 1, 4, 8)
+    parameters = "multibox_loss_param { num_classes: 3 mining_type: HARD_EXAMPLE background_label_id: 1 }"
+    with pytest.raises(NetError, match="mining by hard examples or after suppression, another background than class 0"):
+        torch_module(graph_of(net + layer("MultiBoxLoss", parameters, "loc conf priors truth")))
+
+
 def test_proposal() -> None:
     net = given("scores", 2, 4, 3, 5) + given("offsets", 2, 8, 3, 5) + given("info", 2, 4)
     parameters = (

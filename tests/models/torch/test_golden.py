@@ -19,8 +19,6 @@ pytestmark = pytest.mark.frameworks
 
 REFUSED = {
     "proposal_": "it is code of its own, 'ProposalLayer'",
-    "multibox_": "no module is known that computes MultiBoxLoss",
-    "net_ssd_tiny_train": "no module is known that computes MultiBoxLoss",
     "pool_ave_k2_s3_overrun": "its last window lies beyond the input",
     "pool_max_k2_s3_overrun": "its last window lies beyond the input",
 }
