@@ -11,6 +11,7 @@ for name, weight in client.finetune_net(Path("finetune.prototxt"), "trained.caff
 client.save_net(Path("train_val.prototxt"), "weights.safetensors", seed=1701, names="torch")
 convert("trained.caffemodel", "trained.pt", names="torch")
 prob = run(Path("deploy.prototxt"), "trained.caffemodel", {"data": image})["prob"]
+export(Path("deploy.prototxt"), "net.onnx", "trained.caffemodel")
 """
 
 import importlib
@@ -39,6 +40,7 @@ from caffe_filler.errors import (
 )
 from filler_client._backend import Piece
 from filler_client._client import FillerClient
+from filler_client._export import Exported, export
 from filler_client._finetune import FinetuneOptions, WeightsLike
 from filler_client._models import ModelWeights
 from filler_client._requests import (
@@ -76,6 +78,7 @@ __all__ = [
     "DataLoss",
     "DeadlineExceeded",
     "Edge",
+    "Exported",
     "FieldViolation",
     "FillNetOptions",
     "FillOptions",
@@ -126,6 +129,7 @@ __all__ = [
     "WeightsLike",
     "convert",
     "diff",
+    "export",
     "inspect",
     "open_weights",
     "operations",

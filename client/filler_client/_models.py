@@ -115,7 +115,8 @@ def open_model(net: NetLike, weights: ModelWeights = None, **options: Unpack[Mod
                 )
             part = check(part)
         path = Path(net) if isinstance(net, os.PathLike) else None
-        yield Model(plan, part, path, tuple(file.path for file in opened), unused)
+        named = () if isinstance(weights, Mapping) else tuple(file.path for file in opened)
+        yield Model(plan, part, path, named, unused)
 
 
 def _planned(net: NetLike, options: NetOptions, *, deploy: bool) -> "NetPlan":

@@ -14,6 +14,7 @@ from caffe_filler.interface import interface
 from filler_client.cli.completion import completion
 from filler_client.cli.convert import convert
 from filler_client.cli.diff import diff
+from filler_client.cli.export import export
 from filler_client.cli.fill import fill
 from filler_client.cli.fillers import fillers
 from filler_client.cli.health import health
@@ -41,11 +42,26 @@ def filler() -> None:
       filler fill 'type: "msra"' --shape 64,3,7,7 -o conv1.npy
       filler convert bvlc_reference_caffenet.caffemodel caffenet.safetensors
       filler run deploy.prototxt --weights caffenet.caffemodel --input data=cat.npy -o tops.npz
+      filler export deploy.prototxt --weights caffenet.caffemodel -o caffenet.onnx
       filler serve --listen localhost:50051
     """
 
 
-for command in (plan, init, fill, fillers, upgrade, convert, inspect, diff, run, serve_command, health, completion):
+for command in (
+    plan,
+    init,
+    fill,
+    fillers,
+    upgrade,
+    convert,
+    inspect,
+    diff,
+    run,
+    export,
+    serve_command,
+    health,
+    completion,
+):
     filler.add_command(command)
 
 

@@ -1,0 +1,132 @@
+"""`filler export`: a net as a model of another framework."""
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Unpack
+
+import click
+
+from filler_client.cli.model_options import Given, model_options, model_source
+from filler_client.cli.options import DType, input_option
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from filler_client._models import ModelOptions
+    from filler_client._requests import PartialShape
+
+
+class Mean(click.ParamType):  # type: ignore[type-arg]
+    """A file with a mean image, or numbers: one, or one for each channel in the order of the net."""
+
+    name = "FILE|B,G,R"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the path, or the numbers."""
+        if not isinstance(value, str):
+            return value
+        try:
+            return tuple(float(part) for part in value.split(","))
+        except ValueError:
+            if not Path(value).is_file():
+                self.fail(f"a mean is a file or numbers with commas between them. Received: {value}", param, ctx)
+            return Path(value)
+
+
+@click.command()
+@model_options
+@input_option
+@click.option(
+    "-o",
+    "--output",
+    required=True,
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="File to write, whose ending tells the format: .onnx.",
+)
+@click.option(
+    "--fold-batch-norm",
+    is_flag=True,
+    help="Make BatchNorm, Scale and Bias part of the convolution or inner product before them.",
+)
+@click.option(
+    "--preprocess",
+    is_flag=True,
+    help="Let the model take images of red, green and blue, 0 to 255, and prepare them as the net's transform_param "
+    "says, or the next three options, each of which implies it.",
+)
+@click.option(
+    "--mean", type=Mean(), help="What to subtract: a mean image (.binaryproto, .npy), or a number for each channel."
+)
+@click.option("--scale", type=float, metavar="X", help="What to multiply the difference by.")
+@click.option("--bgr/--rgb", default=None, help="Order of channels that the net wants.")
+@click.option(
+    "--dtype",
+    type=DType(),
+    help="Type of the weights in the file: f32, f16 or bf16.  [default: f32, or f16 and bf16 as they are]",
+)
+@click.option("--dynamic-batch", is_flag=True, help="Write a model for any batch: the first axis of the inputs.")
+@click.option(
+    "--external-data/--no-external-data",
+    default=None,
+    help="Put the weights into a file of their own beside it.  [default: where one file cannot hold them]",
+)
+def export(
+    inputs: "Mapping[str, PartialShape]",
+    output: Path,
+    fold_batch_norm: bool,
+    preprocess: bool,
+    mean: Any,
+    scale: float | None,
+    bgr: bool | None,
+    dtype: str | None,
+    dynamic_batch: bool,
+    external_data: bool | None,
+    **given: Unpack[Given],
+) -> None:
+    """Write a net with its weights as a model that computes the same elsewhere.
+
+    The weights may be a .caffemodel of any age, Caffe's HDF5, .npz, .safetensors, a file of PyTorch; a net without
+    learnable blobs needs none. Inputs and outputs are named as the blobs are: data layers are inputs, and the outputs
+    are the tops that no layer reads, or those of --top. All layers that the format has no counterpart of are named,
+    with the --top that stops before them; nothing is approximated.
+
+    .onnx has standard operators of one opset alone, and where the net comes from in its metadata.
+
+    \b
+    Examples:
+      filler export deploy.prototxt --weights net.caffemodel -o net.onnx
+      filler export train_val.prototxt --weights net.caffemodel --deploy --input data=1,3,227,227 -o net.onnx
+      filler export deploy.prototxt --weights net.caffemodel --top pool5 --dynamic-batch -o features.onnx
+      filler export deploy.prototxt --weights net.caffemodel --fold-batch-norm --dtype f16 -o small.onnx
+      filler export deploy.prototxt --weights net.caffemodel --mean 104,117,123 --bgr -o from_images.onnx
+    """
+    import filler_client
+    from caffe_filler.printable import shape_text
+    from filler_client.cli.terminal import print_line, print_warnings, rate
+    from filler_client.cli.weights_net import print_notes
+
+    begun = time.perf_counter()
+    chosen = model_source(**given)
+    options: ModelOptions = {**chosen.options, "inputs": inputs}
+    exported = filler_client.export(
+        chosen.net,
+        output,
+        chosen.weights,
+        fold_batch_norm=fold_batch_norm,
+        preprocess=preprocess,
+        mean=mean,
+        scale=scale,
+        bgr=bgr,
+        dtype=dtype,
+        dynamic_batch=dynamic_batch,
+        external_data=external_data,
+        **options,
+    )
+    print_warnings(exported.warnings, chosen.source.label)
+    print_notes(exported.notes, output)
+    ends = (
+        ", ".join(f"{name} {shape_text(shape)}" for name, shape in values.items())
+        for values in (exported.inputs, exported.outputs)
+    )
+    print_line(f"{exported.format}: {' -> '.join(ends)}")
+    print_line(f"{rate(exported.nbytes, time.perf_counter() - begun)}: {exported.path}")
