@@ -113,7 +113,7 @@ def test_labels_of_another_batch_do_not_matter_to_a_deploy_form() -> None:
         (
             {"one/0": ONE.T},
             {},
-            r"'one/0' has the shape \[2, 3\] in the net and \[3, 2\] in the file; with reshape",
+            r"'one/0' has the shape \[2, 3\] in the net and \[3, 2\] in the file; reshape=True takes it",
         ),
         ({"one/0": ONE, "one/1": ONE[0]}, {}, "layer 'one' has 1 blobs? in the net and 2 in the file"),
         ({"other/0": ONE}, {}, "weights: no tensor of the file belongs to a layer of the net"),
