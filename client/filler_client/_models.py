@@ -10,11 +10,10 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypedDict, Unpack
 import numpy as np
 from numpy.typing import NDArray
 
-from caffe_filler.errors import FillerError, InvalidArgument, NetError, WeightsError
+from caffe_filler.errors import FillerError, InvalidArgument, WeightsError
 from caffe_filler.interface import option
-from caffe_filler.printable import shape_text
-from filler_client import _requests
-from filler_client._finetune import WeightsLike, local_plan, weights_paths
+from filler_client._finetune import WeightsLike, weights_paths
+from filler_client._input_shapes import own_inputs, plan_with_inputs, telling_shapes
 from filler_client._requests import NetLike, NetOptions, PartialShape, Phase
 
 if TYPE_CHECKING:
@@ -102,9 +101,10 @@ def open_model(net: NetLike, weights: ModelWeights = None, **options: Unpack[Mod
     planned: NetOptions = {"phase": "TEST", **options}  # type: ignore[typeddict-item]
     with ExitStack() as files:
         described, opened = _opened(net, weights, files)
-        with _with_shapes(planned.get("inputs")):
+        own = own_inputs(described, planned)
+        with telling_shapes(planned.get("inputs") or {}, own):
             with _in_net(net):
-                plan = _planned(described, planned, deploy=deploy)
+                plan = plan_with_inputs(described, planned, own, deploy=deploy)
             tensors, unused = _tensors(plan, opened, reshape=reshape)
         with _in_net(net):
             whole = deployed(graph(plan, tensors)) if deploy else graph(plan, tensors)
@@ -117,46 +117,6 @@ def open_model(net: NetLike, weights: ModelWeights = None, **options: Unpack[Mod
         path = Path(net) if isinstance(net, os.PathLike) else None
         named = () if isinstance(weights, Mapping) else tuple(file.path for file in opened)
         yield Model(plan, part, path, named, unused)
-
-
-def _planned(net: NetLike, options: NetOptions, *, deploy: bool) -> "NetPlan":
-    """Return the plan of a net, in which the batch of all tops of a data layer is that of the one whose shape is given.
-
-    In a deploy form, that of all inputs of the same batch is: the labels are there no more when it is known.
-    """
-    given = options.get("inputs")
-    if not given:
-        return local_plan(_requests.plan_request(net, **options))
-    bare, followed, shapes = options.copy(), options.copy(), dict(given)
-    bare["inputs"], followed["inputs"] = None, shapes
-    try:
-        own = local_plan(_requests.plan_request(net, **bare))
-    except NetError:
-        # The shapes may be what it lacks.
-        return local_plan(_requests.plan_request(net, **options))
-    for value in own.inputs:
-        layer, name = own.layers[value.layer], own.top(value).name
-        batch, shape = next(iter(given.get(name) or ()), None), own.top(value).shape
-        if batch is None or not shape or batch == shape[0]:
-            continue
-        for other in own.inputs:
-            top, together = own.top(other), deploy or (other.layer == value.layer and layer.type != "Input")
-            if top.name not in given and together and top.shape and top.shape[0] == shape[0]:
-                shapes[top.name] = batch, *(None,) * (len(top.shape) - 1)
-    return local_plan(_requests.plan_request(net, **followed))
-
-
-@contextmanager
-def _with_shapes(inputs: Mapping[str, PartialShape] | None) -> Iterator[None]:
-    """Tell the shapes of inputs in an error at a layer or at weights, of which they may be the cause."""
-    try:
-        yield
-    except InvalidArgument as error:
-        if not inputs or not (error.field == "weights" or error.layer is not None):
-            raise
-        raise error.within(
-            f"with {', '.join(f'{name}={shape_text(shape)}' for name, shape in inputs.items())}"
-        ) from None
 
 
 @contextmanager

@@ -87,7 +87,7 @@ def test_what_comes_back_is_the_callers() -> None:
         ({"inputs": {"data": X}}, r"no values for input 'label': inputs=\{'label': array\} gives them, random=1 draws"),
         ({"inputs": {"data": (2, 1, 2, 2)}}, "no values for inputs 'data', 'label'"),
         ({"inputs": {"dta": X}}, r"has this name \(did you mean 'data'\?\)"),
-        ({"inputs": {"data": X[:, :, :1], "label": [0, 1]}}, r"with data=2x1x1x2, label=2: weights: blob 'ip/0'"),
+        ({"inputs": {"data": X[:, :, :1], "label": [0, 1]}}, r"with data=2x1x1x2: weights: blob 'ip/0'"),
         ({"inputs": {"data": X, "label": [0, 1, 1]}}, "with data=2x1x2x2, label=3: line 5, layer 'loss'"),
         ({"inputs": {"data": X, "label": [0, 2]}}, "layer 'loss': a label is 0 to 1. Received: 2"),
         ({"inputs": {"data": X, "label": [0, np.nan]}}, "a label is 0 to 1. Received: nan"),

@@ -1,6 +1,6 @@
 """Windows that slide over the spatial axes of an array: sums and largest values of them, and all their values."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -62,7 +62,11 @@ def taps(extent: int, windows: int, kernel: int, stride: int, pad: int) -> Itera
 
     Places that lie outside in every window are passed over, so that the work does not grow with an absurd kernel.
     """
-    for tap in range(max(0, pad - (windows - 1) * stride), min(kernel, extent + pad)):
+    places: Iterable[int] = range(max(0, pad - (windows - 1) * stride), min(kernel, extent + pad))
+    if kernel > extent * windows:
+        inside = (range(pad - start, pad - start + extent) for start in range(0, windows * stride, stride))
+        places = sorted({place for each in inside for place in each if 0 <= place < kernel})
+    for tap in places:
         first = max(0, -((tap - pad) // stride))
         last = min(windows - 1, (extent - 1 + pad - tap) // stride)
         if first <= last:
