@@ -1,5 +1,7 @@
 """Operations that arrange values anew."""
 
+from math import prod
+
 from filler_server.models.refusal import NoCounterpart
 from filler_server.models.torch.layer import Layer
 from filler_server.models.torch.literals import call, literal
@@ -12,6 +14,14 @@ def axpy(layer: Layer, operation: of.Axpy) -> str:
     """Write Axpy as a product and a sum."""
     factor, x, z = layer.bottoms
     return f"{factor}.reshape(*{x}.shape[:2], 1, 1) * {x} + {z}"
+
+
+@emits(of.BroadcastMul)
+def broadcast_mul(layer: Layer, operation: of.BroadcastMul) -> str:
+    """Write BroadcastMul as a product of the larger bottom and the other, which has a factor for each channel."""
+    a, b = layer.bottoms
+    x, factor = (a, b) if prod(layer.extents(1)) > prod(layer.extents(1, bottom=1)) else (b, a)
+    return f"{factor}.reshape(*{x}.shape[:2], 1, 1) * {x}"
 
 
 @emits(of.Concat)

@@ -37,7 +37,15 @@ def im2col(layer: Layer, operation: of.Im2col) -> str:
         )
     }
     unfolded = call("F.unfold", (Source(layer.bottoms[0]),), windows)
-    return f"{unfolded}.unflatten(2, {layer.top_shape()[2:]})"
+    return f"{unfolded}.unflatten(2, {layer.top_extents(2)})"
+
+
+@emits(of.CCCP)
+def cccp(layer: Layer, operation: of.CCCP) -> str:
+    """Write CCCP as a module."""
+    weight = layer.state["weight"]
+    groups = None if operation.group == 1 else operation.group
+    return layer.apply("CCCP", weight[2], weight[3], groups=groups, bias=None if operation.bias else False)
 
 
 def sizes(values: tuple[int, ...] | None) -> int | tuple[int, ...]:
@@ -57,7 +65,7 @@ def _convolved(layer: Layer, kind: str, operation: of.Convolution | of.Deconvolu
         raise NoCounterpart(f"PyTorch convolves over 1 to {_MOST_AXES} axes, not over {spatial}")
     if operation.squeeze:
         raise NoCounterpart("axes of extent 1 that vanish are not written")
-    channels = layer.shape()[operation.axis]
+    channels = layer.extents(operation.axis)[0]
     stride, pad, dilation = sizes(operation.stride), sizes(operation.pad), sizes(operation.dilation)
     module = layer.module(
         f"{kind}{spatial}d",

@@ -96,7 +96,7 @@ def _other_mining(operation: of.MultiBoxLoss) -> str | None:
 
 def _priors(layer: Layer, operation: of.PriorBox | of.PriorBoxClustered, sides: list[tuple[float, float]]) -> str:
     image = operation.image
-    by_bottom = len(layer.bottoms) > 1 and image == layer.shape(1)[2:]
+    by_bottom = len(layer.bottoms) > 1 and image == layer.extents(2, bottom=1)
     if not by_bottom and None in image:
         raise NoCounterpart("the size of the image is not known")
     module = layer.module(

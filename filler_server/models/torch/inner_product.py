@@ -13,11 +13,9 @@ def inner_product(layer: Layer, operation: of.InnerProduct) -> str:
     """Write InnerProduct as Linear over all axes from its axis on."""
     if operation.weight_bottom or operation.bias_bottom:
         raise NoCounterpart("its weight or bias is a bottom")
-    shape = layer.shape()
-    module = layer.module(
-        "nn.Linear", prod(shape[operation.axis :]), operation.num_output, bias=None if operation.bias else False
-    )
-    flat = "" if operation.axis == len(shape) - 1 else f".flatten({operation.axis or ''})"
+    values = layer.extents(operation.axis)
+    module = layer.module("nn.Linear", prod(values), operation.num_output, bias=None if operation.bias else False)
+    flat = "" if len(values) == 1 else f".flatten({operation.axis or ''})"
     return f"{module}({layer.bottoms[0]}{flat})"
 
 

@@ -2,8 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 
+from caffe_filler.printable import shape_text
 from filler_server.models.graph import Dims, Graph, Node
+from filler_server.models.refusal import NoCounterpart
 from filler_server.models.torch.literals import call
+
+
+class UnknownShape(NoCounterpart):
+    """A layer that cannot be written as a shape is not known."""
 
 
 class Layer:
@@ -70,31 +76,39 @@ class Layer:
         """Give the layer a module and return its output for the first bottom."""
         return f"{self.module(kind, *positional, **named)}({self.bottoms[0]})"
 
-    def shape(self, bottom: int = 0) -> Dims:
-        """Return the shape of a value that it reads.
+    def extents(self, start: int = 0, bottom: int = 0) -> Dims:
+        """Return the extents of a value that it reads, from an axis on.
 
         Raises:
-            NetError: it is not known.
+            UnknownShape: they are not known.
         """
-        return self.graph.shape(self.node.bottoms[bottom])
+        return _known(self.graph, self.node.bottoms[bottom], start)
 
-    def top_shape(self, top: int = 0) -> Dims:
-        """Return the shape of a value that it makes.
+    def top_extents(self, start: int = 0) -> Dims:
+        """Return the extents of its first top from an axis on.
 
         Raises:
-            NetError: it is not known.
+            UnknownShape: they are not known.
         """
-        return self.graph.shape(self.node.tops[top])
+        return _known(self.graph, self.node.tops[0], start)
 
     def axes(self, bottom: int = 0) -> int:
         """Return the number of axes of a value that it reads.
 
         Raises:
-            NetError: it is not known.
+            UnknownShape: it is not known.
         """
         shape = self.graph.shapes[self.node.bottoms[bottom]]
-        return len(self.shape(bottom)) if shape is None else len(shape)
+        return len(self.extents(0, bottom)) if shape is None else len(shape)
 
     def blob_shape(self, index: int) -> Dims:
         """Return the shape of a blob in Caffe."""
         return self.graph.blob_shape(self.node, index)
+
+
+def _known(graph: Graph, value: str, start: int) -> Dims:
+    shape = graph.shapes[value]
+    known = tuple(dim for dim in (shape or ())[start:] if dim is not None)
+    if shape is None or len(known) != len(shape[start:]):
+        raise UnknownShape(f"the shape of '{value}' is not known. Received: {shape_text(shape)}")
+    return known

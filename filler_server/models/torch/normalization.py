@@ -4,8 +4,8 @@ from math import prod
 
 from filler_server.models.refusal import NoCounterpart
 from filler_server.models.torch.layer import Layer
-from filler_server.models.torch.literals import literal
-from filler_server.models.torch.registry import emits
+from filler_server.models.torch.literals import Source, call, literal
+from filler_server.models.torch.registry import Written, emits
 from filler_server.net.operations import normalization as of
 from filler_server.net.operations.base import shortest, single
 
@@ -75,6 +75,13 @@ def normalize(layer: Layer, operation: of.Normalize) -> str:
         across_spatial=None if operation.across_spatial else False,
         eps=operation.eps,
     )
+
+
+@emits(of.NormalizeChannels)
+def normalize_channels(layer: Layer, operation: of.NormalizeChannels) -> Written:
+    """Write Normalize of ydwen/caffe-face and happynear/caffe-windows."""
+    norm = call("norm_of_channels", [Source(layer.bottoms[0])], {"norm": "l1"} if operation.norm == "l1" else {})
+    return [f"{layer.bottoms[0]} / {norm}", norm][: len(layer.node.tops)]
 
 
 @emits(of.Bias)

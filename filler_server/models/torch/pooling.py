@@ -87,7 +87,7 @@ def _check_last_windows(
     Caffe cuts these off only where there is padding. Otherwise it computes them, of nothing.
     """
     for extent, windows, size, step, pads in zip(
-        layer.shape()[2:], layer.top_shape()[2:], kernel, stride, pad, strict=True
+        layer.extents(2), layer.top_extents(2), kernel, stride, pad, strict=True
     ):
         if windows and (windows - 1) * step >= extent + pads:
             raise NoCounterpart(

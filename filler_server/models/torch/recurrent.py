@@ -26,7 +26,7 @@ def lstm_unit(layer: Layer, operation: of.LSTMUnit) -> str:
 def _recurrent(layer: Layer, operation: of.LSTM | of.RNN, kind: str) -> Written:
     weight = layer.state["weight_ih_l0"]
     static = layer.state["weight_static_l0"][1] if operation.static_input else None
-    states = None if operation.expose_hidden else layer.shape()[1]
+    states = None if operation.expose_hidden else layer.extents(1)[0]
     # Caffe has one bias where PyTorch adds two.
     layer.set("bias_hh_l0.requires_grad_(False)")
     module = layer.module(kind, weight[1], operation.num_output, static=static, streams=states)

@@ -30,8 +30,7 @@ def write(layer: Layer, operation: Operation) -> Written:
     """Write an operation.
 
     Raises:
-        NoCounterpart: there are no modules or functions that compute the same.
-        NetError: it needs a shape that is not known.
+        NoCounterpart: there are no modules or functions that compute the same, or a shape is not known.
     """
     emitter = EMITTERS.get(type(operation))
     if emitter is None:

@@ -3,10 +3,9 @@
 from collections.abc import Iterable, Sequence
 
 import filler_server.models.torch.families  # noqa: F401 - registers the functions that write operations
-from caffe_filler.errors import NetError
 from filler_server.models.graph import Graph, Node
 from filler_server.models.refusal import NoCounterpart, Refusal, refusal_error
-from filler_server.models.torch.layer import Layer
+from filler_server.models.torch.layer import Layer, UnknownShape
 from filler_server.models.torch.literals import comment
 from filler_server.models.torch.names import MODULE_ATTRIBUTES, Identifiers, identifier
 from filler_server.models.torch.registry import Written, write
@@ -48,14 +47,17 @@ class Writer:
         self.forward: list[str] = []
         self.has_size = False
         self._constructors: dict[str, str] = {}
+        self._without: set[str] = set()
         refused = {refusal.node.name: refusal for refusal in state.refused}
         for place, node in enumerate(graph.nodes):
             try:
                 self._add(place, node)
             except NoCounterpart as error:
-                refused[node.name] = Refusal(node, str(error))
-            except NetError as error:
-                refused[node.name] = Refusal(node, error.reason)
+                # That of a shape that a refused layer would give says nothing.
+                if not isinstance(error, UnknownShape) or self._without.isdisjoint(node.bottoms):
+                    refused[node.name] = Refusal(node, str(error))
+            if not self._without.isdisjoint(node.bottoms) or node.name in refused:
+                self._without.update(node.tops)
         if refused:
             raise refusal_error(graph, [refused[node.name] for node in graph.nodes if node.name in refused], FORM)
 
@@ -69,7 +71,7 @@ class Writer:
         layer = Layer(self._graph, node, module, bottoms, unit.entries, unit.scale, training=self._training)
         try:
             written = write(layer, node.operation)
-        except (NoCounterpart, NetError):
+        except NoCounterpart:
             # What reads its tops is looked at as well.
             self._assign(place, node, "None", [])
             raise

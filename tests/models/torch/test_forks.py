@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 
 from caffe_filler.errors import NetError
-from tests.models.torch.running import compare, graph_of, load_net, torch
+from filler_server.models.graph import graph
+from filler_server.tensors import Tensor, constant
+from tests.models.torch.running import compare, graph_of, load_net, planned, torch
 from tests.models.torch.test_traps import given, image, layer
 
 pytestmark = pytest.mark.frameworks
@@ -13,6 +15,11 @@ from filler_server.models.torch import torch_module  # noqa: E402
 
 NETS = {
     "Permute": image("Permute", "permute_param { order: 0 order: 2 order: 3 order: 1 }"),
+    "CCCP": image("CCCP", "cccp_param { num_output: 2 group: 3 }"),
+    "ChannelNorm": image("ChannelNorm"),
+    "BroadcastMul": given("x", 2, 3, 4, 5) + given("a", 2, 3, 1, 1) + layer("BroadcastMul", "", "a x"),
+    "Normalize of a face": image("Normalize", "normalize_param { }", tops="y norm"),
+    "Normalize of a face by sums": image("Normalize", 'normalize_param { normalize_type: "L1" }'),
     "Flip": image("Flip", "flip_param { flip_width: true flip_height: true }"),
     "ShuffleChannel": image("ShuffleChannel", "shuffle_channel_param { group: 3 }"),
     "ReLU6": image("Power", "power_param { scale: 9 }", tops="z") + layer("ReLU6", "", "z", name="r"),
@@ -167,6 +174,10 @@ def test_proposal() -> None:
     )
 
 
+def blob(shape: tuple[int, ...]) -> Tensor:
+    return constant("", shape, np.dtype(np.float32), 0)
+
+
 def test_what_has_no_counterpart_is_refused_at_once() -> None:
     net = (
         given("x", 1, 3, 8, 8)
@@ -176,9 +187,11 @@ def test_what_has_no_counterpart_is_refused_at_once() -> None:
             "Correlation", "correlation_param { kernel_size: 1 max_displacement: 1 }", "r r", "c", name="correlation"
         )
         + layer("TanH", "", "c", "t", name="t")
+        + layer("InnerProduct", "inner_product_param { num_output: 2 }", "p", "i", name="i")
     )
+    plan = planned(net)
     with pytest.raises(NetError) as caught:
-        torch_module(graph_of(net, tops={"p": (1, 3)}))
+        torch_module(graph(plan, {"i/0": blob((2, 5)), "i/1": blob((2,))}))
     message = str(caught.value)
     assert "PyTorch has no counterpart of 2 layers" in message
     assert "layer 'python' (Python, line 3): it is code of its own, 'L' of the module 'm'" in message

@@ -11,9 +11,9 @@ REFUSED = {
     # Nobody knows what they compute.
     *("Custom", "Python", "Unknown"),
     # Forks.
-    *("BoxAnnotatorOHEM", "CCCP", "CenterLoss", "ChannelNorm", "Correlation", "DetectionEvaluate", "Downsample"),
-    *("FlowWarp", "Insanity", "Local", "Lstm", "MarginInnerProduct", "Noise", "NormalizeChannels", "PSROIAlign"),
-    *("ROIAlign", "Resample", "SpatialTransformer", "BroadcastMul"),
+    *("BoxAnnotatorOHEM", "CenterLoss", "Correlation", "DetectionEvaluate", "Downsample"),
+    *("FlowWarp", "Insanity", "Local", "Lstm", "MarginInnerProduct", "Noise", "PSROIAlign"),
+    *("ROIAlign", "Resample", "SpatialTransformer"),
 }
 """Classes of operations without a function."""
 

@@ -86,3 +86,10 @@ def mvn(x: Tensor, across_channels: bool = False, normalize_variance: bool = Tru
     if not normalize_variance:
         return centered
     return centered / (centered.square().mean(axes, keepdim=True).sqrt() + eps)
+
+
+def norm_of_channels(x: Tensor, norm: str = "l2") -> Tensor:
+    """Return the norm of the channels at each place, and a little more."""
+    if norm == "l1":
+        return x.abs().sum(1, keepdim=True) + 1e-6
+    return (x.square().sum(1, keepdim=True) + 1e-6).sqrt()
