@@ -117,8 +117,9 @@ def compute(
     if seed is not None:
         values = {**sample_inputs(model.graph, np.random.default_rng(seed)), **values}
     _check_complete(model.graph, values)
+    blobs = {value: blob for blob, value in model.graph.finals.items()}
     try:
-        return evaluate(model.graph, values, kind)
+        return {blobs.get(name, name): top for name, top in evaluate(model.graph, values, kind).items()}
     except NetError as error:
         raise error if model.path is None else error.in_file(model.path) from None
 

@@ -2,11 +2,12 @@
 
 In a net a layer that works in place makes a new value under an old name. Here each value has a name of its own: the
 last one of a name keeps it, as the blob has that value after a forward pass; one before it is called
-`<blob>@<layer>`, after the layer that made it.
+`<blob>@<layer>`, after the layer that made it. An input keeps the name of its blob in any case, as programs feed it by
+that name: where layers change it in place it is the last value that is called `<blob>@<layer>`.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
 from caffe_filler.errors import InvalidArgument, NetError
@@ -62,6 +63,7 @@ class Graph:
             nodes may share one. Until `check` has passed, some may be missing.
         blob_shapes: for a node and the index of a blob of it, the shape that it has there, where this differs from that
             of the tensor (shared values in another shape).
+        finals: for a blob that is an input and that layers change in place, the name of its last value.
     """
 
     name: str
@@ -71,6 +73,7 @@ class Graph:
     shapes: Mapping[str, Shape]
     tensors: Mapping[str, Tensor]
     blob_shapes: Mapping[tuple[str, int], Dims]
+    finals: Mapping[str, str] = field(default_factory=dict)
 
     def blob_shape(self, node: Node, index: int) -> Dims:
         """Return the shape of a blob of a node."""
@@ -134,7 +137,9 @@ def graph(plan: NetPlan, tensors: Mapping[str, Tensor]) -> Graph:
         )
     inputs = tuple(names[value] for value in plan.inputs)
     outputs = tuple(names[value] for value in plan.outputs if names[value] not in inputs)
-    return Graph(plan.name, inputs, tuple(nodes), outputs, shapes, taken, blob_shapes)
+    last = {plan.top(value).name: name for value, name in names.items()}
+    finals = {blob: name for blob, name in last.items() if blob != name}
+    return Graph(plan.name, inputs, tuple(nodes), outputs, shapes, taken, blob_shapes, finals)
 
 
 def check(graph: Graph) -> Graph:
@@ -168,13 +173,14 @@ def check(graph: Graph) -> Graph:
 def value_names(plan: NetPlan) -> dict[Value, str]:
     """Return the name of each value of a net, in the order in which they are made."""
     values = [Value(index, top) for index, layer in enumerate(plan.layers) for top in range(len(layer.tops))]
-    last = {plan.top(value).name: value for value in values}
+    own = {plan.top(value).name: value for value in values}
+    own.update({plan.top(value).name: value for value in plan.inputs})
     layers = unique_names(layer.name for layer in plan.layers)
-    taken = set(last)
+    taken = set(own)
     names: dict[Value, str] = {}
     for value in values:
         name = plan.top(value).name
-        if last[name] != value:
+        if own[name] != value:
             name = base = f"{name}@{layers[value.layer]}"
             number = 1
             while name in taken:
@@ -190,12 +196,13 @@ def wanted(graph: Graph, tops: Iterable[str]) -> Graph:
 
     Args:
         graph: the whole.
-        tops: names of values, also in the middle of the net, in the order in which they are wanted.
+        tops: names of values, also in the middle of the net, in the order in which they are wanted; that of an input
+            which layers change in place stands for its last value.
 
     Raises:
         InvalidArgument: no value has such a name, or a name is given twice.
     """
-    outputs = tuple(tops)
+    outputs = tuple(graph.finals.get(name, name) for name in tops)
     for place, name in enumerate(outputs):
         if name not in graph.shapes:
             hint = did_you_mean(nearest(name, graph.shapes))

@@ -45,6 +45,18 @@ def test_each_value_has_a_name_of_its_own(small: Graph) -> None:
     ]
 
 
+def test_an_input_that_is_changed_in_place_keeps_its_name() -> None:
+    net = """layer { name: "d" type: "Input" top: "x" input_param { shape { dim: 2 } } }
+    layer { name: "one" type: "ReLU" bottom: "x" top: "x" }
+    layer { name: "two" type: "ReLU" bottom: "x" top: "x" }"""
+    found = graph(FillerClient.embedded().plan_net(net, phase="TEST"), {})
+    assert found.inputs == ("x",)
+    assert [node.tops for node in found.nodes] == [("x@one",), ("x@two",)]
+    assert found.outputs == ("x@two",)
+    assert wanted(found, ["x"]).outputs == ("x@two",)
+    assert wanted(found, ["x@one"]).outputs == ("x@one",)
+
+
 def test_shared_values_are_one_tensor(small: Graph) -> None:
     assert list(small.tensors) == ["conv/0"]
     assert [node.blobs for node in small.nodes if node.blobs] == [("conv/0",), ("conv/0",)]
