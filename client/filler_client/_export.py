@@ -87,7 +87,7 @@ def export(
     Args:
         net: prototxt text, the bytes or path of a file, or a NetParameter; of a .caffemodel also its weights are taken
             where no others are given.
-        path: where to: .onnx.
+        path: where to: .onnx, or .py for a module of PyTorch, which has its weights in a .safetensors beside it.
         weights: files of any format that is read, of which later ones count before earlier ones; or arrays by the names
             of blobs. None for a net without learnable blobs, or one that has them itself.
         inputs: shapes of inputs, in place of those of the net; None for a dimension that the net knows.
@@ -152,7 +152,7 @@ def export(
             )
             other, _ = changes.apply(twice)
         told = provenance(net, model.files, model.plan)
-        job = Job(graph, other, model.plan.phase == "TRAIN", told, external_data, advance)
+        job = Job(graph, other, model.files, model.plan.phase == "TRAIN", told, external_data, advance)
         files = form.write(job, target)
         notes += [*_unused(model), *_overflows(graph)]
     shapes = open_shapes(graph).shapes

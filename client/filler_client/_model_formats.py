@@ -5,11 +5,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from caffe_filler.errors import InvalidArgument
 
 if TYPE_CHECKING:
     from filler_server.models.graph import Graph
-    from filler_server.tensors import Advance
+    from filler_server.tensors import Advance, Tensor
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +21,7 @@ class Job:
     Attributes:
         graph: what it computes.
         other: the same with another batch, where the model is for any batch.
+        sources: the files of weights that it has its values from.
         training: whether it was planned in the phase TRAIN.
         provenance: returns where it comes from; it may wait for files to be read, so that it is asked last.
         external_data: whether tensors stand in a file of their own; None: if they must.
@@ -27,6 +30,7 @@ class Job:
 
     graph: "Graph"
     other: "Graph | None"
+    sources: tuple[Path, ...]
     training: bool
     provenance: Callable[[], Mapping[str, str]]
     external_data: bool | None
@@ -60,9 +64,49 @@ def _write_onnx(job: Job, path: Path) -> tuple[Path, ...]:
     return save(model, path, external=job.external_data, metadata=job.provenance, advance=job.advance)
 
 
+def _single(tensor: "Tensor") -> "Tensor":
+    """Return a tensor of no more than 32 bits."""
+    from filler_server.tensors import cast
+
+    return cast(tensor, np.dtype(np.float32)) if tensor.dtype == np.float64 else tensor
+
+
+def _write_torch(job: Job, path: Path) -> tuple[Path, ...]:
+    """Write a source, and the weights beside it, where the net has some.
+
+    Raises:
+        InvalidArgument: the weights that are read lie where these would be.
+    """
+    from filler_server.models.torch import torch_module
+    from filler_server.output import AtomicFile
+    from filler_server.weights.saving import save
+
+    module = torch_module(job.graph, training=job.training)
+    beside = path.with_suffix(".safetensors")
+    if module.tensors and any(beside.resolve() == source.resolve() for source in job.sources):
+        raise InvalidArgument(
+            f"'{beside}' would take the place of the weights that it is made from. Received: {path}", field="path"
+        )
+    tensors = [_single(tensor) for tensor in module.tensors]
+    source = AtomicFile(path)
+    try:
+        weights: tuple[Path, ...] = ()
+        if tensors:
+            weights = save(tensors, beside, metadata={"format": "pt"}, advance=job.advance).files
+        origin = [f"{key}: {value}" for key, value in job.provenance().items()]
+        source.file.write(module.source(origin).encode())
+        source.commit()
+    except BaseException:
+        source.discard()
+        raise
+    return (path, *weights)
+
+
 ONNX = ModelFormat("ONNX", ".onnx", _write_onnx, frozenset({"dynamic_batch", "external_data"}))
 
-MODEL_FORMATS = (ONNX,)
+TORCH = ModelFormat("PyTorch", ".py", _write_torch)
+
+MODEL_FORMATS = (ONNX, TORCH)
 """All formats, in the order in which they are listed."""
 
 

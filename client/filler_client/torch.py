@@ -30,8 +30,9 @@ def load_net(net: NetLike, weights: ModelWeights = None, **options: Unpack[Model
     """Return a net of Caffe with its weights as a module of PyTorch: that which `filler export` writes as source.
 
     It takes the inputs of the net, in its order, as tensors in Caffe's shapes, and returns a dict with the tops that no
-    layer reads, or those of `tops`, by their names. Labels may be of any type. Its parameters are of float32, whatever
-    the file has. Their names in its state_dict are those of `convert(..., names="torch")`.
+    layer reads, or those of `tops`, by their names. Inputs that the net fills with constants are no arguments. Labels
+    may be of any type. Its parameters are of float32, whatever the file has. Their names in its state_dict are those of
+    `convert(..., names="torch")`.
 
     In the phase TEST it is in eval mode and computes what Caffe does in that phase. For training there is
     `phase="TRAIN"`: the module is in train mode, with dropout and batch statistics, and `net.loss(outputs)` is the sum
@@ -54,10 +55,13 @@ def load_net(net: NetLike, weights: ModelWeights = None, **options: Unpack[Model
         optimizer = torch.optim.SGD(net.parameters(), lr=0.001)
         net.loss(net(images, labels)).backward()
     """
+    from filler_server.models.constants import with_constants
+    from filler_server.models.sources import constant_inputs
     from filler_server.models.torch import torch_module
 
     with open_model(net, weights, **options) as model:
-        written = torch_module(model.graph, training=model.plan.phase == "TRAIN")
+        graph = with_constants(model.graph, constant_inputs(model.plan))
+        written = torch_module(graph, training=model.plan.phase == "TRAIN")
         module = _executed(written)
         _fill(module, written)
     return module
@@ -65,11 +69,12 @@ def load_net(net: NetLike, weights: ModelWeights = None, **options: Unpack[Model
 
 def _executed(written: "TorchModule") -> torch.nn.Module:
     """Return an instance of the class that a source defines; debuggers and tracebacks see the source."""
-    name = hashlib.sha256(written.source.encode()).hexdigest()[:16]
+    source = written.source()
+    name = hashlib.sha256(source.encode()).hexdigest()[:16]
     file = f"<{written.name} {name}>"
-    linecache.cache[file] = (len(written.source), None, written.source.splitlines(keepends=True), file)
+    linecache.cache[file] = (len(source), None, source.splitlines(keepends=True), file)
     namespace: dict[str, Any] = {"__name__": f"{__name__}.net_{name}", "__file__": file}
-    exec(compile(written.source, file, "exec"), namespace)  # noqa: S102 - it is our own
+    exec(compile(source, file, "exec"), namespace)  # noqa: S102 - it is our own
     module: torch.nn.Module = namespace[written.name]()
     return module
 

@@ -26,7 +26,7 @@ def with_constants(graph: Graph, values: Mapping[str, NDArray[Any]]) -> Graph:
             unique = _free(name, taken)
             blob = _free(f"{unique}/0", {*tensors, *graph.shapes})
             tensors[blob] = ArrayTensor(blob, np.asarray(values[name], np.float32))
-            nodes.insert(0, Node(unique, "Parameter", Parameter(), (), (name,), (blob,)))
+            nodes.insert(0, Node(unique, "Parameter", Parameter(), (), (name,), (blob,), frozen=True))
     if len(nodes) == len(graph.nodes):
         return graph
     inputs = tuple(name for name in graph.inputs if name not in values)

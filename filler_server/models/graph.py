@@ -37,6 +37,7 @@ class Node:
         blobs: names of the tensors of its learnable blobs, in Caffe's order; of shared values the owner's name.
         loss_weights: for each top, what it weighs in the loss.
         line: line of the prototxt on which the layer starts, if known.
+        frozen: whether its blobs are constants, which no training changes.
     """
 
     name: str
@@ -47,6 +48,7 @@ class Node:
     blobs: tuple[str, ...] = ()
     loss_weights: tuple[float, ...] = ()
     line: int | None = None
+    frozen: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -83,7 +83,7 @@ def _with_steps(graph: Graph, source: str, steps: Sequence[tuple[str, Operation,
             blob = _free(f"{name}/0", taken)
             blobs = (blob,)
             tensors[blob] = ArrayTensor(blob, np.ascontiguousarray(values, np.float32))
-        nodes.append(Node(name, type(operation).__name__, operation, (value,), (top,), blobs))
+        nodes.append(Node(name, type(operation).__name__, operation, (value,), (top,), blobs, frozen=True))
         shapes[top] = shapes[source]
         value = top
     nodes += [

@@ -41,7 +41,7 @@ class Mean(click.ParamType):  # type: ignore[type-arg]
     "--output",
     required=True,
     type=click.Path(dir_okay=False, path_type=Path),
-    help="File to write, whose ending tells the format: .onnx.",
+    help="File to write, whose ending tells the format: .onnx or .py.",
 )
 @click.option(
     "--fold-batch-norm",
@@ -90,12 +90,15 @@ def export(
     are the tops that no layer reads, or those of --top. All layers that the format has no counterpart of are named,
     with the --top that stops before them; nothing is approximated.
 
-    .onnx has standard operators of one opset alone, and where the net comes from in its metadata.
+    .onnx has standard operators of one opset alone, and where the net comes from in its metadata. .py is a module of
+    PyTorch that a person can read, with its weights in a .safetensors beside it; it needs PyTorch alone, and what
+    --phase TRAIN makes of it can be trained further.
 
     \b
     Examples:
       filler export deploy.prototxt --weights net.caffemodel -o net.onnx
       filler export train_val.prototxt --weights net.caffemodel --deploy --input data=1,3,227,227 -o net.onnx
+      filler export deploy.prototxt --weights net.caffemodel -o net.py
       filler export deploy.prototxt --weights net.caffemodel --top pool5 --dynamic-batch -o features.onnx
       filler export deploy.prototxt --weights net.caffemodel --fold-batch-norm --dtype f16 -o small.onnx
       filler export deploy.prototxt --weights net.caffemodel --mean 104,117,123 --bgr -o from_images.onnx

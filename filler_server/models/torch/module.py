@@ -38,20 +38,30 @@ class TorchModule:
 
     Attributes:
         name: name of the class.
-        source: source of a Python file with the class in it.
+        title: first line of the file.
+        body: the file but for its docstring.
         inputs: parameters of its `forward`, in their order: that of the graph's inputs.
         tensors: entries of its state_dict, of which shared values are there once.
         shared: by the names of the other entries, those of the ones that have their values.
     """
 
     name: str
-    source: str
+    title: str
+    body: str
     inputs: tuple[str, ...]
     tensors: tuple[Tensor, ...]
     shared: dict[str, str]
 
+    def source(self, origin: Sequence[str] = ()) -> str:
+        """Return the source of a Python file with the class in it.
 
-def torch_module(graph: Graph, *, training: bool = False, origin: Sequence[str] = ()) -> TorchModule:
+        Args:
+            origin: lines that say where the net comes from.
+        """
+        return "\n".join([*docstring([self.title, *([""] if origin else []), *origin]), "", self.body])
+
+
+def torch_module(graph: Graph, *, training: bool = False) -> TorchModule:
     """Write a graph as a module of PyTorch.
 
     Its `forward` takes the inputs of the graph, in their order, and returns a dict with its outputs by the names of the
@@ -60,7 +70,6 @@ def torch_module(graph: Graph, *, training: bool = False, origin: Sequence[str] 
     Args:
         graph: the net, which has passed `graph.check`.
         training: whether it was planned in the phase TRAIN: the module is in train mode then, otherwise in eval mode.
-        origin: lines that say where the net comes from.
 
     Raises:
         NetError: PyTorch has no counterpart of some layers; all of them are named.
@@ -79,9 +88,8 @@ def torch_module(graph: Graph, *, training: bool = False, origin: Sequence[str] 
         body += "\n" + _LOAD.format(net=name)
     imports, parts = library.needed(library.mentioned(ast.parse(body)))
     title = f"{graph.name or 'A net'} of Caffe as a module of PyTorch."
-    head = "\n".join([*docstring([title, *([""] if origin else []), *origin]), "", *imports])
-    source = "\n\n\n".join([head, *(part.source for part in parts), body])
-    return TorchModule(name, source, writer.variables.inputs, state.tensors, shared)
+    whole = "\n\n\n".join(["\n".join(imports), *(part.source for part in parts), body])
+    return TorchModule(name, title, whole, writer.variables.inputs, state.tensors, shared)
 
 
 def _class(name: str, graph: Graph, writer: Writer, state: State, shared: dict[str, str], training: bool) -> list[str]:

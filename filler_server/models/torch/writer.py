@@ -112,6 +112,8 @@ class Writer:
             return
         self.init.append(f"{module} = {layer.constructor}")
         self.init.extend(f"{module}.{setting}" for setting in layer.settings)
+        if layer.node.frozen and unit.entries:
+            self.init.append(f"{module}.requires_grad_(False)")
         for parameter, (owner, there) in unit.tied.items():
             self.init.append(f"{module}.{parameter} = self.{self.attributes[owner]}.{there}")
         self.init.extend(f"{module}.{derived.parameter} = None" for derived in unit.derived)

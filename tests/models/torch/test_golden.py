@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from caffe_filler.errors import NetError
 from filler_server.layouts.torch import modules
+from filler_server.models.sources import constant_inputs
 from filler_server.net.plan import NetPlan
 from filler_server.tensors import ArrayTensor
 from tests.models.torch.running import load_net, planned, torch
@@ -66,10 +67,10 @@ def measured(folder: Path, case: Mapping[str, Any]) -> tuple[dict[str, float], d
     text = files.with_suffix(".prototxt").read_bytes()
     weights = {name[6:]: arrays[name] for name in arrays.files if name.startswith("param:")}
     plan = planned(text, case["phase"])
-    names = [plan.top(value).name for value in plan.inputs]
-    tops = [name for name in case["tops"] if name not in names]
+    names = [name for value in plan.inputs if (name := plan.top(value).name) not in constant_inputs(plan)]
+    tops = [name for name in case["tops"] if name not in {plan.top(value).name for value in plan.inputs}]
     net = load_net(text, weights or None, phase=case["phase"], tops=tops)
-    inputs = {name: torch.tensor(arrays[name if name in arrays.files else f"top:{name}"]) for name in names}
+    inputs = {name: torch.tensor(arrays[name]) for name in names}
     for name, value in inputs.items():
         value.requires_grad_(name not in case["int_inputs"])
     outputs = net(*inputs.values())

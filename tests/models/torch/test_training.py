@@ -91,7 +91,7 @@ def test_running_statistics_follow_caffes_once_its_factor_is_at_its_limit() -> N
     np.testing.assert_allclose(module.l.running_var, want_variance, rtol=1e-5)
     assert (
         "grows from 0 to 10; only from there on PyTorch's are the same"
-        in torch_module(graph_of(net, "TRAIN"), training=True).source
+        in torch_module(graph_of(net, "TRAIN"), training=True).source()
     )
 
 

@@ -1,0 +1,134 @@
+"""`filler_client.export` to a source of PyTorch, which needs no PyTorch."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file
+
+from caffe_filler.errors import InvalidArgument, NetError
+from filler_client import export, save_weights
+
+NET = """
+name: "Small"
+layer { name: "data" type: "Input" top: "data" input_param { shape { dim: 2 dim: 3 dim: 6 dim: 6 } } }
+layer { name: "fixed" type: "DummyData" top: "fixed" dummy_data_param { shape { dim: 2 dim: 3 }
+  data_filler { type: "constant" value: 0.5 } } }
+layer { name: "conv/1" type: "Convolution" bottom: "data" top: "x" convolution_param { num_output: 4 kernel_size: 3 } }
+layer { name: "bn" type: "BatchNorm" bottom: "x" top: "x" }
+layer { name: "scale" type: "Scale" bottom: "x" top: "x" scale_param { bias_term: true } }
+layer { name: "ip" type: "InnerProduct" bottom: "x" top: "ip" param { name: "w" }
+  inner_product_param { num_output: 3 } }
+layer { name: "again" type: "InnerProduct" bottom: "x" top: "again" param { name: "w" }
+  inner_product_param { num_output: 3 } }
+layer { name: "sum" type: "Eltwise" bottom: "ip" bottom: "fixed" top: "sum" }
+"""
+RNG = np.random.default_rng(1)
+
+
+def values(*shape: int) -> "np.typing.NDArray[np.float32]":
+    return (0.1 + RNG.random(shape)).astype(np.float32)
+
+
+TIED = values(3, 64)
+WEIGHTS = {
+    "conv/1/0": values(4, 3, 3, 3),
+    "conv/1/1": values(4),
+    "bn/0": values(4),
+    "bn/1": values(4),
+    "bn/2": np.array([2], np.float32),
+    "scale/0": values(4),
+    "scale/1": values(4),
+    "ip/0": TIED,
+    "ip/1": values(3),
+    "again/0": TIED,
+    "again/1": values(3),
+}
+
+
+def test_a_source_and_its_weights(tmp_path: Path) -> None:
+    exported = export(NET, tmp_path / "small.py", WEIGHTS)
+    assert exported.files == (tmp_path / "small.py", tmp_path / "small.safetensors")
+    assert exported.format == "PyTorch"
+    assert exported.inputs == {"data": (2, 3, 6, 6)}
+    assert exported.outputs == {"again": (2, 3), "sum": (2, 3)}
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["small.py", "small.safetensors"]
+    state = load_file(tmp_path / "small.safetensors")
+    assert set(state) == {
+        *("conv/1.weight", "conv/1.bias", "bn.weight", "bn.bias", "bn.running_mean", "bn.running_var"),
+        *("ip.weight", "ip.bias", "again.bias", "fixed.weight"),
+    }
+    np.testing.assert_array_equal(state["bn.running_mean"], WEIGHTS["bn/0"] / 2)
+    source = (tmp_path / "small.py").read_text()
+    names = {alias.name for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Import) for alias in node.names}
+    modules = {node.module for node in ast.walk(ast.parse(source)) if isinstance(node, ast.ImportFrom)}
+    assert {name.split(".")[0] for name in names | modules} <= {"torch", "pathlib", "collections", "safetensors"}
+    assert "self.conv_1 = nn.Conv2d(3, 4, 3)" in source
+    assert "self.again.weight = self.ip.weight" in source
+    assert "producer: caffe-filler" in source
+    assert "caffe.net.sha256: " in source
+
+
+def test_types_of_weights(tmp_path: Path) -> None:
+    wide = {name: array.astype(np.float64) for name, array in WEIGHTS.items()}
+    export(NET, tmp_path / "single.py", wide)
+    assert {array.dtype for array in load_file(tmp_path / "single.safetensors").values()} == {np.dtype(np.float32)}
+    export(NET, tmp_path / "half.py", WEIGHTS, dtype="f16")
+    assert {array.dtype for array in load_file(tmp_path / "half.safetensors").values()} == {np.dtype(np.float16)}
+
+
+def test_a_net_without_weights_is_a_source_alone(tmp_path: Path) -> None:
+    net = NET[: NET.index('layer { name: "fixed"')] + 'layer { name: "r" type: "ReLU" bottom: "data" top: "r" }'
+    assert export(net, tmp_path / "relu.py").files == (tmp_path / "relu.py",)
+    assert "safetensors" not in (tmp_path / "relu.py").read_text()
+
+
+def test_the_weights_that_are_read_are_not_overwritten(tmp_path: Path) -> None:
+    save_weights(WEIGHTS, tmp_path / "net.safetensors")
+    before = (tmp_path / "net.safetensors").read_bytes()
+    with pytest.raises(InvalidArgument, match=r"net.safetensors' would take the place of the weights"):
+        export(NET, tmp_path / "net.py", tmp_path / "net.safetensors")
+    assert (tmp_path / "net.safetensors").read_bytes() == before
+    assert not (tmp_path / "net.py").exists()
+
+
+def test_nothing_is_written_of_what_is_refused(tmp_path: Path) -> None:
+    net = (
+        NET + 'layer { name: "code" type: "Python" bottom: "sum" top: "code" python_param { module: "m" layer: "L" } }'
+    )
+    with pytest.raises(NetError, match=r"layer 'code'.*stops before that"):
+        export(net, tmp_path / "net.py", WEIGHTS)
+    with pytest.raises(OSError):
+        export(NET, tmp_path / "nowhere" / "net.py", WEIGHTS)
+    with pytest.raises(InvalidArgument, match="PyTorch has no dynamic_batch"):
+        export(NET, tmp_path / "net.py", WEIGHTS, dynamic_batch=True)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.frameworks
+def test_the_file_runs_without_this_project(tmp_path: Path) -> None:
+    pytest.importorskip("torch")
+    from filler_client import run
+
+    export(NET, tmp_path / "small.py", WEIGHTS, mean=[1.0, 2.0, 3.0], bgr=True)
+    image = RNG.integers(0, 256, (2, 3, 6, 6)).astype(np.float32)
+    np.save(tmp_path / "image.npy", image)
+    program = """
+import sys
+for name in ("filler_client", "filler_server", "caffe_filler"):
+    sys.modules[name] = None
+import numpy, torch, small
+net = small.load()
+outputs = net(torch.from_numpy(numpy.load("image.npy")))
+assert not net.get_parameter("fixed.weight").requires_grad
+numpy.savez("got.npz", **{name: value.detach().numpy() for name, value in outputs.items()})
+"""
+    subprocess.run([sys.executable, "-c", program], check=True, cwd=tmp_path)
+    got = np.load(tmp_path / "got.npz")
+    blue_first = image[:, ::-1] - np.array([1, 2, 3], np.float32).reshape(3, 1, 1)
+    want = run(NET, WEIGHTS, inputs={"data": blue_first})
+    for name in ("sum", "again"):
+        np.testing.assert_allclose(got[name], want[name], rtol=1e-4)
