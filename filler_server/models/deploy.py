@@ -18,46 +18,57 @@ def deployed(graph: Graph) -> Graph:
     Sigmoid, where the net has not got them already; other losses to those bottoms that the net learns. The new top is
     called `prob` where one loss weighs the most, and `<loss layer>/prob` elsewhere; a second top of a loss keeps its
     name. Accuracies go, and so does all that only losses and accuracies need, labels above all. Tops that no layer
-    reads stay outputs if the net learns them. A loss that is made of other layers, such as a Reduction with a
-    loss_weight, stays what it is.
+    reads stay outputs if the net learns them; where there is nothing else, what accuracies measure is predicted. A loss
+    that is made of other layers, such as a Reduction with a loss_weight, stays what it is.
 
     Raises:
         NetError: no prediction is left.
     """
-    removed: set[str] = set()
-    predictions: dict[str, None] = {}
-    nodes: list[Node] = []
-    shapes = dict(graph.shapes)
+    kept, judges = _split(graph)
     learned = _learned(graph)
-    main = _main(graph)
-    for node in graph.nodes:
-        if removed.intersection(node.bottoms):
-            removed.update(node.tops)
-            continue
-        if not (_is_loss(node) or _measures(node)):
-            nodes.append(node)
-            continue
-        removed.update(node.tops)
-        if _measures(node):
-            continue
+    main = _main(judges)
+    predictions: dict[str, None] = {}
+    added: list[Node] = []
+    taken = {*graph.inputs, *(name for node in kept for name in (node.name, *node.tops))}
+    for node in judges:
         operation = _prediction(node)
         if operation is None:
             predictions.update(dict.fromkeys(_judged(node, learned)))
             continue
-        known = _same([*graph.nodes, *nodes], operation, node.bottoms[0])
-        if known is not None:
-            predictions[known] = None
-            continue
-        name = _name(node, graph, nodes, main)
-        nodes.append(Node(name, type(operation).__name__, operation, node.bottoms[:1], (name,), line=node.line))
-        shapes[name] = graph.shapes[node.bottoms[0]]
-        removed.discard(name)
-        predictions[name] = None
-    kept = {top for top in graph.outputs if top in learned or not predictions}
-    outputs = [top for node in nodes for top in node.tops if top in predictions or top in kept]
+        made = _same([*kept, *added], operation, node.bottoms[0])
+        if made is None:
+            made = _name(node, taken, main=node is main)
+            added.append(Node(made, type(operation).__name__, operation, node.bottoms[:1], (made,), line=node.line))
+            taken.add(made)
+        predictions[made] = None
+    nodes = [*kept, *added]
+    unread = {top for node in kept for top in node.tops if top in graph.outputs}
+    if not predictions and unread.isdisjoint(learned):
+        # A net that only measures.
+        measured = (node.bottoms[0] for node in graph.nodes if _measures(node))
+        predictions = dict.fromkeys(bottom for bottom in measured if bottom in learned)
+    if predictions:
+        unread &= learned
+    outputs = [top for node in nodes for top in node.tops if top in predictions or top in unread]
     if not outputs:
         raise NetError("the net predicts nothing: all that it computes are losses and accuracies of its inputs")
+    shapes = {**graph.shapes, **{node.tops[0]: graph.shapes[node.bottoms[0]] for node in added}}
     return wanted(replace(graph, nodes=tuple(nodes), shapes=shapes), outputs)
+
+
+def _split(graph: Graph) -> tuple[list[Node], list[Node]]:
+    """Return the nodes that stay, and the losses; what goes besides are measures, and all that reads what is gone."""
+    gone: set[str] = set()
+    kept: list[Node] = []
+    judges: list[Node] = []
+    for node in graph.nodes:
+        if gone.isdisjoint(node.bottoms) and not _is_loss(node) and not _measures(node):
+            kept.append(node)
+            continue
+        gone.update(node.tops)
+        if _is_loss(node) and gone.isdisjoint(node.bottoms):
+            judges.append(node)
+    return kept, judges
 
 
 def _is_loss(node: Node) -> bool:
@@ -67,12 +78,13 @@ def _is_loss(node: Node) -> bool:
     if type(node.operation).__module__ == losses.__name__ or isinstance(node.operation, detection.MultiBoxLoss):
         return True
     foreign = isinstance(node.operation, Custom | Unknown | Python)
-    return foreign and (any(node.loss_weights) or node.type.endswith("Loss"))
+    return foreign and not _measures(node) and (any(node.loss_weights) or node.type.lower().endswith("loss"))
 
 
 def _measures(node: Node) -> bool:
     """Whether a node only tells how good predictions are."""
-    return isinstance(node.operation, losses.Accuracy | detection.DetectionEvaluate) or node.type.endswith("Accuracy")
+    of_types = isinstance(node.operation, losses.Accuracy | detection.DetectionEvaluate)
+    return of_types or "accuracy" in node.type.lower()
 
 
 def _prediction(node: Node) -> Operation | None:
@@ -103,9 +115,9 @@ def _learned(graph: Graph) -> set[str]:
     return found
 
 
-def _main(graph: Graph) -> Node | None:
+def _main(judges: Sequence[Node]) -> Node | None:
     """Return the loss with probabilities that weighs the most, None where several weigh as much."""
-    found = [node for node in graph.nodes if _is_loss(node) and _prediction(node) is not None]
+    found = [node for node in judges if _prediction(node) is not None]
     weights = [max(node.loss_weights, default=0) for node in found]
     first = [node for node, weight in zip(found, weights, strict=True) if weight == max(weights)]
     return first[0] if len(first) == 1 else None
@@ -116,12 +128,9 @@ def _same(nodes: Iterable[Node], operation: Operation, bottom: str) -> str | Non
     return next((node.tops[0] for node in nodes if node.bottoms == (bottom,) and node.operation == operation), None)
 
 
-def _name(node: Node, graph: Graph, nodes: Sequence[Node], main: Node | None) -> str:
+def _name(node: Node, taken: set[str], *, main: bool) -> str:
     """Return the name of the node, and of the top, that takes the place of a loss."""
-    if len(node.tops) > 1:
-        return node.tops[1]
-    taken = {*graph.shapes, *(other.name for other in (*graph.nodes, *nodes))}
-    name = base = _PROBABILITIES if node is main else f"{node.name}/{_PROBABILITIES}"
+    name = base = node.tops[1] if len(node.tops) > 1 else _PROBABILITIES if main else f"{node.name}/{_PROBABILITIES}"
     number = 1
     while name in taken:
         number += 1

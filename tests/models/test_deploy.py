@@ -85,6 +85,17 @@ def test_an_autoencoder(nets: Path) -> None:
               python_param { module: "m" layer: "L" } }""",
             ("ip",),
         ),
+        ('layer { name: "acc" type: "Accuracy" bottom: "ip" bottom: "label" top: "acc" }', ("ip",)),
+        (
+            """layer { name: "acc" type: "Accuracy" bottom: "ip" bottom: "label" top: "acc" }
+            layer { name: "own" type: "Softmax" bottom: "ip" top: "own" }""",
+            ("own",),
+        ),
+        (
+            """layer { name: "prob" type: "SoftmaxWithLoss" bottom: "ip" bottom: "label" top: "loss" }
+            layer { name: "acc" type: "ACCURACY_REGRESSION" bottom: "ip" bottom: "label" top: "prob" }""",
+            ("prob",),
+        ),
         (
             """layer { name: "loss" type: "MyLoss" bottom: "ip" bottom: "label" top: "loss" }
             layer { name: "acc" type: "MyAccuracy" bottom: "ip" bottom: "label" top: "acc" }""",
