@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
 from caffe_filler.errors import InvalidArgument, NetError
-from caffe_filler.interface import shape_option
+from caffe_filler.interface import either, shape_option
 from caffe_filler.nearest import did_you_mean, nearest
 from caffe_filler.printable import shape_text
 from filler_server.net.operations import Operation
@@ -152,7 +152,8 @@ def check(graph: Graph) -> Graph:
         InvalidArgument: blobs have no values, or the graph has no outputs.
     """
     if not graph.outputs:
-        raise InvalidArgument(f"the net has no top that a layer computes, and so no output. Received: '{graph.name}'")
+        names = either(python="tops=['NAME']", cli="--top NAME")
+        raise InvalidArgument(f"a layer reads every top of the net, so that it has no output; {names} names one")
     for name in graph.inputs:
         shape = graph.shapes[name]
         if shape is None or None in shape:

@@ -48,12 +48,13 @@ def deconvolution(operation: operations.Deconvolution, layer: Layer) -> tuple[Ar
         items = _items(x, operation.axis)
         wide = windows.spread(items.shape[2:])
         middle = tuple(slice(pad, extent - pad) for extent, pad in zip(wide, windows.pad, strict=True))
-        top = []
-        for item in items:
+        extents = (extent - 2 * pad for extent, pad in zip(wide, windows.pad, strict=True))
+        top = np.empty((len(items), group * outputs, *extents), x.dtype)
+        for item, result in zip(items, top, strict=True):
             spread = np.zeros((group, outputs, *wide), x.dtype)
             _deconvolve(item, matrices, windows, spread)
-            top.append(spread.reshape(-1, *wide)[(slice(None), *middle)])
-        tops.append(_finished(operation, layer, np.stack(top), x))
+            result[...] = spread.reshape(-1, *wide)[(slice(None), *middle)]
+        tops.append(_finished(operation, layer, top, x))
     return tuple(tops)
 
 
@@ -62,8 +63,10 @@ def im2col(operation: operations.Im2col, layer: Layer) -> Array:
     """Return the patches themselves, laid out along the axis of the channels."""
     windows = _windows(operation)
     items = _items(layer.bottom, operation.axis)
-    extents = windows.over(items.shape[2:])
-    top = np.stack([patches(item, windows).reshape(-1, *extents) for item in items])
+    columns = items.shape[1] * prod(windows.kernel)
+    top = np.empty((len(items), columns, *windows.over(items.shape[2:])), items.dtype)
+    for item, result in zip(items, top, strict=True):
+        result[...] = patches(item, windows).reshape(result.shape)
     return top.reshape(*layer.bottom.shape[: operation.axis], *top.shape[1:])
 
 
@@ -73,8 +76,9 @@ def local(operation: operations.Local, layer: Layer) -> Array:
     windows = _windows(operation)
     extents = windows.over(layer.bottom.shape[2:])
     weight = layer.blobs[0].reshape(operation.num_output, -1, prod(extents))
-    columns = (patches(item, windows).reshape(-1, prod(extents)) for item in layer.bottom)
-    top = np.stack([np.einsum("ojp,jp->op", weight, column) for column in columns])
+    top = np.empty((len(layer.bottom), operation.num_output, prod(extents)), layer.bottom.dtype)
+    for item, result in zip(layer.bottom, top, strict=True):
+        result[...] = np.einsum("ojp,jp->op", weight, patches(item, windows).reshape(-1, prod(extents)))
     if operation.bias:
         top += layer.blobs[1].reshape(top.shape[1:])
     return top.reshape(*top.shape[:2], *extents)

@@ -114,6 +114,14 @@ def _compute(graph: Graph, node: Node, values: Mapping[str, Array], dtype: np.dt
         made = function_for(node.operation)(node.operation, layer)
     except InvalidArgument as error:
         raise NetError(error.reason, layer=node.name, line=node.line) from None
+    except ValueError as error:
+        # Of a shape that data decide, such as that of a Filter, nobody knew before.
+        shapes = ", ".join(shape_text(bottom.shape) for bottom in layer.bottoms)
+        raise NetError(
+            f"it cannot be computed from what its bottoms have turned out to be: {error}. Received: {shapes}",
+            layer=node.name,
+            line=node.line,
+        ) from None
     except MemoryError:
         raise LimitExceeded(f"there is not enough memory for layer '{node.name}'", line=node.line) from None
     return made if isinstance(made, tuple) else (made,)

@@ -1,10 +1,14 @@
 """Losses, each a scalar, and Accuracy."""
 
 from math import prod
+from pathlib import Path
 
 import numpy as np
+from google.protobuf.message import DecodeError
 from numpy.typing import NDArray
 
+from caffe_filler.caffe.caffe_pb2 import BlobProto
+from caffe_filler.errors import InvalidArgument
 from filler_server.models.graph import Node
 from filler_server.models.reference.activations import probabilities
 from filler_server.models.reference.combination import whole_numbers
@@ -16,6 +20,9 @@ SMALLEST = float(np.finfo(np.float32).tiny)
 
 _LOG_THRESHOLD = 1e-20
 """The least probability of MultinomialLogisticLoss and InfogainLoss."""
+
+_LONGEST = 1 << 28
+"""Bytes of a file with a matrix."""
 
 
 @computes(operations.Accuracy)
@@ -63,17 +70,16 @@ def hinge_loss(operation: operations.HingeLoss, layer: Layer) -> Array:
     return np.asarray((missed if operation.norm == "l1" else missed * missed).sum() / len(rows))
 
 
-def _matrix_in_file(operation: operations.InfogainLoss, node: Node) -> str | None:
-    return None if operation.source is None else "its matrix is in a file, not in bottom[2]"
-
-
-@computes(operations.InfogainLoss, unless=_matrix_in_file)
+@computes(operations.InfogainLoss)
 def infogain_loss(operation: operations.InfogainLoss, layer: Layer) -> tuple[Array, ...]:
     """Return -log of the softmax, weighted by the row of the matrix for the label; and the softmax."""
     x = layer.bottom
     softmax = probabilities(x, operation.axis)
     rows, labels, counted = _labelled(softmax, layer.bottoms[1], operation.axis, operation.ignore_label)
-    weights = np.moveaxis(layer.bottoms[2].reshape(rows.shape[1], -1)[labels], -1, 1)
+    matrix = layer.bottoms[2] if operation.source is None else _matrix(operation.source).astype(x.dtype)
+    if matrix.size != rows.shape[1] ** 2:
+        raise InvalidArgument(f"the matrix is one of {rows.shape[1]} classes. Received: {matrix.size} values")
+    weights = np.moveaxis(matrix.reshape(rows.shape[1], -1)[labels], -1, 1)
     losses = -(weights * np.log(np.maximum(rows, _LOG_THRESHOLD))).sum(1)
     return _normalized(losses, counted, operation.normalization), softmax
 
@@ -124,6 +130,23 @@ def softmax_with_loss(operation: operations.SoftmaxWithLoss, layer: Layer) -> tu
     chosen = np.take_along_axis(rows, labels[:, None, :], 1)[:, 0]
     losses = -np.log(np.maximum(chosen, SMALLEST))
     return _normalized(losses, counted, operation.normalization), softmax
+
+
+def _matrix(source: str) -> Array:
+    """Return the matrix of an InfogainLoss that is in a file, a BlobProto.
+
+    Raises:
+        InvalidArgument: it is no such file.
+        OSError: it cannot be read.
+    """
+    path, blob = Path(source), BlobProto()
+    if path.exists() and not (path.is_file() and path.stat().st_size <= _LONGEST):
+        raise InvalidArgument(f"the matrix is a file of at most {_LONGEST} bytes. Received: source={source}")
+    try:
+        blob.ParseFromString(path.read_bytes())
+    except DecodeError:
+        raise InvalidArgument(f"the matrix is a .binaryproto. Received: source={source}") from None
+    return np.array(blob.double_data or blob.data)
 
 
 def _labelled(

@@ -106,6 +106,33 @@ def test_values_are_let_go() -> None:
     assert peak < 6 * x.nbytes
 
 
+def test_shapes_that_data_decide() -> None:
+    net = """layer { name: "f" type: "Filter" bottom: "x" bottom: "s" top: "f" }
+    layer { name: "c" type: "Convolution" bottom: "f" top: "c" convolution_param { num_output: 2 kernel_size: 2 } }
+    layer { name: "d" type: "Deconvolution" bottom: "c" top: "d" convolution_param { num_output: 3 kernel_size: 2 } }
+    layer { name: "p" type: "Pooling" bottom: "d" top: "p" pooling_param { pool: AVE global_pooling: true } }
+    layer { name: "i" type: "InnerProduct" bottom: "p" top: "i" inner_product_param { num_output: 2 } }
+    layer { name: "m" type: "Softmax" bottom: "i" top: "y" }"""
+    weights = {
+        "c/0": normal(2, 1, 2, 2),
+        "c/1": normal(2),
+        "d/0": normal(2, 3, 2, 2),
+        "d/1": normal(3),
+        "i/0": normal(2, 3),
+        "i/1": normal(2),
+    }
+    x = normal(3, 1, 4, 4)
+    whole = tops(net, weights, x=x, s=[1, 1, 1])["y"]
+    assert np.array_equal(tops(net, weights, x=x, s=[0, 1, 1])["y"], whole[1:])
+    assert tops(net, weights, x=x, s=[0, 0, 0])["y"].shape == (0, 2)
+    folded = 'layer { name: "f" type: "Filter" bottom: "x" bottom: "s" top: "f" }' + (
+        'layer { name: "r" type: "Reshape" bottom: "f" top: "y" reshape_param { shape { dim: 3 dim: 16 } } }'
+    )
+    assert tops(folded, x=x, s=[1, 1, 1])["y"].shape == (3, 16)
+    with pytest.raises(NetError, match=r"layer 'r': it cannot be computed .* Received: 2x1x4x4"):
+        tops(folded, x=x, s=[0, 1, 1])
+
+
 def test_only_what_is_wanted_is_computed() -> None:
     net = inputs(x=(2,)) + (
         'layer { name: "a" type: "AbsVal" bottom: "x" top: "a" } layer { name: "p" type: "Python" bottom: "a" top: "b" '

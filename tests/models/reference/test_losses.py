@@ -1,3 +1,4 @@
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -6,6 +7,7 @@ from numpy.typing import NDArray
 from scipy import special
 
 from caffe_filler.errors import NetError
+from filler_client import save_weights
 from tests.models.reference.small import normal, top, tops
 
 LABELS = np.array([[[0, 2, 255], [1, 1, 2]], [[255, 0, 0], [2, 1, 0]]])
@@ -50,9 +52,24 @@ def test_infogain() -> None:
     assert got == pytest.approx(-(matrix[3] @ logs[0] + matrix[0] @ logs[2]) / 2)
 
 
-def test_a_matrix_in_a_file() -> None:
-    with pytest.raises(NetError, match="its matrix is in a file, not in bottom"):
-        top("InfogainLoss", "infogain_loss_param { source: 'm.binaryproto' }", x=normal(3, 4), labels=[0, 1, 2])
+def test_a_matrix_in_a_file(tmp_path: Path) -> None:
+    x, matrix = normal(3, 4), np.abs(normal(4, 4)).astype(np.float32)
+    path = tmp_path / "matrix.binaryproto"
+    save_weights({"matrix": matrix}, path)
+    fields = f"infogain_loss_param {{ source: '{path}' }}"
+    logs = np.log(special.softmax(x, 1))
+    want = -np.mean([matrix[label] @ row for label, row in zip((0, 3, 1), logs, strict=True)])
+    assert top("InfogainLoss", fields, x=x, labels=[0, 3, 1]) == pytest.approx(want)
+    with pytest.raises(NetError, match=r"the matrix is one of 3 classes. Received: 16 values"):
+        top("InfogainLoss", fields, x=x[:, :3], labels=[0, 2, 1])
+    with pytest.raises(NetError, match="the matrix is a file of at most"):
+        top("InfogainLoss", f"infogain_loss_param {{ source: '{tmp_path}' }}", x=x, labels=[0, 2, 1])
+    path.write_bytes(b"\xff")
+    with pytest.raises(NetError, match=r"the matrix is a .binaryproto"):
+        top("InfogainLoss", fields, x=x, labels=[0, 2, 1])
+    path.unlink()
+    with pytest.raises(FileNotFoundError):
+        top("InfogainLoss", fields, x=x, labels=[0, 2, 1])
 
 
 @pytest.mark.parametrize(("normalization", "divisor"), [("FULL", 6), ("VALID", 5), ("BATCH_SIZE", 3), ("NONE", 1)])
