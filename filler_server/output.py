@@ -4,6 +4,7 @@ import atexit
 import contextlib
 import errno
 import hashlib
+import io
 import os
 import re
 import secrets
@@ -25,6 +26,25 @@ _unfinished: dict[Path, int] = {}
 """Files that are not complete, by their hidden names, with the process that writes each."""
 
 
+class _NamedFile(io.FileIO):
+    """A file whose errors name another path than its own."""
+
+    def __init__(self, path: Path, shown: Path) -> None:
+        super().__init__(path, "x+")
+        self._shown = shown
+
+    def write(self, data: Any, /) -> int:
+        """Write bytes.
+
+        Raises:
+            OSError: the disk is full, or the like; its `filename` is the path to show.
+        """
+        try:
+            return super().write(data)
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, str(self._shown)) from None
+
+
 class OpenFile:
     """A file that somebody else has opened, such as standard output."""
 
@@ -32,7 +52,10 @@ class OpenFile:
     """Other files that were removed, since they belonged to what was there before."""
 
     def __init__(self, file: BinaryIO) -> None:
-        self.file = file
+        opened: Any = file
+        # A file without a buffer may take a part of what is written, and says so only in its return value.
+        self._buffer = io.BufferedWriter(opened) if isinstance(opened, io.RawIOBase) else None
+        self.file = file if self._buffer is None else self._buffer
 
     @property
     def files(self) -> tuple[Path, ...]:
@@ -42,9 +65,14 @@ class OpenFile:
     def commit(self) -> None:
         """Leave the file open, with everything written."""
         self.file.flush()
+        if self._buffer is not None:
+            self._buffer.detach()
 
     def discard(self) -> None:
         """Leave the file as it is: what is written cannot be taken back."""
+        if self._buffer is not None:
+            with contextlib.suppress(OSError):
+                self._buffer.detach()
 
 
 class AtomicFile(OpenFile):
@@ -73,7 +101,7 @@ class AtomicFile(OpenFile):
             self._partial = self._place.with_name(f".{_hidden_name(self._place)}.{self.token}{_PART}")
             _unfinished[self._partial] = os.getpid()
             try:
-                super().__init__(self._partial.open("x+b"))
+                super().__init__(io.BufferedRandom(_NamedFile(self._partial, path)))
             except OSError as error:
                 del _unfinished[self._partial]
                 # Nobody knows the other name.

@@ -1,9 +1,11 @@
 """Files that appear whole or not at all, and the remains of processes that were killed."""
 
+import io
 import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any, BinaryIO, cast
 
 import pytest
 
@@ -12,6 +14,7 @@ from filler_server.output import AtomicFile, OpenFile, remove_remains, write_ato
 KILLED = """
 import os, signal, sys
 from pathlib import Path
+from typing import Any, BinaryIO, cast
 from filler_server.output import AtomicFile
 file = AtomicFile(Path(sys.argv[1]))
 file.file.write(b"half")
@@ -121,6 +124,7 @@ def test_an_open_file_is_left_open(tmp_path: Path) -> None:
 INTERRUPTED = """
 import sys
 from pathlib import Path
+from typing import Any, BinaryIO, cast
 from filler_server import output
 
 def interrupt(file):
@@ -188,3 +192,29 @@ def test_what_is_no_regular_file_is_not_replaced(tmp_path: Path) -> None:
     with pytest.raises(IsADirectoryError, match="folder"):
         write_atomically(tmp_path / "folder", b"")
     assert sorted(entry.name for entry in tmp_path.iterdir()) == ["folder", "pipe"]
+
+
+class Narrow(io.RawIOBase):
+    """A file that takes few bytes at a time."""
+
+    def __init__(self) -> None:
+        self.taken = b""
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any, /) -> int:
+        self.taken += bytes(data[:1000])
+        return min(len(data), 1000)
+
+
+def test_a_file_that_takes_a_part_is_given_the_rest() -> None:
+    raw = Narrow()
+    file = OpenFile(cast(BinaryIO, raw))
+    file.file.write(bytes(range(256)) * 100)
+    file.commit()
+    assert raw.taken == bytes(range(256)) * 100
+    assert not raw.closed
+    file = OpenFile(cast(BinaryIO, Narrow()))
+    file.file.write(b"some")
+    file.discard()

@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 _MOST_BYTES = 1 << 20
 """Length up to which a certificate, a key or a token is read."""
 
-_BOTH = ": give --tls-certificate and --tls-key"
-
 Version: TypeAlias = tuple[tuple[int, ...] | None, ...]
 """Identity of the TLS files, as the file system tells it."""
 
@@ -47,8 +45,9 @@ class Tls:
 
     def __post_init__(self) -> None:
         if (self.certificate is None) != (self.key is None):
+            remedy = either(python="", cli=": give --tls-certificate and --tls-key")
             raise InvalidArgument(
-                f"a client's certificate and its key belong together{either(python='', cli=_BOTH)}. "
+                f"a client's certificate and its key belong together{remedy}. "
                 f"Received: certificate={self.certificate}, key={self.key}"
             )
 

@@ -56,8 +56,8 @@ def refusal_error(graph: Graph, refused: Sequence[Refusal], form: str) -> NetErr
     number = "1 layer" if len(refused) == 1 else f"{len(refused)} layers"
     message = f"{form} has no counterpart of {number}: {'; '.join(lines)}"
     if before:
-        flags = " ".join(f"--top {shlex.quote(top)}" for top in before)
-        message += f". {either(python=f'tops={before!r}', cli=flags)} stops before that"
+        options = either(python=f"tops={before!r}", cli=" ".join(f"--top {shlex.quote(top)}" for top in before))
+        message += f". {options} stops before that"
     only = refused[0].node if len(refused) == 1 else None
     error = NetError(message)
     if only is not None:

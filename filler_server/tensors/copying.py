@@ -9,6 +9,9 @@ _READ_AT_ONCE = 4 << 20
 _NO_COPYING = (None, errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.ESPIPE, errno.EBADF)
 """Error numbers of systems and file systems that do not copy from file to file; None: there is no file at all."""
 
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""Error numbers that writing the bytes has as well, with the name of the file."""
+
 
 def append_range(file: BinaryIO, descriptor: int, offset: int, nbytes: int) -> None:
     """Append bytes that lie in another open file; where the system can copy from file to file, it does.
@@ -40,7 +43,7 @@ def _copy_range(file: BinaryIO, descriptor: int, offset: int, nbytes: int) -> in
                 break
             done += copied
     except OSError as error:
-        if error.errno not in _NO_COPYING:
+        if error.errno not in (*_NO_COPYING, *_FULL):
             raise
     if done:
         file.seek(place + done)

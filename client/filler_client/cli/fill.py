@@ -1,6 +1,7 @@
 """`filler fill`: one blob, or a region of one, into a file."""
 
 import sys
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -52,13 +53,13 @@ def fill(
     import filler_client
     from filler_client._requests import is_random
     from filler_client.cli.connect import connect
-    from filler_client.cli.terminal import print_line, progress
+    from filler_client.cli.terminal import print_line, progress, standard_output
 
     if output == "-" and sys.stdout.isatty():
         raise click.UsageError("-o - writes binary data, and standard output is a terminal")
     with connect(server) as client:
         tensor = client.tensor(filler, shape, seed=seed, name=name, dtype=dtype, region=region, stream=stream)
-        with progress(tensor.nbytes) as advance:
+        with progress(tensor.nbytes) as advance, standard_output() if output == "-" else nullcontext():
             filler_client.save_weights(
                 [tensor],
                 sys.stdout.buffer if output == "-" else output,

@@ -5,7 +5,7 @@ import os
 import signal
 import sys
 from types import FrameType
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import click
 
@@ -83,6 +83,7 @@ def _run(command: click.Command, name: str) -> None:
         # What was started under nohup goes on when its terminal closes.
         if signal.getsignal(number) is signal.SIG_DFL:
             signal.signal(number, _end)
+    _buffer_output()
     try:
         with interface("cli"):
             command.main(prog_name=name, auto_envvar_prefix="FILLER", standalone_mode=False)
@@ -107,6 +108,15 @@ def _run(command: click.Command, name: str) -> None:
             print_warnings(error.warnings, error.file or name)
         print_line(f"{name}: {error}", err=True)
         sys.exit(1)
+
+
+def _buffer_output() -> None:
+    """Give standard output the buffer that PYTHONUNBUFFERED takes away: without it a full disk cuts it off silently."""
+    output = sys.stdout
+    if isinstance(output, io.TextIOWrapper) and isinstance(output.buffer, io.RawIOBase):
+        encoding, errors = output.encoding, output.errors
+        raw: Any = output.detach()
+        sys.stdout = io.TextIOWrapper(io.BufferedWriter(raw), encoding, errors, line_buffering=True)
 
 
 _SIGNALS = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]

@@ -3,11 +3,14 @@
 Everything that a command prints goes through here, so that names and messages cannot steer the terminal.
 """
 
+import contextlib
 import json
+import os
 import shutil
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, Protocol
 
 import click
@@ -24,19 +27,33 @@ class Advance(Protocol):
         ...
 
 
+@contextmanager
+def standard_output() -> Iterator[None]:
+    """Name standard output in an error of writing to it, such as a full disk."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno is None or error.filename is not None:
+            raise
+        # What is left in the buffer would fail once more at the end of the process.
+        with Path(os.devnull).open("wb") as nowhere, contextlib.suppress(OSError, ValueError):
+            os.dup2(nowhere.fileno(), sys.stdout.fileno())
+        raise OSError(error.errno, error.strerror, "standard output") from None
+
+
 def print_line(text: str = "", *, err: bool = False) -> None:
     """Print one line, to standard output or standard error; characters that do not print are escaped."""
-    click.echo(printable(text), err=err)
+    _echo(printable(text), err=err)
 
 
 def print_json(document: object, *, indent: int) -> None:
     """Print plain values as JSON; characters that do not print are escaped."""
-    click.echo(printable_json(json.dumps(document, indent=indent, ensure_ascii=False)))
+    _echo(printable_json(json.dumps(document, indent=indent, ensure_ascii=False)))
 
 
 def print_text(text: str, *, err: bool = False) -> None:
     """Print a text as it is but for characters that do not print, line breaks and tabs aside."""
-    click.echo(printable(text, keep="\n\t"), nl=False, err=err)
+    _echo(printable(text, keep="\n\t"), nl=False, err=err)
 
 
 def print_file(data: bytes) -> None:
@@ -44,7 +61,9 @@ def print_file(data: bytes) -> None:
     if sys.stdout.isatty():
         print_text(data.decode(errors="replace"))
     else:
-        sys.stdout.buffer.write(data)
+        with standard_output():
+            sys.stdout.buffer.write(data)
+            sys.stdout.buffer.flush()
 
 
 def print_table(columns: Sequence[tuple[str, str]], rows: Sequence[Sequence[str]]) -> None:
@@ -53,7 +72,7 @@ def print_table(columns: Sequence[tuple[str, str]], rows: Sequence[Sequence[str]
     Plain, since the tables of Rich take seconds for a net of thousands of layers.
     """
     for line in table_lines(columns, rows, shutil.get_terminal_size().columns):
-        click.echo(line)
+        _echo(line)
 
 
 def print_warnings(warnings: Iterable[Any], source: object) -> None:
@@ -73,7 +92,7 @@ def _print_notes(notes: Iterable[Any], source: object, kind: tuple[str, str]) ->
         place = ":".join(str(part) for part in (source, note.line, note.column) if part)
         layer = f"layer '{note.layer}': " if note.layer else ""
         text = f"{printable(place)}: {click.style(label, fg=color)}{printable(layer + note.message)}"
-        click.echo(text, err=True)
+        _echo(text, err=True)
 
 
 @contextmanager
@@ -119,6 +138,11 @@ def progress(total: int) -> Iterator[Advance]:
             bar.update(task, advance=nbytes, description=printable(name))
 
         yield advance
+
+
+def _echo(text: str, *, nl: bool = True, err: bool = False) -> None:
+    with contextlib.nullcontext() if err else standard_output():
+        click.echo(text, nl=nl, err=err)
 
 
 def size(nbytes: float) -> str:

@@ -208,3 +208,9 @@ def test_a_failure_ends_with_1_in_one_line(nets: Path, tmp_path: Path) -> None:
         assert text in stderr
         assert stderr.count("\n") == 1, stderr
     assert list(tmp_path.iterdir()) == [broken]
+
+
+def test_the_help_of_fill_is_about_one_blob() -> None:
+    help_text = succeed("fill", "--help").decode()
+    assert "--seed N" in help_text
+    assert "solver" not in help_text

@@ -41,7 +41,8 @@ def test_signals_leave_no_half_written_file(net: Path, tmp_path: Path, number: s
     folder = tmp_path / "out"
     folder.mkdir()
     status, message = _end(number, folder, "init", net, "-o", folder / "w.safetensors")
-    assert status == 128 + number
+    # Python ends itself by SIGINT where that came while it ran generated code; for a shell it is the same.
+    assert status in (128 + number, -signal.SIGINT if number == signal.SIGINT else 128 + number)
     said = "interrupted" if number == signal.SIGINT else f"ended by {number.name}"
     assert message.splitlines()[-1] == f"filler: {said}"
     assert list(folder.iterdir()) == []
