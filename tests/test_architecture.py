@@ -316,6 +316,11 @@ LIGHT = {
         "assert [found.verdict for found in f.diff(f'{path}/w.npz', f'{path}/w.safetensors')] == ['equal'] * 2\n"
         "assert f.inspect(f'{path}/w.npz').statistics[0].mean == 1"
     ),
+    "run a net": (
+        "import filler_client as f\n"
+        'net = NET[: NET.index(\'layer {\\n\')] + \'layer { name: "r" type: "ReLU" bottom: "data" top: "y" }\'\n'
+        "assert f.run(net, random=1)['y'].shape == (2, 3, 8, 8)"
+    ),
     "command line": "import filler_client.cli.main",
 }
 
