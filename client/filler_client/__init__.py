@@ -62,6 +62,7 @@ from filler_client._retry import RetryPolicy
 from filler_client._run import InputLike, run
 from filler_client._saving import Names, SavedNet, SaveNetOptions, SaveOptions
 from filler_client._security import SecurityOptions, Tls
+from filler_client._verification import VerificationError
 from filler_client._weights import Inspected, TensorsLike, convert, diff, inspect, open_weights, save_weights
 
 if typing.TYPE_CHECKING:
@@ -125,6 +126,7 @@ __all__ = [
     "UnknownFiller",
     "UnnamedBlobWarning",
     "Value",
+    "VerificationError",
     "WeightsError",
     "WeightsLike",
     "convert",

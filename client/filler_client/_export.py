@@ -1,6 +1,7 @@
 """Nets as models of other frameworks."""
 
 import os
+import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -18,11 +19,14 @@ from filler_client._model_formats import Job, ModelFormat, model_format
 from filler_client._models import Model, ModelOptions, ModelWeights, open_model
 from filler_client._provenance import provenance
 from filler_client._requests import NetLike, PartialShape, Phase
+from filler_client._verification import certificate as certified
+from filler_client._verification import check, is_verifiable, opencv, verified
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from filler_server.models.graph import Graph
+    from filler_server.models.verification import Verification
     from filler_server.net.plan import Shape
     from filler_server.prototxt.report import Problem
     from filler_server.tensors import Advance
@@ -41,6 +45,8 @@ class Exported:
         inputs: shapes of its inputs, by their names.
         outputs: shapes of its outputs; None for a dimension that data decide.
         nbytes: length of all files.
+        seconds: time that it took to write them.
+        verifications: comparisons with the reference, in each runtime; none where the model was not verified.
         notes: what a user of the model should know.
         warnings: what is to be told of the net.
     """
@@ -51,6 +57,8 @@ class Exported:
     inputs: "Mapping[str, Shape]"
     outputs: "Mapping[str, Shape]"
     nbytes: int
+    seconds: float
+    verifications: "tuple[Verification, ...]"
     notes: tuple[str, ...]
     warnings: "tuple[Problem, ...]"
 
@@ -71,6 +79,8 @@ def export(
     dtype: DTypeLike | None = None,
     dynamic_batch: bool = False,
     external_data: bool | None = None,
+    verify: bool | None = None,
+    certificate: str | os.PathLike[str] | None = None,
     reshape: bool = False,
     phase: Phase = "TEST",
     level: int = 0,
@@ -106,6 +116,9 @@ def export(
             float32. The model computes in float32.
         dynamic_batch: whether the model is for any batch: the first axis of all inputs that have that of the first one.
         external_data: whether weights stand in a file of their own; None: if they are too long for one.
+        verify: whether the model is run on random inputs and compared with the reference evaluator, value by value; and
+            the net in OpenCV 4, where that is installed and reads it. None: where the library is that runs the model.
+        certificate: path of a file for the result, as JSON with the digests of all files; it implies `verify`.
         reshape: whether weights of another shape with as many values are taken.
         phase: TEST or TRAIN.
         level: level of the net's state.
@@ -117,7 +130,8 @@ def export(
     Raises:
         InvalidArgument: no format has this ending, the weights do not fit the net, or an option does not fit.
         NetError: the net cannot be set up, or the format has no counterpart of some layers, all of which are named.
-        Unavailable: a library is missing that the format needs.
+        VerificationError: the model does not compute what the net does; its files stay for a look at them.
+        Unavailable: a library is missing that the format or its verification needs.
         FillerError: a file cannot be read.
         OSError: a file cannot be read or written.
 
@@ -125,9 +139,12 @@ def export(
         export(Path("deploy.prototxt"), "net.onnx", "net.caffemodel", dynamic_batch=True)
     """
     from filler_server.models.open_shapes import open_shapes
+    from filler_server.output import write_atomically
 
+    begun = time.perf_counter()
     target = Path(path)
     form = model_format(target)
+    verifies = is_verifiable(form, True if certificate is not None else verify)
     _check_options(form, dynamic_batch=dynamic_batch, external_data=external_data)
     changes = Changes(fold_batch_norm, ImageOptions(preprocess, mean, scale, bgr), _weights_dtype(dtype))
     options: ModelOptions = {
@@ -154,7 +171,17 @@ def export(
         told = provenance(net, model.files, model.plan)
         job = Job(graph, other, model.files, model.plan.phase == "TRAIN", told, external_data, advance)
         files = form.write(job, target)
+        seconds = time.perf_counter() - begun
         notes += [*_unused(model), *_overflows(graph)]
+        verifications: tuple[Verification, ...] = ()
+        if verifies:
+            same = graph is model.graph
+            second, why = opencv(net, weights, model) if same and not deploy else (None, None)
+            notes += [] if why is None else [why]
+            verifications = verified(form, files[0], [graph] if other is None else [graph, other], second)
+            if certificate is not None:
+                write_atomically(Path(certificate), certified(verifications, files, told()))
+            notes += check(verifications, verifications[0].runtime, files)
     shapes = open_shapes(graph).shapes
     return Exported(
         files[0],
@@ -163,6 +190,8 @@ def export(
         {name: shapes[name] for name in graph.inputs},
         {name: shapes[name] for name in graph.outputs},
         sum(file.stat().st_size for file in files),
+        seconds,
+        verifications,
         tuple(notes),
         model.plan.warnings,
     )

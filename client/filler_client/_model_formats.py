@@ -11,6 +11,7 @@ from caffe_filler.errors import InvalidArgument
 
 if TYPE_CHECKING:
     from filler_server.models.graph import Graph
+    from filler_server.models.verification import Runtime
     from filler_server.tensors import Advance, Tensor
 
 
@@ -45,12 +46,18 @@ class ModelFormat:
         name: what it is called.
         ending: what the names of its files end in.
         write: writes a net to a file of this name, and returns all files, that one first.
+        runtime: opens a file of it with the library that computes it; None: it is not verified.
+        extra: the extra of this package that has what it needs.
+        library: the library that computes it; models are verified where it is installed.
         options: names of the options that it has and others may not: dynamic_batch, external_data.
     """
 
     name: str
     ending: str
     write: Callable[[Job, Path], tuple[Path, ...]]
+    runtime: "Callable[[Path], Runtime] | None" = None
+    extra: str = ""
+    library: str = ""
     options: frozenset[str] = frozenset()
 
 
@@ -102,7 +109,21 @@ def _write_torch(job: Job, path: Path) -> tuple[Path, ...]:
     return (path, *weights)
 
 
-ONNX = ModelFormat("ONNX", ".onnx", _write_onnx, frozenset({"dynamic_batch", "external_data"}))
+def _onnx_runtime(path: Path) -> "Runtime":
+    from filler_server.models.onnx.runtime import OnnxRuntime
+
+    return OnnxRuntime(path)
+
+
+ONNX = ModelFormat(
+    "ONNX",
+    ".onnx",
+    _write_onnx,
+    _onnx_runtime,
+    extra="onnx",
+    library="onnxruntime",
+    options=frozenset({"dynamic_batch", "external_data"}),
+)
 
 TORCH = ModelFormat("PyTorch", ".py", _write_torch)
 

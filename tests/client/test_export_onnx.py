@@ -1,15 +1,19 @@
 """`filler_client.export` to ONNX, run in ONNX Runtime."""
 
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from google.protobuf import text_format
 
+from caffe_filler.caffe.caffe_pb2 import NetParameter
 from caffe_filler.errors import InvalidArgument, Unavailable
-from filler_client import export, run
-from tests.models.onnx.running import onnx
+from filler_client import VerificationError, export, run, save_weights
+from filler_server.net.operations.activations import ReLU
+from tests.models.onnx.running import onnx, registry
 from tests.models.onnx.running import run as run_onnx
 from tests.weights.messages import net_of_layers, save
 
@@ -148,3 +152,51 @@ def test_a_missing_library_is_named(path: Path, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setitem(sys.modules, "onnx", None)
     with pytest.raises(Unavailable, match=r"a model of ONNX needs onnx: pip install 'caffe-filler\[onnx\]'"):
         export(NET, path, WEIGHTS, **OPTIONS)
+
+
+def test_a_model_is_verified_with_a_certificate(path: Path, tmp_path: Path) -> None:
+    certificate = tmp_path / "certificate.json"
+    exported = export(NET, path, WEIGHTS, dynamic_batch=True, external_data=True, certificate=certificate, **OPTIONS)
+    assert [one.inputs for one in exported.verifications] == [{"data": (2, 3, 8, 8)}, {"data": (4, 3, 8, 8)}]
+    names = ["conv@conv", "conv@bn", "conv@scale", "conv", "pool", "ip", "prob"]
+    for verification in exported.verifications:
+        assert verification.runtime.startswith("ONNX Runtime ")
+        assert [difference.value for difference in verification.differences] == names
+        assert verification.failures == ()
+    document = json.loads(certificate.read_text())
+    assert document["files"] == {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in exported.files}
+    assert document["source"]["caffe.net.sha256"]
+    assert [one["passed"] for one in document["verifications"]] == [True, True]
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["certificate.json", "net.onnx", "net.onnx.data"]
+
+
+def test_a_model_that_computes_something_else_fails(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(registry._EMITTERS, ReLU, lambda layer, operation, x: layer.add("Abs", x))
+    message = r"net.onnx does not compute what the net does: .*: first 'conv' of layer 'relu' \(ReLU\)"
+    with pytest.raises(VerificationError, match=message) as error:
+        export(NET, path, WEIGHTS, **OPTIONS)
+    # What is made of it is right in itself.
+    assert [one.value for one in error.value.verifications[0].failures] == ["conv"]
+    assert path.exists()
+    assert export(NET, path, WEIGHTS, verify=False, **OPTIONS).verifications == ()
+
+
+def test_opencv_is_asked_where_it_reads_the_net(tmp_path: Path) -> None:
+    cv2 = pytest.importorskip("cv2")
+    if cv2.__version__ >= "5":
+        pytest.skip("this version reads no nets of Caffe")
+    net = tmp_path / "net.prototxt"
+    text = NET[NET.index('layer { name: "conv"') : NET.index('layer { name: "loss"')]
+    net.write_text(f'input: "data" input_shape {{ dim: 2 dim: 3 dim: 8 dim: 8 }}\n{text}')
+    described = NetParameter()
+    text_format.Parse(net.read_text(), described)
+    save_weights(WEIGHTS, tmp_path / "w.caffemodel", net=described)
+    exported = export(net, tmp_path / "net.onnx", tmp_path / "w.caffemodel")
+    assert [one.runtime.partition(" ")[0] for one in exported.verifications] == ["ONNX", "OpenCV"]
+    assert [one.failures for one in exported.verifications] == [(), ()]
+    assert len(exported.verifications[1].differences) > 3
+    layer = 'layer { name: "root" type: "SignedSqrt" bottom: "ip" top: "root" }'
+    net.write_text(net.read_text() + layer)
+    refused = export(net, tmp_path / "net.onnx", tmp_path / "w.caffemodel")
+    assert len(refused.verifications) == 1
+    assert refused.notes[0].startswith("OpenCV was not asked: ")

@@ -1,6 +1,5 @@
 """`filler export`: a net as a model of another framework."""
 
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
@@ -10,10 +9,11 @@ from filler_client.cli.model_options import Given, model_options, model_source
 from filler_client.cli.options import DType, input_option
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from filler_client._models import ModelOptions
     from filler_client._requests import PartialShape
+    from filler_server.models.verification import Difference, Verification
 
 
 class Mean(click.ParamType):  # type: ignore[type-arg]
@@ -70,6 +70,18 @@ class Mean(click.ParamType):  # type: ignore[type-arg]
     default=None,
     help="Put the weights into a file of their own beside it.  [default: where one file cannot hold them]",
 )
+@click.option(
+    "--verify/--no-verify",
+    default=None,
+    help="Run the model on random inputs and compare every top with the reference evaluator, and the net in OpenCV 4, "
+    "where that is installed and reads it.  [default: where the library is installed that runs the model]",
+)
+@click.option(
+    "--certificate",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Write the result as JSON with the SHA-256 of all files; implies --verify.",
+)
 def export(
     inputs: "Mapping[str, PartialShape]",
     output: Path,
@@ -81,6 +93,8 @@ def export(
     dtype: str | None,
     dynamic_batch: bool,
     external_data: bool | None,
+    verify: bool | None,
+    certificate: Path | None,
     **given: Unpack[Given],
 ) -> None:
     """Write a net with its weights as a model that computes the same elsewhere.
@@ -108,23 +122,29 @@ def export(
     from filler_client.cli.terminal import print_line, print_warnings, rate
     from filler_client.cli.weights_net import print_notes
 
-    begun = time.perf_counter()
     chosen = model_source(**given)
     options: ModelOptions = {**chosen.options, "inputs": inputs}
-    exported = filler_client.export(
-        chosen.net,
-        output,
-        chosen.weights,
-        fold_batch_norm=fold_batch_norm,
-        preprocess=preprocess,
-        mean=mean,
-        scale=scale,
-        bgr=bgr,
-        dtype=dtype,
-        dynamic_batch=dynamic_batch,
-        external_data=external_data,
-        **options,
-    )
+    try:
+        exported = filler_client.export(
+            chosen.net,
+            output,
+            chosen.weights,
+            fold_batch_norm=fold_batch_norm,
+            preprocess=preprocess,
+            mean=mean,
+            scale=scale,
+            bgr=bgr,
+            dtype=dtype,
+            dynamic_batch=dynamic_batch,
+            external_data=external_data,
+            verify=verify,
+            certificate=certificate,
+            **options,
+        )
+    except filler_client.VerificationError as error:
+        _print_verifications(error.verifications)
+        raise
+    _print_verifications(exported.verifications)
     print_warnings(exported.warnings, chosen.source.label)
     print_notes(exported.notes, output)
     ends = (
@@ -132,4 +152,47 @@ def export(
         for values in (exported.inputs, exported.outputs)
     )
     print_line(f"{exported.format}: {' -> '.join(ends)}")
-    print_line(f"{rate(exported.nbytes, time.perf_counter() - begun)}: {exported.path}")
+    print_line(f"{rate(exported.nbytes, exported.seconds)}: {exported.path}")
+
+
+def _print_verifications(verifications: "Sequence[Verification]") -> None:
+    """Print the errors of every top in the runtimes with the same inputs, and a line for each other verification."""
+    from filler_client.cli.terminal import print_line, print_table
+
+    if not verifications:
+        return
+    first = [one for one in verifications if one.inputs == verifications[0].inputs]
+    columns = [("layer", "left"), ("top", "left"), ("largest error", "right"), ("relative", "right")]
+    columns += [(one.runtime.partition(" ")[0], "right") for one in first[1:]]
+    others = [{difference.value: difference for difference in one.differences} for one in first[1:]]
+    rows = []
+    for difference in first[0].differences:
+        found = [other.get(difference.value) for other in others]
+        seconds = ["" if other is None else _relative(other, first[0].tolerance) for other in found]
+        row = [difference.layer, difference.value, f"{difference.absolute:.3g}"]
+        rows.append([*row, _relative(difference, first[0].tolerance), *seconds])
+    print_table(columns, rows)
+    print_line()
+    for one in verifications:
+        print_line(_summary(one))
+
+
+def _relative(difference: "Difference", tolerance: float) -> str:
+    """Return the relative error, marked where it is too large or only that of the layers before."""
+    mark = "" if difference.relative <= tolerance else " alone ok" if difference.passes(tolerance) else " WRONG"
+    return f"{difference.relative:.3g}{mark}"
+
+
+def _summary(verification: "Verification") -> str:
+    from caffe_filler.printable import counted, shape_text
+
+    inputs = ", ".join(f"{name} {shape_text(shape)}" for name, shape in verification.inputs.items())
+    worst = verification.worst
+    if worst is None:
+        return f"{verification.runtime} on {inputs}: nothing to compare"
+    failures = len(verification.failures)
+    verdict = f"{counted(failures, 'top')} wrong" if failures else "all within"
+    return (
+        f"{verification.runtime} on {inputs}: {counted(len(verification.differences), 'top')}, {verdict} "
+        f"{verification.tolerance:g} of the largest value; worst {worst.relative:.3g} ('{worst.value}')"
+    )

@@ -1,7 +1,7 @@
 """The forward pass of a graph."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from math import prod
 from typing import Any
 
@@ -34,25 +34,39 @@ def evaluate(graph: Graph, inputs: Mapping[str, Array], dtype: Any = np.float64)
         NetError: layers cannot be computed; all of them are named. Or a shape is not known.
         LimitExceeded: it would take more memory than the machine has.
     """
+    part = check(wanted(graph, graph.outputs))
+    found: dict[str, Array] = {}
+    for name, array in forward(part, inputs, dtype):
+        if name in part.outputs:
+            # Some are views of others, or of the inputs.
+            found[name] = np.array(array)
+    return {name: found[name] for name in part.outputs}
+
+
+def forward(graph: Graph, inputs: Mapping[str, Array], dtype: Any = np.float64) -> Iterator[tuple[str, Array]]:
+    """Yield each value of a graph with its name: those of the inputs, then those of each layer in order.
+
+    Values are let go when no layer needs them any more. Arguments and errors are those of `evaluate`; all layers of the
+    graph are computed.
+    """
     kind = np.dtype(dtype)
     if kind not in (np.float64, np.float32):
         raise InvalidArgument(f"a net computes in float64 or float32. Received: dtype={kind}", field="dtype")
-    part = check(wanted(graph, graph.outputs))
-    check_computable(part)
-    check_memory(part, kind)
-    values = {name: _input(part, name, inputs, kind) for name in part.inputs}
-    uses = _uses(part)
-    with np.errstate(all="ignore"):
-        for node in part.nodes:
-            made = _compute(part, node, values, kind)
-            for bottom in node.bottoms:
-                uses[bottom] -= 1
-                if not uses[bottom]:
-                    del values[bottom]
-            values.update((top, array) for top, array in zip(node.tops, made, strict=False) if uses[top])
-            del made
-    # Some are views of others, or of the inputs.
-    return {name: np.array(values[name]) for name in part.outputs}
+    check_computable(graph)
+    check_memory(graph, kind)
+    values = {name: _input(graph, name, inputs, kind) for name in graph.inputs}
+    yield from list(values.items())
+    uses = _uses(graph)
+    for node in graph.nodes:
+        with np.errstate(all="ignore"):
+            made = compute(graph, node, values, kind)
+        for bottom in node.bottoms:
+            uses[bottom] -= 1
+            if not uses[bottom]:
+                del values[bottom]
+        yield from zip(node.tops, made, strict=False)
+        values.update((top, array) for top, array in zip(node.tops, made, strict=False) if uses[top])
+        del made
 
 
 def check_computable(graph: Graph) -> None:
@@ -104,7 +118,12 @@ def _uses(graph: Graph) -> dict[str, int]:
     return uses
 
 
-def _compute(graph: Graph, node: Node, values: Mapping[str, Array], dtype: np.dtype[Any]) -> tuple[Array, ...]:
+def compute(graph: Graph, node: Node, values: Mapping[str, Array], dtype: np.dtype[Any]) -> tuple[Array, ...]:
+    """Return the tops of one layer from the values of its bottoms, which are of the dtype.
+
+    Raises:
+        InvalidArgument: a bottom holds a label or an index that there is not.
+    """
     blobs = tuple(
         graph.tensors[blob].array().astype(dtype, copy=False).reshape(graph.blob_shape(node, index))
         for index, blob in enumerate(node.blobs)

@@ -1,5 +1,7 @@
 """`filler export`."""
 
+import json
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -51,7 +53,7 @@ def test_what_cannot_be_asked(files: Path, options: list[str], status: int, mess
 def test_a_model(files: Path) -> None:
     onnx = pytest.importorskip("onnx")
     target = files / "net.onnx"
-    out = succeed(*arguments(files, "--dynamic-batch", "-o", target)).decode()
+    out = succeed(*arguments(files, "--dynamic-batch", "--no-verify", "-o", target)).decode()
     assert out.startswith("ONNX: data 2x4 -> prob 2x2\n")
     model = onnx.load(target)
     onnx.checker.check_model(model, full_check=True)
@@ -73,3 +75,23 @@ def test_all_layers_that_stand_in_the_way_are_named(files: Path) -> None:
     assert message.rstrip().endswith("--top ip --top prob stops before that")
     assert not (files / "net.onnx").exists()
     succeed(*arguments(files, "--top", "prob", "-o", files / "net.onnx"))
+
+
+@pytest.mark.frameworks
+def test_the_table_of_a_verification(files: Path) -> None:
+    pytest.importorskip("onnxruntime")
+    lines = (
+        succeed(*arguments(files, "-o", files / "net.onnx", "--certificate", files / "c.json")).decode().splitlines()
+    )
+    assert lines[0].split() == ["layer", "top", "largest", "error", "relative"]
+    assert [line.split()[:2] for line in lines[1:3]] == [["ip", "ip"], ["prob", "prob"]]
+    assert lines[4].startswith("ONNX Runtime ")
+    assert "on data 2x4: 2 tops, all within 0.0001 of the largest value; worst " in lines[4]
+    assert json.loads((files / "c.json").read_text())["files"].keys() == {"net.onnx"}
+
+
+def test_a_verification_needs_its_library(files: Path) -> None:
+    if find_spec("onnxruntime") is not None:
+        pytest.skip("it is installed")
+    message = fail(1, *arguments(files, "--verify", "-o", files / "net.onnx"))
+    assert "the verification of a model of ONNX needs onnxruntime: pip install 'caffe-filler[onnx]'" in message

@@ -1,0 +1,147 @@
+"""Proof that an exported model computes what its net does."""
+
+import json
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from caffe_filler.errors import FillerError, InvalidArgument
+from caffe_filler.interface import option
+from caffe_filler.printable import counted
+from filler_client._model_formats import ModelFormat
+from filler_client._models import Model, ModelWeights
+from filler_client._provenance import digest
+from filler_client._requests import NetLike
+
+if TYPE_CHECKING:
+    from filler_server.models.graph import Graph
+    from filler_server.models.verification import Runtime, Verification
+
+_SEED = 1
+
+
+class VerificationError(FillerError):
+    """A model does not compute what the net does that it was made from.
+
+    Attributes:
+        verifications: the comparisons that were made.
+    """
+
+    def __init__(self, message: str, verifications: "Iterable[Verification]" = ()) -> None:
+        super().__init__(message)
+        self.verifications = tuple(verifications)
+
+
+def is_verifiable(form: ModelFormat, wanted: bool | None) -> bool:
+    """Whether models of a format are verified: where that is wanted, or by default where its library is installed.
+
+    Raises:
+        InvalidArgument: it is wanted, and no library can be asked.
+        Unavailable: it is wanted, and the library is not installed.
+    """
+    if wanted is False:
+        return False
+    if form.runtime is None:
+        if wanted:
+            raise InvalidArgument(f"a model of {form.name} has no {option('verify')}", field="verify")
+        return False
+    installed = find_spec(form.library) is not None
+    if wanted and not installed:
+        from filler_server.weights.extras import needs_extra
+
+        with needs_extra(form.extra, f"the verification of a model of {form.name}", form.library):
+            raise ModuleNotFoundError(name=form.library)
+    return installed
+
+
+def verified(
+    form: ModelFormat, path: Path, graphs: "Sequence[Graph]", second: "Runtime | None"
+) -> "tuple[Verification, ...]":
+    """Return the comparisons of an exported model with the reference, on random inputs.
+
+    Args:
+        form: the format of the model.
+        path: its file.
+        graphs: what it computes: the net, and the same with another batch where it is for any.
+        second: another runtime that computes the first of these.
+
+    Raises:
+        FillerError: the reference cannot compute the net.
+    """
+    from filler_server.models.samples import sample_inputs
+    from filler_server.models.verification import verify
+
+    if form.runtime is None:
+        return ()
+    runtime = form.runtime(path)
+    found: list[Verification] = []
+    for number, graph in enumerate(graphs):
+        inputs = sample_inputs(graph, np.random.default_rng(_SEED))
+        runtimes = [runtime, *([second] if second is not None and not number else [])]
+        found += verify(graph, runtimes, inputs)
+    return tuple(found)
+
+
+def opencv(net: NetLike, weights: ModelWeights, model: Model) -> "tuple[Runtime | None, str | None]":
+    """Return OpenCV with its own reading of a net, or None and, where it was tried, the reason."""
+    if find_spec("cv2") is None or not isinstance(net, os.PathLike) or model.plan.phase != "TEST":
+        return None, None
+    paths = model.files
+    if isinstance(weights, Mapping) or len(paths) > 1 or any(path == Path(net) for path in paths):
+        return None, None
+    from filler_server.models.opencv import OpenCv
+    from filler_server.weights.opening import open_weights
+
+    for path in paths:
+        with open_weights(path) as file:
+            if file.format != "caffemodel":
+                return None, None
+    from filler_server.models.samples import sample_inputs
+
+    try:
+        runtime = OpenCv(Path(net), paths[0] if paths else None, model.graph)
+        # What it reads it may not compute.
+        runtime.compute(sample_inputs(model.graph, np.random.default_rng(_SEED)), sorted(runtime.values))
+    except ValueError as error:
+        return None, f"OpenCV was not asked: {error}"
+    return runtime, None
+
+
+def check(verifications: "Sequence[Verification]", runtime: str, files: Sequence[Path]) -> list[str]:
+    """Refuse a model that computes anything else than the reference; return what is to be told of other runtimes.
+
+    Raises:
+        VerificationError: naming the worst value.
+    """
+    notes = []
+    for verification in verifications:
+        failures = verification.failures
+        worst = max(failures, key=lambda difference: difference.relative, default=None)
+        if worst is None:
+            continue
+        told = (
+            f"{counted(len(failures), 'top')} of {len(verification.differences)} are further from the reference than "
+            f"{verification.tolerance:g} of their largest value: first '{failures[0].value}' of layer "
+            f"'{failures[0].layer}' ({failures[0].type}), and most '{worst.value}', by {worst.relative:.3g}"
+        )
+        if verification.runtime == runtime:
+            raise VerificationError(
+                f"{files[0]} does not compute what the net does: in {runtime} {told}", verifications
+            )
+        notes.append(f"in {verification.runtime} {told}")
+    return notes
+
+
+def certificate(verifications: "Sequence[Verification]", files: Sequence[Path], provenance: Mapping[str, str]) -> bytes:
+    """Return what was verified as JSON, with the digests of all files."""
+    document: dict[str, Any] = {
+        "files": {file.name: digest(file) for file in files},
+        "source": dict(provenance),
+        "seed": _SEED,
+        "verifications": [verification.as_dict() for verification in verifications],
+    }
+    return json.dumps(document, indent=1, ensure_ascii=False).encode() + b"\n"
