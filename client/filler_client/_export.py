@@ -71,6 +71,7 @@ def export(
     inputs: Mapping[str, PartialShape] | None = None,
     tops: Sequence[str] | None = None,
     deploy: bool = False,
+    fully_convolutional: bool = False,
     fold_batch_norm: bool = False,
     preprocess: bool = False,
     mean: MeanLike | None = None,
@@ -104,6 +105,8 @@ def export(
         tops: names of the tops to compute, also in the middle of the net; by default those that no layer reads. The
             last value of a blob that layers change in place has its name, an earlier one is `<blob>@<layer>`.
         deploy: whether losses give way to predictions, and labels and accuracies go, before tops are chosen.
+        fully_convolutional: whether inner products over maps become convolutions with the same weights, so that
+            `inputs` can be larger images: the predictions are maps then.
         fold_batch_norm: whether BatchNorm, Scale and Bias become part of the convolution or inner product before them,
             where nothing else reads the value between.
         preprocess: whether the model takes images of red, green and blue, 0 to 255, and does itself what `mean`,
@@ -151,6 +154,7 @@ def export(
         "inputs": inputs,
         "tops": tops,
         "deploy": deploy,
+        "fully_convolutional": fully_convolutional,
         "reshape": reshape,
         "phase": phase,
         "level": level,
@@ -176,7 +180,9 @@ def export(
         verifications: tuple[Verification, ...] = ()
         if verifies:
             same = graph is model.graph
-            second, why = opencv(net, weights, model) if same and not deploy else (None, None)
+            second, why = (
+                opencv(net, weights, model) if same and not deploy and not fully_convolutional else (None, None)
+            )
             notes += [] if why is None else [why]
             verifications = verified(form, files[0], [graph] if other is None else [graph, other], second)
             if certificate is not None:

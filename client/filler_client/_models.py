@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias, TypedDict, Unpack
 
@@ -40,6 +41,7 @@ class ModelOptions(TypedDict, total=False):
             `<blob>@<layer>`.
         deploy: whether losses give way to predictions, and labels and accuracies go, before tops are chosen; see
             `filler_server.models.deploy`.
+        fully_convolutional: whether inner products over maps become convolutions, so that larger images can come in.
         reshape: whether weights of another shape with as many values are taken.
         strict: what would be a warning is an error.
         lenient: pass over fields and enum values that are plainly misspelled; else they are errors.
@@ -51,6 +53,7 @@ class ModelOptions(TypedDict, total=False):
     inputs: Mapping[str, PartialShape] | None
     tops: Sequence[str] | None
     deploy: bool
+    fully_convolutional: bool
     reshape: bool
     strict: bool
     lenient: bool
@@ -93,9 +96,11 @@ def open_model(net: NetLike, weights: ModelWeights = None, **options: Unpack[Mod
         OSError: likewise.
     """
     from filler_server.models.deploy import deployed
+    from filler_server.models.fully_convolutional import fully_convolutional
     from filler_server.models.graph import check, graph, wanted
 
     tops, deploy, reshape = options.pop("tops", None), options.pop("deploy", False), options.pop("reshape", False)
+    convolutional = options.pop("fully_convolutional", False)
     if isinstance(tops, str):
         raise InvalidArgument(f"tops are a sequence of names. Received: tops={tops!r}", field="tops")
     planned: NetOptions = {"phase": "TEST", **options}  # type: ignore[typeddict-item]
@@ -105,7 +110,10 @@ def open_model(net: NetLike, weights: ModelWeights = None, **options: Unpack[Mod
         with telling_shapes(planned.get("inputs") or {}, own):
             with _in_net(net):
                 plan = plan_with_inputs(described, planned, own, deploy=deploy)
-            tensors, unused = _tensors(plan, opened, reshape=reshape)
+                if convolutional:
+                    changed = fully_convolutional(plan, _counts(plan, opened))
+                    plan = plan_with_inputs(changed, planned, own, deploy=deploy)
+            tensors, unused = _tensors(plan, opened, reshape=reshape or convolutional)
         with _in_net(net):
             whole = deployed(graph(plan, tensors)) if deploy else graph(plan, tensors)
             part = whole if tops is None else wanted(whole, tops)
@@ -161,6 +169,14 @@ def _arrays(weights: Mapping[str, NDArray[Any]]) -> "WeightsFile":
             )
         tensors.append(ArrayTensor(name, array))
     return WeightsFile(Path("weights"), "npz", tuple(tensors), layers_by_name(tensors))
+
+
+def _counts(plan: "NetPlan", files: "list[WeightsFile]") -> dict[str, int]:
+    """Return how many values the files have for each blob of a net, whether they fit or not."""
+    from filler_server.weights.merge import merge
+
+    merged = merge(plan.layers, files).plan.blobs
+    return {blob.name: prod(blob.file_shape) for blob in merged if blob.file_shape is not None}
 
 
 def _tensors(

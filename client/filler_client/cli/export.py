@@ -44,6 +44,11 @@ class Mean(click.ParamType):  # type: ignore[type-arg]
     help="File to write, whose ending tells the format: .onnx or .py.",
 )
 @click.option(
+    "--fully-convolutional",
+    is_flag=True,
+    help="Make convolutions of inner products over maps, for larger images: predictions are maps then.",
+)
+@click.option(
     "--fold-batch-norm",
     is_flag=True,
     help="Make BatchNorm, Scale and Bias part of the convolution or inner product before them.",
@@ -85,6 +90,7 @@ class Mean(click.ParamType):  # type: ignore[type-arg]
 def export(
     inputs: "Mapping[str, PartialShape]",
     output: Path,
+    fully_convolutional: bool,
     fold_batch_norm: bool,
     preprocess: bool,
     mean: Any,
@@ -115,6 +121,7 @@ def export(
       filler export deploy.prototxt --weights net.caffemodel -o net.py
       filler export deploy.prototxt --weights net.caffemodel --top pool5 --dynamic-batch -o features.onnx
       filler export deploy.prototxt --weights net.caffemodel --fold-batch-norm --dtype f16 -o small.onnx
+      filler export deploy.prototxt --weights net.caffemodel --fully-convolutional --input data=1,3,451,451 -o map.onnx
       filler export deploy.prototxt --weights net.caffemodel --mean 104,117,123 --bgr -o from_images.onnx
     """
     import filler_client
@@ -123,7 +130,7 @@ def export(
     from filler_client.cli.weights_net import print_notes
 
     chosen = model_source(**given)
-    options: ModelOptions = {**chosen.options, "inputs": inputs}
+    options: ModelOptions = {**chosen.options, "inputs": inputs, "fully_convolutional": fully_convolutional}
     try:
         exported = filler_client.export(
             chosen.net,
