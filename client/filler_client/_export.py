@@ -12,7 +12,7 @@ import numpy as np
 
 from caffe_filler import dtypes
 from caffe_filler.dtypes import DTypeLike
-from caffe_filler.errors import InvalidArgument
+from caffe_filler.errors import InvalidArgument, NetError
 from caffe_filler.interface import option
 from filler_client._export_graph import Changes, ImageOptions, MeanLike, with_twice_the_batch
 from filler_client._model_formats import Job, ModelFormat, model_format
@@ -184,7 +184,13 @@ def export(
                 opencv(net, weights, model) if same and not deploy and not fully_convolutional else (None, None)
             )
             notes += [] if why is None else [why]
-            verifications = verified(form, files[0], [graph] if other is None else [graph, other], second)
+            try:
+                verifications = verified(form, job, files[0], second)
+            except NetError as error:
+                if verify or certificate is not None:
+                    raise
+                notes.append(f"it was not verified: {error.reason}")
+        if verifications:
             if certificate is not None:
                 write_atomically(Path(certificate), certified(verifications, files, told()))
             notes += check(verifications, verifications[0].runtime, files)

@@ -46,7 +46,7 @@ class ModelFormat:
         name: what it is called.
         ending: what the names of its files end in.
         write: writes a net to a file of this name, and returns all files, that one first.
-        runtime: opens a file of it with the library that computes it; None: it is not verified.
+        runtime: opens a net that was written to a file with the library that computes it; None: it is not verified.
         extra: the extra of this package that has what it needs.
         library: the library that computes it; models are verified where it is installed.
         options: names of the options that it has and others may not: dynamic_batch, external_data.
@@ -55,7 +55,7 @@ class ModelFormat:
     name: str
     ending: str
     write: Callable[[Job, Path], tuple[Path, ...]]
-    runtime: "Callable[[Path], Runtime] | None" = None
+    runtime: "Callable[[Job, Path], Runtime] | None" = None
     extra: str = ""
     library: str = ""
     options: frozenset[str] = frozenset()
@@ -109,7 +109,7 @@ def _write_torch(job: Job, path: Path) -> tuple[Path, ...]:
     return (path, *weights)
 
 
-def _onnx_runtime(path: Path) -> "Runtime":
+def _onnx_runtime(job: Job, path: Path) -> "Runtime":
     from filler_server.models.onnx.runtime import OnnxRuntime
 
     return OnnxRuntime(path)
@@ -125,7 +125,17 @@ ONNX = ModelFormat(
     options=frozenset({"dynamic_batch", "external_data"}),
 )
 
-TORCH = ModelFormat("PyTorch", ".py", _write_torch)
+
+def _torch_runtime(job: Job, path: Path) -> "Runtime":
+    from filler_server.weights.extras import needs_extra
+
+    with needs_extra("torch", "the verification of a model of PyTorch", "torch", "safetensors"):
+        from filler_server.models.torch.runtime import TorchRuntime
+
+        return TorchRuntime(path, job.graph, training=job.training)
+
+
+TORCH = ModelFormat("PyTorch", ".py", _write_torch, _torch_runtime, extra="torch", library="torch")
 
 MODEL_FORMATS = (ONNX, TORCH)
 """All formats, in the order in which they are listed."""

@@ -12,13 +12,12 @@ import numpy as np
 from caffe_filler.errors import FillerError, InvalidArgument
 from caffe_filler.interface import option
 from caffe_filler.printable import counted
-from filler_client._model_formats import ModelFormat
+from filler_client._model_formats import Job, ModelFormat
 from filler_client._models import Model, ModelWeights
 from filler_client._provenance import digest
 from filler_client._requests import NetLike
 
 if TYPE_CHECKING:
-    from filler_server.models.graph import Graph
     from filler_server.models.verification import Runtime, Verification
 
 _SEED = 1
@@ -58,16 +57,14 @@ def is_verifiable(form: ModelFormat, wanted: bool | None) -> bool:
     return installed
 
 
-def verified(
-    form: ModelFormat, path: Path, graphs: "Sequence[Graph]", second: "Runtime | None"
-) -> "tuple[Verification, ...]":
+def verified(form: ModelFormat, job: Job, path: Path, second: "Runtime | None") -> "tuple[Verification, ...]":
     """Return the comparisons of an exported model with the reference, on random inputs.
 
     Args:
         form: the format of the model.
+        job: the net that was written; where the model is for any batch, it is compared with another one, too.
         path: its file.
-        graphs: what it computes: the net, and the same with another batch where it is for any.
-        second: another runtime that computes the first of these.
+        second: another runtime that computes the net.
 
     Raises:
         FillerError: the reference cannot compute the net.
@@ -77,7 +74,8 @@ def verified(
 
     if form.runtime is None:
         return ()
-    runtime = form.runtime(path)
+    runtime = form.runtime(job, path)
+    graphs = [job.graph] if job.other is None else [job.graph, job.other]
     found: list[Verification] = []
     for number, graph in enumerate(graphs):
         inputs = sample_inputs(graph, np.random.default_rng(_SEED))

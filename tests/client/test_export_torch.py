@@ -1,6 +1,7 @@
 """`filler_client.export` to a source of PyTorch, which needs no PyTorch."""
 
 import ast
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -10,7 +11,8 @@ import pytest
 from safetensors.numpy import load_file
 
 from caffe_filler.errors import InvalidArgument, NetError
-from filler_client import export, save_weights
+from filler_client import VerificationError, export, save_weights
+from filler_client._models import open_model
 
 NET = """
 name: "Small"
@@ -132,3 +134,65 @@ numpy.savez("got.npz", **{name: value.detach().numpy() for name, value in output
     want = run(NET, WEIGHTS, inputs={"data": blue_first})
     for name in ("sum", "again"):
         np.testing.assert_allclose(got[name], want[name], rtol=1e-4)
+
+
+@pytest.mark.frameworks
+def test_every_value_is_compared_with_the_reference(tmp_path: Path) -> None:
+    pytest.importorskip("torch")
+    exported = export(NET, tmp_path / "small.py", WEIGHTS, certificate=tmp_path / "proof.json")
+    (verification,) = exported.verifications
+    assert verification.runtime.startswith("PyTorch ")
+    # A normalization and the Scale after it are one module, which has one value.
+    values = {"x@conv/1", "x", "ip", "again", "sum", "fixed"}
+    assert {difference.value for difference in verification.differences} == values
+    assert verification.failures == ()
+    proof = json.loads((tmp_path / "proof.json").read_text())
+    assert set(proof["files"]) == {"small.py", "small.safetensors"}
+    assert proof["verifications"][0]["passed"] is True
+
+
+@pytest.mark.frameworks
+def test_a_wrong_module_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("torch")
+    from filler_server.models.torch.registry import EMITTERS
+    from filler_server.net.operations.combination import Eltwise
+
+    monkeypatch.setitem(EMITTERS, Eltwise, lambda layer, operation: " - ".join(layer.bottoms))
+    with pytest.raises(VerificationError, match=r"does not compute what the net does: in PyTorch.*of layer 'sum'"):
+        export(NET, tmp_path / "small.py", WEIGHTS)
+    assert export(NET, tmp_path / "small.py", WEIGHTS, verify=False).verifications == ()
+
+
+@pytest.mark.frameworks
+def test_states_begin_at_0_each_time(tmp_path: Path) -> None:
+    torch = pytest.importorskip("torch")
+    from filler_server.models.torch.runtime import TorchRuntime
+
+    net = """
+    layer { name: "x" type: "Input" top: "x" input_param { shape { dim: 2 dim: 1 dim: 3 } } }
+    layer { name: "c" type: "Input" top: "cont" input_param { shape { dim: 2 dim: 1 } } }
+    layer { name: "l" type: "LSTM" bottom: "x" bottom: "cont" top: "l" recurrent_param { num_output: 2 } }
+    layer { name: "r" type: "ReLU" bottom: "l" top: "r" }
+    """
+    weights = {"l/0": values(8, 3), "l/1": values(8), "l/2": values(8, 2)}
+    exported = export(net, tmp_path / "lstm.py", weights)
+    with open_model(net, weights) as model:
+        runtime = TorchRuntime(exported.path, model.graph)
+    inputs = {"x": np.ones((2, 1, 3)), "cont": np.ones((2, 1))}
+    first, second = (runtime.compute(inputs, ["l", "r"]) for _ in range(2))
+    np.testing.assert_array_equal(first["l"], second["l"])
+    assert set(runtime.values) == {"l", "r"}
+    assert torch.is_grad_enabled()
+
+
+@pytest.mark.frameworks
+def test_a_net_that_draws_random_numbers_is_not_verified(tmp_path: Path) -> None:
+    pytest.importorskip("torch")
+    net = NET + 'layer { name: "drop" type: "Dropout" bottom: "sum" top: "drop" }'
+    exported = export(net, tmp_path / "net.py", WEIGHTS, phase="TRAIN")
+    assert exported.verifications == ()
+    assert any("was not verified" in note and "draws random numbers" in note for note in exported.notes)
+    with pytest.raises(NetError, match="draws random numbers"):
+        export(net, tmp_path / "net.py", WEIGHTS, phase="TRAIN", verify=True)
+    (verification,) = export(NET, tmp_path / "net.py", WEIGHTS, phase="TRAIN").verifications
+    assert verification.failures == ()

@@ -43,6 +43,7 @@ class TorchModule:
         inputs: parameters of its `forward`, in their order: that of the graph's inputs.
         tensors: entries of its state_dict, of which shared values are there once.
         shared: by the names of the other entries, those of the ones that have their values.
+        assigned: for each assignment in its `forward`, names of the values that its targets have.
     """
 
     name: str
@@ -51,6 +52,7 @@ class TorchModule:
     inputs: tuple[str, ...]
     tensors: tuple[Tensor, ...]
     shared: dict[str, str]
+    assigned: tuple[tuple[str, ...], ...]
 
     def source(self, origin: Sequence[str] = ()) -> str:
         """Return the source of a Python file with the class in it.
@@ -89,7 +91,7 @@ def torch_module(graph: Graph, *, training: bool = False) -> TorchModule:
     imports, parts = library.needed(library.mentioned(ast.parse(body)))
     title = f"{graph.name or 'A net'} of Caffe as a module of PyTorch."
     whole = "\n\n\n".join(["\n".join(imports), *(part.source for part in parts), body])
-    return TorchModule(name, title, whole, writer.variables.inputs, state.tensors, shared)
+    return TorchModule(name, title, whole, writer.variables.inputs, state.tensors, shared, tuple(writer.assigned))
 
 
 def _class(name: str, graph: Graph, writer: Writer, state: State, shared: dict[str, str], training: bool) -> list[str]:

@@ -25,6 +25,7 @@ class Writer:
         variables: those of `forward`.
         init: statements of `__init__`.
         forward: statements of `forward`.
+        assigned: for each assignment of `forward`, names of the values that its targets have.
         has_size: whether inputs must have the sizes that the graph has, but for their first axes.
 
     Args:
@@ -45,9 +46,11 @@ class Writer:
         self.variables = Variables(graph, reserved)
         self.init: list[str] = []
         self.forward: list[str] = []
+        self.assigned: list[tuple[str, ...]] = []
         self.has_size = False
         self._constructors: dict[str, str] = {}
         self._without: set[str] = set()
+        self._of_value: dict[str, int] = {}
         refused = {refusal.node.name: refusal for refusal in state.refused}
         for place, node in enumerate(graph.nodes):
             try:
@@ -85,8 +88,10 @@ class Writer:
         note = f"its blobs are weight and bias of {module}"
         if node.bottoms[0] in self._graph.outputs:
             self._assign(place, node, f"affine({module}, {bottom})", [note])
-        else:
-            self._assign(place, node, bottom, [f"{note}, which has used them"])
+            return
+        # The assignment before has the value of this node already.
+        self._assign(place, node, bottom, [f"{note}, which has used them"])
+        self.assigned[self._of_value[node.bottoms[0]]] = node.tops
 
     def _module_of(self, unit: Unit) -> str:
         """Return the expression that reads the module of a node."""
@@ -125,6 +130,8 @@ class Writer:
         values = written if isinstance(written, str) else ", ".join(written)
         if target and target != values:
             self.forward.append(f"{target} = {values}")
+            self._of_value.update(dict.fromkeys(node.tops, len(self.assigned)))
+            self.assigned.append(node.tops)
 
 
 def _attributes(graph: Graph) -> dict[str, str]:
