@@ -21,8 +21,8 @@ from filler_server.service.settings import Settings
 _KEPT_BYTES = 256 << 20
 """Freed memory that the process keeps for its next messages."""
 
-_ARENAS = 4
-"""Of the allocator: what one thread has freed there is another's to take."""
+_ARENAS = 2
+"""Of the allocator: what one thread has freed there is another's to take, and in pieces less of it stays."""
 
 _SWITCH_SECONDS = 0.001
 """Seconds that a thread has the interpreter while others wait: a small call waits for several such turns."""

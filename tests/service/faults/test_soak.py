@@ -20,8 +20,9 @@ from tests.service.faults.load import (
 )
 
 SECONDS = float(os.environ.get("SOAK_SECONDS", "0"))
-WARM_UP = 0.2
-"""Part of the time after which memory is looked at first."""
+WARM_UP = 0.5
+"""Part of the time after which memory is looked at first: by then each hostile request has come once or twice, and the
+allocator has what it then keeps in pieces between what is in use."""
 
 SOME = 10
 """Samples, one a second, of which the least counts."""
