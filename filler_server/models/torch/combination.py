@@ -1,11 +1,13 @@
 """Operations that combine or choose values."""
 
-from functools import reduce
+from collections.abc import Sequence
 
 from filler_server.models.torch.layer import Layer
 from filler_server.models.torch.literals import call, literal
 from filler_server.models.torch.registry import emits
 from filler_server.net.operations import combination as of
+
+_MOST_CHAINED = 50
 
 
 @emits(of.ArgMax)
@@ -33,12 +35,11 @@ def eltwise(layer: Layer, operation: of.Eltwise) -> str:
     """Write Eltwise; of equal values the maximum passes its gradient on to the one that Caffe chooses."""
     match operation.operation:
         case "prod":
-            return " * ".join(layer.bottoms)
+            return _chained(layer.bottoms, " * ", "math.prod")
         case "max":
-            first, second, *others = layer.bottoms
-            return reduce(lambda largest, x: f"eltwise_max({x}, {largest})", others, f"eltwise_max({first}, {second})")
+            return f"eltwise_max({', '.join(layer.bottoms)})"
         case _:
-            return _weighted_sum(layer.bottoms, operation.coefficients)
+            return _chained(_terms(layer.bottoms, operation.coefficients), " + ", "sum")
 
 
 @emits(of.Filter)
@@ -81,9 +82,13 @@ def _named(named: dict[str, object]) -> list[str]:
     return call("", (), named)[1:-1].split(", ")
 
 
-def _weighted_sum(bottoms: tuple[str, ...], coefficients: tuple[float, ...]) -> str:
-    terms = [
+def _terms(bottoms: tuple[str, ...], coefficients: tuple[float, ...]) -> list[str]:
+    return [
         bottom if coefficient == 1 else f"{literal(coefficient)} * {bottom}"
         for bottom, coefficient in zip(bottoms, coefficients, strict=True)
     ]
-    return " + ".join(terms)
+
+
+def _chained(terms: Sequence[str], operator: str, function: str) -> str:
+    """Return terms with an operator between them, or as a list where they are more than Python can nest."""
+    return operator.join(terms) if len(terms) <= _MOST_CHAINED else f"{function}([{', '.join(terms)}])"

@@ -200,6 +200,12 @@ def test_it_computes_the_same(name: str) -> None:
     compare(NETS[name])
 
 
+@pytest.mark.parametrize("operation", ["SUM", "PROD", "MAX"])
+def test_more_bottoms_than_python_can_nest(operation: str) -> None:
+    net = image("Power", "power_param { scale: 0.001 }", (1, 2), tops="z")
+    compare(net + layer("Eltwise", f"eltwise_param {{ operation: {operation} }}", "z " * 3000, name="e"))
+
+
 LABELS = {"valid": [0, 1, 2], "ignored": [0, 255, 2]}
 LOSSES = {
     "SoftmaxWithLoss": ("", (3, 4)),

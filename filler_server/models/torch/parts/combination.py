@@ -4,9 +4,12 @@ import torch
 from torch import Tensor
 
 
-def eltwise_max(a: Tensor, b: Tensor) -> Tensor:
-    """Return the larger values; of equal ones the second has the gradient, as in Caffe."""
-    return torch.where(a > b, a, b)
+def eltwise_max(a: Tensor, b: Tensor, *others: Tensor) -> Tensor:
+    """Return the largest values; of equal ones the second of the first two has the gradient, as in Caffe."""
+    largest = torch.where(a > b, a, b)
+    for other in others:
+        largest = torch.where(other > largest, other, largest)
+    return largest
 
 
 def arg_max(x: Tensor, axis: int, top_k: int = 1, values: bool = False) -> Tensor:
