@@ -71,6 +71,32 @@ def check_gaussian(mean: float, std: float) -> None:
         )
 
 
+FARTHEST_BOUND = 8
+"""Standard deviations that the nearer bound of a truncated normal distribution may lie from the mean: beyond there is
+less than 1e-15 of what is truncated."""
+
+NARROWEST = 2.0**-20
+"""Least distance of such bounds in standard deviations; the density between closer ones is that of a uniform
+distribution to some millionths."""
+
+
+def check_truncated(mean: float, std: float, low: float, high: float) -> None:
+    """Make sure that a normal distribution can be truncated to [low, high]; bounds may be infinite.
+
+    Raises:
+        InvalidArgument: it is none, low < high does not hold, there is next to nothing between the bounds, or they are
+            too close.
+    """
+    check_gaussian(mean, std)
+    received = f"Received: mean={mean!r}, std={std!r}, low={low!r}, high={high!r}"
+    if not low < high:
+        raise _invalid("low", f"a truncated distribution needs low < high. {received}")
+    if max(low - mean, mean - high) > FARTHEST_BOUND * std:
+        raise _invalid("mean", f"the mean may lie {FARTHEST_BOUND} std outside of the bounds, no further. {received}")
+    if high - low < NARROWEST * std:
+        raise _invalid("high", f"bounds lie at least 2^-20 std apart; take uniform values. {received}")
+
+
 def check_probability(probability: float) -> None:
     """Make sure that 0 <= probability <= 1.
 

@@ -52,6 +52,8 @@ p(x) = fma(fma(... fma(pk, x, pk-1) ..., x, p1), x, p0), with the constants of `
 
 The bound sqrt(1/2) of m is the number whose bits are 0x3F3504F3, in float64 0x3FE6A09E667F3BCD.
 
+**Truncated normal values** stand in `filler_server.rng.truncation`, the rest of this contract.
+
 **Bernoulli values** of probability p, a float64: m < round(p * 2^32), ties to even, compared as integers. p = 1 is
 always true, p = 0 never.
 """
@@ -69,7 +71,9 @@ from numpy.typing import NDArray
 
 from caffe_filler.errors import InvalidArgument
 from filler_server.rng.arguments import check_gaussian, check_out, check_probability, check_seed, check_uniform
+from filler_server.rng.constants import numbers
 from filler_server.rng.stream import Runs, Values
+from filler_server.rng.truncation import Truncated, truncated
 
 MULTIPLIERS = (0xD2511F53, 0xCD9E8D57)
 """Of Philox4x32: of counter words 0 and 2."""
@@ -98,22 +102,18 @@ class Functions(NamedTuple):
     cos: tuple[float, ...]
 
 
-def _numbers(text: str) -> tuple[float, ...]:
-    return tuple(map(float.fromhex, text.split()))
-
-
 # log: relative error 2^-22.5 of -2 ln(1 + x) / x for 1 + x in [sqrt(1/2), sqrt(2)], which the square root halves.
 # sin: relative error 2^-27.5 of sin(x pi/2) / x by x^2 for x in [-1, 1]. cos: absolute error 2^-24.4.
 SINGLE = Functions(
     bits=31,
     sqrt_half=0x3F3504F3,
     exponent=float.fromhex("-0x1.62e43p+0"),
-    log=_numbers(
+    log=numbers(
         "-0x1.fffffep+0 0x1.00007ap+0 -0x1.5559dcp-1 0x1.ff623cp-2 "
         "-0x1.978e2ep-2 0x1.614c08p-2 -0x1.4c3d0cp-2 0x1.9dfa7cp-3"
     ),
-    sin=_numbers("0x1.921fb6p+0 -0x1.4abbc2p-1 0x1.4668b0p-4 -0x1.324ccap-8 0x1.3daff6p-13"),
-    cos=_numbers("0x1.fffffep-1 -0x1.3bd3a6p+0 0x1.03bd06p-2 -0x1.54f61ap-6 0x1.c1f066p-11"),
+    sin=numbers("0x1.921fb6p+0 -0x1.4abbc2p-1 0x1.4668b0p-4 -0x1.324ccap-8 0x1.3daff6p-13"),
+    cos=numbers("0x1.fffffep-1 -0x1.3bd3a6p+0 0x1.03bd06p-2 -0x1.54f61ap-6 0x1.c1f066p-11"),
 )
 
 # log: relative error 2^-59.6 of -4 atanh(x) / x by x^2 for |x| <= (sqrt(2) - 1) / (sqrt(2) + 1). sin: 2^-61.8,
@@ -122,16 +122,16 @@ DOUBLE = Functions(
     bits=63,
     sqrt_half=0x3FE6A09E667F3BCD,
     exponent=float.fromhex("-0x1.62e42fefa39efp+0"),
-    log=_numbers(
+    log=numbers(
         "-0x1.0000000000000p+2 -0x1.55555555555aep+0 -0x1.999999997ac3bp-1 -0x1.2492494532f9fp-1 "
         "-0x1.c71c4fe8c7ec2p-2 -0x1.74669de44356dp-2 -0x1.39994e1b47df8p-2 -0x1.2f51d4a9013e6p-2"
     ),
-    sin=_numbers(
+    sin=numbers(
         "0x1.921fb54442d18p+0 -0x1.4abbce625be52p-1 0x1.466bc6775aa6ep-4 -0x1.32d2cce627543p-8 "
         "0x1.50783485190cbp-13 -0x1.e3074ddd1d70cp-19 0x1.e8f35e9d59ea1p-25 -0x1.6f79770c62c1cp-31 "
         "0x1.9d1b8696d4c1ap-38"
     ),
-    cos=_numbers(
+    cos=numbers(
         "0x1.0000000000000p+0 -0x1.3bd3cc9be45dbp+0 0x1.03c1f081b5993p-2 -0x1.55d3c7e3bfc44p-6 "
         "0x1.e1f506813c9e5p-11 -0x1.a6d1efc968efdp-16 0x1.f9d2548907bb3p-22 -0x1.b69582d93f9a9p-28 "
         "0x1.1679714caf33bp-34"
@@ -159,7 +159,7 @@ class Bernoulli(NamedTuple):
     threshold: np.uint64
 
 
-Distribution: TypeAlias = Uniform | Gaussian | Bernoulli
+Distribution: TypeAlias = Uniform | Gaussian | Truncated | Bernoulli
 """Transformation of the words, prepared for the kernels."""
 
 _SHORT = 256
@@ -214,6 +214,17 @@ class PhiloxStream:
         check_out(out, runs, np.float32, np.float64)
         distribution = _gaussian(out.dtype, mean, std, copysign(1, mean))
         _launch()(out, runs, self._value_words, distribution)
+
+    def truncated(self, out: Values, runs: Runs, mean: float, std: float, low: float, high: float) -> None:
+        """Fill `out`, float32 or float64, with normal values that are truncated to [low, high].
+
+        Raises:
+            InvalidArgument: `out` cannot be written, or there is no such distribution in out's dtype
+                (`arguments.check_truncated`).
+            RegionError: `runs` do not fit `out`.
+        """
+        check_out(out, runs, np.float32, np.float64)
+        _launch()(out, runs, self._value_words, truncated(out.dtype, mean, std, low, high))
 
     def bernoulli(self, out: NDArray[np.bool_], runs: Runs, probability: float) -> None:
         """Fill `out` with True of the given probability.

@@ -15,9 +15,25 @@ from numba.extending import overload
 from numpy.typing import NDArray
 
 from filler_server import compiled
+from filler_server.rng import truncation
 from filler_server.rng.philox import DOUBLE, MULTIPLIERS, SINGLE, WEYL, Bernoulli, Distribution, Gaussian, Uniform
 from filler_server.rng.stream import Runs
-from filler_server.rng.vectors import at_most, bitcast, constant, fused, load, root, rounded, shuffle, spread, store
+from filler_server.rng.truncation import Truncated
+from filler_server.rng.vectors import (
+    any_lane,
+    at_most,
+    below,
+    bitcast,
+    constant,
+    fused,
+    load,
+    root,
+    rounded,
+    select,
+    shuffle,
+    spread,
+    store,
+)
 
 COUNTERS = 8 * (4 if compiled.has_long_vectors() else 1)
 """Counters of a group. Operations take some cycles, so that a CPU has time for several eights of counters at once; with
@@ -67,6 +83,46 @@ _ODD_DOUBLE = np.int64(1)
 _DL0, _DL1, _DL2, _DL3, _DL4, _DL5, _DL6, _DL7 = DOUBLE.log
 _DS0, _DS1, _DS2, _DS3, _DS4, _DS5, _DS6, _DS7, _DS8 = DOUBLE.sin
 _DC0, _DC1, _DC2, _DC3, _DC4, _DC5, _DC6, _DC7, _DC8 = DOUBLE.cos
+
+_ALL = np.int32(0x7FFFFFFF)
+_TWO_BITS = np.int32(2 << 23)
+_SHIFT_1 = np.uint32(1)
+_CENTER, _FOOT, _TAIL = map(np.float32, (truncation.CENTER, truncation.FOOT, truncation.TAIL))
+_Q0, _Q1, _Q2, _Q3, _Q4, _Q5, _Q6, _Q7, _Q8, _Q9 = map(np.float32, truncation.SINGLE.central)
+_N0, _N1, _N2, _N3 = map(np.float32, truncation.SINGLE.numerator)
+_D0, _D1, _D2, _D3 = map(np.float32, truncation.SINGLE.denominator)
+
+_ALL_DOUBLE = np.int64((1 << 63) - 1)
+_TWO_BITS_DOUBLE = np.int64(2 << 52)
+_SHIFT_1_DOUBLE = np.uint64(1)
+_CENTER_DOUBLE, _FOOT_DOUBLE, _TAIL_DOUBLE = truncation.CENTER, truncation.FOOT, truncation.TAIL
+(
+    _DQ0,
+    _DQ1,
+    _DQ2,
+    _DQ3,
+    _DQ4,
+    _DQ5,
+    _DQ6,
+    _DQ7,
+    _DQ8,
+    _DQ9,
+    _DQ10,
+    _DQ11,
+    _DQ12,
+    _DQ13,
+    _DQ14,
+    _DQ15,
+    _DQ16,
+    _DQ17,
+    _DQ18,
+    _DQ19,
+    _DQ20,
+    _DQ21,
+    _DQ22,
+) = truncation.DOUBLE.central
+_DN0, _DN1, _DN2, _DN3, _DN4, _DN5, _DN6, _DN7, _DN8 = truncation.DOUBLE.numerator
+_DD0, _DD1, _DD2, _DD3, _DD4, _DD5, _DD6, _DD7, _DD8 = truncation.DOUBLE.denominator
 
 
 @compiled.serial
@@ -177,6 +233,83 @@ def normals_double(a: Any, b: Any) -> Any:
     return radius * cosine, radius * sine
 
 
+@compiled.inlined
+def minus_2_ln(bits: Any) -> Any:
+    """-2 ln of a vector of float32 > 0, given as their bits, vectors of int32."""
+    exponent = (bits - _SQRT_HALF_BITS) & _EXPONENT_BITS
+    x = bitcast(bits - exponent, types.float32) - _ONE
+    log = fused(fused(fused(fused(fused(x, _L7, _L6), x, _L5), x, _L4), x, _L3), x, _L2)
+    log = fused(fused(log, x, _L1), x, _L0) * x
+    return fused(rounded(exponent, types.float32), _EXPONENT, log)
+
+
+@compiled.inlined
+def minus_2_ln_double(bits: Any) -> Any:
+    """-2 ln of a vector of float64 > 0, given as their bits, vectors of int64."""
+    exponent = (bits - _SQRT_HALF_BITS_DOUBLE) & _EXPONENT_BITS_DOUBLE
+    x = bitcast(bits - exponent, types.float64) - 1.0
+    s = x / (x + 2.0)
+    z = s * s
+    log = fused(fused(fused(fused(fused(z, _DL7, _DL6), z, _DL5), z, _DL4), z, _DL3), z, _DL2)
+    log = fused(fused(log, z, _DL1), z, _DL0) * s
+    return fused(rounded(exponent, types.float64), _EXPONENT_DOUBLE, log)
+
+
+@compiled.inlined
+def truncated(word: Any, numbers: Any) -> Any:
+    """A vector of truncated normal float32 of one of int32; `numbers` are those of `Truncated`."""
+    mean, std, low, high, split, step, left, right, middle = numbers
+    place = rounded(word, types.float32)
+    is_left = below(place, split)
+    further = bitcast(select(is_left, word ^ _SIGN, word ^ _ALL), types.uint32) >> _SHIFT_1
+    tail = fused(rounded(bitcast(further, types.int32), types.float32), step, select(is_left, left, right))
+    y = minus_2_ln(bitcast(tail * (_ONE - tail), types.int32) + _TWO_BITS) - _CENTER
+    z = fused(fused(fused(fused(y, _Q9, _Q8), y, _Q7), y, _Q6), y, _Q5)
+    z = fused(fused(fused(fused(z, y, _Q4), y, _Q3), y, _Q2), y, _Q1)
+    z = fused(z, y, _Q0)
+    z = z * fused(place, step, middle)
+    is_far = below(tail, _TAIL)
+    if any_lane(is_far):
+        s = root(minus_2_ln(bitcast(tail, types.int32))) - _FOOT
+        above = fused(fused(fused(s, _N3, _N2), s, _N1), s, _N0)
+        beneath = fused(fused(fused(s, _D3, _D2), s, _D1), s, _D0)
+        far = above / beneath
+        z = select(is_far, select(is_left, far * -_ONE, far), z)
+    value = fused(z, std, mean)
+    value = select(below(value, low), low, value)
+    return select(below(high, value), high, value)
+
+
+@compiled.inlined
+def truncated_double(word: Any, numbers: Any) -> Any:
+    """A vector of truncated normal float64 of one of int64; `numbers` are those of `Truncated`."""
+    mean, std, low, high, split, step, left, right, middle = numbers
+    place = rounded(word, types.float64)
+    is_left = below(place, split)
+    further = bitcast(select(is_left, word ^ _SIGN_DOUBLE, word ^ _ALL_DOUBLE), types.uint64) >> _SHIFT_1_DOUBLE
+    tail = fused(rounded(bitcast(further, types.int64), types.float64), step, select(is_left, left, right))
+    y = minus_2_ln_double(bitcast(tail * (1.0 - tail), types.int64) + _TWO_BITS_DOUBLE) - _CENTER_DOUBLE
+    z = fused(fused(fused(fused(y, _DQ22, _DQ21), y, _DQ20), y, _DQ19), y, _DQ18)
+    z = fused(fused(fused(fused(z, y, _DQ17), y, _DQ16), y, _DQ15), y, _DQ14)
+    z = fused(fused(fused(fused(z, y, _DQ13), y, _DQ12), y, _DQ11), y, _DQ10)
+    z = fused(fused(fused(fused(z, y, _DQ9), y, _DQ8), y, _DQ7), y, _DQ6)
+    z = fused(fused(fused(fused(z, y, _DQ5), y, _DQ4), y, _DQ3), y, _DQ2)
+    z = fused(fused(z, y, _DQ1), y, _DQ0)
+    z = z * fused(place, step, middle)
+    is_far = below(tail, _TAIL_DOUBLE)
+    if any_lane(is_far):
+        s = root(minus_2_ln_double(bitcast(tail, types.int64))) - _FOOT_DOUBLE
+        above = fused(fused(fused(fused(s, _DN8, _DN7), s, _DN6), s, _DN5), s, _DN4)
+        above = fused(fused(fused(fused(above, s, _DN3), s, _DN2), s, _DN1), s, _DN0)
+        beneath = fused(fused(fused(fused(s, _DD8, _DD7), s, _DD6), s, _DD5), s, _DD4)
+        beneath = fused(fused(fused(fused(beneath, s, _DD3), s, _DD2), s, _DD1), s, _DD0)
+        far = above / beneath
+        z = select(is_far, select(is_left, far * -1.0, far), z)
+    value = fused(z, std, mean)
+    value = select(below(value, low), low, value)
+    return select(below(high, value), high, value)
+
+
 def _words(low: Any, tables: Any, distribution: Any) -> Any:
     return philox(low, tables[0])
 
@@ -215,6 +348,18 @@ def _gaussian_double(words: Any, distribution: Any) -> Any:
     )
 
 
+def _truncated(words: Any, distribution: Any) -> Any:
+    return _by_pairs(truncated(words[0], distribution), truncated(words[1], distribution))
+
+
+def _truncated_double(words: Any, distribution: Any) -> Any:
+    a, b, c, d = words
+    return _by_fours(
+        _joined(truncated_double(a, distribution), truncated_double(b, distribution)),
+        _joined(truncated_double(c, distribution), truncated_double(d, distribution)),
+    )
+
+
 def _bernoulli(words: Any, distribution: Any) -> Any:
     highest = np.uint32(distribution.threshold - np.uint64(1))
     return at_most(bitcast(_by_pairs(words[0], words[1]), types.uint32), highest)
@@ -225,6 +370,8 @@ _MAKERS = {
     (Uniform, types.float64): (_words_double, _uniform_double),
     (Gaussian, types.float32): (_words, _gaussian),
     (Gaussian, types.float64): (_words_double, _gaussian_double),
+    (Truncated, types.float32): (_words, _truncated),
+    (Truncated, types.float64): (_words_double, _truncated_double),
     (Bernoulli, types.uint64): (_words, _bernoulli),
 }
 
@@ -343,6 +490,27 @@ def fill_gaussian(out: Any, starts: Any, bounds: Any, mean: Any, std: Any, *ids:
 
 
 @compiled.serial
+def fill_truncated(
+    out: Any,
+    starts: Any,
+    bounds: Any,
+    mean: Any,
+    std: Any,
+    low: Any,
+    high: Any,
+    split: Any,
+    step: Any,
+    left: Any,
+    right: Any,
+    middle: Any,
+    *ids: Any,
+) -> None:
+    """Write the truncated values of all runs; the arguments as in `fill` and `Truncated`, the ids one by one."""
+    distribution = Truncated(mean, std, low, high, split, step, left, right, middle)
+    fill(out, starts, bounds, 0, starts.size, ids, distribution)
+
+
+@compiled.serial
 def fill_bernoulli(out: Any, starts: Any, bounds: Any, threshold: Any, *ids: Any) -> None:
     """Write the Bernoulli values of all runs; the arguments as in `fill` and `Bernoulli`, the ids one by one."""
     fill(out, starts, bounds, 0, starts.size, ids, Bernoulli(threshold))
@@ -358,6 +526,7 @@ def fill_parallel(out: Any, starts: Any, bounds: Any, cuts: Any, ids: Any, distr
 _BY_TYPE: dict[type, Callable[..., None]] = {
     Uniform: fill_uniform,
     Gaussian: fill_gaussian,
+    Truncated: fill_truncated,
     Bernoulli: fill_bernoulli,
 }
 

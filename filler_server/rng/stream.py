@@ -101,6 +101,14 @@ class RandomStream(Protocol):
         """Fill `out` with normal values of the given mean and standard deviation, std > 0."""
         ...
 
+    def truncated(self, out: Values, runs: Runs, mean: float, std: float, low: float, high: float) -> None:
+        """Fill `out` with normal values of the given mean and standard deviation that are truncated to [low, high].
+
+        Raises:
+            InvalidArgument: the source of the numbers has no such values.
+        """
+        ...
+
     def bernoulli(self, out: NDArray[np.bool_], runs: Runs, probability: float) -> None:
         """Fill `out` with True of the given probability, from numbers independent of the other two."""
         ...

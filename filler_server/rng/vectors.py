@@ -22,6 +22,7 @@ from numba.extending import intrinsic, register_model
 _LLVM = {
     types.float32: ir.FloatType(),
     types.float64: ir.DoubleType(),
+    types.boolean: ir.IntType(1),
     **{getattr(types, f"{sign}int{bits}"): ir.IntType(bits) for bits in (8, 16, 32, 64) for sign in ("", "u")},
 }
 
@@ -175,6 +176,44 @@ def at_most(typingctx: Any, x: Any, y: Any) -> Any:
         return builder.zext(compare("<=", left, right), target.llvm)
 
     return target(x, y if isinstance(y, Vector) else x.element), codegen
+
+
+@intrinsic
+def below(typingctx: Any, x: Any, y: Any) -> Any:
+    """Return where x < y, of floats, as a vector of truth values; one of the two may be a number."""
+    vector = x if isinstance(x, Vector) else y
+
+    def codegen(context: Any, builder: ir.IRBuilder, sig: Any, args: Sequence[ir.Value]) -> ir.Value:
+        pair = (_spread(builder, vector, kind, value) for kind, value in zip(sig.args, args, strict=True))
+        return builder.fcmp_ordered("<", *pair)
+
+    kinds = (kind if isinstance(kind, Vector) else vector.element for kind in (x, y))
+    return Vector(types.boolean, vector.lanes)(*kinds), codegen
+
+
+@intrinsic
+def select(typingctx: Any, condition: Any, then: Any, otherwise: Any) -> Any:
+    """Return `then` in the lanes where a condition holds, else `otherwise`; each of the two may be a number."""
+    element = then.element if isinstance(then, Vector) else then
+    vector = Vector(element, condition.lanes)
+
+    def codegen(context: Any, builder: ir.IRBuilder, sig: Any, args: Sequence[ir.Value]) -> ir.Value:
+        pairs = zip(sig.args[1:], args[1:], strict=True)
+        return builder.select(args[0], *(_spread(builder, vector, kind, value) for kind, value in pairs))
+
+    kinds = (kind if isinstance(kind, Vector) else element for kind in (then, otherwise))
+    return vector(condition, *kinds), codegen
+
+
+@intrinsic
+def any_lane(typingctx: Any, condition: Any) -> Any:
+    """Return whether a condition, a vector of truth values, holds in any lane."""
+
+    def codegen(context: Any, builder: ir.IRBuilder, sig: Any, args: Sequence[ir.Value]) -> ir.Value:
+        lanes = builder.bitcast(args[0], ir.IntType(condition.lanes))
+        return builder.icmp_unsigned("!=", lanes, lanes.type(0))
+
+    return types.boolean(condition), codegen
 
 
 @intrinsic

@@ -103,6 +103,35 @@ def test_comparison(dtype: Any) -> None:
 
 
 @compiled.serial
+def choices(out: Any, x: Any, y: Any, number: Any, there: Any) -> None:
+    a, b = load(x, 0, 8), load(y, 0, 8)
+    store(out, 0, vectors.select(vectors.below(a, b), a, b))
+    store(out, 8, vectors.select(vectors.below(a, number), number, b))
+    store(out, 16, vectors.select(vectors.below(number, a), a, number))
+    store(out, 24, vectors.select(vectors.below(a, b), number, number + number))
+    there[0] = vectors.any_lane(vectors.below(a, b))
+    there[1] = vectors.any_lane(vectors.below(a, a))
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+def test_choices(dtype: Any) -> None:
+    x, y = numbers(dtype, 11), numbers(dtype, 12)
+    x[3] = y[3] = number = dtype(0.125)
+    x[5] = np.nan
+    out, there = np.empty(32, dtype), np.empty(2, np.bool_)
+    for where in range(8):
+        # One lane alone, or none, in which x < y.
+        ordered = np.where(np.arange(8) == where, -1, 1).astype(dtype)
+        choices(out, ordered, np.zeros(8, dtype), number, there)
+        assert there.tolist() == [True, False]
+    choices(out, x, y, number, there)
+    want = [np.minimum(y, np.where(np.isnan(x), y, x)), np.where(x < number, number, y)]
+    want += [np.where(x > number, x, number), np.where(x < y, number, 2 * number)]
+    assert out.tobytes() == np.concatenate(want).astype(dtype).tobytes()
+    assert there.tolist() == [True, False]
+
+
+@compiled.serial
 def conversions(single: Any, double: Any, words: Any, x: Any, y: Any) -> None:
     store(single, 0, vectors.rounded(load(x, 0, 8), types.float32))
     store(double, 0, vectors.rounded(load(y, 0, 8), types.float64))

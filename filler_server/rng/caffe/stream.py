@@ -85,6 +85,14 @@ class CaffeStream:
         check_out(out, runs, self._dtype.type)
         self._read(out, runs, ("gaussian", mean, std), lambda: boost.gaussian(mean, std, self._dtype, self._profile))
 
+    def truncated(self, out: Values, runs: Runs, mean: float, std: float, low: float, high: float) -> None:
+        """Refuse: Caffe draws no such values.
+
+        Raises:
+            InvalidArgument: always.
+        """
+        raise InvalidArgument("Caffe draws no truncated normal values. Received: stream='caffe'", field="stream")
+
     def bernoulli(self, out: NDArray[np.bool_], runs: Runs, probability: float) -> None:
         """Fill `out` with True of the given probability; 0 draws nothing.
 
