@@ -211,6 +211,7 @@ _CONVOLUTIONS = [
     _convolution("rectangle", "num_output: 3 kernel_h: 3 kernel_w: 2 stride_h: 2 stride_w: 1 pad_h: 0 pad_w: 2"),
     _convolution("dilated", "num_output: 3 kernel_size: 3 pad: 2 dilation: 2 bias_term: false"),
     _convolution("depthwise", "num_output: 8 kernel_size: 3 group: 4"),
+    _convolution("padded_points", "num_output: 3 kernel_size: 1 pad: 1"),
     _convolution("matrix", "num_output: 3", (2, 4)),
     _convolution("line", "num_output: 3 kernel_size: 3 pad: 1", (2, 4, 7)),
     _convolution("volume", "num_output: 3 kernel_size: 3 kernel_size: 2 kernel_size: 1 stride: 2", (2, 4, 5, 6, 3)),

@@ -60,17 +60,20 @@ def eltwise(layer: LayerNodes, operation: combination.Eltwise, *bottoms: str) ->
 
 @emits(combination.Filter)
 def filter_(layer: LayerNodes, operation: combination.Filter, *bottoms: str) -> list[str]:
-    """Say Filter, which is Compress."""
+    """Say Filter, which is Gather of the items whose selector is not 0."""
     *values, selector = bottoms
-    chosen = layer.reshaped(layer.add("Cast", selector, to=TensorProto.BOOL), [-1])
-    return [layer.add("Compress", value, chosen, axis=0) for value in values]
+    chosen = layer.chosen(layer.add("Cast", selector, to=TensorProto.BOOL))
+    return [layer.add("Gather", value, chosen, axis=0) for value in values]
 
 
 @emits(combination.Reduction)
 def reduction(layer: LayerNodes, operation: combination.Reduction, x: str) -> str:
     """Say Reduction."""
-    axes = range(operation.axis, len(layer.shape(x)))
-    y = layer.reduced(_REDUCTIONS[operation.operation], x, axes, keep=False)
+    operator = _REDUCTIONS[operation.operation]
+    if operation.axis == 0:
+        y = layer.add(operator, x, keepdims=0)
+    else:
+        y = layer.reduced(operator, x, range(operation.axis, len(layer.shape(x))), keep=False)
     if operation.coefficient != 1:
         y = layer.add("Mul", y, layer.constant(operation.coefficient, "coefficient"))
     return y

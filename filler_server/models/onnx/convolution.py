@@ -77,6 +77,11 @@ def _learned(
         x = layer.reshaped(x, [-1, *layer.known(images, x)])
     elif images != inner:
         x = layer.reshaped(x, [0, 0, 1])
+    if operator == "Conv" and any(attributes["pads"]) and set(kernel) == {1}:
+        # OpenCV 5.0 leaves out the padding of kernels of one value.
+        before = attributes["pads"][: len(kernel)]
+        x = layer.add("Pad", x, layer.integers([0, 0, *before] * 2, "pads"))
+        attributes["pads"] = [0] * (2 * len(kernel))
     y = layer.add(operator, x, *weights, group=operation.group, **attributes)
     changed = operation.axis != 1 or images != inner or operation.squeeze
     return layer.as_top(y, number, kept=int(operation.axis == 1)) if changed else y

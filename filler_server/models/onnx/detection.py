@@ -136,7 +136,7 @@ def _best_of_each_image(layer: LayerNodes, found: str, image: str, score: str, s
     good = layer.floats(layer.add("LessOrEqual", rank, layer.constant(most, "keep_top_k")))
     nothing = layer.add("Expand", layer.constant(0, "zero"), all_)
     chosen = layer.add("ScatterElements", nothing, order, good, axis=0)
-    return layer.add("Compress", found, layer.add("Cast", chosen, to=TensorProto.BOOL), axis=0)
+    return layer.add("Gather", found, layer.chosen(layer.add("Cast", chosen, to=TensorProto.BOOL)), axis=0)
 
 
 def _or_none(layer: LayerNodes, found: str, scores: str) -> str:
@@ -146,4 +146,5 @@ def _or_none(layer: LayerNodes, found: str, scores: str) -> str:
     images = layer.reshaped(layer.floats(counted), [-1, 1])
     none = layer.add("Pad", images, layer.integers([0, 0, 0, 6], "pads"), layer.constant(-1, "none"))
     empty = layer.add("Equal", layer.add("Shape", found, end=1), layer.integers([0], "zero"))
-    return layer.add("Concat", found, layer.add("Compress", none, layer.add("Expand", empty, number), axis=0), axis=0)
+    shown = layer.add("Gather", none, layer.chosen(layer.add("Expand", empty, number)), axis=0)
+    return layer.add("Concat", found, shown, axis=0)

@@ -198,6 +198,10 @@ class LayerNodes:
             self.integers(list(axes), "axes"),
         )
 
+    def chosen(self, flags: str) -> str:
+        """Return the indices of flags that are set."""
+        return self.reshaped(self.add("NonZero", self.reshaped(flags, [-1])), [-1])
+
     def whole(self, value: str) -> str:
         """Return a value of floats, whole numbers all of them, as 64-bit integers."""
         return self.add("Cast", value, to=TensorProto.INT64)

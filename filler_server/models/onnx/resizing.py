@@ -24,8 +24,7 @@ def interp(layer: LayerNodes, operation: resizing.Interp, x: str, *reference: st
         x,
         "",
         "",
-        layer.integers(size, "size"),
-        axes=[2, 3],
+        layer.add("Concat", layer.add("Shape", x, start=0, end=2), layer.integers(size, "size"), axis=0),
         mode="linear",
         coordinate_transformation_mode="align_corners",
     )
