@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -130,14 +131,20 @@ def _source(choice: "NetChoice", solver: Path, options: NetOptions) -> NetSource
     return NetSource(label, data, settled)
 
 
+@cache
 def _find(path: str, solver: Path) -> Path:
     """Return the path of a file that a solver names, from here as in Caffe, or else from its folder upwards.
 
-    Solvers mostly name their files from the root of a Caffe checkout, in which nobody may stand.
+    Solvers mostly name their files from the root of a Caffe checkout, in which nobody may stand, and which is not there
+    where solver and net were copied into one folder: then it is the file of that name beside the solver.
     """
     for folder in _folders(solver):
         if (folder / path).is_file():
             return folder / path
+    beside = solver.parent / Path(path).name
+    if beside.is_file():
+        print_line(f"{solver}: note: there is no {path}, and so {beside} is taken", err=True)
+        return beside
     raise FileNotFoundError(f"no such file from here or from a folder above {solver}: {path}")
 
 

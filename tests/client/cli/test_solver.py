@@ -218,3 +218,19 @@ def test_strict_makes_errors_of_warnings(tmp_path: Path) -> None:
     assert b"warning" in done.stderr
     assert f"{net}:1:" in fail(1, "plan", net, "--strict")
     assert f"{net}:1:" in fail(1, "upgrade", net, "-", "--strict")
+
+
+def test_a_net_beside_its_solver(with_weights: Path) -> None:
+    """Solvers name their nets from the root of a checkout, also where both were copied into one folder."""
+    solver = with_weights / "solver.prototxt"
+    solver.write_text('net: "models/mine/net.prototxt" random_seed: 3 weights: "models/mine/i.npz"')
+    done = run("init", "--solver", solver, "-o", with_weights / "beside.npz")
+    assert done.returncode == 0, done.stderr
+    said = done.stderr.decode()
+    assert (
+        said.count(f"{solver}: note: there is no models/mine/net.prototxt, and so {solver.parent / 'net.prototxt'} is")
+        == 1
+    )
+    assert f"there is no models/mine/i.npz, and so {solver.parent / 'i.npz'} is taken" in said
+    solver.write_text('net: "models/mine/gone.prototxt"')
+    assert "no such file" in fail(1, "plan", "--solver", solver)
