@@ -41,7 +41,8 @@ def accuracy(operation: operations.Accuracy, layer: Layer) -> tuple[Array, ...]:
 def contrastive_loss(operation: operations.ContrastiveLoss, layer: Layer) -> Array:
     """Return the mean over pairs of d^2 / 2 if alike, else of what the distance lacks of the margin."""
     one, other, alike = layer.bottoms
-    squared = ((one - other) ** 2).reshape(len(one), -1).sum(1)
+    # They may differ in axes of 1 at their ends.
+    squared = ((one.reshape(len(one), -1) - other.reshape(len(other), -1)) ** 2).sum(1)
     if operation.legacy_version:
         apart = np.maximum(operation.margin - squared, 0)
     else:

@@ -237,6 +237,15 @@ def test_losses_of_two_values() -> None:
         compare(net + layer("ContrastiveLoss", parameters, "x z alike"), alike=alike)
 
 
+def test_bottoms_of_losses_may_differ_in_axes_of_1() -> None:
+    net = given("x", 3, 4) + given("z", 3, 4, 1, 1) + given("alike", 3)
+    compare(net + layer("EuclideanLoss", "", "x z"))
+    compare(net + layer("SigmoidCrossEntropyLoss", "", "x z"))
+    compare(net + layer("ContrastiveLoss", "contrastive_loss_param { margin: 3 }", "x z alike"), alike=np.ones(3))
+    compare(net + layer("SmoothL1Loss", "smooth_l1_loss_param { sigma: 2 }", "x z"))
+    compare(net + given("w", 3, 4, 1, 1) + layer("SmoothL1Loss", "smooth_l1_loss_param { sigma: 2 }", "x z w w"))
+
+
 def test_infogain_loss() -> None:
     net = given("x", 3, 4) + given("label", 3) + given("h", 1, 1, 4, 4) + layer("InfogainLoss", "", "x label h")
     compare(net, label=np.array([0.0, 3.0, 1.0]))

@@ -85,7 +85,7 @@ def hinge_loss(x: Tensor, labels: Tensor, norm: str = "l1") -> Tensor:
 
 def contrastive_loss(a: Tensor, b: Tensor, alike: Tensor, margin: float = 1.0, legacy_version: bool = False) -> Tensor:
     """Caffe's ContrastiveLoss."""
-    squares = (a - b).flatten(1).square().sum(1)
+    squares = (a.flatten(1) - b.flatten(1)).square().sum(1)
     if legacy_version:
         apart = F.relu(margin - squares)
     else:
@@ -99,10 +99,13 @@ def smooth_l1_loss(
     a: Tensor, b: Tensor, inside: Tensor | None = None, outside: Tensor | None = None, sigma: float = 1.0
 ) -> Tensor:
     """SmoothL1Loss of SSD and of Fast R-CNN, with weights of the differences and of the distances."""
-    differences = a - b if inside is None else inside * (a - b)
+    # Bottoms may differ in axes of 1 at their ends.
+    differences = a - b.reshape(a.shape)
+    if inside is not None:
+        differences = inside.reshape(a.shape) * differences
     sizes, square = differences.abs(), sigma**2
     distances = torch.where(sizes < 1 / square, 0.5 * square * differences.square(), sizes - 0.5 / square)
-    return (distances if outside is None else outside * distances).sum() / a.shape[0]
+    return (distances if outside is None else outside.reshape(a.shape) * distances).sum() / a.shape[0]
 
 
 def better(x: Tensor, labels: Tensor, axis: int, ignore_label: int | None) -> tuple[Tensor, Tensor, Tensor]:
