@@ -304,7 +304,7 @@ layer {
 WITHOUT_NUMBA = "import sys; sys.modules['numba'] = sys.modules['llvmlite'] = None\n"
 LIGHT = {
     "plan": "assert FillerClient.embedded().plan_net(NET).parameters == 56 + 292",
-    "list fillers": "assert len(FillerClient.embedded().list_fillers().fillers) == 7",
+    "list fillers": "assert len(FillerClient.embedded().list_fillers().fillers) > 7",
     "read, convert and write files": "import filler_server.weights.conversion, filler_server.weights.opening",
     "merge weights": "import filler_server.weights.merge, filler_client._finetune",
     "name the numbers of a stream": "import filler_server.rng.philox as p; p.PhiloxStream(1701, 'conv1/0')",

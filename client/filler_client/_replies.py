@@ -7,6 +7,7 @@ from google.protobuf.message import DecodeError, Message
 
 from caffe_filler.caffe.caffe_pb2 import FillerParameter, NetState, Phase
 from caffe_filler.errors import DataLoss
+from caffe_filler.filler_types import CAFFE_FILLERS, WITH_DEFAULTS_OF_THEIR_OWN
 from caffe_filler.v1 import filler_pb2
 from caffe_filler.wire import LEN, Malformed, fields
 from filler_client._answer import MAX_AXES, shape_text, short
@@ -146,7 +147,11 @@ def _check_fillers(response: filler_pb2.PlanNetResponse, request: filler_pb2.Pla
 
 
 def _same_filler(one: FillerParameter, other: FillerParameter) -> bool:
-    """Whether two fillers are equal in all fields, whether a default is written or not."""
+    """Whether two fillers are equal in all fields; in those of Caffe, whether a default is written or not."""
+    if one.type not in CAFFE_FILLERS and any(
+        one.HasField(name) != other.HasField(name) for name in WITH_DEFAULTS_OF_THEIR_OWN
+    ):
+        return False
     pairs = ((getattr(one, field.name), getattr(other, field.name)) for field in FillerParameter.DESCRIPTOR.fields)
     return all(mine == yours or (mine != mine and yours != yours) for mine, yours in pairs)
 

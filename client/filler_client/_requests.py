@@ -41,7 +41,7 @@ MAX_SEED = 2**64 - 1
 MOST_FILE_BYTES = (1 << 31) - 1
 """Length of the longest net or solver: that of the longest message of protobuf."""
 
-_NOT_RANDOM = frozenset({"constant", "bilinear"})
+_NOT_RANDOM = frozenset({"constant", "bilinear", "identity", "dirac"})
 
 
 class UnnamedBlobWarning(UserWarning):

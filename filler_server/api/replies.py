@@ -26,7 +26,7 @@ def list_fillers() -> filler_pb2.ListFillersResponse:
     for filler in registered().values():
         entry = response.fillers.add(type=filler.type, description=(filler.__doc__ or "").partition("\n")[0])
         for name in filler.fields:
-            entry.fields.add(name=name, default_value=_default(name))
+            entry.fields.add(name=name, default_value=filler.defaults.get(name) or _default(name))
     return response
 
 

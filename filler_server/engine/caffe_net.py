@@ -15,7 +15,7 @@ from caffe_filler.interface import option_name
 from filler_server.cancellation import checkpoint
 from filler_server.engine.computed import ComputedTensor
 from filler_server.engine.net import Naming, RegionOf, blob_tensors, known_shape
-from filler_server.fillers import Filler, backend, get_filler
+from filler_server.fillers import Filler, backend, check_in_caffe, get_filler
 from filler_server.net.draws import DataDraws, LayerDraws, net_draws
 from filler_server.net.plan import Blob, Layer, NetPlan
 from filler_server.rng.caffe.boost import Dtype, Profile
@@ -128,6 +128,7 @@ class CaffeNet:
         try:
             with Naming(blob):
                 filler = get_filler(blob.filler)
+                check_in_caffe(filler)
                 if shape is not None:
                     filler.check(shape)
         except UnknownFiller as error:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from caffe_filler.caffe.caffe_pb2 import BlobProto
 from caffe_filler.errors import InvalidArgument
 from filler_server.engine.region import Region
-from filler_server.fillers import backend
+from filler_server.fillers import backend, check_in_caffe
 from filler_server.fillers.base import Filler
 from filler_server.fillers.distributions import reach
 from filler_server.rng.stream import RandomStream, Values
@@ -63,6 +63,7 @@ class FilledBlob(ComputedTensor):
     another of equal count (`share_mode: PERMISSIVE`).
 
     Raises:
+        UnknownFiller: the random numbers are Caffe's, and the filler is not.
         ShapeError, FillerParameterError: the filler cannot fill this shape.
         InvalidArgument: its values do not fit `dtype`.
     """
@@ -81,6 +82,8 @@ class FilledBlob(ComputedTensor):
     ) -> None:
         super().__init__(name, region, dtype, shape=shape, owner=owner)
         filled_shape = shape if filled_shape is None else filled_shape
+        if random.sequential:
+            check_in_caffe(filler)
         filler.check(filled_shape)
         distribution = filler.distribution(filled_shape, _FLOAT64 if dtype == _FLOAT64 else _FLOAT32)
         largest, limit = reach(distribution), _largest(dtype)

@@ -23,6 +23,7 @@ from filler_server.fillers.distributions import (
     RowNormalizedUniform,
     Uniform,
 )
+from filler_server.fillers.truncation import TruncatedGaussian
 from filler_server.rng.stream import RandomStream, Runs, Values
 
 Fill: TypeAlias = Callable[[Values, Runs, RandomStream], None]
@@ -86,6 +87,11 @@ def _uniform(distribution: Uniform) -> Fill:
 def _gaussian(distribution: Gaussian) -> Fill:
     mean, std = distribution.mean, distribution.std
     return lambda out, runs, random: random.gaussian(out, runs, mean, std)
+
+
+def _truncated_gaussian(distribution: TruncatedGaussian) -> Fill:
+    params = distribution.center, distribution.scale, distribution.low, distribution.high
+    return lambda out, runs, random: random.truncated(out, runs, *params)
 
 
 def _masked_gaussian(distribution: MaskedGaussian) -> Fill:
@@ -224,6 +230,7 @@ _BY_TYPE: dict[type, Callable[[Any], Fill]] = {
     Constant: _constant,
     Uniform: _uniform,
     Gaussian: _gaussian,
+    TruncatedGaussian: _truncated_gaussian,
     MaskedGaussian: _masked_gaussian,
     BilinearPattern: _bilinear_pattern,
     RowNormalizedUniform: lambda distribution: _Rows(distribution).fill,

@@ -1,7 +1,7 @@
 """A filler: validated parameters, and from the shape of a blob to the distribution of its values."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -22,6 +22,12 @@ class Filler(ABC):
 
     fields: ClassVar[tuple[str, ...]]
     """The fields of FillerParameter that this type reads, `type` aside."""
+
+    defaults: ClassVar[Mapping[str, str]] = {}
+    """Defaults of fields, in words, that are not those of the schema."""
+
+    in_caffe: ClassVar[bool] = True
+    """Whether Caffe's random stream fills blobs with it: it has no numbers for fillers that no Caffe has."""
 
     draws: ClassVar[bool] = True
     """Whether random numbers are drawn; if not, none are, whatever the shape."""

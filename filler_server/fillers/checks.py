@@ -1,6 +1,7 @@
 """Checks of parameters and shapes that several fillers share."""
 
 import math
+from collections.abc import Sequence
 
 from caffe_filler.caffe.caffe_pb2 import FillerParameter
 from caffe_filler.errors import FillerParameterError, ShapeError
@@ -34,6 +35,33 @@ def finite(param: FillerParameter, field: str) -> float:
             f"{field} of filler type '{param.type}' must be finite. Received: {field}={value}", field=field
         )
     return value
+
+
+def finite_or(param: FillerParameter, field: str, default: float) -> float:
+    """Return a field that must be finite, or `default` where it is not given, whatever the schema's default is.
+
+    Raises:
+        FillerParameterError: the field is infinite or NaN.
+    """
+    return finite(param, field) if param.HasField(field) else default
+
+
+def refuse_unused(param: FillerParameter, fields: Sequence[str]) -> None:
+    """Make sure that no field is set that a filler does not read, `type` aside; at its default it does no harm.
+
+    Caffe's own fillers pass over all of them but `sparse`, as Caffe does.
+
+    Raises:
+        FillerParameterError: one is.
+    """
+    refuse_sparse(param)
+    for entry, value in param.ListFields():
+        if entry.name not in ("type", *fields) and value != entry.default_value:
+            raise FillerParameterError(
+                f"{entry.name} is not a field of filler type '{param.type}', which reads {', '.join(fields)}. "
+                f"Received: {entry.name}={value}",
+                field=entry.name,
+            )
 
 
 def check_axis(shape: tuple[int, ...], reader: str) -> None:

@@ -11,20 +11,17 @@ not part of it, but for `BilinearPattern`.
 """
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from math import inf, isfinite, nan, pi, sqrt
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from filler_server.cancellation import checkpoint
 from filler_server.fillers import shares
-
-Reals: TypeAlias = NDArray[np.float64]
-"""float64, of the shape of the argument; a number for a number."""
+from filler_server.fillers.reals import Discrete, Reals, each, probabilities, reals, result, where
 
 _WIDEST_NORMAL = 6.6
 """In standard deviations; further from the mean lies no float32 value of philox, and one in 10^10 of Caffe's."""
@@ -83,18 +80,8 @@ def reach(distribution: Distribution) -> float:
     return max(abs(distribution.mean) + _WIDEST_NORMAL * distribution.std, bound)
 
 
-class _Discrete:
-    """Nothing but values that have a probability of their own."""
-
-    __slots__ = ()
-
-    def density(self, x: ArrayLike) -> Reals:
-        """Return 0: there is no part with a density."""
-        return _where(_reals(x), False, 0.0, 0.0)
-
-
 @dataclass(frozen=True, slots=True)
-class Constant(_Discrete):
+class Constant(Discrete):
     """One value."""
 
     value: float
@@ -121,17 +108,17 @@ class Constant(_Discrete):
 
     def mass(self, x: ArrayLike) -> Reals:
         """Return 1 for the value."""
-        x = _reals(x)
-        return _where(x, x == self.value, 1.0, 0.0)
+        x = reals(x)
+        return where(x, x == self.value, 1.0, 0.0)
 
     def cdf(self, x: ArrayLike) -> Reals:
         """Return 1 from the value on."""
-        x = _reals(x)
-        return _where(x, x >= self.value, 1.0, 0.0)
+        x = reals(x)
+        return where(x, x >= self.value, 1.0, 0.0)
 
     def quantile(self, q: ArrayLike) -> Reals:
         """Return the value."""
-        return _result(_reals(q), self.value)
+        return result(reals(q), self.value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,25 +150,25 @@ class Uniform:
 
     def density(self, x: ArrayLike) -> Reals:
         """Return 1 / (high - low) from low to high."""
-        x = _reals(x)
+        x = reals(x)
         width = self.high - self.low
-        return _where(x, (x >= self.low) & (x <= self.high) & (width > 0), 1 / width if width else 0.0, 0.0)
+        return where(x, (x >= self.low) & (x <= self.high) & (width > 0), 1 / width if width else 0.0, 0.0)
 
     def mass(self, x: ArrayLike) -> Reals:
         """Return 0, or 1 for the one value when low is high."""
-        x = _reals(x)
-        return _where(x, (x == self.low) & (self.low == self.high), 1.0, 0.0)
+        x = reals(x)
+        return where(x, (x == self.low) & (self.low == self.high), 1.0, 0.0)
 
     def cdf(self, x: ArrayLike) -> Reals:
         """Return (x - low) / (high - low) between low and high."""
-        x = _reals(x)
+        x = reals(x)
         inside = (np.clip(x, self.low, self.high) - self.low) / ((self.high - self.low) or 1.0)
-        return _where(x, x >= self.high, 1.0, inside)
+        return where(x, x >= self.high, 1.0, inside)
 
     def quantile(self, q: ArrayLike) -> Reals:
         """Return low + (high - low) q."""
-        q, inside = _probabilities(q)
-        return _result(q, np.minimum(self.low + (self.high - self.low) * inside, self.high))
+        q, inside = probabilities(q)
+        return result(q, np.minimum(self.low + (self.high - self.low) * inside, self.high))
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,27 +194,27 @@ class Gaussian:
     def density(self, x: ArrayLike) -> Reals:
         """Return exp(-z^2 / 2) / (std sqrt(2 pi)), z = (x - mean) / std."""
         with np.errstate(over="ignore"):
-            z = (_reals(x) - self.mean) / self.std
+            z = (reals(x) - self.mean) / self.std
             density: Reals = np.exp(-z * z / 2) / (self.std * sqrt(2 * pi))
         return density
 
     def mass(self, x: ArrayLike) -> Reals:
         """Return 0: no value has a probability of its own."""
-        return _where(_reals(x), False, 0.0, 0.0)
+        return where(reals(x), False, 0.0, 0.0)
 
     def cdf(self, x: ArrayLike) -> Reals:
         """Return erfc(-z / sqrt(2)) / 2, z = (x - mean) / std."""
         with np.errstate(over="ignore"):
-            z = (self.mean - _reals(x)) / (self.std * sqrt(2))
-        return _each(math.erfc, z) / 2
+            z = (self.mean - reals(x)) / (self.std * sqrt(2))
+        return each(math.erfc, z) / 2
 
     def quantile(self, q: ArrayLike) -> Reals:
         """Return the inverse of `cdf`."""
         from statistics import NormalDist
 
-        q = _reals(q)
-        z = _each(NormalDist().inv_cdf, np.where((q > 0) & (q < 1), q, 0.5))
-        return _result(q, self.mean + self.std * np.where(q == 0, -inf, np.where(q == 1, inf, z)))
+        q = reals(q)
+        z = each(NormalDist().inv_cdf, np.where((q > 0) & (q < 1), q, 0.5))
+        return result(q, self.mean + self.std * np.where(q == 0, -inf, np.where(q == 1, inf, z)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -269,25 +256,25 @@ class MaskedGaussian:
 
     def mass(self, x: ArrayLike) -> Reals:
         """Return 1 - kept for 0."""
-        x = _reals(x)
-        return _where(x, x == 0, 1 - self.kept, 0.0)
+        x = reals(x)
+        return where(x, x == 0, 1 - self.kept, 0.0)
 
     def cdf(self, x: ArrayLike) -> Reals:
         """Return kept times the cdf before the mask, and 1 - kept more from 0 on."""
-        x = _reals(x)
-        return _where(x, x >= 0, 1 - self.kept, 0.0) + self.kept * self.normal.cdf(x)
+        x = reals(x)
+        return where(x, x >= 0, 1 - self.kept, 0.0) + self.kept * self.normal.cdf(x)
 
     def quantile(self, q: ArrayLike) -> Reals:
         """Return 0 where cdf jumps, elsewhere the inverse of `cdf`."""
-        q, inside = _probabilities(q)
+        q, inside = probabilities(q)
         if self.kept == 0:
-            return _result(q, 0.0)
+            return result(q, 0.0)
         below = self.kept * self.normal.cdf(0.0)
         share = np.where(inside <= below, inside, self.kept - np.minimum(1 - inside, self.kept)) / self.kept
         kept = self.normal.quantile(np.minimum(share, 1.0))
         # By rounding, either side of the jump may seem to reach beyond it.
         above = np.where((inside > below + (1 - self.kept)) | (inside == 1), np.maximum(kept, 0.0), 0.0)
-        return _result(q, np.where(inside <= below, np.minimum(kept, 0.0), above))
+        return result(q, np.where(inside <= below, np.minimum(kept, 0.0), above))
 
 
 @dataclass(frozen=True, slots=True)
@@ -325,27 +312,27 @@ class RowNormalizedUniform:
 
     def density(self, x: ArrayLike) -> Reals:
         """Return the density, which is highest at 1 / n."""
-        x = _reals(x)
-        return _where(x, self.length > 1, shares.density(max(self.length, 2), x), 0.0)
+        x = reals(x)
+        return where(x, self.length > 1, shares.density(max(self.length, 2), x), 0.0)
 
     def mass(self, x: ArrayLike) -> Reals:
         """Return 0, or 1 for the value 1 when the row has one value."""
-        x = _reals(x)
-        return _where(x, (x == 1) & (self.length == 1), 1.0, 0.0)
+        x = reals(x)
+        return where(x, (x == 1) & (self.length == 1), 1.0, 0.0)
 
     def cdf(self, x: ArrayLike) -> Reals:
         """Return the probability of x and all below it; 1 / 2 at 1 / n."""
-        x = _reals(x)
-        return _where(x, x >= 1, 1.0, shares.cdf(self.length, x) if self.length > 1 else 0.0)
+        x = reals(x)
+        return where(x, x >= 1, 1.0, shares.cdf(self.length, x) if self.length > 1 else 0.0)
 
     def quantile(self, q: ArrayLike) -> Reals:
         """Return the inverse of `cdf`."""
-        q, inside = _probabilities(q)
-        return _result(q, shares.quantile(self.length, inside) if self.length > 1 else 1.0)
+        q, inside = probabilities(q)
+        return result(q, shares.quantile(self.length, inside) if self.length > 1 else 1.0)
 
 
 @dataclass(frozen=True)
-class BilinearPattern(_Discrete):
+class BilinearPattern(Discrete):
     """The values of a square plane of bilinear interpolation weights, each as likely as it is frequent.
 
     Nothing is random here. The plane has weights(y) weights(x) at [y, x]; `mass`, `cdf` and `quantile` are those of
@@ -400,17 +387,17 @@ class BilinearPattern(_Discrete):
 
     def mass(self, x: ArrayLike) -> Reals:
         """Return the part of the plane that has the value x."""
-        x = _reals(x)
-        return _where(x, True, (self._count(x, "right") - self._count(x, "left")) / self.width**2, 0.0)
+        x = reals(x)
+        return where(x, True, (self._count(x, "right") - self._count(x, "left")) / self.width**2, 0.0)
 
     def cdf(self, x: ArrayLike) -> Reals:
         """Return the part of the plane whose values are at most x."""
-        x = _reals(x)
-        return _where(x, True, self._count(x, "right") / self.width**2, 0.0)
+        x = reals(x)
+        return where(x, True, self._count(x, "right") / self.width**2, 0.0)
 
     def quantile(self, q: ArrayLike) -> Reals:
         """Return the least value that is not below a part q of the plane."""
-        q, inside = _probabilities(q)
+        q, inside = probabilities(q)
         # The numbers between the bounds, all positive, are in the order of their bits.
         bits = np.array([self.minimum, self.maximum]).view(np.int64)
         low, high = np.full(q.shape, bits[0]), np.full(q.shape, bits[1])
@@ -418,7 +405,7 @@ class BilinearPattern(_Discrete):
             middle = low + (high - low) // 2
             is_enough = self._count(middle.view(np.float64), "right") / self.width**2 >= inside
             low, high = np.where(is_enough, low, middle + 1), np.where(is_enough, middle, high)
-        return _result(q, np.asarray(high).view(np.float64))
+        return result(q, np.asarray(high).view(np.float64))
 
     def _count(self, x: Reals, side: Any) -> NDArray[np.int64]:
         """The number of values of the plane at most x, or below x for `side` "left"."""
@@ -439,37 +426,3 @@ class BilinearPattern(_Discrete):
         """The weights at the ends and in the middle of an axis."""
         middle = self.width // 2
         return self.weights(np.array([0, (self.width - 1) // 2, middle, self.width - 1]))
-
-
-def _reals(values: ArrayLike) -> Reals:
-    return np.asarray(values, np.float64)
-
-
-def _where(x: Reals, condition: Any, then: Any, otherwise: Any) -> Reals:
-    """Choose by condition; NaN stays NaN."""
-    chosen: Reals = np.where(np.isnan(x), nan, np.where(condition, then, otherwise))[()]
-    return chosen
-
-
-def _probabilities(q: ArrayLike) -> tuple[Reals, Reals]:
-    """Return q, and q with 1 / 2 in place of what is not a probability."""
-    q = _reals(q)
-    return q, np.where((q >= 0) & (q <= 1), q, 0.5)
-
-
-def _result(q: Reals, x: Any) -> Reals:
-    """Return x where q is a probability, elsewhere NaN."""
-    result: Reals = np.where((q >= 0) & (q <= 1), x, nan)[()]
-    return result
-
-
-def _each(function: Callable[[float], float], values: Any) -> Reals:
-    """Apply a function of one number to every number."""
-    values = np.asarray(values)
-    flat, results = values.ravel(), np.empty(values.size)
-    for begin in range(0, flat.size, 1 << 16):
-        checkpoint()
-        block = flat[begin : begin + (1 << 16)]
-        results[begin : begin + block.size] = np.fromiter(map(function, block.tolist()), np.float64, block.size)
-    shaped: Reals = results.reshape(values.shape)[()]
-    return shaped

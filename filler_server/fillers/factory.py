@@ -7,13 +7,21 @@ from typing import TypeVar
 
 from caffe_filler.caffe.caffe_pb2 import FillerParameter
 from caffe_filler.errors import InvalidArgument, UnknownFiller
+from caffe_filler.interface import option
 from caffe_filler.nearest import did_you_mean, nearest
 from filler_server.fillers.base import Filler
 from filler_server.fillers.bilinear import BilinearFiller
 from filler_server.fillers.constant import ConstantFiller
 from filler_server.fillers.gaussian import GaussianFiller
+from filler_server.fillers.identity import DiracFiller, IdentityFiller
 from filler_server.fillers.msra import MSRAFiller
 from filler_server.fillers.positive_unitball import PositiveUnitballFiller
+from filler_server.fillers.scaled import (
+    VarianceScalingGaussianFiller,
+    VarianceScalingTruncatedFiller,
+    VarianceScalingUniformFiller,
+)
+from filler_server.fillers.truncated_gaussian import TruncatedGaussianFiller
 from filler_server.fillers.uniform import UniformFiller
 from filler_server.fillers.xavier import XavierFiller
 
@@ -29,6 +37,12 @@ _fillers: dict[str, type[Filler]] = {
         XavierFiller,
         MSRAFiller,
         BilinearFiller,
+        TruncatedGaussianFiller,
+        VarianceScalingUniformFiller,
+        VarianceScalingGaussianFiller,
+        VarianceScalingTruncatedFiller,
+        IdentityFiller,
+        DiracFiller,
     )
 }
 
@@ -44,6 +58,20 @@ def get_filler(param: FillerParameter) -> Filler:
     if filler is None:
         raise _unknown(param.type)
     return filler(param)
+
+
+def check_in_caffe(filler: Filler) -> None:
+    """Make sure that Caffe's random stream can fill a blob with a filler.
+
+    Raises:
+        UnknownFiller: no Caffe has this type.
+    """
+    if not filler.in_caffe:
+        raise UnknownFiller(
+            f"Caffe has no filler of this type, and no numbers for it; {option('stream', 'philox')} fills it. "
+            f"Received: type='{filler.type}'",
+            field="type",
+        )
 
 
 def register(filler: FillerClass) -> FillerClass:

@@ -2,7 +2,7 @@
 
 from functools import lru_cache
 from math import prod
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -25,7 +25,7 @@ def fan_out(shape: tuple[int, ...]) -> int:
 class VarianceScaling(Filler):
     """A filler whose variance is inversely proportional to n, which is fan_in, fan_out or their average."""
 
-    fields = ("variance_norm",)
+    fields: ClassVar[tuple[str, ...]] = ("variance_norm",)
 
     def __init__(self, param: FillerParameter) -> None:
         """Take `variance_norm`."""
@@ -36,14 +36,14 @@ class VarianceScaling(Filler):
         """Accept every shape with at least one axis."""
         check_axis(check_shape(shape), f"filler type '{self.type}'")
 
-    def scale(self, factor: int, shape: tuple[int, ...], dtype: np.dtype[Any]) -> float:
+    def scale(self, factor: float, shape: tuple[int, ...], dtype: np.dtype[Any]) -> float:
         """Return sqrt(factor / n), each step computed in `dtype`."""
         return _scale(factor, shape, self._variance_norm, dtype)
 
 
 @lru_cache(maxsize=1024)
 def _scale(
-    factor: int, shape: tuple[int, ...], variance_norm: FillerParameter.VarianceNorm, dtype: np.dtype[Any]
+    factor: float, shape: tuple[int, ...], variance_norm: FillerParameter.VarianceNorm, dtype: np.dtype[Any]
 ) -> float:
     real = np.dtype(dtype).type
     if variance_norm == FillerParameter.AVERAGE:

@@ -1,6 +1,6 @@
 """Compiles every kernel before the first request needs one."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from math import prod
 from typing import Any
 
@@ -10,7 +10,7 @@ from caffe_filler.caffe.caffe_pb2 import FillerParameter
 from caffe_filler.errors import ShapeError
 from filler_server.engine.computed import FilledBlob
 from filler_server.engine.region import Region
-from filler_server.fillers import get_filler, registered
+from filler_server.fillers import Filler, get_filler, registered
 from filler_server.rng.caffe.boost import Profile
 from filler_server.rng.caffe.mt19937 import EngineState
 from filler_server.rng.caffe.stream import CaffeStream
@@ -31,13 +31,16 @@ def warm_up() -> Iterator[str]:
 
     The first run on a machine compiles, which takes half a minute; later ones load what Numba has cached.
     """
-    yield from _warm_up("philox", lambda shape, dtype: PhiloxStream(0, ""), _SHAPES)
+    yield from _warm_up("philox", lambda shape, dtype: PhiloxStream(0, ""), _SHAPES, registered())
+    in_caffe = {kind: filler for kind, filler in registered().items() if filler.in_caffe}
     for profile in Profile:
-        yield from _warm_up(profile, _caffe(profile), _SHAPES[:1])
+        yield from _warm_up(profile, _caffe(profile), _SHAPES[:1], in_caffe)
 
 
-def _warm_up(stream: str, stream_of: _StreamOf, shapes: tuple[_Shape, ...]) -> Iterator[str]:
-    for kind, filler in registered().items():
+def _warm_up(
+    stream: str, stream_of: _StreamOf, shapes: tuple[_Shape, ...], fillers: Mapping[str, type[Filler]]
+) -> Iterator[str]:
+    for kind, filler in fillers.items():
         for param in filler.samples():
             for dtype in _DTYPES:
                 for shape in shapes:

@@ -1,3 +1,18 @@
-"""Names of Caffe's own fillers: where a net is only planned, no filler is made of them."""
+"""Names of fillers, for where no filler is made of them."""
 
 CAFFE_FILLERS = ("constant", "gaussian", "uniform", "positive_unitball", "xavier", "msra", "bilinear")
+"""Those that Caffe itself has."""
+
+OWN_FILLERS = (
+    "truncated_gaussian",
+    "variance_scaling_uniform",
+    "variance_scaling_gaussian",
+    "variance_scaling_truncated",
+    "identity",
+    "dirac",
+)
+"""Those that it does not have."""
+
+WITH_DEFAULTS_OF_THEIR_OWN = ("value", "min", "max")
+"""Fields of FillerParameter that have other defaults in fillers that are not Caffe's; there it counts whether they are
+given."""

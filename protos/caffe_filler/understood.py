@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from crc32c import crc32c
 
 from caffe_filler.caffe.caffe_pb2 import BlobShape, FillerParameter
+from caffe_filler.filler_types import CAFFE_FILLERS, WITH_DEFAULTS_OF_THEIR_OWN
 from caffe_filler.v1 import filler_pb2
 
 _WORD = (1 << 64) - 1
@@ -78,7 +79,11 @@ def _plan_parts(plan: filler_pb2.PlanNetRequest) -> Iterator[bytes]:
 
 def _filler_part(filler: FillerParameter) -> bytes:
     floats = filler.value, filler.min, filler.max, filler.mean, filler.std
-    return _text(filler.type) + _filler(*floats, filler.sparse & _WORD, filler.variance_norm)
+    part = _text(filler.type) + _filler(*floats, filler.sparse & _WORD, filler.variance_norm)
+    if filler.type in CAFFE_FILLERS:
+        return part
+    # Caffe's own do not ask whether a default is written.
+    return part + _integers(*(filler.HasField(name) for name in WITH_DEFAULTS_OF_THEIR_OWN))
 
 
 def _region(region: filler_pb2.Region) -> bytes:

@@ -59,6 +59,9 @@ class GivenStream:
     def gaussian(self, out: Values, runs: Runs, mean: float, std: float) -> None:
         self._take("gaussian", self.values, out, runs, mean, std)
 
+    def truncated(self, out: Values, runs: Runs, mean: float, std: float, low: float, high: float) -> None:
+        self._take("truncated", self.values, out, runs, mean, std, low, high)
+
     def bernoulli(self, out: Any, runs: Runs, probability: float) -> None:
         self._take("bernoulli", self.mask, out, runs, probability)
 

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from scipy import integrate, special, stats
 
 from filler_server.fillers import Distribution
+from filler_server.fillers.diagonal import Diagonal
 from filler_server.fillers.distributions import (
     BilinearPattern,
     Constant,
@@ -21,6 +22,7 @@ from filler_server.fillers.distributions import (
     Uniform,
     reach,
 )
+from filler_server.fillers.truncation import TruncatedGaussian
 from tests.fillers.streams import distribution_of
 
 FLOAT32, FLOAT64 = np.dtype(np.float32), np.dtype(np.float64)
@@ -28,9 +30,19 @@ FLOAT32, FLOAT64 = np.dtype(np.float32), np.dtype(np.float64)
 floats = st.floats(-100, 100)
 scales = st.floats(1e-3, 100)
 gaussians = st.builds(Gaussian, floats, scales)
+truncations = st.builds(
+    lambda center, scale, at, width: TruncatedGaussian(
+        center, scale, center + at * scale, center + (at + width) * scale
+    ),
+    floats,
+    scales,
+    st.floats(-6, 5),
+    st.floats(0.05, 10),
+)
 continuous: st.SearchStrategy[Distribution] = st.one_of(
     st.builds(lambda low, width: Uniform(low, low + width), floats, scales),
     gaussians,
+    truncations,
     st.builds(RowNormalizedUniform, st.one_of(st.integers(2, 40), st.integers(2, 10**6))),
 )
 distributions: st.SearchStrategy[Distribution] = st.one_of(
@@ -40,6 +52,9 @@ distributions: st.SearchStrategy[Distribution] = st.one_of(
     st.builds(MaskedGaussian, gaussians, st.floats(0, 1)),
     st.builds(BilinearPattern, st.integers(1, 40), st.sampled_from([FLOAT32, FLOAT64])),
     st.just(RowNormalizedUniform(1)),
+    st.builds(
+        lambda value, places, rest: Diagonal(value, 0, 1, places, places + rest), floats, *[st.integers(1, 40)] * 2
+    ),
 )
 probabilities = st.lists(st.floats(0, 1), min_size=1, max_size=20).map(np.array)
 
@@ -84,6 +99,9 @@ def test_the_cdf_ascends_from_0_to_1_within_the_bounds(distribution: Distributio
 INTEGRATED = [
     Uniform(-0.25, 0.75),
     Gaussian(2.0, 0.5),
+    TruncatedGaussian(0.5, 2.0, -1.0, 4.0),
+    TruncatedGaussian(-1.0, 0.5, 0.5, 3.0),
+    TruncatedGaussian(1.0, 0.5, -3.0, 0.0),
     MaskedGaussian(Gaussian(0.5, 2.0), 0.3),
     MaskedGaussian(Gaussian(-3.0, 0.5), 0.9),
     *(RowNormalizedUniform(n) for n in (2, 3, 5, 12, 13, 14, 40, 1000)),

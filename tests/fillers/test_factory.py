@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 
 from caffe_filler.caffe.caffe_pb2 import FillerParameter
 from caffe_filler.errors import FillerParameterError, InvalidArgument, UnknownFiller
-from caffe_filler.filler_types import CAFFE_FILLERS
+from caffe_filler.filler_types import CAFFE_FILLERS, OWN_FILLERS
 from filler_client import FillerClient
 from filler_server.fillers import Distribution, Filler, factory, get_filler, register, registered
 from filler_server.fillers.distributions import Uniform
@@ -21,10 +21,11 @@ NET = """
 layer { name: "data" type: "Input" top: "data" input_param { shape { dim: [1, 4] } } }
 layer {
   name: "ip" type: "InnerProduct" bottom: "data" top: "ip"
-  inner_product_param { num_output: 4 bias_term: false weight_filler { type: "identity" value: 3 } }
+  inner_product_param { num_output: 4 bias_term: false weight_filler { type: "diagonal" value: 3 } }
 }
 """
-TYPES = ["constant", "gaussian", "uniform", "positive_unitball", "xavier", "msra", "bilinear"]
+CAFFE = ["constant", "gaussian", "uniform", "positive_unitball", "xavier", "msra", "bilinear"]
+TYPES = [*CAFFE, *OWN_FILLERS]
 
 
 @pytest.fixture
@@ -72,10 +73,10 @@ class Diagonal:
         out[...] = np.where(x == y, self.value, 0.0)
 
 
-class Identity(Filler):
+class OnDiagonal(Filler):
     """A value on the diagonal."""
 
-    type = "identity"
+    type = "diagonal"
     fields = ("value",)
 
     def __init__(self, param: FillerParameter) -> None:
@@ -88,13 +89,15 @@ class Identity(Filler):
         return Diagonal(self.value, shape[0])
 
 
-def test_there_are_the_seven_of_caffe() -> None:
-    assert list(registered()) == TYPES == list(CAFFE_FILLERS)
+def test_there_are_the_seven_of_caffe_and_our_own() -> None:
+    assert list(registered()) == TYPES
+    assert list(CAFFE_FILLERS) == CAFFE == [name for name, filler in registered().items() if filler.in_caffe]
     for name, filler in registered().items():
         assert filler.type == name
         assert set(filler.fields) <= {field.name for field in FillerParameter.DESCRIPTOR.fields}
         assert (filler.__doc__ or "").splitlines()[0]
-        assert "filler.hpp" in (filler.__doc__ or "")
+        assert ("filler.hpp" in (filler.__doc__ or "")) == filler.in_caffe
+        assert set(filler.defaults) <= set(filler.fields)
 
 
 @pytest.mark.parametrize("name", TYPES)
@@ -129,24 +132,24 @@ def test_an_unknown_type_names_the_nearest(name: str, nearest: str) -> None:
 
 @pytest.mark.parametrize("name", ["", "foo"])
 def test_an_unknown_type_that_is_near_nothing_lists_all(name: str) -> None:
-    with pytest.raises(UnknownFiller, match=r"bilinear\. Received: type=") as caught:
+    with pytest.raises(UnknownFiller, match=r"bilinear, .*\. Received: type=") as caught:
         get_filler(FillerParameter(type=name))
     assert "Did you mean" not in str(caught.value)
 
 
 @pytest.mark.usefixtures("registry")
 def test_users_register_types_of_their_own() -> None:
-    assert register(Identity) is Identity
-    assert register(Identity) is Identity
-    assert isinstance(get_filler(FillerParameter(type="identity", value=1)), Identity)
-    assert list(registered()) == [*TYPES, "identity"]
+    assert register(OnDiagonal) is OnDiagonal
+    assert register(OnDiagonal) is OnDiagonal
+    assert isinstance(get_filler(FillerParameter(type="diagonal", value=1)), OnDiagonal)
+    assert list(registered()) == [*TYPES, "diagonal"]
 
 
 @pytest.mark.usefixtures("registry")
 def test_a_distribution_of_the_users_own_fills_blobs() -> None:
-    register(Identity)
+    register(OnDiagonal)
     client = FillerClient.embedded()
-    assert (client.fill(FillerParameter(type="identity", value=2), (700, 700)) == 2 * np.eye(700)).all()
+    assert (client.fill(FillerParameter(type="diagonal", value=2), (700, 700)) == 2 * np.eye(700)).all()
     net = client.plan_net(NET)
     (blob,) = net.layers[1].blobs
     assert (blob.mean, blob.std) == (0.75, 0.75 * sqrt(3))
@@ -179,14 +182,14 @@ def test_a_filler_of_the_users_own_may_use_a_distribution_of_ours() -> None:
 
 @pytest.mark.usefixtures("registry")
 def test_names_are_taken_once() -> None:
-    class Other(Identity):
+    class Other(OnDiagonal):
         type = "msra"
 
     with pytest.raises(InvalidArgument, match="'msra' is registered already"):
         register(Other)
 
 
-class Nameless(Identity):
+class Nameless(OnDiagonal):
     type = ""
 
 
@@ -199,7 +202,7 @@ def test_only_fillers_are_registered(what: Any) -> None:
 
 def test_registered_cannot_be_written() -> None:
     with pytest.raises(TypeError):
-        registered()["identity"] = Identity  # type: ignore[index]
+        registered()["diagonal"] = OnDiagonal  # type: ignore[index]
 
 
 def test_filler_errors_name_the_field() -> None:
@@ -216,8 +219,9 @@ def test_factory_and_distributions_need_no_numba() -> None:
         "from caffe_filler.caffe.caffe_pb2 import FillerParameter\n"
         "for name in registered():\n"
         "    filler = get_filler(FillerParameter(type=name))\n"
-        "    filler.check((2, 3, 4, 4))\n"
-        "    distribution = filler.distribution((2, 3, 4, 4), np.dtype(np.float32))\n"
+        "    shape = (3, 4) if name == 'identity' else (2, 3, 4, 4)\n"
+        "    filler.check(shape)\n"
+        "    distribution = filler.distribution(shape, np.dtype(np.float32))\n"
         "    backend.prepare(distribution); distribution.cdf(distribution.quantile([0.1, 0.9]))\n"
         "assert 'numba' not in sys.modules\n"
         "assert not any(name.startswith(('grpc', 'filler_server.net')) for name in sys.modules)\n"

@@ -26,6 +26,11 @@ FILLERS = [
     'type: "xavier" variance_norm: AVERAGE',
     'type: "msra" variance_norm: FAN_OUT',
     'type: "bilinear"',
+    'type: "truncated_gaussian" mean: 0.5 std: 0.25 min: 0.25 max: 2',
+    'type: "variance_scaling_uniform" value: 0.5',
+    'type: "variance_scaling_gaussian" value: 0.5 variance_norm: AVERAGE',
+    'type: "variance_scaling_truncated" variance_norm: FAN_OUT',
+    'type: "dirac" value: 3',
 ]
 square_shapes = st.tuples(st.integers(1, 6), st.integers(1, 6), st.integers(1, 7)).map(lambda s: (*s, s[2]))
 
@@ -115,7 +120,7 @@ def test_a_scalar_can_be_filled(name: str) -> None:
     assert fill(f'type: "{name}"', ()).shape == ()
 
 
-@pytest.mark.parametrize("name", ["xavier", "msra", "positive_unitball", "bilinear"])
+@pytest.mark.parametrize("name", ["xavier", "msra", "positive_unitball", "bilinear", "variance_scaling_truncated"])
 @pytest.mark.parametrize("norm", ["", "variance_norm: AVERAGE"])
 def test_a_scalar_is_refused_where_axes_are_needed(name: str, norm: str) -> None:
     with pytest.raises(ShapeError, match=r"Received: shape=\[\]"):

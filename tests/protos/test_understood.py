@@ -44,7 +44,10 @@ def region_of(blob: filler_pb2.BlobSpec | filler_pb2.BlobSelection) -> bytes:
 
 def filler_of(filler: FillerParameter) -> bytes:
     floats = struct.pack("<5f", filler.value, filler.min, filler.max, filler.mean, filler.std)
-    return text(filler.type) + floats + integer(filler.sparse) + integer(filler.variance_norm)
+    part = text(filler.type) + floats + integer(filler.sparse) + integer(filler.variance_norm)
+    if filler.type in ("constant", "gaussian", "uniform", "positive_unitball", "xavier", "msra", "bilinear"):
+        return part
+    return part + b"".join(integer(filler.HasField(name)) for name in ("value", "min", "max"))
 
 
 def named_filler_of(named: filler_pb2.NamedFiller) -> bytes:
@@ -96,7 +99,7 @@ regions = st.none() | st.builds(
 flat_regions = st.builds(filler_pb2.Region, flat=ranges)
 fillers = st.builds(
     FillerParameter,
-    type=st.none() | names,
+    type=st.none() | names | st.sampled_from(["msra", "orthogonal"]),
     value=optional_floats,
     min=optional_floats,
     std=optional_floats,

@@ -14,6 +14,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
 
 from caffe_filler.caffe.caffe_pb2 import BlobShape, FillerParameter, NetState
+from caffe_filler.filler_types import CAFFE_FILLERS, OWN_FILLERS
 from caffe_filler.v1 import filler_pb2, filler_pb2_grpc
 from filler_client import FillerClient
 from tests.processes import ServerProcess
@@ -85,10 +86,12 @@ def test_health_and_reflection(channel: grpc.Channel) -> None:
     assert database.FindFileContainingSymbol("caffe_filler.v1.FillRequest").package == "caffe_filler.v1"
 
 
-def test_list_fillers_has_all_seven_with_defaults(stub: filler_pb2_grpc.FillerServiceStub) -> None:
+def test_list_fillers_has_all_with_defaults(stub: filler_pb2_grpc.FillerServiceStub) -> None:
     answer = stub.ListFillers(filler_pb2.ListFillersRequest())
     fields = {filler.type: {field.name: field.default_value for field in filler.fields} for filler in answer.fillers}
-    assert set(fields) == {"constant", "gaussian", "positive_unitball", "uniform", "xavier", "msra", "bilinear"}
+    assert set(fields) == {*CAFFE_FILLERS, *OWN_FILLERS}
+    assert fields["truncated_gaussian"]["min"] == "mean - 2 std"
+    assert fields["variance_scaling_truncated"] == {"value": "1.0", "variance_norm": "FAN_IN"}
     assert fields["gaussian"] == {"mean": "0.0", "std": "1.0", "sparse": "-1"}
     assert fields["xavier"] == {"variance_norm": "FAN_IN"}
     assert all(filler.description for filler in answer.fillers)
