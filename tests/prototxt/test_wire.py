@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from caffe_filler.caffe import caffe_pb2
 from caffe_filler.errors import LimitExceeded, PrototxtError
+from caffe_filler.printable import counted
 from caffe_filler.v1 import filler_pb2
 from caffe_filler.wire import length_delimited
 from filler_server.prototxt.limits import ReadLimits
@@ -110,7 +111,7 @@ print((resident() - before) * 4096)
     ],
 )
 def test_what_is_no_message(data: bytes, position: int) -> None:
-    with pytest.raises(PrototxtError, match=rf"broken at byte {position}\. Received: {len(data)} bytes$"):
+    with pytest.raises(PrototxtError, match=rf"broken at byte {position}\. Received: {counted(len(data), 'byte')}$"):
         check_wire(data, NET, ReadLimits())
 
 
