@@ -10,8 +10,10 @@ BENCH_READY := $(BENCH)/ready
 PEERS := tests/benchmarks/requirements.txt
 FRAMEWORKS := build/frameworks-venv
 FRAMEWORKS_READY := $(FRAMEWORKS)/ready
+OPENCV5 := build/opencv5-venv
+OPENCV5_READY := $(OPENCV5)/ready
 
-.PHONY: help run test test-frameworks soak lint types bench protos wheel clean
+.PHONY: help run test test-frameworks opencv soak lint types bench protos wheel clean
 .DEFAULT_GOAL := help
 
 help:  ## Show these commands.
@@ -43,6 +45,17 @@ $(FRAMEWORKS_READY): pyproject.toml .ci/constraints.txt tests/frameworks.txt
 
 test-frameworks: $(FRAMEWORKS_READY)  ## Run the tests that need PyTorch or ONNX, in an environment of their own.
 	$(FRAMEWORKS)/bin/python -m pytest -m frameworks
+
+$(OPENCV5_READY): pyproject.toml .ci/constraints.txt tests/frameworks.txt tests/opencv5/requirements.txt
+	test -x $(OPENCV5)/bin/python || $(PYTHON) -m venv $(OPENCV5)
+	$(OPENCV5)/bin/python -m pip install --quiet --disable-pip-version-check --constraint .ci/constraints.txt --upgrade pip
+	grep -h '^onnx' tests/frameworks.txt | xargs $(OPENCV5)/bin/python -m pip install --quiet \
+		--constraint .ci/constraints.txt --editable .
+	$(OPENCV5)/bin/python -m pip install --quiet --no-deps --requirement tests/opencv5/requirements.txt
+	@touch $@
+
+opencv: $(OPENCV5_READY)  ## Show which exported ONNX models OpenCV 5 reads and computes.
+	$(OPENCV5)/bin/python -m tests.opencv5 2>/dev/null
 
 soak: SECONDS ?= 300
 soak: $(READY)  ## Serve mixed load under faults for 5 minutes (SECONDS=30: for less), and report.
