@@ -271,6 +271,14 @@ def test_parameters_of_modules(case: str) -> None:
         assert all(same(array, given[index]) for index, array in enumerate(blobs_of(back(plan, found)).values()))
 
 
+@pytest.mark.parametrize("case", ["inner product", "transposed inner product"])
+def test_a_matrix_of_four_axes_becomes_one_of_two(case: str) -> None:
+    net, (weight, bias), want = SIMPLE[case]
+    found = state(planned(net, "dim: [1, 3, 9, 9]"), x=[weight[None, None], bias[None, None, None]])
+    assert {name: array.shape for name, array in found.items()} == want
+    assert same(found["x.weight"], np.ascontiguousarray(weight.T if case.startswith("transposed") else weight))
+
+
 def test_an_embed_with_a_bias_is_told() -> None:
     net = 'layer { name: "x" type: "Embed" bottom: "data" top: "x" embed_param { input_dim: 5 num_output: 2 } }'
     layout = to_torch(planned(net, "dim: [4]").layers, tensors(x=[values(5, 2), values(2)]))

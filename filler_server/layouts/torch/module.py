@@ -97,12 +97,19 @@ class Plain(Module):
         return tensor if self._type in ("Scale", "Bias") and not tensor.shape else as_vector(tensor)
 
     def _turned(self, role: str, tensor: Tensor) -> Tensor:
-        return transposed(tensor) if self.turns and role == "weight" and len(tensor.shape) == 2 else tensor
+        matrix = as_matrix(tensor) if self._type == "InnerProduct" and role == "weight" else tensor
+        return transposed(matrix) if self.turns and role == "weight" and len(matrix.shape) == 2 else matrix
 
 
 def as_vector(tensor: Tensor) -> Tensor:
     """Return a tensor whose axes but one are 1 with that axis alone; one value becomes a vector, too."""
     return reshaped(tensor, (tensor.count,)) if tensor.count == max(tensor.shape, default=1) else tensor
+
+
+def as_matrix(tensor: Tensor) -> Tensor:
+    """Return a tensor without the axes of 1 before the last two, which matrices have in nets of Caffe's first form."""
+    before = tensor.shape[:-2]
+    return reshaped(tensor, tensor.shape[-2:]) if before and set(before) == {1} else tensor
 
 
 def as_blob(tensor: Tensor, blob: Blob) -> Tensor:

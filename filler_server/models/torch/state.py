@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from caffe_filler.caffe.caffe_pb2 import FillerParameter, LayerParameter
 from filler_server.layouts.torch import modules
-from filler_server.layouts.torch.module import Module, Plain
+from filler_server.layouts.torch.module import Module, Plain, as_matrix
 from filler_server.models.graph import Dims, Graph, Node
 from filler_server.models.refusal import Refusal
 from filler_server.net.operations.inner_product import InnerProduct
@@ -83,11 +83,7 @@ def state_of(graph: Graph, *, training: bool) -> State:
         training: whether it will be trained, so that values may not be shared by copies.
     """
     nodes = {node.name: node for node in graph.nodes}
-    given = [
-        reshaped(renamed(graph.tensors[owner], f"{node.name}/{index}"), graph.blob_shape(node, index))
-        for node in graph.nodes
-        for index, owner in enumerate(node.blobs)
-    ]
+    given = [_given(graph, node, index) for node in graph.nodes for index in range(len(node.blobs))]
     values = {tensor.name: tensor for tensor in given}
     owners = {f"{node.name}/{index}": owner for node in graph.nodes for index, owner in enumerate(node.blobs)}
     units: dict[str, Unit] = {}
@@ -106,6 +102,13 @@ def state_of(graph: Graph, *, training: bool) -> State:
         units[module.name] = unit
     folded = {unit.scale.name: unit.node for unit in units.values() if unit.scale is not None}
     return State(units, folded, tuple(tensors), tuple(refused))
+
+
+def _given(graph: Graph, node: Node, index: int) -> Tensor:
+    """Return a blob of a node under the name that it has there, the weight of an InnerProduct as a matrix."""
+    name = f"{node.name}/{index}"
+    tensor = reshaped(renamed(graph.tensors[node.blobs[index]], name), graph.blob_shape(node, index))
+    return as_matrix(tensor) if isinstance(node.operation, InnerProduct) and index == 0 else tensor
 
 
 class _Sharing:
