@@ -52,10 +52,10 @@ class Case:
         for layer in FillerClient.embedded().plan_net(self.net, phase="TEST").layers:
             for index, blob in enumerate(layer.blobs):
                 if blob.owner is None:
-                    values = rng.standard_normal(blob.known_shape or ()).astype(np.float32)
+                    values = np.asarray(rng.standard_normal(blob.known_shape or ()), np.float32)
                     statistics = {"BatchNorm": (1, 2), "BN": (3,)}.get(layer.type, ())
                     values = np.abs(values) + np.float32(0.5) if index in statistics else values
-                    found[blob.name] = values * np.float32(blob.name not in self.zero)
+                    found[blob.name] = np.asarray(values * np.float32(blob.name not in self.zero))
         return found
 
     def values(self) -> dict[str, Array]:
