@@ -40,6 +40,7 @@ LONG: dict[str, Callable[[], object]] = {
         "uniform", CaffeStream(EngineState.seeded(1), 2**50, np.dtype(np.float32)), (2**25, 2**25)
     ),
     "row sums": lambda: read_far("positive_unitball", PhiloxStream(1, ""), (2, 2**40)),
+    "orthogonal": lambda: read_far("orthogonal", PhiloxStream(1, ""), (2**10, 2**11)),
     "reading text": lambda: read_net(NET.encode()),
     "planning": lambda: plan_net(read_net(NET.encode())),
 }

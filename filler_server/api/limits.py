@@ -32,7 +32,8 @@ class Limits:
     sequential_elements: int = setting(
         1 << 33,
         "Values that must be computed one after the other, wanted or not: those of Caffe's random numbers, again "
-        "for each selection of a blob, and whole blobs of positive_unitball.",
+        "for each selection of a blob, and whole blobs of positive_unitball; and of orthogonal, each value as often as "
+        "its shorter side is long, at least 2048 times.",
         protects="processors, from requests of a few values that cost billions",
         minimum=1,
     )
@@ -99,7 +100,10 @@ class Limits:
     )
     peer_streams: int = setting(32, _SAME, protects=_OTHERS, minimum=1)
     sequential_streams: int = setting(
-        8, "Of the streams, those of Caffe's random numbers.", protects="processors", minimum=1
+        8,
+        "Of the streams, those of Caffe's random numbers, and those that hold whole blobs of orthogonal.",
+        protects="processors, and memory",
+        minimum=1,
     )
     peer_sequential_streams: int = setting(4, _SAME, protects=_OTHERS, minimum=1)
     idle_streams: int = setting(

@@ -30,10 +30,13 @@ class ComputedTensor(Tensor):
         region: what of the blob it is.
         blob_shape: shape of the whole blob.
         owner: name of the blob whose values this one shares, or None.
-        sequential: values of the blob that are computed one after the other for this region, wanted or not.
+        sequential: values of the blob that are computed one after the other for this region, wanted or not, or what
+            costs as much.
+        is_held: the whole blob is held in memory while the region is read.
     """
 
     sequential = 0
+    is_held = False
 
     def __init__(
         self, name: str, region: Region, dtype: np.dtype[Any], *, shape: tuple[int, ...], owner: str | None = None
@@ -95,18 +98,31 @@ class FilledBlob(ComputedTensor):
             )
         self._fill = backend.prepare(distribution)
         self._random = random
-        if region.count and (filler.sums_rows or random.sequential):
-            self.sequential = prod(filled_shape)
+        # What fills a whole blob keeps it: each tensor has its own, as long as it is read.
+        self._whole = distribution if filler.whole else None
+        self.is_held = filler.whole and region.count > 0
+        if region.count:
+            self.sequential = prod(filled_shape) if random.sequential else filler.cost(filled_shape)
 
     def over(self, random: RandomStream) -> "FilledBlob":
         """Return the same blob over other random numbers."""
         other = object.__new__(FilledBlob)
         other.__dict__.update(self.__dict__)
         other._random = random
+        other._forget()
         return other
 
     def read(self, start: int, out: NDArray[Any]) -> None:
         """Compute the values; float16 and bfloat16 are the float32 values, rounded to nearest even."""
+        self._read(start, out)
+        if start + out.size == self.count:
+            self._forget()
+
+    def _forget(self) -> None:
+        if self._whole is not None:
+            self._fill = backend.prepare(self._whole)
+
+    def _read(self, start: int, out: NDArray[Any]) -> None:
         if self.dtype.itemsize >= 4 and (out.size <= BLOCK or self.region.is_contiguous):
             self._compute(start, out)
             return

@@ -23,6 +23,7 @@ from filler_server.fillers.distributions import (
     RowNormalizedUniform,
     Uniform,
 )
+from filler_server.fillers.orthonormal import OrthonormalFrame, Whole
 from filler_server.fillers.truncation import TruncatedGaussian
 from filler_server.rng.stream import RandomStream, Runs, Values
 
@@ -233,5 +234,6 @@ _BY_TYPE: dict[type, Callable[[Any], Fill]] = {
     TruncatedGaussian: _truncated_gaussian,
     MaskedGaussian: _masked_gaussian,
     BilinearPattern: _bilinear_pattern,
+    OrthonormalFrame: lambda distribution: Whole(distribution).fill,
     RowNormalizedUniform: lambda distribution: _Rows(distribution).fill,
 }

@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from math import prod
 from typing import Any, ClassVar
 
 import numpy as np
@@ -36,6 +37,9 @@ class Filler(ABC):
     """Whether a value costs its whole row (all values of one index of the first axis), even where any number of the
     random stream can be had alone."""
 
+    whole: ClassVar[bool] = False
+    """Whether a value costs the whole blob, which is then held in memory while it is read."""
+
     @abstractmethod
     def __init__(self, param: FillerParameter) -> None:
         """Take the parameters from `param`.
@@ -60,6 +64,11 @@ class Filler(ABC):
         `dtype` is float32 or float64, Caffe's `Dtype`, in which parameters are computed. (Values of float16 and
         bfloat16 are those of float32, rounded.)
         """
+
+    @classmethod
+    def cost(cls, shape: tuple[int, ...]) -> int:
+        """Return how many values must be computed one after the other for any value, or what costs as much; or 0."""
+        return prod(shape) if cls.sums_rows else 0
 
     @classmethod
     def samples(cls) -> Sequence[FillerParameter]:

@@ -15,6 +15,7 @@ from filler_server.fillers.constant import ConstantFiller
 from filler_server.fillers.gaussian import GaussianFiller
 from filler_server.fillers.identity import DiracFiller, IdentityFiller
 from filler_server.fillers.msra import MSRAFiller
+from filler_server.fillers.orthogonal import OrthogonalFiller
 from filler_server.fillers.positive_unitball import PositiveUnitballFiller
 from filler_server.fillers.scaled import (
     VarianceScalingGaussianFiller,
@@ -41,6 +42,7 @@ _fillers: dict[str, type[Filler]] = {
         VarianceScalingUniformFiller,
         VarianceScalingGaussianFiller,
         VarianceScalingTruncatedFiller,
+        OrthogonalFiller,
         IdentityFiller,
         DiracFiller,
     )

@@ -8,6 +8,7 @@ OWN_FILLERS = (
     "variance_scaling_uniform",
     "variance_scaling_gaussian",
     "variance_scaling_truncated",
+    "orthogonal",
     "identity",
     "dirac",
 )

@@ -25,6 +25,10 @@ FILLERS = [
     'type: "msra" variance_norm: FAN_OUT',
     'type: "positive_unitball"',
     'type: "bilinear"',
+    'type: "truncated_gaussian" std: 0.5',
+    'type: "variance_scaling_truncated" value: 2',
+    'type: "orthogonal"',
+    'type: "dirac"',
 ]
 DTYPES = [np.float32, np.float64, np.float16, ml_dtypes.bfloat16]
 SHAPES = [(6, 5, 4, 4), (9, 40, 3, 3), (7, 1, 1, 1), (3, 2, 20, 20)]

@@ -22,6 +22,7 @@ from filler_server.fillers.distributions import (
     Uniform,
     reach,
 )
+from filler_server.fillers.sphere import SphereCoordinate
 from filler_server.fillers.truncation import TruncatedGaussian
 from tests.fillers.streams import distribution_of
 
@@ -52,6 +53,7 @@ distributions: st.SearchStrategy[Distribution] = st.one_of(
     st.builds(MaskedGaussian, gaussians, st.floats(0, 1)),
     st.builds(BilinearPattern, st.integers(1, 40), st.sampled_from([FLOAT32, FLOAT64])),
     st.just(RowNormalizedUniform(1)),
+    st.builds(SphereCoordinate, st.integers(1, 3) | st.integers(1, 10**6), scales),
     st.builds(
         lambda value, places, rest: Diagonal(value, 0, 1, places, places + rest), floats, *[st.integers(1, 40)] * 2
     ),
@@ -99,6 +101,7 @@ def test_the_cdf_ascends_from_0_to_1_within_the_bounds(distribution: Distributio
 INTEGRATED = [
     Uniform(-0.25, 0.75),
     Gaussian(2.0, 0.5),
+    *(SphereCoordinate(n, 1.5) for n in (3, 4, 5, 30, 1000)),
     TruncatedGaussian(0.5, 2.0, -1.0, 4.0),
     TruncatedGaussian(-1.0, 0.5, 0.5, 3.0),
     TruncatedGaussian(1.0, 0.5, -3.0, 0.0),

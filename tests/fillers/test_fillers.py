@@ -31,6 +31,7 @@ FILLERS = [
     'type: "variance_scaling_gaussian" value: 0.5 variance_norm: AVERAGE',
     'type: "variance_scaling_truncated" variance_norm: FAN_OUT',
     'type: "dirac" value: 3',
+    'type: "orthogonal" value: 2',
 ]
 square_shapes = st.tuples(st.integers(1, 6), st.integers(1, 6), st.integers(1, 7)).map(lambda s: (*s, s[2]))
 
@@ -230,7 +231,8 @@ def test_what_a_filler_says_of_its_draws_holds(text: str) -> None:
 def test_a_value_costs_its_row_where_the_filler_says_so(text: str) -> None:
     random = GivenStream(np.ones(200), np.ones(200))
     prepared(text, (4, 2, 5, 5))(np.empty(1, np.float32), Runs.contiguous(70, 1), random)
-    assert (random.drawn > 2) == filler_of(text).sums_rows
+    filler = filler_of(text)
+    assert (random.drawn > 2) == (filler.sums_rows or filler.whole) == (filler.cost((4, 2, 5, 5)) > 0)
 
 
 @pytest.mark.parametrize("filler", registered().values())

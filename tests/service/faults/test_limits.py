@@ -145,6 +145,8 @@ TOO_MUCH: list[tuple[str, Request, int]] = [
     ("sequential_elements", fill(blob(501), stream=filler_pb2.CAFFE, dtype=filler_pb2.FLOAT16), 501),
     ("sequential_elements", fill(blob(2**50, region=region(2**49, 2**49 + 1)), stream=filler_pb2.CAFFE), 2**50),
     ("sequential_elements", fill(blob(1, 2**50, kind="positive_unitball", region=region(0, 1))), 2**50),
+    ("sequential_elements", fill(blob(2, 3, kind="orthogonal", region=region(0, 1))), 6 * 2048),
+    ("sequential_elements", fill(blob(2**20, 2**21, kind="orthogonal", region=region(0, 1))), 2**61),
     (
         "sequential_elements",
         filler_pb2.FillNetRequest(
