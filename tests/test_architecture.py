@@ -66,6 +66,17 @@ FORBIDDEN = {
         "numpy.random",
         "random",
     ],
+    "filler_server.frameworks": [
+        *NETWORK,
+        *TOP,
+        *RANDOM,
+        "caffe_filler.v1",
+        "filler_server.prototxt",
+        "filler_server.net",
+        "filler_server.engine",
+        "filler_server.layouts",
+        "filler_server.weights",
+    ],
     "filler_server.prototxt": [
         *NETWORK,
         *TOP,

@@ -62,11 +62,13 @@ from filler_client._retry import RetryPolicy
 from filler_client._run import InputLike, run
 from filler_client._saving import Names, SavedNet, SaveNetOptions, SaveOptions
 from filler_client._security import SecurityOptions, Tls
+from filler_client._translate import translate
 from filler_client._verification import VerificationError
 from filler_client._weights import Inspected, TensorsLike, convert, diff, inspect, open_weights, save_weights
 
 if typing.TYPE_CHECKING:
     from filler_client._async import AsyncFillerClient
+    from filler_server.frameworks.translation import Translation
     from filler_server.net import operations
     from filler_server.net.plan import Blob, Edge, Layer, NetPlan, Top, Value
     from filler_server.prototxt.report import Problem
@@ -120,6 +122,7 @@ __all__ = [
     "TensorsLike",
     "Tls",
     "Top",
+    "Translation",
     "Unauthenticated",
     "Unavailable",
     "UnknownBlob",
@@ -137,6 +140,7 @@ __all__ = [
     "operations",
     "run",
     "save_weights",
+    "translate",
 ]
 
 
@@ -149,6 +153,7 @@ _LAZY = {
     "AsyncFillerClient": "filler_client._async",
     **dict.fromkeys(("Blob", "Edge", "Layer", "NetPlan", "Top", "Value"), _PLAN),
     "Problem": "filler_server.prototxt.report",
+    "Translation": "filler_server.frameworks.translation",
     "operations": "filler_server.net.operations",
 }
 """Modules of the names that are imported when they are first asked for: gRPC and what reads nets take their time."""

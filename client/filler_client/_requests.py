@@ -28,7 +28,8 @@ DataDraws: TypeAlias = Literal["emulate", "rc3", "none"] | int
 """Draws of layers that read data: as in Caffe 1.0 or 1.0 rc3, none, or so many outputs of the engine each."""
 
 FillerLike: TypeAlias = FillerParameter | str
-"""A FillerParameter, its prototxt (`'type: "msra" variance_norm: FAN_OUT'`), or the name of a type alone."""
+"""A FillerParameter, its prototxt (`'type: "msra" variance_norm: FAN_OUT'`), or the name of a type alone; types may be
+names of other frameworks, such as `torch.kaiming_uniform_`."""
 
 NetLike: TypeAlias = str | bytes | bytearray | memoryview | os.PathLike[str] | NetParameter
 """Prototxt as a string, prototxt or binary as bytes, the path of a file with either, or a message."""
@@ -146,7 +147,7 @@ def filler_parameter(filler: FillerLike) -> FillerParameter:
     if isinstance(filler, FillerParameter):
         return filler
     _check_text(filler, "filler")
-    if filler.isidentifier():
+    if all(part.isidentifier() for part in filler.split(".")):
         return FillerParameter(type=filler)
     try:
         return text_format.Parse(filler, FillerParameter())
@@ -316,7 +317,12 @@ def is_random(filler: FillerLike) -> bool:
         InvalidArgument: it is neither text nor a message.
         PrototxtError: the text is not a FillerParameter.
     """
-    return filler_parameter(filler).type not in _NOT_RANDOM
+    param = filler_parameter(filler)
+    if "." in param.type:
+        from filler_server.frameworks.names import resolved
+
+        param = resolved(param) or param
+    return param.type not in _NOT_RANDOM
 
 
 def warn_of_equal_blobs(options: FillOptions, filler: FillerLike) -> None:

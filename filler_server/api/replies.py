@@ -1,5 +1,6 @@
 """Translation of the library's objects to messages of the wire."""
 
+import inspect
 from functools import lru_cache
 from math import prod
 from typing import Any
@@ -14,6 +15,8 @@ from filler_server.api.plan_wire import note_to_wire
 from filler_server.engine.computed import ComputedTensor
 from filler_server.engine.region import Region
 from filler_server.fillers import registered
+from filler_server.frameworks.fillers import MODES
+from filler_server.frameworks.names import NAMES, fields_of
 from filler_server.prototxt.rewrite import Upgraded
 
 _SHORT = 256
@@ -26,7 +29,14 @@ def list_fillers() -> filler_pb2.ListFillersResponse:
     for filler in registered().values():
         entry = response.fillers.add(type=filler.type, description=(filler.__doc__ or "").partition("\n")[0])
         for name in filler.fields:
-            entry.fields.add(name=name, default_value=filler.defaults.get(name) or _default(name))
+            entry.fields.add(name=name, default_value=filler.defaults.get(name, _default(name)))
+    for name, function in NAMES.items():
+        described = (function.__doc__ or "").partition("\n")[0].removeprefix("Return ").capitalize()
+        entry = response.fillers.add(type=name, description=described)
+        parameters = inspect.signature(function).parameters
+        for field, parameter in fields_of(name).items():
+            value = parameters[parameter].default
+            entry.fields.add(name=field, default_value=_in_prototxt(field, value))
     return response
 
 
@@ -75,6 +85,13 @@ def _default(name: str) -> str:
     message = FillerParameter()
     setattr(message, name, getattr(message, name))
     return text_format.MessageToString(message, as_one_line=True).split(": ", 1)[1].strip()
+
+
+def _in_prototxt(field: str, value: Any) -> str:
+    """The default of an initializer; empty where it has none."""
+    if value is inspect.Parameter.empty:
+        return ""
+    return FillerParameter.VarianceNorm.Name(MODES[value]) if field == "variance_norm" else str(value)
 
 
 def _region(region: Region) -> filler_pb2.Region:

@@ -25,7 +25,7 @@ class Filler(ABC):
     """The fields of FillerParameter that this type reads, `type` aside."""
 
     defaults: ClassVar[Mapping[str, str]] = {}
-    """Defaults of fields, in words, that are not those of the schema."""
+    """Defaults of fields that are not those of the schema, in prototxt; empty where they depend on other fields."""
 
     in_caffe: ClassVar[bool] = True
     """Whether Caffe's random stream fills blobs with it: it has no numbers for fillers that no Caffe has."""

@@ -25,6 +25,7 @@ from filler_server.fillers.scaled import (
 from filler_server.fillers.truncated_gaussian import TruncatedGaussianFiller
 from filler_server.fillers.uniform import UniformFiller
 from filler_server.fillers.xavier import XavierFiller
+from filler_server.frameworks.names import ALIASES, NAMES, resolved
 
 FillerClass = TypeVar("FillerClass", bound=type[Filler])
 
@@ -52,13 +53,18 @@ _fillers: dict[str, type[Filler]] = {
 def get_filler(param: FillerParameter) -> Filler:
     """Return the filler that `param` describes; its type is matched exactly, as in Caffe.
 
+    A type may also be the name of an initializer of PyTorch, Keras or JAX, such as "torch.kaiming_uniform_".
+
     Raises:
         UnknownFiller: no filler of this type is registered.
         FillerParameterError: the filler cannot work with the parameters.
     """
     filler = _fillers.get(param.type)
     if filler is None:
-        raise _unknown(param.type)
+        named = resolved(param)
+        if named is None:
+            raise _unknown(param.type)
+        return _fillers[named.type](named)
     return filler(param)
 
 
@@ -104,6 +110,7 @@ def _unknown(name: str | bytes) -> UnknownFiller:
     if isinstance(name, bytes):
         # What protobuf makes of a text that is not UTF-8.
         name = name.decode(errors="replace")
-    hint = did_you_mean(nearest(name, _fillers))
-    message = f"unknown filler type{hint}; there are {', '.join(_fillers)}. Received: type='{name}'"
+    hint = did_you_mean(nearest(name, [*_fillers, *NAMES, *ALIASES] if "." in name else list(_fillers)))
+    further = "" if "." not in name else f", and {len(NAMES)} names of PyTorch, Keras and JAX"
+    message = f"unknown filler type{hint}; there are {', '.join(_fillers)}{further}. Received: type='{name}'"
     return UnknownFiller(message, field="type")

@@ -16,7 +16,7 @@ from filler_server.rng.arguments import FARTHEST_BOUND, NARROWEST
 
 
 class TruncatedGaussianFiller(Filler):
-    """Normal values of mean and std, those between min and max alone.
+    """Normal values between min and max; a bound that is not given lies 2 std from the mean.
 
     x ~ N(mean, std^2) given min <= x <= max, so that its own standard deviation is less than std. Each value is the
     quantile of one uniform value; none is drawn twice. PyTorch: `torch.nn.init.trunc_normal_`; Keras:
@@ -25,7 +25,7 @@ class TruncatedGaussianFiller(Filler):
 
     type = "truncated_gaussian"
     fields = ("mean", "std", "min", "max")
-    defaults: ClassVar[Mapping[str, str]] = {"min": "mean - 2 std", "max": "mean + 2 std"}
+    defaults: ClassVar[Mapping[str, str]] = {"min": "", "max": ""}
     in_caffe = False
 
     def __init__(self, param: FillerParameter) -> None:

@@ -17,6 +17,7 @@ from caffe_filler.caffe.caffe_pb2 import BlobShape, FillerParameter, NetState
 from caffe_filler.filler_types import CAFFE_FILLERS, OWN_FILLERS
 from caffe_filler.v1 import filler_pb2, filler_pb2_grpc
 from filler_client import FillerClient
+from filler_server.frameworks.names import NAMES
 from tests.processes import ServerProcess
 
 MSRA = FillerParameter(type="msra")
@@ -89,8 +90,10 @@ def test_health_and_reflection(channel: grpc.Channel) -> None:
 def test_list_fillers_has_all_with_defaults(stub: filler_pb2_grpc.FillerServiceStub) -> None:
     answer = stub.ListFillers(filler_pb2.ListFillersRequest())
     fields = {filler.type: {field.name: field.default_value for field in filler.fields} for filler in answer.fillers}
-    assert set(fields) == {*CAFFE_FILLERS, *OWN_FILLERS}
-    assert fields["truncated_gaussian"]["min"] == "mean - 2 std"
+    assert set(fields) == {*CAFFE_FILLERS, *OWN_FILLERS, *NAMES}
+    assert fields["torch.kaiming_normal_"] == {"variance_norm": "FAN_IN"}
+    assert fields["torch.constant_"] == {"value": ""}
+    assert fields["truncated_gaussian"] == {"mean": "0.0", "std": "1.0", "min": "", "max": ""}
     assert fields["variance_scaling_truncated"] == {"value": "1.0", "variance_norm": "FAN_IN"}
     assert fields["gaussian"] == {"mean": "0.0", "std": "1.0", "sparse": "-1"}
     assert fields["xavier"] == {"variance_norm": "FAN_IN"}

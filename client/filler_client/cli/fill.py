@@ -12,8 +12,16 @@ if TYPE_CHECKING:
     from filler_client import Stream
 
 
+def _complete(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
+    """Return the types that begin so."""
+    from filler_server.fillers import registered
+    from filler_server.frameworks.names import NAMES
+
+    return [name for name in (*registered(), *NAMES) if name.startswith(incomplete)]
+
+
 @click.command()
-@click.argument("filler")
+@click.argument("filler", shell_complete=_complete)
 @click.option("--shape", required=True, type=Shape(), help="Shape of the whole blob.")
 @click.option(
     "--seed", type=click.IntRange(0, 2**64 - 1), default=0, show_default=True, metavar="N", help="0 to 2**64 - 1."
@@ -48,6 +56,7 @@ def fill(
     Examples:
       filler fill 'type: "msra" variance_norm: FAN_OUT' --shape 64,3,7,7 -o conv1.npy
       filler fill xavier --shape 4096,9216 --name fc6/0 --region 0:512,: -o rank0.npy
+      filler fill torch.kaiming_uniform_ --shape 64,3,7,7 --name conv1/0 -o conv1.npy
       filler fill bilinear --shape 21,1,64,64 -o - | python -c 'import numpy, sys; ...'
     """
     import filler_client

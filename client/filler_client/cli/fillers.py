@@ -33,7 +33,11 @@ def fillers(as_json: bool, server: Server) -> None:
         print_json(listed, indent=1)
         return
     rows = [
-        [filler.type, ", ".join(f"{field.name}: {field.default_value}" for field in filler.fields), filler.description]
+        [
+            filler.type,
+            ", ".join(f"{field.name}: {field.default_value}".removesuffix(": ") for field in filler.fields),
+            filler.description,
+        ]
         for filler in answer.fillers
     ]
     print_table([("type", "left"), ("fields with defaults", "left"), ("values", "left")], rows)

@@ -24,6 +24,7 @@ from filler_client.cli.plan import plan
 from filler_client.cli.run import run
 from filler_client.cli.serve import serve as serve_command
 from filler_client.cli.terminal import print_line, print_text, print_warnings
+from filler_client.cli.translate import translate
 from filler_client.cli.upgrade import upgrade
 
 
@@ -52,6 +53,7 @@ for command in (
     init,
     fill,
     fillers,
+    translate,
     upgrade,
     convert,
     inspect,
