@@ -135,6 +135,8 @@ class LayerContext:
             return operations.Unknown(reason=error.reason)
         except Extended as extended:
             return operations.Unknown(reason=extended.cause)
+        except ArithmeticError as error:
+            return operations.Unknown(reason=f"its numbers go beyond those of Caffe: {error}")
 
     def custom(self) -> Custom:
         """Return the operation of a layer whose own code alone says what it computes."""

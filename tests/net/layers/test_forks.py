@@ -304,3 +304,8 @@ def test_sigmas_of_noise_are_filled_by_the_inputs_of_their_weight(set_up: Callab
 def test_a_normalize_without_a_block_says_what_it_is_taken_for(plan: Plan) -> None:
     net = plan('layer { name: "i" type: "Input" top: "a" } layer { name: "n" type: "Normalize" bottom: "a" top: "b" }')
     assert any("taken for SSD's" in warning.message for warning in net.warnings)
+
+
+def test_an_aspect_ratio_without_an_inverse_is_told(set_up: Callable[..., Layer]) -> None:
+    layer = set_up('type: "PriorBox" prior_box_param { min_size: 30 aspect_ratio: 1e-45 }', (2, 6, 5, 7), IMAGE)
+    assert "aspect_ratio must not be 0" in layer.operation.attributes()["reason"]

@@ -82,3 +82,8 @@ def test_open_dimensions_only_hide(
             assert len(mine) == len(theirs)
             for one, other in zip(mine, theirs, strict=True):
                 assert agree(one.shape, other.shape), (masked, one, other)
+
+
+def test_priors_over_a_map_without_places_end_in_a_report(set_up: Callable[..., Layer]) -> None:
+    layer = set_up('type: "PriorBox" prior_box_param { min_size: 30 }', (1, 1, 0, 2), (2, 6, 8, 10))
+    assert layer.tops[0].shape is None

@@ -10,6 +10,9 @@ from filler_server.net.operations import detection as operations
 from filler_server.net.operations.base import Extents, Floats, Operation, single
 from filler_server.net.registry import at_least, between, exactly, register_fork
 
+_LEAST_RATIO = 2.0**-126
+"""Aspect ratios nearer to 0 have no inverse in float32."""
+
 _MOST_RATIOS = 1000
 _CODES = ("CORNER", "CENTER_SIZE", "CORNER_SIZE")
 _INT32 = {"least": -(1 << 31), "most": (1 << 31) - 1}
@@ -177,7 +180,7 @@ def _ratios(layer: LayerContext) -> Floats:
     flip = layer.fork.flag("prior_box_param.flip", True)
     ratios = [1.0]
     for ratio in given:
-        layer.require(ratio != 0, "aspect_ratio must not be 0", aspect_ratio=list(given))
+        layer.require(abs(ratio) >= _LEAST_RATIO, "aspect_ratio must not be 0", aspect_ratio=list(given))
         if all(abs(ratio - other) >= 1e-6 for other in ratios):
             ratios += [ratio, single(1 / ratio)] if flip else [ratio]
     return tuple(ratios)
@@ -210,7 +213,7 @@ def _grid(layer: LayerContext) -> _Grid:
         layer.require(len(layer.bottoms) > 1, "the size of the image must be given, or a second bottom that has it")
         image = tuple(map(known, layer.legacy(1)[2:]))
     down, across = (
-        None if extent is None or not isinstance(places, int) else single(extent / places)
+        None if extent is None or not isinstance(places, int) or places == 0 else single(extent / places)
         for extent, places in zip(image, (height, width), strict=True)
     )
     return {
