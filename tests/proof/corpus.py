@@ -16,12 +16,11 @@ import sys
 import tempfile
 import time
 import traceback
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 from caffe_filler.errors import FillerError
-from filler_client import FillerClient, PartialShape, save_weights
+from filler_client import FillerClient, NetOptions, PartialShape, save_weights
 from filler_client._models import ModelOptions
 from filler_server.net.plan import Shape
 
@@ -29,36 +28,36 @@ _IMAGE = 224
 _SECONDS = 900
 
 
-def settled_inputs(net: Path, own: Mapping[str, PartialShape]) -> dict[str, PartialShape]:
+def settled_inputs(net: Path, **options: Unpack[NetOptions]) -> dict[str, PartialShape]:
     """Return shapes for the inputs of a net: small batches where the net takes them, and images where it knows nothing.
 
     Args:
         net: the net.
-        own: shapes that are known to do.
+        options: those with which it is planned; shapes in them count.
 
     Raises:
         FillerError: the net cannot be planned.
     """
     client = FillerClient.embedded()
-    plan = client.plan_net(net, phase="TEST", inputs=own)
+    plan = client.plan_net(net, **options)
     shapes = {plan.top(value).name: plan.top(value).shape for value in plan.inputs}
-    small = {name: _guess(name, shape) for name, shape in shapes.items()}
+    large = any(shape is None or (len(shape) > 3 and (shape[-1] or _IMAGE) > 100) for shape in shapes.values())
+    small = {name: _guess(name, shape, 1 if large else 2) for name, shape in shapes.items()}
     unknown = {name: shape for name, shape in small.items() if None in (shapes[name] or (None,))}
     for given in (small, unknown):
-        merged = {**given, **own}
+        merged = {**given, **(options.get("inputs") or {})}
         try:
-            client.plan_net(net, phase="TEST", inputs=merged)
+            client.plan_net(net, **{**options, "inputs": merged})  # type: ignore[arg-type]
         except FillerError:
             continue
         return merged
-    return {**small, **own}
+    return {**small, **(options.get("inputs") or {})}
 
 
-def _guess(name: str, shape: Shape) -> tuple[int, ...]:
+def _guess(name: str, shape: Shape, batch: int) -> tuple[int, ...]:
     if shape is None:
         shape = (None,) if "label" in name else (None, None, None, None)
     known = [dim or fallback for dim, fallback in zip(shape[1:], (3, _IMAGE, _IMAGE, 1), strict=False)]
-    batch = 1 if len(shape) == 4 and known[-1] > 100 else 2
     return (batch, *known)
 
 
@@ -67,13 +66,15 @@ def try_net(net: Path, weights: Path | None, given: dict[str, Any]) -> dict[str,
     from tests.proof.weights import typical_weights
 
     found: dict[str, Any] = {"types": [], "trials": []}
+    planned: NetOptions = {**given, "phase": "TEST"}  # type: ignore[typeddict-item]
+    planned["inputs"] = {name: tuple(shape) for name, shape in given.get("inputs", {}).items()}
     try:
-        options: ModelOptions = {**given, "inputs": settled_inputs(net, given.get("inputs", {}))}  # type: ignore[typeddict-item]
-        plan = FillerClient.embedded().plan_net(net, phase="TEST", inputs=options["inputs"] or {})
+        inputs = planned["inputs"] = settled_inputs(net, **planned)
+        plan = FillerClient.embedded().plan_net(net, **planned)
     except FillerError as error:
         return {**found, "unplanned": str(error)}
     found["types"] = sorted({layer.type for layer in plan.layers})
-    found["inputs"] = {name: list(shape) for name, shape in (options["inputs"] or {}).items()}
+    found["inputs"] = {name: list(shape) for name, shape in inputs.items()}
     learns = any(layer.loss_weights and any(layer.loss_weights) for layer in plan.layers) or any(
         "Loss" in kind or kind == "Accuracy" for kind in found["types"]
     )
@@ -81,13 +82,13 @@ def try_net(net: Path, weights: Path | None, given: dict[str, Any]) -> dict[str,
         path = weights
         if path is None and plan.blobs:
             try:
-                arrays = typical_weights(net, options["inputs"])
+                arrays = typical_weights(net, **planned)
             except FillerError as error:
                 return {**found, "no_weights": str(error)}
             path = Path(folder) / "typical.caffemodel"
             save_weights(arrays, path, net=net)
         for deploy in (False, True) if learns else (False,):
-            found["trials"] += _trials(net, path, Path(folder), {**options, "deploy": deploy})
+            found["trials"] += _trials(net, path, Path(folder), {**planned, "deploy": deploy})  # type: ignore[typeddict-item]
     return found
 
 

@@ -78,7 +78,7 @@ TRIALS = [
 def try_net(trial: Trial) -> Comparison:
     """Return what each runtime makes of a net; OpenCV is asked where it need not know what predicts."""
     net = NETS / f"{trial.name}.prototxt"
-    arrays = typical_weights(net, trial.inputs)
+    arrays = typical_weights(net, inputs=trial.inputs)
     with tempfile.TemporaryDirectory() as folder:
         weights = Path(folder) / "typical.caffemodel" if arrays else None
         if weights is not None:

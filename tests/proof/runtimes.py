@@ -40,7 +40,8 @@ class Torch:
         self._outputs = graph.outputs
         self._module = load_net(net, weights, **options)
         made = tuple(top for node in graph.nodes for top in node.tops)
-        self._whole = load_net(net, weights, **{**options, "tops": made})
+        whole: ModelOptions = {**options, "tops": made}
+        self._whole = load_net(net, weights, **whole)
         self.values = frozenset(made)
 
     def compute(self, inputs: Arrays, names: Sequence[str]) -> dict[str, NDArray[Any]]:

@@ -1,14 +1,14 @@
 """Weights that look as if a net had been trained: none is constant, and activations keep their size."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from math import prod
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 from numpy.typing import NDArray
 
-from filler_client import FillerClient, NetLike, PartialShape
+from filler_client import FillerClient, NetLike, NetOptions
 from filler_client._models import open_model
 from filler_server.models.graph import Node
 from filler_server.models.reference.evaluation import compute
@@ -25,9 +25,7 @@ _FACTOR = 999.98
 """The number that Caffe divides stored statistics of a BatchNorm by, after many iterations."""
 
 
-def typical_weights(
-    net: NetLike, inputs: Mapping[str, PartialShape] | None = None, tops: Sequence[str] | None = None
-) -> Arrays:
+def typical_weights(net: NetLike, **options: Unpack[NetOptions]) -> Arrays:
     """Return values for all blobs of a net in TEST, by their names; none for a net without learnable blobs.
 
     They are those of the net's fillers, but that what would be constant is drawn, and normalizations have the
@@ -35,13 +33,13 @@ def typical_weights(
 
     Args:
         net: the net.
-        inputs: shapes of its inputs.
-        tops: the tops that are wanted, where others cannot be computed.
+        options: shapes of its inputs, and what else it is planned with.
     """
     client = FillerClient.embedded()
-    arrays = client.init_net(net, seed=SEED, phase="TEST", inputs=inputs or {})
+    planned: NetOptions = {**options, "phase": "TEST"}
+    arrays = client.init_net(net, seed=SEED, **planned)
     generator = np.random.default_rng(SEED)
-    for layer in client.plan_net(net, phase="TEST", inputs=inputs or {}).layers:
+    for layer in client.plan_net(net, **planned).layers:
         for index, blob in enumerate(layer.blobs):
             if blob.name not in arrays:
                 continue
@@ -49,7 +47,7 @@ def typical_weights(
                 arrays[blob.name] = np.full_like(arrays[blob.name], (0, _FACTOR, _FACTOR, 1)[index])
             else:
                 arrays[blob.name] = _varied(arrays[blob.name], index, generator)
-    return _normalizing(net, arrays, inputs, tops)
+    return _normalizing(net, arrays, planned)
 
 
 def _varied(values: NDArray[Any], index: int, generator: Any) -> NDArray[Any]:
@@ -62,11 +60,10 @@ def _varied(values: NDArray[Any], index: int, generator: Any) -> NDArray[Any]:
     return np.asarray(values + 0.1 * drawn, np.float32)
 
 
-def _normalizing(
-    net: NetLike, arrays: Arrays, inputs: Mapping[str, PartialShape] | None, tops: Sequence[str] | None
-) -> Arrays:
+def _normalizing(net: NetLike, arrays: Arrays, options: NetOptions) -> Arrays:
     """Return weights whose normalizations have the statistics of their bottoms, on random inputs."""
-    with open_model(net, arrays, inputs=inputs, tops=tops) as model:
+    state: Any = {key: value for key, value in options.items() if key not in ("tops", "fillers")}
+    with open_model(net, arrays, **state) as model:
         graph = model.graph
         if not any(map(_normalizes, graph.nodes)):
             return arrays
