@@ -161,7 +161,7 @@ def verify(
 
 
 class _Told:
-    """Values of a runtime, asked for as they are needed, some at once."""
+    """Values of a runtime, asked for as they are needed, some at once, and held until others are."""
 
     def __init__(self, runtime: Runtime, graph: Graph, inputs: Arrays) -> None:
         self.runtime = runtime
@@ -170,11 +170,19 @@ class _Told:
         self._groups = list(_groups(graph, names))
         self._values: dict[str, NDArray[Any]] = {}
 
-    def take(self, name: str) -> NDArray[Any]:
-        """Return a value and let it go; values are taken in the order of the graph."""
+    def value(self, name: str) -> NDArray[Any]:
+        """Return a value; values are asked for in the order of the graph."""
         if name not in self._values:
             self._values = dict(self.runtime.compute(self.inputs, self._groups.pop(0)))
-        return self._values.pop(name)
+        return self._values[name]
+
+    def bottoms(self, node: Node) -> dict[str, NDArray[Any]]:
+        """Return the bottoms of a node that is at hand, computed anew where they are not held any more."""
+        held = {**self.inputs, **self._values}
+        missing = [bottom for bottom in dict.fromkeys(node.bottoms) if bottom not in held]
+        if missing:
+            held.update(self.runtime.compute(self.inputs, missing))
+        return {bottom: held[bottom] for bottom in node.bottoms}
 
 
 def _groups(graph: Graph, names: Sequence[str]) -> Iterator[list[str]]:
@@ -195,16 +203,14 @@ def _groups(graph: Graph, names: Sequence[str]) -> Iterator[list[str]]:
 
 
 def _difference(graph: Graph, node: Node, name: str, told: _Told, want: NDArray[Any], tolerance: float) -> Difference:
-    got = told.take(name)
+    got = told.value(name)
     found = Difference(name, node.name, node.type, got.shape, _largest(want), _error(got, want))
     if found.passes(tolerance):
         return found
     readable = told.runtime.values | set(graph.inputs)
     if not node.bottoms or not readable.issuperset(node.bottoms):
         return found
-    asked = [bottom for bottom in dict.fromkeys(node.bottoms) if bottom not in graph.inputs]
-    bottoms = {**told.inputs, **(told.runtime.compute(told.inputs, asked) if asked else {})}
-    wide = {bottom: np.asarray(bottoms[bottom], np.float64) for bottom in node.bottoms}
+    wide = {bottom: np.asarray(values, np.float64) for bottom, values in told.bottoms(node).items()}
     with np.errstate(all="ignore"):
         alone = compute(graph, node, wide, np.dtype(np.float64))[node.tops.index(name)]
     return Difference(

@@ -117,16 +117,32 @@ def test_a_runtime_that_tells_nothing_has_not_passed(graph: Graph) -> None:
     assert found.as_dict()["passed"] is False
 
 
+class Watched(Changed):
+    """One that notes which values it is asked for."""
+
+    def __init__(self, graph: Graph, change: Change) -> None:
+        super().__init__(graph, change)
+        self.asked: list[list[str]] = []
+
+    def compute(self, inputs: Mapping[str, NDArray[Any]], names: Sequence[str]) -> Mapping[str, NDArray[Any]]:
+        """Return some values."""
+        self.asked.append(list(names))
+        return super().compute(inputs, names)
+
+
 def test_values_are_asked_for_in_groups(graph: Graph, monkeypatch: pytest.MonkeyPatch) -> None:
-    from filler_server.models import verification
+    monkeypatch.setattr("filler_server.models.verification._HELD_BYTES", 30)
+    runtime = Watched(graph, lambda name, values: values)
+    verify(graph, [runtime], {"data": np.zeros((2, 3))})
+    assert runtime.asked == [["x"], ["y", "z"]]
 
-    asked: list[list[str]] = []
 
-    class Watched(Changed):
-        def compute(self, inputs: Mapping[str, NDArray[Any]], names: Sequence[str]) -> Mapping[str, NDArray[Any]]:
-            asked.append(list(names))
-            return super().compute(inputs, names)
-
-    monkeypatch.setattr(verification, "_HELD_BYTES", 30)
-    verify(graph, [Watched(graph, lambda name, values: values)], {"data": np.zeros((2, 3))})
-    assert asked == [["x"], ["y", "z"]]
+def test_values_that_are_wrong_are_not_asked_for_anew(graph: Graph, monkeypatch: pytest.MonkeyPatch) -> None:
+    runtime = Watched(graph, lambda name, values: values + 1)
+    verify(graph, [runtime], {"data": np.zeros((2, 3))})
+    assert runtime.asked == [["x", "y", "z"]]
+    monkeypatch.setattr("filler_server.models.verification._HELD_BYTES", 30)
+    runtime = Watched(graph, lambda name, values: values + 1)
+    verify(graph, [runtime], {"data": np.zeros((2, 3))})
+    # The bottom of y is not held any more.
+    assert runtime.asked == [["x"], ["y", "z"], ["x"]]
