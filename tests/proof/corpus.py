@@ -86,7 +86,12 @@ def try_net(net: Path, weights: Path | None, given: dict[str, Any]) -> dict[str,
             except FillerError as error:
                 return {**found, "no_weights": str(error)}
             path = Path(folder) / "typical.caffemodel"
-            save_weights(arrays, path, net=net)
+            try:
+                save_weights(arrays, path, net=net)
+            except FillerError:
+                # Its shapes are known with those of its inputs alone.
+                path = path.with_suffix(".npz")
+                save_weights(arrays, path)
         for deploy in (False, True) if learns else (False,):
             found["trials"] += _trials(net, path, Path(folder), {**planned, "deploy": deploy})  # type: ignore[typeddict-item]
     return found

@@ -47,6 +47,9 @@ def typical_weights(net: NetLike, **options: Unpack[NetOptions]) -> Arrays:
                 arrays[blob.name] = np.full_like(arrays[blob.name], (0, _FACTOR, _FACTOR, 1)[index])
             else:
                 arrays[blob.name] = _varied(arrays[blob.name], index, generator)
+            if layer.type == "Scale":
+                # Normalization and ReLU by turns blow up rounding errors, the less the more of the values pass.
+                arrays[blob.name] = np.float32(0.4) * (arrays[blob.name] + np.float32(index))
     return _normalizing(net, arrays, planned)
 
 
@@ -95,8 +98,8 @@ def _statistics(node: Node, values: Mapping[str, NDArray[Any]]) -> Arrays:
     bottom = values[node.bottoms[0]]
     axes = (0, *range(2, bottom.ndim))
     mean, variance = bottom.mean(axes, np.float64), bottom.var(axes, np.float64)
-    # A channel of nearly one value would be one of rounding errors.
-    variance = np.maximum(variance, 0.1 * variance.mean() + 1e-6)
+    # Deep in a net, noise is nearly one value; to divide by what it varies by would be to blow up rounding errors.
+    variance = variance + 0.1 * mean**2 + 1e-6
     blobs, factor = (node.blobs[2:], 1.0) if isinstance(node.operation, BN) else (node.blobs, _FACTOR)
     found = (mean * factor, variance * factor, np.array([factor]))
     return {name: array.astype(np.float32) for name, array in zip(blobs, found, strict=False)}
