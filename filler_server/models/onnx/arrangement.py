@@ -18,8 +18,7 @@ def axpy(layer: LayerNodes, operation: arrangement.Axpy, a: str, x: str, z: str)
 @emits(arrangement.BroadcastMul)
 def broadcast_mul(layer: LayerNodes, operation: arrangement.BroadcastMul, one: str, other: str) -> str:
     """Say BroadcastMul."""
-    counts = [_count(layer, value) for value in (one, other)]
-    x, factor = (one, other) if counts[0] >= counts[1] else (other, one)
+    factor, x = sorted((one, other), key=lambda value: (_count(layer, value), len(layer.shape(value))))
     axes = len(layer.shape(x))
     if len(layer.shape(factor)) != axes:
         factor = layer.reshaped(factor, [0, 0] + [1] * (axes - 2))

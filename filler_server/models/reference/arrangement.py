@@ -19,7 +19,7 @@ def axpy(operation: operations.Axpy, layer: Layer) -> Array:
 @computes(operations.BroadcastMul)
 def broadcast_mul(operation: operations.BroadcastMul, layer: Layer) -> Array:
     """Return the larger bottom times the other, which has one factor for each item and channel."""
-    x, factors = layer.bottoms if layer.bottoms[0].size > layer.bottoms[1].size else layer.bottoms[::-1]
+    factors, x = sorted(layer.bottoms, key=lambda array: (array.size, array.ndim))
     return _per_channel(factors, x) * x
 
 

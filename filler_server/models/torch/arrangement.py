@@ -20,7 +20,8 @@ def axpy(layer: Layer, operation: of.Axpy) -> str:
 def broadcast_mul(layer: Layer, operation: of.BroadcastMul) -> str:
     """Write BroadcastMul as a product of the larger bottom and the other, which has a factor for each channel."""
     a, b = layer.bottoms
-    x, factor = (a, b) if prod(layer.extents(1)) > prod(layer.extents(1, bottom=1)) else (b, a)
+    sizes = [(prod(extents), len(extents)) for extents in (layer.extents(1), layer.extents(1, bottom=1))]
+    x, factor = (a, b) if sizes[0] > sizes[1] else (b, a)
     return f"{factor}.reshape(*{x}.shape[:2], 1, 1) * {x}"
 
 

@@ -112,18 +112,36 @@ def broadcast_mul(layer: LayerContext) -> SetUp:
     Source: broadcast_mul_layer.cpp of the EfficientNets in Caffe.
     """
     first, second = layer.bottoms
-    counts = count(first), count(second)
-    if not isinstance(counts[0], int) or not isinstance(counts[1], int):
-        if isinstance(first, tuple) and isinstance(second, tuple) and len(first) != len(second):
-            return SetUp([max(first, second, key=len)], operation=operations.BroadcastMul())
+    data = _of_more_values(first, second)
+    if data is None:
         top = first + second if isinstance(first, Unknown) and isinstance(second, Unknown) else None
         return SetUp([top], operation=operations.BroadcastMul())
-    data, factors = (first, second) if counts[0] > counts[1] else (second, first)
-    if isinstance(data, tuple) and differ(count(data, 0, 2), count(factors)):
+    factors = second if data is first else first
+    if differ(count(data, 0, 2), count(factors)):
         layer.refuse(
             "one bottom must have one value for each item and channel of the other", bottom_0=first, bottom_1=second
         )
     return SetUp([data], operation=operations.BroadcastMul())
+
+
+def _of_more_values(first: Dims | Unknown, second: Dims | Unknown) -> Dims | None:
+    """Return the one of two shapes that has more values, None where that is not known.
+
+    Of two with as many values it is the one that is not [N, C] or [N, C, 1, 1], and then the one of more axes.
+    """
+    counts = count(first), count(second)
+    if not isinstance(first, tuple) or not isinstance(second, tuple):
+        return None
+    if isinstance(counts[0], int) and isinstance(counts[1], int) and counts[0] != counts[1]:
+        return first if counts[0] > counts[1] else second
+    tails = [shape[2:] for shape in (first, second)]
+    vectors = [all(dim == 1 for dim in tail) for tail in tails]
+    maps = [any(isinstance(dim, int) and dim != 1 for dim in tail) for tail in tails]
+    if vectors[1] and (maps[0] or len(first) > len(second)):
+        return first
+    if vectors[0] and (maps[1] or len(second) > len(first)):
+        return second
+    return second if counts[0] == counts[1] and isinstance(counts[0], int) else None
 
 
 @register_fork("SpatialTransformer", bottoms=exactly(2), tops=exactly(1), fork_fields=["st_param"])
