@@ -49,7 +49,7 @@ def typical_weights(net: NetLike, **options: Unpack[NetOptions]) -> Arrays:
                 arrays[blob.name] = _varied(arrays[blob.name], index, generator)
             if layer.type == "Scale":
                 # Normalization and ReLU by turns blow up rounding errors, the less the more of the values pass.
-                arrays[blob.name] = np.float32(0.4) * (arrays[blob.name] + np.float32(index))
+                arrays[blob.name] = np.asarray(np.float32(0.4) * (arrays[blob.name] + np.float32(index)))
     return _normalizing(net, arrays, planned)
 
 
