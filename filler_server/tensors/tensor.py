@@ -105,7 +105,8 @@ class ArrayTensor(Tensor):
 
     def __init__(self, name: str, array: NDArray[Any]) -> None:
         super().__init__(name, array.shape, array.dtype)
-        self._array = array.view()
+        # What NumPy computes of arrays without axes is no array, and is taken, too.
+        self._array = np.asarray(array).view()
         self._array.flags.writeable = False
 
     def array(self) -> NDArray[Any]:

@@ -56,6 +56,7 @@ CASES: dict[str, tuple[Tensor, NDArray[Any]]] = {
     "strided array": (ArrayTensor("t", numbers(5, 4).T), numbers(5, 4).T),
     "big-endian array": (ArrayTensor("t", numbers(5, 4).astype(">f4")), numbers(5, 4)),
     "scalar": (ArrayTensor("s", np.array(2.5)), np.array(2.5)),
+    "scalar that is no array": (ArrayTensor("s", np.array(5.0) / 2), np.array(2.5)),
     "empty": (ArrayTensor("e", numbers(0, 3)), numbers(0, 3)),
     "renamed": (renamed(A, "other"), numbers(5, 4)),
     "reshaped": (reshaped(A, (2, 10)), numbers(2, 10)),
