@@ -1,9 +1,9 @@
 """`keras.initializers`: each with Keras's own parameters and defaults, the seed left out."""
 
 from caffe_filler.caffe.caffe_pb2 import FillerParameter
-from caffe_filler.errors import InvalidArgument
 from filler_server.frameworks import fillers
 from filler_server.frameworks.fillers import Kind
+from filler_server.frameworks.scaling import kind_of
 
 _KINDS: dict[str, Kind] = {
     "truncated_normal": "truncated",
@@ -51,40 +51,7 @@ def variance_scaling(
     Raises:
         InvalidArgument: there is no such mode or distribution.
     """
-    kind = _KINDS.get(distribution.lower())
-    if kind is None:
-        raise InvalidArgument(f"distribution is one of {', '.join(_KINDS)}. Received: distribution={distribution!r}")
-    return fillers.scaled(kind, scale, mode)
-
-
-def glorot_uniform() -> FillerParameter:
-    """Return uniform values by the average of the fans."""
-    return fillers.scaled("uniform", 1.0, "fan_avg")
-
-
-def glorot_normal() -> FillerParameter:
-    """Return truncated normal values by the average of the fans."""
-    return fillers.scaled("truncated", 1.0, "fan_avg")
-
-
-def he_uniform() -> FillerParameter:
-    """Return uniform values of twice the variance 1 / fan_in."""
-    return fillers.scaled("uniform", 2.0, "fan_in")
-
-
-def he_normal() -> FillerParameter:
-    """Return truncated normal values of twice the variance 1 / fan_in."""
-    return fillers.scaled("truncated", 2.0, "fan_in")
-
-
-def lecun_uniform() -> FillerParameter:
-    """Return uniform values of variance 1 / fan_in."""
-    return fillers.scaled("uniform", 1.0, "fan_in")
-
-
-def lecun_normal() -> FillerParameter:
-    """Return truncated normal values of variance 1 / fan_in."""
-    return fillers.scaled("truncated", 1.0, "fan_in")
+    return fillers.scaled(kind_of(distribution.lower(), _KINDS), scale, mode)
 
 
 def orthogonal(gain: float = 1.0) -> FillerParameter:

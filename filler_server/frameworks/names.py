@@ -7,7 +7,7 @@ from typing import Any, TypeAlias
 
 from caffe_filler.caffe.caffe_pb2 import FillerParameter
 from caffe_filler.errors import FillerParameterError, InvalidArgument
-from filler_server.frameworks import jax, keras, torch
+from filler_server.frameworks import jax, keras, scaling, torch
 
 Initializer: TypeAlias = Callable[..., FillerParameter]
 """Function with the framework's own parameters and defaults, which returns the filler that has the same values."""
@@ -25,10 +25,11 @@ _PARAMETERS = {
 _FANS = {0: "fan_in", 1: "fan_out", 2: "fan_avg"}
 
 
-def _functions(module: Any, prefix: str) -> dict[str, Initializer]:
-    """Return the public functions that a module defines and that make a filler, in its order."""
+def _functions(prefix: str, *modules: Any) -> dict[str, Initializer]:
+    """Return the public functions that modules define and that make a filler, in their order."""
     return {
         f"{prefix}.{name}": function
+        for module in modules
         for name, function in vars(module).items()
         if inspect.isfunction(function)
         and function.__module__ == module.__name__
@@ -37,9 +38,9 @@ def _functions(module: Any, prefix: str) -> dict[str, Initializer]:
     }
 
 
-_keras, _jax = _functions(keras, "keras"), _functions(jax, "jax")
+_keras, _jax = _functions("keras", keras, scaling), _functions("jax", jax, scaling)
 
-NAMES: Mapping[str, Initializer] = MappingProxyType({**_functions(torch, "torch"), **_keras, **_jax})
+NAMES: Mapping[str, Initializer] = MappingProxyType({**_functions("torch", torch), **_keras, **_jax})
 """Each by one name, such as "torch.kaiming_uniform_" or "keras.he_normal"."""
 
 ALIASES: Mapping[str, str] = MappingProxyType(

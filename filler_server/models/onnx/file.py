@@ -9,6 +9,7 @@ from typing import Any, BinaryIO
 import numpy as np
 from onnx import GraphProto, ModelProto, TensorProto, helper
 
+from caffe_filler.wire import LEN, key, varint
 from filler_server.models.onnx.layer import Weight
 from filler_server.models.onnx.model import Model
 from filler_server.output import AtomicFile
@@ -22,7 +23,6 @@ _ALIGNMENT = 4096
 """Learned tensors in a file of their own begin at such places, so that runtimes can map them into memory."""
 
 _COPIED_AT_ONCE = 32 << 20
-_LENGTH_DELIMITED = 2
 _DTYPES = {
     "float32": TensorProto.FLOAT,
     "float16": TensorProto.FLOAT16,
@@ -118,9 +118,9 @@ def _write_apart(file: BinaryIO, weights: Sequence[Weight], name: str, advance: 
         file.write(bytes(-file.tell() % _ALIGNMENT))
         head = _head(weight)
         head.data_location = TensorProto.EXTERNAL
-        for key, value in (("location", name), ("offset", file.tell()), ("length", weight.tensor.nbytes)):
+        for setting, value in (("location", name), ("offset", file.tell()), ("length", weight.tensor.nbytes)):
             entry = head.external_data.add()
-            entry.key, entry.value = key, str(value)
+            entry.key, entry.value = setting, str(value)
         heads.append(head.SerializeToString())
         _write_values(file, weight.tensor, advance)
     return heads
@@ -155,13 +155,4 @@ def _head(weight: Weight) -> TensorProto:
 def _field(message: Any, name: str, length: int) -> bytes:
     """Return what stands before the bytes of a field."""
     number = message.DESCRIPTOR.fields_by_name[name].number
-    return _varint(number << 3 | _LENGTH_DELIMITED) + _varint(length)
-
-
-def _varint(value: int) -> bytes:
-    result = bytearray()
-    while value > 0x7F:
-        result.append(value & 0x7F | 0x80)
-        value >>= 7
-    result.append(value)
-    return bytes(result)
+    return key(number, LEN) + varint(length)

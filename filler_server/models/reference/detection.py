@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from filler_server.models.graph import Node
+from filler_server.models.mining import foreign_mining
 from filler_server.models.reference import boxes, matching
 from filler_server.models.reference.activations import probabilities
 from filler_server.models.reference.combination import whole_numbers
@@ -67,19 +68,8 @@ def detection_output(operation: operations.DetectionOutput, layer: Layer) -> Arr
 
 
 def _other_mining(operation: operations.MultiBoxLoss, node: Node) -> str | None:
-    flags = ("map_object_to_agnostic", "ignore_cross_boundary_bbox", "bp_inside")
-    foreign = [name for name in flags if getattr(operation, name)]
-    if not operation.use_prior_for_matching:
-        foreign.append("use_prior_for_matching: false")
-    if operation.mining_type == "hard_example" or operation.nms_threshold is not None:
-        foreign.append("mining by hard examples or after suppression")
-    if operation.mining_type == "none" and operation.conf_loss_type == "logistic":
-        foreign.append("LOGISTIC without mining")
-    if operation.mining_type != "none" and not operation.share_location:
-        foreign.append("mining without share_location")
-    if operation.background_label_id != 0:
-        foreign.append("another background than class 0")
-    return f"{', '.join(foreign)} is not among what is computed" if foreign else None
+    foreign = foreign_mining(operation)
+    return f"{foreign} is not among what is computed" if foreign else None
 
 
 @computes(operations.MultiBoxLoss, unless=_other_mining)

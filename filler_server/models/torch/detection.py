@@ -2,6 +2,7 @@
 
 from math import sqrt
 
+from filler_server.models.mining import foreign_mining
 from filler_server.models.refusal import NoCounterpart
 from filler_server.models.torch.layer import Layer
 from filler_server.models.torch.literals import Source, call
@@ -79,19 +80,8 @@ def reorg(layer: Layer, operation: of.Reorg) -> str:
 
 def _other_mining(operation: of.MultiBoxLoss) -> str | None:
     """Return which of the ways to choose among priors is not written, or None."""
-    flags = ("map_object_to_agnostic", "ignore_cross_boundary_bbox", "bp_inside")
-    foreign = [name for name in flags if getattr(operation, name)]
-    if not operation.use_prior_for_matching:
-        foreign.append("use_prior_for_matching: false")
-    if operation.mining_type == "hard_example" or operation.nms_threshold is not None:
-        foreign.append("mining by hard examples or after suppression")
-    if operation.mining_type == "none" and operation.conf_loss_type == "logistic":
-        foreign.append("LOGISTIC without mining")
-    if operation.mining_type != "none" and not operation.share_location:
-        foreign.append("mining without share_location")
-    if operation.background_label_id != 0:
-        foreign.append("another background than class 0")
-    return f"{', '.join(foreign)} is not written" if foreign else None
+    foreign = foreign_mining(operation)
+    return f"{foreign} is not written" if foreign else None
 
 
 def _priors(layer: Layer, operation: of.PriorBox | of.PriorBoxClustered, sides: list[tuple[float, float]]) -> str:

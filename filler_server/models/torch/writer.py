@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 
-import filler_server.models.torch.families  # noqa: F401 - registers the functions that write operations
+import filler_server.models.torch.functions  # noqa: F401 - registers the functions that write operations
 from filler_server.models.graph import Graph, Node
 from filler_server.models.refusal import NoCounterpart, Refusal, refusal_error
 from filler_server.models.torch.layer import Layer, UnknownShape

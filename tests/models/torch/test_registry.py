@@ -1,6 +1,6 @@
 """Operations that are written, and those that are refused whatever they are."""
 
-from filler_server.models.torch import families
+from filler_server.models.torch import functions
 from filler_server.models.torch.registry import EMITTERS
 from filler_server.net.operations import Operation
 
@@ -27,4 +27,4 @@ def test_every_operation_is_written_or_known_not_to_be() -> None:
 def test_functions_stand_in_the_family_of_their_operation() -> None:
     for kind, function in EMITTERS.items():
         assert function.__module__.rpartition(".")[2] == kind.__module__.rpartition(".")[2]
-        assert function.__module__.rpartition(".")[2] in families.__all__
+        assert function.__module__.rpartition(".")[2] in functions.__all__

@@ -1,4 +1,4 @@
-"""Families of operations, each a module with a function for each operation."""
+"""All functions, one module for each family of operations."""
 
 from filler_server.models.torch import (
     activations,
