@@ -79,7 +79,8 @@ class Graph:
 
     def blob_shape(self, node: Node, index: int) -> Dims:
         """Return the shape of a blob of a node."""
-        return self.blob_shapes.get((node.name, index)) or self.tensors[node.blobs[index]].shape
+        shape = self.blob_shapes.get((node.name, index))
+        return self.tensors[node.blobs[index]].shape if shape is None else shape
 
     def shape(self, value: str) -> Dims:
         """Return the shape of a value.
@@ -138,7 +139,8 @@ def graph(plan: NetPlan, tensors: Mapping[str, Tensor]) -> Graph:
             )
         )
     inputs = tuple(names[value] for value in plan.inputs)
-    outputs = tuple(names[value] for value in plan.outputs if names[value] not in inputs)
+    fed = set(inputs)
+    outputs = tuple(names[value] for value in plan.outputs if names[value] not in fed)
     last = {plan.top(value).name: name for value, name in names.items()}
     finals = {blob: name for blob, name in last.items() if blob != name}
     return Graph(plan.name, inputs, tuple(nodes), outputs, shapes, taken, blob_shapes, finals)
@@ -206,13 +208,14 @@ def wanted(graph: Graph, tops: Iterable[str]) -> Graph:
         InvalidArgument: no value has such a name, or a name is given twice.
     """
     outputs = tuple(graph.finals.get(name, name) for name in tops)
-    for place, name in enumerate(outputs):
+    needed: set[str] = set()
+    for name in outputs:
         if name not in graph.shapes:
             hint = did_you_mean(nearest(name, graph.shapes))
             raise InvalidArgument(f"the net has no top '{name}'{hint}", field="top")
-        if name in outputs[:place]:
+        if name in needed:
             raise InvalidArgument(f"a top is wanted once. Received: top='{name}'", field="top")
-    needed = set(outputs)
+        needed.add(name)
     nodes: list[Node] = []
     for node in reversed(graph.nodes):
         if needed.intersection(node.tops):
@@ -236,8 +239,8 @@ def with_nodes(graph: Graph, nodes: Sequence[Node], tensors: Mapping[str, Tensor
 
 
 def _part(graph: Graph, nodes: Sequence[Node], outputs: tuple[str, ...], needed: Callable[[str], bool]) -> Graph:
-    made = {top for node in nodes for top in node.tops}
     inputs = tuple(name for name in graph.inputs if needed(name))
+    values = {*inputs, *(top for node in nodes for top in node.tops)}
     used = {blob for node in nodes for blob in node.blobs}
     known = {node.name for node in nodes}
     return replace(
@@ -245,7 +248,7 @@ def _part(graph: Graph, nodes: Sequence[Node], outputs: tuple[str, ...], needed:
         inputs=inputs,
         nodes=tuple(nodes),
         outputs=outputs,
-        shapes={name: shape for name, shape in graph.shapes.items() if name in made or name in inputs},
+        shapes={name: shape for name, shape in graph.shapes.items() if name in values},
         tensors={name: tensor for name, tensor in graph.tensors.items() if name in used},
         blob_shapes={key: shape for key, shape in graph.blob_shapes.items() if key[0] in known},
     )

@@ -110,3 +110,15 @@ def test_a_net_without_outputs() -> None:
     plan = FillerClient.embedded().plan_net('layer { name: "d" type: "Input" top: "data" }', phase="TEST")
     with pytest.raises(InvalidArgument, match=r"no output; tops=\['NAME'\] names one"):
         check(graph(plan, {}))
+
+
+def test_a_shared_blob_has_its_own_shape_in_each_node() -> None:
+    net = """
+    layer { name: "d" type: "Input" top: "d" input_param { shape { dim: 2 dim: 1 } } }
+    layer { name: "one" type: "Bias" bottom: "d" top: "one" param { name: "b" share_mode: PERMISSIVE } }
+    layer { name: "none" type: "Bias" bottom: "one" top: "none" param { name: "b" share_mode: PERMISSIVE }
+      bias_param { num_axes: 0 } }
+    """
+    plan = FillerClient.embedded().plan_net(net, phase="TEST")
+    small = graph(plan, tensors(plan))
+    assert [small.blob_shape(node, 0) for node in small.nodes] == [(1,), ()]
