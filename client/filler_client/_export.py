@@ -178,6 +178,8 @@ def export(
         seconds = time.perf_counter() - begun
         notes += [*_unused(model), *_overflows(graph)]
         verifications: tuple[Verification, ...] = ()
+        if not verifies and verify is None and form.runtime is not None:
+            notes.append(f"it was not verified, as {form.library} is not installed")
         if verifies:
             same = graph is model.graph
             second, why = (

@@ -11,7 +11,7 @@ import pytest
 from safetensors.numpy import load_file
 
 from caffe_filler.errors import InvalidArgument, NetError
-from filler_client import VerificationError, export, save_weights
+from filler_client import VerificationError, _verification, export, save_weights
 from filler_client._models import open_model
 
 NET = """
@@ -72,6 +72,14 @@ def test_a_source_and_its_weights(tmp_path: Path) -> None:
     assert "self.again.weight = self.ip.weight" in source
     assert "producer: caffe-filler" in source
     assert "caffe.net.sha256: " in source
+
+
+def test_a_model_that_nobody_can_run_here_is_said_not_to_be_verified(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_verification, "find_spec", lambda name: None)
+    assert export(NET, tmp_path / "a.py", WEIGHTS).notes == ("it was not verified, as torch is not installed",)
+    assert export(NET, tmp_path / "b.py", WEIGHTS, verify=False).notes == ()
 
 
 def test_types_of_weights(tmp_path: Path) -> None:
