@@ -27,6 +27,12 @@ _STEP = 1 << 25
 _DRAWN = 1 << 18
 """Values that are drawn at once."""
 
+_WORKSHOP = threading.Lock()
+"""Held while a matrix is made: its vectors take twice the memory of its values, or as much as they."""
+
+_PATIENCE = 0.1
+"""Seconds between two looks whether a matrix that waits for another is still wanted."""
+
 
 @dataclass(frozen=True)
 class OrthonormalFrame(SphereCoordinate):
@@ -100,9 +106,14 @@ class Whole:
 
     def _values(self, dtype: np.dtype[np.float32] | np.dtype[np.float64], random: RandomStream) -> Values:
         distribution = self._distribution
-        frame = distribution.frame(random)
-        frame *= distribution.radius
-        matrix = frame if distribution.rows <= distribution.columns else frame.T
-        values = np.empty(matrix.size, dtype)
-        values.reshape(matrix.shape)[...] = matrix
-        return values
+        while not _WORKSHOP.acquire(timeout=_PATIENCE):
+            checkpoint()
+        try:
+            frame = distribution.frame(random)
+            frame *= distribution.radius
+            matrix = frame if distribution.rows <= distribution.columns else frame.T
+            values = np.empty(matrix.size, dtype)
+            values.reshape(matrix.shape)[...] = matrix
+            return values
+        finally:
+            _WORKSHOP.release()

@@ -436,6 +436,31 @@ def a_value_behind_very_many_in_very_many_blobs() -> bytes:
     return filler_pb2.FillRequest(blobs=[blob] * 10_000, stream=filler_pb2.CAFFE).SerializeToString()
 
 
+@hostile("Fill", at_once=4)
+def a_value_of_a_large_orthogonal_matrix() -> bytes:
+    """One value of the largest matrix that is allowed, which is computed whole for it."""
+    return filler_pb2.FillRequest(blobs=[_orthogonal(2048)]).SerializeToString()
+
+
+@hostile("Fill")
+def a_value_of_an_immense_orthogonal_matrix() -> bytes:
+    """One value of a matrix that would take terabytes."""
+    return filler_pb2.FillRequest(blobs=[_orthogonal(1 << 20)]).SerializeToString()
+
+
+@hostile("Fill")
+def values_of_very_many_orthogonal_matrices() -> bytes:
+    """One value of each of many matrices, all of which are kept until the call ends."""
+    return filler_pb2.FillRequest(blobs=[_orthogonal(256)] * 63).SerializeToString()
+
+
+def _orthogonal(side: int) -> filler_pb2.BlobSpec:
+    region = filler_pb2.Region(flat=filler_pb2.Range(start=0, stop=1))
+    return filler_pb2.BlobSpec(
+        filler=FillerParameter(type="orthogonal"), shape=BlobShape(dim=[side] * 2), region=region
+    )
+
+
 @hostile("PlanNet")
 def figures_of_very_many_rows() -> bytes:
     """Rows of as many lengths as there are layers, whose standard deviation is an integral."""
