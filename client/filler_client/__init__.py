@@ -40,9 +40,7 @@ from caffe_filler.errors import (
 )
 from filler_client._backend import Piece
 from filler_client._client import FillerClient
-from filler_client._export import Exported, export
 from filler_client._finetune import FinetuneOptions, WeightsLike
-from filler_client._models import ModelWeights
 from filler_client._requests import (
     DataDraws,
     FillerLike,
@@ -59,15 +57,17 @@ from filler_client._requests import (
     UnnamedBlobWarning,
 )
 from filler_client._retry import RetryPolicy
-from filler_client._run import InputLike, run
 from filler_client._saving import Names, SavedNet, SaveNetOptions, SaveOptions
 from filler_client._security import SecurityOptions, Tls
-from filler_client._translate import translate
-from filler_client._verification import VerificationError
 from filler_client._weights import Inspected, TensorsLike, convert, diff, inspect, open_weights, save_weights
 
 if typing.TYPE_CHECKING:
     from filler_client._async import AsyncFillerClient
+    from filler_client._export import Exported, export
+    from filler_client._models import ModelWeights
+    from filler_client._run import InputLike, run
+    from filler_client._translate import translate
+    from filler_client._verification import VerificationError
     from filler_server.frameworks.translation import Translation
     from filler_server.net import operations
     from filler_server.net.plan import Blob, Edge, Layer, NetPlan, Top, Value
@@ -153,10 +153,15 @@ _LAZY = {
     "AsyncFillerClient": "filler_client._async",
     **dict.fromkeys(("Blob", "Edge", "Layer", "NetPlan", "Top", "Value"), _PLAN),
     "Problem": "filler_server.prototxt.report",
+    **dict.fromkeys(("Exported", "export"), "filler_client._export"),
+    **dict.fromkeys(("InputLike", "run"), "filler_client._run"),
+    "ModelWeights": "filler_client._models",
     "Translation": "filler_server.frameworks.translation",
+    "VerificationError": "filler_client._verification",
+    "translate": "filler_client._translate",
     "operations": "filler_server.net.operations",
 }
-"""Modules of the names that are imported when they are first asked for: gRPC and what reads nets take their time."""
+"""Modules of the names that are imported when they are first asked for: gRPC and what reads or runs nets take time."""
 
 
 def __getattr__(name: str) -> typing.Any:
