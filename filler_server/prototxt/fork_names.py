@@ -18,6 +18,7 @@ KNOWN: Mapping[str, frozenset[str]] = {
     "ConvolutionParameter": _names(
         "filter_group hole hole_h hole_w kernel_depth kernel_shape pad_shape stride_shape temporal_pad temporal_stride"
     ),
+    "DropoutParameter": _names("sample_weights_test scale_train"),
     "EltwiseParameter": _names("allow_single_batch_input"),
     "ImageDataParameter": _names("channels new_length"),
     "InnerProductParameter": _names("enable_noise min_top_axes sigma_init"),

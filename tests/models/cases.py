@@ -87,6 +87,7 @@ def _layer(line: str) -> str:
 
 _X = {"x": (2, 3, 7, 6)}
 _LABELS = {"x": (3, 5), "label": (3,)}
+_AXES_OF_1 = {"x": (3, 4), "z": (3, 4, 1, 1), "v": (3, 4, 1, 1), "w": (3, 4, 1)}
 
 
 def _neuron(name: str, fields: str = "", inputs: Mapping[str, tuple[int, ...]] = _X) -> Case:
@@ -104,6 +105,7 @@ def _convolution(name: str, fields: str, shape: tuple[int, ...] = (2, 4, 7, 6), 
 
 _NEURONS = [
     *map(_neuron, ("AbsVal", "BNLL", "Dropout", "ELU", "Exp", "PReLU", "Power", "ReLU", "Sigmoid", "Softmax", "TanH")),
+    _neuron("Dropout_scaled_in_test", "dropout_param { dropout_ratio: 0.7 scale_train: false }"),
     _neuron("Clip", "clip_param { min: -0.5 max: 0.75 }"),
     _neuron("ELU_alpha", "elu_param { alpha: 0.3 }"),
     _neuron("Exp_base", "exp_param { base: 2 scale: 0.5 shift: -1 }"),
@@ -410,6 +412,17 @@ _LOSSES = [
         "smooth_l1_loss",
         "SmoothL1Loss x,z,v,w -> loss { smooth_l1_loss_param { sigma: 2 } }",
         {"x": (3, 4), "z": (3, 4), "v": (3, 4), "w": (3, 4)},
+    ),
+    *(
+        Case(f"{kind}_of_axes_of_1_{number}", f"{kind} {bottoms} -> loss {{}}", _AXES_OF_1)
+        for number, (kind, bottoms) in enumerate(
+            [
+                ("EuclideanLoss", "x,z"),
+                ("SigmoidCrossEntropyLoss", "x,z"),
+                ("SmoothL1Loss", "x,z,v,w"),
+                ("SmoothL1Loss", "z,x,v,w"),
+            ]
+        )
     ),
 ]
 

@@ -48,6 +48,20 @@ def verified(graph: Graph, change: Change, data: Sequence[float] = (-1, 0, 1, 2,
     return found
 
 
+def test_a_model_gets_inputs_that_nothing_reads() -> None:
+    class Other(Changed):
+        def compute(self, inputs: Mapping[str, NDArray[Any]], names: Sequence[str]) -> Mapping[str, NDArray[Any]]:
+            assert sorted(inputs) == ["data", "unread"]
+            return super().compute({"data": inputs["data"]}, names)
+
+    unread = 'layer { name: "more" type: "Input" top: "unread" input_param { shape { dim: 4 } } }'
+    with open_model(unread + NET) as model, open_model(NET) as read:
+        inputs = {"data": np.ones((2, 3)), "unread": np.ones(4)}
+        (found,) = verify(model.graph, [Other(read.graph, lambda name, values: values)], inputs)
+    assert found.inputs == {"data": (2, 3), "unread": (4,)}
+    assert [one.absolute for one in found.differences] == [0, 0, 0]
+
+
 def test_what_is_equal(graph: Graph) -> None:
     found = verified(graph, lambda name, values: values)
     assert [(one.value, one.layer, one.type, one.shape) for one in found.differences] == [

@@ -30,7 +30,9 @@ def clip(layer: LayerNodes, operation: activations.Clip, x: str) -> str:
 @emits(activations.Dropout)
 def dropout(layer: LayerNodes, operation: activations.Dropout, x: str) -> str:
     """Say a Dropout that drops nothing."""
-    return layer.add("Identity", x)
+    if operation.scale_train:
+        return layer.add("Identity", x)
+    return layer.add("Mul", x, layer.constant(1 - operation.ratio, "kept"))
 
 
 @emits(activations.ELU)

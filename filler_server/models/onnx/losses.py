@@ -123,16 +123,18 @@ def sigmoid_cross_entropy_loss(
 def smooth_l1_loss(layer: LayerNodes, operation: losses.SmoothL1Loss, x: str, y: str, *weights: str) -> str:
     """Say SmoothL1Loss."""
     square = operation.sigma**2
-    distance = layer.add("Sub", x, y)
-    if weights:
-        distance = layer.add("Mul", distance, weights[0])
+    # Bottoms may differ in axes of 1.
+    one, other, *factors = (layer.reshaped(bottom, [0, -1]) for bottom in (x, y, *weights))
+    distance = layer.add("Sub", one, other)
+    if factors:
+        distance = layer.add("Mul", distance, factors[0])
     size = layer.add("Abs", distance)
     near = layer.add("Mul", layer.add("Mul", size, size), layer.constant(0.5 * square, "half"))
     far = layer.add("Sub", size, layer.constant(0.5 / square, "offset"))
     loss = layer.add("Where", layer.add("Less", size, layer.constant(1 / square, "bound")), near, far)
-    if len(weights) > 1:
-        loss = layer.add("Mul", loss, weights[1])
-    return _mean(layer, layer.reduced("ReduceSum", layer.reshaped(loss, [0, -1]), [1]))
+    if len(factors) > 1:
+        loss = layer.add("Mul", loss, factors[1])
+    return _mean(layer, layer.reduced("ReduceSum", loss, [1]))
 
 
 def _labels(layer: LayerNodes, x: str, label: str, axis: int) -> str:

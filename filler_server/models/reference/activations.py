@@ -29,8 +29,8 @@ def clip(operation: operations.Clip, layer: Layer) -> Array:
 
 @computes(operations.Dropout, unless=random_reason)
 def dropout(operation: operations.Dropout, layer: Layer) -> Array:
-    """Return x, as the scale is that of training."""
-    return layer.bottom
+    """Return x, or with scale_train off x times what training leaves of it."""
+    return layer.bottom if operation.scale_train else layer.bottom * (1 - operation.ratio)
 
 
 @computes(operations.ELU)

@@ -97,4 +97,6 @@ def computed_operations() -> tuple[type[Operation], ...]:
 
 def random_reason(operation: Any, node: Node) -> str | None:
     """Return why a layer cannot be computed that draws random numbers in the phase of the plan."""
+    if getattr(operation, "random_in_test", False):
+        return "it draws random numbers in both phases"
     return "it draws random numbers in phase TRAIN" if operation.random else None

@@ -30,10 +30,13 @@ def clip(layer: Layer, operation: of.Clip) -> str:
 @emits(of.Dropout)
 def dropout(layer: Layer, operation: of.Dropout) -> str:
     """Write Dropout as a module, which drops nothing in eval mode."""
+    if operation.random_in_test:
+        raise NoCounterpart("it draws random numbers in both phases, and modules of PyTorch in training alone")
     kind = {3: "nn.Dropout1d", 4: "nn.Dropout2d", 5: "nn.Dropout3d"}.get(layer.axes())
     if operation.whole_channels and kind is None:
         raise NoCounterpart(f"PyTorch drops channels of 3 to 5 axes, not of {layer.axes()}")
-    return layer.apply(kind or "nn.Dropout" if operation.whole_channels else "nn.Dropout", operation.ratio)
+    y = layer.apply(kind or "nn.Dropout" if operation.whole_channels else "nn.Dropout", operation.ratio)
+    return y if operation.scale_train else f"{y} * {literal(1 - operation.ratio)}"
 
 
 @emits(of.ELU)

@@ -9,6 +9,8 @@ from filler_server.net.operations import activations as operations
 from filler_server.net.operations.base import Operation
 from filler_server.net.registry import exactly, register, up_to
 
+_SAMPLES = "dropout_param.sample_weights_test"
+_SCALE_TRAIN = "dropout_param.scale_train"
 _QUARTER = caffe_pb2.FillerParameter(type="constant", value=0.25)
 
 
@@ -36,10 +38,24 @@ def clip(layer: LayerContext) -> SetUp:
     return _neuron(layer, operations.Clip(lower=parameter.min, upper=parameter.max))
 
 
-@register("Dropout", bottoms=exactly(1), tops=exactly(1))
+@register("Dropout", bottoms=exactly(1), tops=exactly(1), fork_fields=[_SCALE_TRAIN, _SAMPLES])
 def dropout(layer: LayerContext) -> SetUp:
-    """The shape of the bottom."""
-    return _neuron(layer, operations.Dropout(ratio=layer.parameter.dropout_param.dropout_ratio, random=layer.training))
+    """The shape of the bottom.
+
+    Forks scale when they test instead of when they train (rbgirshick/caffe-fast-rcnn), or drop values then, too
+    (alexgkendall/caffe-segnet).
+    """
+
+    def operation() -> operations.Dropout:
+        samples = layer.fork.flag(_SAMPLES, False)
+        return operations.Dropout(
+            ratio=layer.parameter.dropout_param.dropout_ratio,
+            random=layer.training or samples,
+            scale_train=layer.fork.flag(_SCALE_TRAIN, True),
+            random_in_test=samples,
+        )
+
+    return SetUp([layer.bottoms[0]], operation=layer.operation(operation))
 
 
 @register("ELU", bottoms=exactly(1), tops=exactly(1))

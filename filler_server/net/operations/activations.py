@@ -23,12 +23,15 @@ class Clip(Operation):
 class Dropout(Operation):
     """With `random` y = 0 with probability `ratio`, else x / (1 - ratio); otherwise y = x.
 
-    SpatialDropout (intel/caffe) does so to whole channels.
+    SpatialDropout (intel/caffe) does so to whole channels. Without `scale_train` (rbgirshick/caffe-fast-rcnn) y is that
+    times 1 - ratio. With `random_in_test` it is random in both phases.
     """
 
     ratio: float = 0.5
     random: bool = False
     whole_channels: bool = False
+    scale_train: bool = True
+    random_in_test: bool = False
 
 
 class ELU(Operation):

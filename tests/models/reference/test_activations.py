@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from scipy import special
 
+from caffe_filler.errors import NetError
 from tests.models.reference.small import normal, top
 
 X = np.array([-800.0, -30, -2, -0.5, -1e-9, 0, 1e-9, 0.5, 2, 30, 800])
@@ -15,6 +16,7 @@ X = np.array([-800.0, -30, -2, -0.5, -1e-9, 0, 1e-9, 0.5, 2, 30, 800])
         ("AbsVal", "", abs),
         ("Clip", "clip_param { min: -1 max: 1.5 }", lambda x: min(max(x, -1), 1.5)),
         ("Dropout", "dropout_param { dropout_ratio: 0.9 }", lambda x: x),
+        ("Dropout", "dropout_param { dropout_ratio: 0.75 scale_train: false }", lambda x: x * 0.25),
         ("ELU", "elu_param { alpha: 0.5 }", lambda x: x if x > 0 else 0.5 * math.expm1(x)),
         ("ReLU", "", lambda x: max(x, 0)),
         ("ReLU", "relu_param { negative_slope: 2 }", lambda x: x if x > 0 else 2 * x),
@@ -96,3 +98,8 @@ def test_softmax_axes(axis: int) -> None:
     x = 100 * normal(3, 4, 5)
     got = top("Softmax", f"softmax_param {{ axis: {axis} }}", x=x)
     np.testing.assert_allclose(got, special.softmax(x, axis), rtol=1e-12, atol=1e-300)
+
+
+def test_a_dropout_that_is_random_in_test() -> None:
+    with pytest.raises(NetError, match="draws random numbers in both phases"):
+        top("Dropout", "dropout_param { sample_weights_test: true }", x=[1, 2])

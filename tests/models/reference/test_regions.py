@@ -106,3 +106,9 @@ def test_other_proposals(fields: str, message: str) -> None:
         top(
             "Proposal", f"proposal_param {{ {fields} }}", s=normal(1, 2, 2, 2), o=normal(1, 4, 2, 2), i=[[32, 32, 1, 1]]
         )
+
+
+@pytest.mark.parametrize("info", [np.ones((1, 3)), np.ones(3), np.ones((1, 6))])
+def test_proposals_from_another_description_of_the_image(info: Array) -> None:
+    with pytest.raises(NetError, match=r"bottom\[2\] must be height, width and two scales of an image"):
+        top("Proposal", "proposal_param { ratio: 1 scale: 16 }", s=normal(1, 2, 2, 2), o=normal(1, 4, 2, 2), i=info)

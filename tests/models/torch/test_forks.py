@@ -178,6 +178,13 @@ def blob(shape: tuple[int, ...]) -> Tensor:
     return constant("", shape, np.dtype(np.float32), 0)
 
 
+def test_a_dropout_that_is_random_in_test() -> None:
+    net = given("x", 2, 3) + layer("Dropout", "dropout_param { sample_weights_test: true }")
+    for phase in ("TEST", "TRAIN"):
+        with pytest.raises(NetError, match="draws random numbers in both phases"):
+            torch_module(graph_of(net, phase))
+
+
 def test_what_has_no_counterpart_is_refused_at_once() -> None:
     net = (
         given("x", 1, 3, 8, 8)

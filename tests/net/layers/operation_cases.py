@@ -47,6 +47,8 @@ OPERATIONS: list[tuple[str, list[Shape], Operation]] = [
     ('type: "Softmax"', [IMAGE], activation.Softmax(axis=1)),
     ('type: "Softmax" softmax_param { axis: -1 }', [IMAGE], activation.Softmax(axis=3)),
     ('type: "Softmax" softmax_param { axis: -1 }', [None], activation.Softmax(axis=-1)),
+    ('type: "Dropout" dropout_param { scale_train: false }', [IMAGE], activation.Dropout(scale_train=False)),
+    ('type: "Dropout" dropout_param { sample_weights_test: true }', [IMAGE], activation.Dropout(random=True, random_in_test=True)),
     ('type: "SpatialDropout" phase: TRAIN dropout_param { dropout_ratio: 0.25 }', [IMAGE], activation.Dropout(ratio=0.25, random=True, whole_channels=True)),
     ('type: "Swish" swish_param { beta: 2 }', [IMAGE], activation.Swish(beta=2.0)),
     ('type: "TanH"', [IMAGE], activation.TanH()),

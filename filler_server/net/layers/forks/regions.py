@@ -1,6 +1,6 @@
 """Layers over regions of interest: of Fast and Faster R-CNN, R-FCN and what follows them."""
 
-from filler_server.net.dimensions import Dim, Unknown, differ, shapes_differ
+from filler_server.net.dimensions import Dim, Unknown, count, differ, shapes_differ
 from filler_server.net.layer import LayerContext, OpenDims, SetUp
 from filler_server.net.layers.losses import check_batch, ignore_label, normalization
 from filler_server.net.operations import losses
@@ -88,6 +88,11 @@ def proposal(layer: LayerContext) -> SetUp:
     fork, block = layer.fork, "proposal_param"
 
     def operation() -> Operation:
+        for info in layer.bottoms[2:3]:
+            values = info if isinstance(info, Unknown) else count(info[min(1, len(info) - 1) :])
+            # With one scale it is that of py-faster-rcnn, whose anchors are others.
+            if not isinstance(values, Unknown):
+                layer.require(values == 4, "bottom[2] must be height, width and two scales of an image", shape=info)
         return operations.Proposal(
             feat_stride=fork.integer(f"{block}.feat_stride", 16),
             base_size=fork.integer(f"{block}.base_size", 16),
