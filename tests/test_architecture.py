@@ -39,6 +39,20 @@ FORBIDDEN = {
         "filler_server.layouts",
         "filler_server.weights",
     ],
+    "filler_server.digests": [
+        *NETWORK,
+        *TOP,
+        "caffe_filler.caffe",
+        "caffe_filler.v1",
+        "google.protobuf",
+        "filler_server.rng",
+        "filler_server.fillers",
+        "filler_server.prototxt",
+        "filler_server.net",
+        "filler_server.engine",
+        "filler_server.layouts",
+        "filler_server.weights",
+    ],
     "filler_server.rng": [
         *NETWORK,
         *TOP,
@@ -223,7 +237,7 @@ def within(module: str, package: str) -> bool:
 
 def test_the_sources_are_seen() -> None:
     assert len(SOURCES) > 40
-    rooms = "rng fillers prototxt net tensors engine layouts weights models api service"
+    rooms = "digests rng fillers prototxt net tensors engine layouts weights models api service"
     for package in rooms.split():
         assert any(within(module, f"filler_server.{package}") for module in SOURCES)
     seen = {(found.module, found.target, found.at_import) for found in IMPORTS}

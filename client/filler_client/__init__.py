@@ -12,6 +12,7 @@ client.save_net(Path("train_val.prototxt"), "weights.safetensors", seed=1701, na
 convert("trained.caffemodel", "trained.pt", names="torch")
 prob = run(Path("deploy.prototxt"), "trained.caffemodel", {"data": image})["prob"]
 export(Path("deploy.prototxt"), "net.onnx", "trained.caffemodel")
+assert verify("weights.safetensors").is_equal
 """
 
 import importlib
@@ -68,6 +69,8 @@ if typing.TYPE_CHECKING:
     from filler_client._run import InputLike, run
     from filler_client._translate import translate
     from filler_client._verification import VerificationError
+    from filler_client._verify import ManifestLike, Verification, verify
+    from filler_server.digests import Digest, Manifest, digest
     from filler_server.frameworks.translation import Translation
     from filler_server.net import operations
     from filler_server.net.plan import Blob, Edge, Layer, NetPlan, Top, Value
@@ -80,6 +83,7 @@ __all__ = [
     "DataDraws",
     "DataLoss",
     "DeadlineExceeded",
+    "Digest",
     "Edge",
     "Exported",
     "FieldViolation",
@@ -96,6 +100,8 @@ __all__ = [
     "InvalidArgument",
     "Layer",
     "LimitExceeded",
+    "Manifest",
+    "ManifestLike",
     "ModelWeights",
     "Names",
     "NetError",
@@ -129,11 +135,13 @@ __all__ = [
     "UnknownFiller",
     "UnnamedBlobWarning",
     "Value",
+    "Verification",
     "VerificationError",
     "WeightsError",
     "WeightsLike",
     "convert",
     "diff",
+    "digest",
     "export",
     "inspect",
     "open_weights",
@@ -141,6 +149,7 @@ __all__ = [
     "run",
     "save_weights",
     "translate",
+    "verify",
 ]
 
 
@@ -158,6 +167,8 @@ _LAZY = {
     "ModelWeights": "filler_client._models",
     "Translation": "filler_server.frameworks.translation",
     "VerificationError": "filler_client._verification",
+    **dict.fromkeys(("ManifestLike", "Verification", "verify"), "filler_client._verify"),
+    **dict.fromkeys(("Digest", "Manifest", "digest"), "filler_server.digests"),
     "translate": "filler_client._translate",
     "operations": "filler_server.net.operations",
 }

@@ -5,7 +5,6 @@ import json
 import os
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -34,7 +33,7 @@ def provenance(net: NetLike, weights: Sequence[Path], plan: "NetPlan") -> Callab
     pool.shutdown(wait=False)
 
     def tell() -> dict[str, str]:
-        told = {"producer": f"{_DISTRIBUTION} {_version()}"}
+        told = {"producer": library()}
         if isinstance(net, os.PathLike):
             told["caffe.net"] = Path(net).name
         told["caffe.net.sha256"] = _net_digest(net)
@@ -70,8 +69,11 @@ def _images(plan: "NetPlan") -> str | None:
     return json.dumps(found, sort_keys=True) if any(found.values()) else None
 
 
-def _version() -> str:
+def library() -> str:
+    """Return name and version of this distribution."""
+    from importlib.metadata import PackageNotFoundError, version
+
     try:
-        return version(_DISTRIBUTION)
+        return f"{_DISTRIBUTION} {version(_DISTRIBUTION)}"
     except PackageNotFoundError:  # pragma: no cover - run from the sources without being installed
-        return "(not installed)"
+        return f"{_DISTRIBUTION} (not installed)"

@@ -14,10 +14,12 @@ from caffe_filler.v1 import filler_pb2
 from filler_client import _finetune
 from filler_client._backend import Piece, StreamRequest
 from filler_client._finetune import FinetuneOptions, WeightsLike
+from filler_client._manifests import manifest_path, net_draft, write_manifest
 from filler_client._received import received_tensors
 from filler_client._requests import NetLike
 
 if TYPE_CHECKING:
+    from filler_server.digests import Manifest
     from filler_server.net.plan import Blob, NetPlan
     from filler_server.tensors import Advance, Tensor
     from filler_server.weights.merge import Merge, MergePlan
@@ -38,6 +40,8 @@ class SaveOptions(TypedDict, total=False):
         max_shard_bytes: a .safetensors that would hold more is written as several files with an index.
         allow_missing: whether a file is written although a layer must have blobs that are not known, or the net has
             none at all.
+        manifest: where to write the manifest, a .json: the digest of each tensor and where it comes from. A
+            .safetensors has it in its metadata in any case.
         advance: is told the bytes of each step and the tensor that they belong to.
     """
 
@@ -46,6 +50,7 @@ class SaveOptions(TypedDict, total=False):
     reshape: bool
     max_shard_bytes: int | None
     allow_missing: bool
+    manifest: str | PathLike[str] | None
     advance: "Advance | None"
 
 
@@ -61,6 +66,7 @@ class SavedNet:
         notes: what a user of the file should know.
         warnings: what may well be wrong with it.
         merge: what became of each blob, where trained weights were given.
+        manifest: the digest of each tensor, and where it comes from.
     """
 
     path: Path
@@ -70,6 +76,7 @@ class SavedNet:
     notes: tuple[str, ...]
     warnings: tuple[str, ...]
     merge: "MergePlan | None"
+    manifest: "Manifest"
 
 
 class SaveNetOptions(FinetuneOptions, SaveOptions, total=False):
@@ -101,7 +108,7 @@ def save_net(
     if names not in ("caffe", "torch"):
         raise InvalidArgument(f"tensors are named as in caffe or torch. Received: names={names!r}", field="names")
     ignore_shape, reshape = options.pop("ignore_shape", False), options.pop("reshape", False)
-    allow_missing = options.pop("allow_missing", False)
+    allow_missing, manifest = options.pop("allow_missing", False), manifest_path(options.pop("manifest", None))
     max_shard_bytes, stream = options.pop("max_shard_bytes", None), options.get("stream", "philox")
     request = _finetune.fill_request(net, **options)  # type: ignore[misc]
     target = Path(path)
@@ -115,21 +122,26 @@ def save_net(
         else _finetune.open_merge(plan, weights, ignore_shape=ignore_shape, reshape=reshape)
     )
     with opening as merge:
-        tensors = _tensors(plan, merge, request, pieces)
+        tensors, filled = _tensors(plan, merge, request, pieces)
         notes: tuple[str, ...] = ()
         if names == "torch":
             state = to_torch(plan.layers, tensors)
             tensors, notes = list(state.tensors), state.notes
         dtype = dtypes.from_wire(request.dtype)
+        tensors = [cast(tensor, dtype) for tensor in tensors]
         saved = save(
-            [cast(tensor, dtype) for tensor in tensors],
+            tensors,
             target,
             metadata={"producer": "caffe-filler", "stream": stream, "seed": str(request.seed)},
             net=definitions(plan.name, plan.layers) if needs_net else None,
             max_shard_bytes=max_shard_bytes,
+            draft=net_draft(plan, request, tensors, filled, stream=stream, names=names),
             advance=advance,
         )
         assert saved.path is not None  # noqa: S101 - for the type checker
+        assert saved.manifest is not None  # noqa: S101 - likewise
+        if manifest is not None:
+            write_manifest(manifest, saved.manifest)
         plan_of_merge = None if merge is None else merge.plan
     return SavedNet(
         saved.path,
@@ -139,6 +151,7 @@ def save_net(
         (*notes, *saved.notes),
         _warnings(plan, plan_of_merge),
         plan_of_merge,
+        saved.manifest,
     )
 
 
@@ -178,8 +191,8 @@ def _tensors(
     merge: "Merge | None",
     request: filler_pb2.FillNetRequest,
     pieces: Pieces,
-) -> "list[Tensor]":
-    """Return all blobs of a net in its order, copied or received.
+) -> "tuple[list[Tensor], dict[str, Tensor]]":
+    """Return all blobs of a net in its order, copied or received, and by their names those that were received.
 
     Raises:
         FillerError: the weights do not fit, or a shape is not known.
@@ -198,9 +211,10 @@ def _tensors(
         next(pieces(request, plan=None))
     shapes = [(blob.name, tuple(dim for dim in blob.shape or () if dim is not None)) for blob in filled]
     received = received_tensors(request, shapes, lambda part: pieces(part, plan=plan)) if filled else []
-    for blob, tensor in zip(filled, received, strict=True):
-        copied[blob.name] = _zeros(tensor, blobs[blob.owner or blob.name])
-    return [copied[name] for name in blobs]
+    new = {
+        blob.name: _zeros(tensor, blobs[blob.owner or blob.name]) for blob, tensor in zip(filled, received, strict=True)
+    }
+    return [new[name] if name in new else copied[name] for name in blobs], new
 
 
 def _zeros(tensor: "Tensor", blob: "Blob") -> "Tensor":

@@ -14,6 +14,7 @@ from caffe_filler import dtypes
 from caffe_filler.dtypes import DTypeLike
 from filler_client import _requests
 from filler_client._finetune import local_plan
+from filler_client._manifests import manifest_path, plain_draft, write_manifest
 from filler_client._requests import NetLike, NetOptions
 from filler_client._saving import Names
 
@@ -105,6 +106,7 @@ def convert(
     net: NetLike | None = None,
     reshape: bool = False,
     max_shard_bytes: int | None = None,
+    manifest: PathLikeStr | None = None,
     advance: "Advance | None" = None,
     **options: Unpack[NetOptions],
 ) -> "Saved":
@@ -124,6 +126,8 @@ def convert(
             itself describes, if it does.
         reshape: whether a tensor of another shape with as many values is taken for a blob of the net.
         max_shard_bytes: a .safetensors that would hold more is written as several files with an index.
+        manifest: where to write the manifest, a .json: the digest of each tensor. A .safetensors has it in its
+            metadata in any case.
         advance: is told the bytes of each step and the tensor that they belong to.
         options: those of `NetOptions`, for a net in prototxt.
 
@@ -135,10 +139,11 @@ def convert(
         FillerError: a file or the net cannot be read.
         OSError: a file cannot be read or written.
     """
+    from filler_server.digests.manifest import KEY
     from filler_server.weights.conversion import plan_conversion
-    from filler_server.weights.saving import save
+    from filler_server.weights.saving import format_of, save
 
-    path = Path(target)
+    path, beside = Path(target), manifest_path(manifest)
     with ExitStack() as files:
         weights = _opened(source, files)
         described = None if net is None else _net_of_weights(net, files, options)
@@ -151,6 +156,7 @@ def convert(
             reshape=reshape,
         )
         metadata = {**weights.metadata, "producer": "caffe-filler"}
+        metadata.pop(KEY, None)
         if names == "torch":
             metadata["format"] = "pt"
         saved = save(
@@ -159,8 +165,11 @@ def convert(
             metadata=metadata,
             net=conversion.net,
             max_shard_bytes=max_shard_bytes,
+            draft=plain_draft() if beside is not None or format_of(path).name == "safetensors" else None,
             advance=advance,
         )
+    if beside is not None and saved.manifest is not None:
+        write_manifest(beside, saved.manifest)
     return replace(saved, notes=(*conversion.notes, *saved.notes))
 
 

@@ -8,6 +8,7 @@ from types import MappingProxyType
 from typing import BinaryIO, TypeAlias
 
 from caffe_filler.caffe.caffe_pb2 import NetParameter
+from filler_server.digests import Draft
 from filler_server.output import OpenFile
 from filler_server.prototxt.report import Problem
 from filler_server.tensors import Tensor
@@ -45,11 +46,13 @@ class Extras:
         metadata: what the file says of itself.
         net: the layers, in the current format.
         max_shard_bytes: what would be longer is written as several files.
+        draft: the manifest, whose digests are there when the last tensor of a file is.
     """
 
     metadata: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     net: NetParameter | None = None
     max_shard_bytes: int | None = None
+    draft: Draft | None = None
 
 
 Read: TypeAlias = Callable[[MappedFile, Path, ExitStack], Contents]

@@ -11,6 +11,7 @@ import numpy as np
 from caffe_filler.caffe.caffe_pb2 import NetParameter
 from caffe_filler.errors import InvalidArgument
 from caffe_filler.interface import option
+from filler_server.digests import Digester, Draft, Manifest, digest_tensor
 from filler_server.tensors import Advance, Cast, Tensor
 from filler_server.weights.format import Extras, Format
 from filler_server.weights.formats import FORMATS
@@ -32,6 +33,7 @@ class Saved:
         tensors: number of tensors.
         nbytes: length of all values in bytes.
         notes: what a user of the file should know of its values.
+        manifest: the digest of each tensor and where it comes from, where that was asked for.
     """
 
     path: Path | None
@@ -39,6 +41,7 @@ class Saved:
     tensors: int
     nbytes: int
     notes: tuple[str, ...] = ()
+    manifest: Manifest | None = None
 
 
 def save(
@@ -48,6 +51,7 @@ def save(
     metadata: Mapping[str, str] = MappingProxyType({}),
     net: NetParameter | None = None,
     max_shard_bytes: int | None = None,
+    draft: Draft | None = None,
     advance: Advance | None = None,
 ) -> Saved:
     """Write tensors to a file whose format is that of its name's ending; to an open file it is .npy.
@@ -61,6 +65,7 @@ def save(
         metadata: is written where the format has room for it.
         net: the layers, in the current format, of a .caffemodel or .prototxt.
         max_shard_bytes: a .safetensors that would hold more is written as several files with an index.
+        draft: becomes the manifest, which a .safetensors has in its metadata; None: no digests are worked out.
         advance: is told the bytes of each step.
 
     Raises:
@@ -69,11 +74,13 @@ def save(
         FillerError: the values of a tensor cannot be had.
         OSError: a file cannot be read or written.
     """
-    extras = Extras(metadata, net, max_shard_bytes)
+    extras = Extras(metadata, net, max_shard_bytes, draft)
     notes: list[str] = []
+    if draft is not None:
+        draft.begin(tensors)
     with _open_writer(target, tensors, extras) as writer:
         for tensor in tensors:
-            for nbytes in _write(writer, tensor):
+            for nbytes in _write(writer, tensor, draft):
                 if advance is not None:
                     advance(nbytes, tensor.name)
             if isinstance(tensor, Cast) and tensor.became_infinite:
@@ -81,7 +88,8 @@ def save(
                 notes.append(f"'{tensor.name}': {values} beyond {tensor.dtype} and became infinite")
     nbytes = sum(tensor.nbytes for tensor in tensors)
     files = writer.files
-    return Saved(files[0] if files else None, files, len(tensors), nbytes, (*notes, *_replaced(writer)))
+    manifest = None if draft is None else draft.manifest(writer.places)
+    return Saved(files[0] if files else None, files, len(tensors), nbytes, (*notes, *_replaced(writer)), manifest)
 
 
 def format_of(path: Path) -> Format:
@@ -110,9 +118,13 @@ def _open_writer(target: Path | BinaryIO, tensors: Sequence[Tensor], extras: Ext
     return known.open_writer(target, tensors, extras)
 
 
-def _write(writer: Writer, tensor: Tensor) -> Iterator[int]:
-    """Write a tensor; yield the bytes of each step."""
+def _write(writer: Writer, tensor: Tensor, draft: Draft | None) -> Iterator[int]:
+    """Write a tensor and note its digest; yield the bytes of each step."""
     place = tensor.place
+    if draft is not None and (place is not None or tensor.nbytes == 0):
+        # What the system copies from file to file does not come by here.
+        draft.note(tensor.name, digest_tensor(tensor))
+        draft = None
     if tensor.nbytes == 0:
         writer.write(b"")
     elif place is not None:
@@ -121,8 +133,16 @@ def _write(writer: Writer, tensor: Tensor) -> Iterator[int]:
             writer.copy(place.file.fileno(), place.offset + start, length)
             yield length
     else:
+        digester = None if draft is None else Digester(tensor.dtype, tensor.count)
+        start = 0
         for block in tensor.blocks():
             values = np.ascontiguousarray(block)
+            if draft is not None and digester is not None:
+                digester.add_flat(values, start)
+                start += values.size
+                # Before the last bytes are written, which ends the file of a shard.
+                if start == tensor.count:
+                    draft.note(tensor.name, digester.digest)
             writer.write(values.view(np.uint8).data)
             yield values.nbytes
 

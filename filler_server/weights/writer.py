@@ -3,7 +3,7 @@
 import errno
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO
@@ -60,6 +60,11 @@ class Writer(ABC):
     def files(self) -> tuple[Path, ...]:
         """Paths of what is written: the file to open, then those that it needs besides; none of an open file."""
         return self._target.files
+
+    @property
+    def places(self) -> Mapping[str, str]:
+        """Name of the file of each tensor, by the names of the tensors; none of an open file."""
+        return {tensor.name: self.files[0].name for tensor in self._tensors} if self.files else {}
 
     @property
     def replaced(self) -> tuple[Path, ...]:

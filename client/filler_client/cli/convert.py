@@ -8,6 +8,8 @@ import click
 
 from filler_client.cli.options import DType
 from filler_client.cli.weights_net import (
+    manifest_beside,
+    manifest_option,
     max_shard_size_option,
     names_option,
     print_notes,
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
 @click.option("--dtype", type=DType(), help="Data type of the values.  [default: as they are]")
 @reshape_option
 @max_shard_size_option
+@manifest_option
 @weights_net_options
 def convert(
     source: Path,
@@ -34,6 +37,7 @@ def convert(
     dtype: str | None,
     reshape: bool,
     max_shard_size: int | None,
+    manifest: str | None,
     net: Path | None,
     **options: Any,
 ) -> None:
@@ -79,6 +83,7 @@ def convert(
                 net=net,
                 reshape=reshape,
                 max_shard_bytes=max_shard_size,
+                manifest=manifest_beside(manifest, target),
                 advance=advance,
                 **options,
             )

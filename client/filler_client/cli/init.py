@@ -22,7 +22,14 @@ from filler_client.cli.options import (
     server_option,
     stream_option,
 )
-from filler_client.cli.weights_net import max_shard_size_option, names_option, print_notes, reshape_option
+from filler_client.cli.weights_net import (
+    manifest_beside,
+    manifest_option,
+    max_shard_size_option,
+    names_option,
+    print_notes,
+    reshape_option,
+)
 
 if TYPE_CHECKING:
     from filler_client import DataDraws, Names, NetOptions, NetPlan, Stream
@@ -59,6 +66,7 @@ if TYPE_CHECKING:
 @dtype_option
 @names_option
 @max_shard_size_option
+@manifest_option
 @click.option(
     "--test-net",
     type=click.IntRange(0),
@@ -81,6 +89,7 @@ def init(
     dtype: str,
     names: "Names",
     max_shard_size: int | None,
+    manifest: str | None,
     test_net: int | None,
     server: Server,
     **options: Unpack["NetOptions"],
@@ -146,6 +155,7 @@ def init(
                 reshape=reshape,
                 allow_missing=allow_missing,
                 max_shard_bytes=max_shard_size,
+                manifest=manifest_beside(manifest, output),
                 advance=advance,
                 seed=seed,
                 dtype=dtype,

@@ -26,6 +26,7 @@ from filler_client.cli.serve import serve as serve_command
 from filler_client.cli.terminal import print_line, print_text, print_warnings
 from filler_client.cli.translate import translate
 from filler_client.cli.upgrade import upgrade
+from filler_client.cli.verify import verify
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
@@ -58,6 +59,7 @@ for command in (
     convert,
     inspect,
     diff,
+    verify,
     run,
     export,
     serve_command,

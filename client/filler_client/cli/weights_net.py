@@ -51,6 +51,31 @@ max_shard_size_option = click.option(
 )
 
 
+_BESIDE = ":beside"
+"""Value of --manifest without a path; no path that ends in .json."""
+
+
+def manifest_option(command: _Command) -> _Command:
+    """Give a command the option to write a manifest."""
+    return click.option(
+        "--manifest",
+        is_flag=False,
+        flag_value=_BESIDE,
+        metavar="[FILE.json]",
+        help="Write the manifest, with the digest of each tensor, also to a file: FILE.json, or the output's name with "
+        ".manifest.json after it.",
+    )(command)
+
+
+def manifest_beside(manifest: str | None, output: Path) -> Path | None:
+    """Return the path of the manifest that the option asks for."""
+    from filler_server.digests.manifest import ENDING
+
+    if manifest is None:
+        return None
+    return output.with_name(output.name + ENDING) if manifest == _BESIDE else Path(manifest)
+
+
 def weights_net_options(command: _Command) -> _Command:
     """Give a command the options that name the net of a file of weights."""
     for option in reversed(

@@ -5,18 +5,20 @@ so that writing a stream is done here; its reader checks the files in the tests.
 """
 
 import json
+import os
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from math import prod
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, BinaryIO
 
 import ml_dtypes
 import numpy as np
 
 from caffe_filler.errors import InvalidArgument, WeightsError
 from caffe_filler.printable import counted
+from filler_server.digests import Draft
 from filler_server.tensors import Tensor
 from filler_server.weights.format import Contents, Extras, Format, Target
 from filler_server.weights.mapped import MappedFile, MappedTensor, Segment
@@ -114,19 +116,38 @@ class SafetensorsWriter(PlainWriter):
     """Writes a .safetensors file; `metadata` goes into its header."""
 
     def __init__(
-        self, target: Target, tensors: Sequence[Tensor], *, metadata: Mapping[str, str] = MappingProxyType({})
+        self,
+        target: Target,
+        tensors: Sequence[Tensor],
+        *,
+        metadata: Mapping[str, str] = MappingProxyType({}),
+        draft: Draft | None = None,
     ) -> None:
         self._metadata = dict(metadata)
+        self._draft = draft
         super().__init__(target, tensors)
 
     def _open(self) -> None:
         for tensor in self._tensors:
             check_tensor(tensor)
-        self._file.write(header_bytes(self._tensors, self._metadata))
+        self._file.write(header_bytes(self._tensors, self._metadata, self._draft))
+
+    def _finish(self) -> None:
+        rewrite_header(self._file, self._tensors, self._metadata, self._draft)
 
 
-def header_bytes(tensors: Sequence[Tensor], metadata: Mapping[str, str]) -> bytes:
+def rewrite_header(file: BinaryIO, tensors: Sequence[Tensor], metadata: Mapping[str, str], draft: Draft | None) -> None:
+    """Write the header again, now that the manifest has its digests; its length stays."""
+    if draft is not None:
+        file.seek(0)
+        file.write(header_bytes(tensors, metadata, draft))
+        file.seek(0, os.SEEK_END)
+
+
+def header_bytes(tensors: Sequence[Tensor], metadata: Mapping[str, str], draft: Draft | None = None) -> bytes:
     """Return what stands in a file before the bytes of the tensors."""
+    if draft is not None:
+        metadata = {**metadata, **draft.metadata(tensor.name for tensor in tensors)}
     header: dict[str, object] = {_METADATA: dict(metadata)} if metadata else {}
     offset = 0
     for tensor in tensors:
@@ -166,7 +187,7 @@ def _open_writer(target: Target, tensors: Sequence[Tensor], extras: Extras) -> W
 
     if isinstance(target, Path):
         return open_set(target, tensors, extras)
-    return SafetensorsWriter(target, tensors, metadata=extras.metadata)
+    return SafetensorsWriter(target, tensors, metadata=extras.metadata, draft=extras.draft)
 
 
 FORMAT = Format("safetensors", _recognizes, read_safetensors, (".safetensors",), _open_writer, has_shards=True)

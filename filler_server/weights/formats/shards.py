@@ -10,7 +10,10 @@ from typing import BinaryIO
 from caffe_filler.errors import FillerError, InvalidArgument, WeightsError
 from caffe_filler.interface import option
 from caffe_filler.signatures import LOOKED_AT
+from filler_server.digests import Draft
+from filler_server.digests.manifest import KEY, joined
 from filler_server.output import AtomicFile, OpenFile
+from filler_server.prototxt.report import Problem
 from filler_server.tensors import Tensor
 from filler_server.weights.format import Contents, Extras, Format
 from filler_server.weights.formats.safetensors import (
@@ -19,6 +22,7 @@ from filler_server.weights.formats.safetensors import (
     check_tensor,
     header_bytes,
     read_safetensors,
+    rewrite_header,
 )
 from filler_server.weights.mapped import MappedFile
 from filler_server.weights.message import is_text
@@ -35,15 +39,10 @@ def read_index(file: MappedFile, path: Path, resources: ExitStack) -> Contents:
         WeightsError: the index or a shard is damaged; or a tensor is missing.
         OSError: a shard cannot be read.
     """
-    try:
-        places = json.loads(file.read(0, LONGEST_HEADER))["weight_map"]
-        shards = sorted(set(places.values()))
-    except (ValueError, KeyError, AttributeError, TypeError, RecursionError) as error:
-        raise WeightsError(f"the file is not an index of shards of safetensors: {str(error)[:200]}") from None
-    if len(shards) > _MOST_SHARDS or not all(isinstance(shard, str) for shard in shards):
-        raise WeightsError(f"an index names up to {_MOST_SHARDS} files. Received: {len(shards)}")
+    places, shards = _places(file)
     tensors: list[Tensor] = []
     metadata: dict[str, str] = {}
+    manifests: list[str] = []
     for shard in shards:
         if PurePath(shard).name != shard:
             raise WeightsError(f"the shards of an index lie beside it. Received: {shard[:200]!r}")
@@ -56,10 +55,44 @@ def read_index(file: MappedFile, path: Path, resources: ExitStack) -> Contents:
             raise
         tensors.extend(tensor for tensor in contents.tensors if places.get(tensor.name) == shard)
         metadata.update(contents.metadata)
+        manifests += [contents.metadata[KEY]] if KEY in contents.metadata else []
+    problems: list[Problem] = []
+    if len(manifests) > 1:
+        del metadata[KEY]
+        try:
+            metadata[KEY] = joined(manifests)
+        except FillerError as error:
+            problems.append(Problem(f"the manifests of the files are passed over: {error}"))
     missing = places.keys() - {tensor.name for tensor in tensors}
     if missing:
         raise WeightsError(f"{len(missing)} of the index's tensors are in none of its files. Received: {min(missing)}")
-    return Contents(tuple(tensors), metadata=metadata)
+    return Contents(tuple(tensors), metadata=metadata, problems=tuple(problems))
+
+
+def shards_named(index: Path) -> list[str]:
+    """Return the names of the files that an index names.
+
+    Raises:
+        WeightsError: it is not an index.
+        OSError: it cannot be read.
+    """
+    file = MappedFile.open(index)
+    try:
+        return _places(file)[1]
+    finally:
+        file.close()
+
+
+def _places(file: MappedFile) -> tuple[dict[str, str], list[str]]:
+    """Return the file of each tensor that an index names, and these files."""
+    try:
+        places = json.loads(file.read(0, LONGEST_HEADER))["weight_map"]
+        shards = sorted(set(places.values()))
+    except (ValueError, KeyError, AttributeError, TypeError, RecursionError) as error:
+        raise WeightsError(f"the file is not an index of shards of safetensors: {str(error)[:200]}") from None
+    if len(shards) > _MOST_SHARDS or not all(isinstance(shard, str) for shard in shards):
+        raise WeightsError(f"an index names up to {_MOST_SHARDS} files. Received: {len(shards)}")
+    return places, shards
 
 
 def open_set(target: Path, tensors: Sequence[Tensor], extras: Extras) -> Writer:
@@ -74,8 +107,8 @@ def open_set(target: Path, tensors: Sequence[Tensor], extras: Extras) -> Writer:
     if extras.max_shard_bytes is not None:
         shards = shards_of(tensors, extras.max_shard_bytes)
         if len(shards) > 1:
-            return ShardedSafetensorsWriter(target, shards, metadata=extras.metadata)
-    return SafetensorsWriter(_LoneFile(target), tensors, metadata=extras.metadata)
+            return ShardedSafetensorsWriter(target, shards, metadata=extras.metadata, draft=extras.draft)
+    return SafetensorsWriter(_LoneFile(target), tensors, metadata=extras.metadata, draft=extras.draft)
 
 
 def shards_of(tensors: Sequence[Tensor], max_bytes: int) -> list[list[Tensor]]:
@@ -104,11 +137,20 @@ class ShardedSafetensorsWriter(PlainWriter):
         target: `<name>.safetensors`; no file of this name is written.
         shards: the tensors of each file.
         metadata: what goes into the header of each file.
+        draft: the manifest, of which each file has what is of its tensors.
     """
 
-    def __init__(self, target: Path, shards: Sequence[Sequence[Tensor]], *, metadata: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        target: Path,
+        shards: Sequence[Sequence[Tensor]],
+        *,
+        metadata: Mapping[str, str],
+        draft: Draft | None = None,
+    ) -> None:
         self._shards = [list(shard) for shard in shards]
         self._metadata = dict(metadata)
+        self._draft = draft
         self._firsts = {shard[0].name: number for number, shard in enumerate(self._shards)}
         self._files = _ShardFiles(target, self._shards)
         try:
@@ -117,6 +159,11 @@ class ShardedSafetensorsWriter(PlainWriter):
             self._files.discard()
             raise
 
+    @property
+    def places(self) -> Mapping[str, str]:
+        """Name of the shard of each tensor."""
+        return self._files.places
+
     def _open(self) -> None:
         for tensor in self._tensors:
             check_tensor(tensor)
@@ -124,8 +171,16 @@ class ShardedSafetensorsWriter(PlainWriter):
     def _begin(self, tensor: Tensor) -> None:
         number = self._firsts.get(tensor.name)
         if number is not None:
+            self._end_shard(number - 1)
             self._file = self._files.open(number)
-            self._file.write(header_bytes(self._shards[number], self._metadata))
+            self._file.write(header_bytes(self._shards[number], self._metadata, self._draft))
+
+    def _finish(self) -> None:
+        self._end_shard(len(self._shards) - 1)
+
+    def _end_shard(self, number: int) -> None:
+        if number >= 0:
+            rewrite_header(self._file, self._shards[number], self._metadata, self._draft)
 
 
 class _LoneFile(AtomicFile):
@@ -159,6 +214,12 @@ class _ShardFiles(OpenFile):
         """The index, then the shards."""
         return (self._index_path, *self._paths)
 
+    @property
+    def places(self) -> dict[str, str]:
+        """Name of the shard of each tensor, by the names of the tensors."""
+        pairs = zip(self._paths, self._shards, strict=True)
+        return {tensor.name: path.name for path, shard in pairs for tensor in shard}
+
     def open(self, number: int) -> BinaryIO:
         """Start the file of a shard and return it."""
         if self._parts:
@@ -168,11 +229,8 @@ class _ShardFiles(OpenFile):
 
     def commit(self) -> None:
         """Give all files their names, and remove an earlier file and shards of other numbers."""
-        places = {
-            tensor.name: path.name for path, shard in zip(self._paths, self._shards, strict=True) for tensor in shard
-        }
         total = sum(tensor.nbytes for shard in self._shards for tensor in shard)
-        index = {"metadata": {"total_size": total}, "weight_map": places}
+        index = {"metadata": {"total_size": total}, "weight_map": self.places}
         self._index.file.write(json.dumps(index, indent=2, ensure_ascii=False).encode() + b"\n")
         # An older index must not name some files of the old set and some of the new one.
         self._index_path.unlink(missing_ok=True)

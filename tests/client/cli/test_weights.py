@@ -50,6 +50,7 @@ def test_convert_options(weights: Path, tmp_path: Path) -> None:
         ("ip.weight", "float16"),
         ("ip.bias", "float16"),
     ]
+    assert listed["metadata"].pop("caffe_filler.manifest")
     assert listed["metadata"] == {"producer": "caffe-filler", "format": "pt"}
     stderr = fail(2, "convert", weights, target, "--max-shard-size", "many")
     assert "a size is like 500MiB, 5GiB or 2GB. Received: many" in stderr
