@@ -19,7 +19,7 @@ OPENCV5_READY := $(OPENCV5)/ready
 help:  ## Show these commands.
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 18
 
-$(READY): pyproject.toml .ci/constraints.txt protos/build_hook.py protos/caffe_filler/caffe/caffe.proto protos/caffe_filler/v1/filler.proto
+$(READY): pyproject.toml .ci/constraints.txt protos/build_hook.py protos/caffe_filler/caffe/caffe.proto protos/caffe_filler/v1/filler.proto protos/caffe_filler/v1/rules.proto
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint .ci/constraints.txt --upgrade pip
 	$(BIN)/python -m pip install --quiet --constraint .ci/constraints.txt --editable '.[all]' --group dev

@@ -7,7 +7,7 @@ from typing import Any
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 ROOT = Path(__file__).resolve().parent
-SOURCES = ("caffe_filler/caffe/caffe.proto", "caffe_filler/v1/filler.proto")
+SOURCES = ("caffe_filler/caffe/caffe.proto", "caffe_filler/v1/filler.proto", "caffe_filler/v1/rules.proto")
 
 
 def generate(root: Path = ROOT) -> None:

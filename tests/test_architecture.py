@@ -142,6 +142,18 @@ FORBIDDEN = {
         "filler_server.api",
     ],
     "filler_server.weights": [*NETWORK, *TOP, *RANDOM, "caffe_filler.v1", "filler_server.engine"],
+    "filler_server.rules": [
+        *NETWORK,
+        *TOP,
+        *COMPILED,
+        "filler_server.rng",
+        "filler_server.fillers.backend",
+        "filler_server.engine",
+        "filler_server.weights",
+        "filler_server.models",
+        "numpy.random",
+        "random",
+    ],
     "filler_server.models": [
         *NETWORK,
         *TOP,
@@ -237,7 +249,7 @@ def within(module: str, package: str) -> bool:
 
 def test_the_sources_are_seen() -> None:
     assert len(SOURCES) > 40
-    rooms = "digests rng fillers prototxt net tensors engine layouts weights models api service"
+    rooms = "digests rng fillers prototxt net tensors engine layouts weights models rules api service"
     for package in rooms.split():
         assert any(within(module, f"filler_server.{package}") for module in SOURCES)
     seen = {(found.module, found.target, found.at_import) for found in IMPORTS}
@@ -270,6 +282,14 @@ def test_the_client_imports_the_server_only_where_it_is_used() -> None:
         if found.at_import and within(found.module, "filler_client") and within(found.target, "filler_server")
     ]
     assert early == []
+
+
+def test_only_what_is_for_pytorch_imports_it() -> None:
+    users = {
+        found.module for found in IMPORTS if within(found.module, "filler_client") and within(found.target, "torch")
+    }
+    assert users
+    assert all(within(module, "filler_client.torch") for module in users)
 
 
 def test_only_the_commands_about_servers_import_the_service() -> None:
@@ -332,6 +352,11 @@ LIGHT = {
     "list fillers": "assert len(FillerClient.embedded().list_fillers().fillers) > 7",
     "read, convert and write files": "import filler_server.weights.conversion, filler_server.weights.opening",
     "merge weights": "import filler_server.weights.merge, filler_client._finetune",
+    "read rules and expect values": (
+        "from filler_server.rules import Parameter, read_rules\n"
+        "rules = read_rules(b'rule { filler { type: \"xavier\" } }')\n"
+        "assert rules.assign(Parameter('weight', (4, 72))).fan_in == 72"
+    ),
     "name the numbers of a stream": "import filler_server.rng.philox as p; p.PhiloxStream(1701, 'conv1/0')",
     "save, look at and convert": (
         "import filler_client as f, numpy, tempfile\n"

@@ -325,14 +325,14 @@ def is_random(filler: FillerLike) -> bool:
     return param.type not in _NOT_RANDOM
 
 
-def warn_of_equal_blobs(options: FillOptions, filler: FillerLike) -> None:
+def warn_of_equal_blobs(options: FillOptions, filler: FillerLike, *, stacklevel: int = 4) -> None:
     """Warn of a blob that is filled at random without a name: each of its shape would be filled alike."""
     if "name" not in options and options.get("stream", "philox") == "philox" and is_random(filler):
         warnings.warn(
             "a blob without a name has the same values as every other of its shape, filler and seed: give each a name, "
             "as in name='conv1/0'",
             UnnamedBlobWarning,
-            stacklevel=4,
+            stacklevel=stacklevel,
         )
 
 

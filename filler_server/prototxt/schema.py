@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.message import Message
@@ -17,7 +17,6 @@ Kind: TypeAlias = Literal["integer", "real", "bool", "string", "enum", "message"
 
 _LAYERS = (caffe_pb2.LayerParameter.DESCRIPTOR, caffe_pb2.V1LayerParameter.DESCRIPTOR)
 _LAYER_TYPES = "V1LayerParameter.LayerType"
-_PACKAGE = caffe_pb2.DESCRIPTOR.package + "."
 _INTEGERS = {
     FieldDescriptor.CPPTYPE_INT32: (-(1 << 31), (1 << 31) - 1),
     FieldDescriptor.CPPTYPE_UINT32: (0, (1 << 32) - 1),
@@ -99,9 +98,10 @@ def schema_of(descriptor: Descriptor) -> Schema:
     )
 
 
-def type_name(descriptor: object) -> str:
+def type_name(descriptor: Any) -> str:
     """Name of a message or enum type as Caffe's users know it, without the package."""
-    return str(getattr(descriptor, "full_name", "")).removeprefix(_PACKAGE)
+    name: str = descriptor.full_name
+    return name.removeprefix(f"{descriptor.file.package}.")
 
 
 def layer_name(layer: Message) -> str | None:

@@ -1,29 +1,16 @@
-"""Nets of Caffe in PyTorch; needs the extra `torch`.
-
-from filler_client.torch import load_net
-
-net = load_net(Path("deploy.prototxt"), "net.caffemodel")
-prob = net(images)["prob"]
-"""
+"""Nets of Caffe as modules of PyTorch."""
 
 import hashlib
 import linecache
 from typing import TYPE_CHECKING, Any, Unpack
 
+import torch
+
 from filler_client._models import ModelOptions, ModelWeights, open_model
 from filler_client._requests import NetLike
 
-try:
-    import torch
-except ModuleNotFoundError as error:
-    raise ModuleNotFoundError(
-        f"filler_client.torch needs {error.name}: pip install 'caffe-filler[torch]'", name=error.name
-    ) from None
-
 if TYPE_CHECKING:
     from filler_server.models.torch import TorchModule
-
-__all__ = ["load_net"]
 
 
 def load_net(net: NetLike, weights: ModelWeights = None, **options: Unpack[ModelOptions]) -> torch.nn.Module:

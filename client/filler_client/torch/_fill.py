@@ -1,0 +1,138 @@
+"""One tensor, and flat partitions of many."""
+
+from collections.abc import Sequence
+from typing import TypeAlias
+
+import torch
+
+from caffe_filler.errors import InvalidArgument
+from filler_client import _requests
+from filler_client._client import FillerClient
+from filler_client._requests import FillerLike, FillOptions, Flat
+from filler_client._rules import RulesLike, rules_of
+from filler_client.torch._placement import parts_of
+from filler_client.torch._targets import Target, fill_targets
+from filler_client.torch._views import can_hold_a_blob
+
+FlatParameters: TypeAlias = Sequence[tuple[str | None, Sequence[int]]]
+"""Names and shapes of parameters in their order; None in place of a name stands for padding between them."""
+
+
+def fill_(
+    tensor: torch.Tensor,
+    filler: FillerLike,
+    *,
+    name: str | None = None,
+    seed: int = 0,
+    client: FillerClient | None = None,
+) -> torch.Tensor:
+    """Fill a tensor in place, or the part of a DTensor that this process holds, and return it.
+
+    The values are those of `client.fill(filler, tensor.shape, name=name, seed=seed)`, whatever part of them is held
+    here: the fan is that of the whole tensor.
+
+    Args:
+        tensor: float32, float64, float16 or bfloat16, of any strides, on any device but meta; or a DTensor of any
+            placements but Partial.
+        filler: a FillerParameter, its prototxt, or the name of a type.
+        name: selects the random numbers; tensors of one seed and shape need names of their own.
+        seed: 0 to 2**64 - 1.
+        client: who computes; this process by default.
+
+    Raises:
+        InvalidArgument: the tensor cannot hold a blob, or is on the device meta.
+        FillerError: one of the tree in `caffe_filler.errors`.
+    """
+    options: FillOptions = {} if name is None else {"name": name}
+    _requests.warn_of_equal_blobs(options, filler, stacklevel=3)
+    check_tensor(tensor, name or "")
+    param, shape = _requests.filler_parameter(filler), tuple(tensor.shape)
+    targets = [Target(name or "", param, shape, part.box, part.tensor) for part in parts_of(tensor)]
+    fill_targets(targets, _requests.check_seed(seed), client)
+    return tensor
+
+
+def fill_flat_(
+    partition: torch.Tensor,
+    parameters: FlatParameters,
+    rules: RulesLike,
+    *,
+    start: int,
+    seed: int = 0,
+    client: FillerClient | None = None,
+) -> torch.Tensor:
+    """Fill a range of many parameters laid end to end, as FSDP1 and DeepSpeed's ZeRO hold it, and return it.
+
+    What the partition holds beyond the last parameter, or between parameters, is padding and becomes 0. The values are
+    those that `initialize_` gives whole parameters of these names. As there is no module, rules that ask for one fit
+    nothing.
+
+    Args:
+        partition: one axis of float32, float64, float16 or bfloat16.
+        parameters: names and whole shapes of all parameters in the order in which they lie, each in C order; None with
+            a shape for padding between them.
+        rules: what `initialize_` takes.
+        start: index of the partition's first value in the row of all parameters: the rank times the length of a
+            partition, where they are equal.
+        seed: 0 to 2**64 - 1.
+        client: who computes; this process by default.
+
+    Raises:
+        InvalidArgument: the partition has several axes, begins before the first parameter, or is on the device meta; or
+            no rule fits a parameter.
+        FillerError: one of the tree in `caffe_filler.errors`.
+
+    Example:
+        flat = model._handle.flat_param  # FSDP1
+        fill_flat_(flat.data, list(zip(flat._fqns, flat._shapes)), rules, start=rank * flat.numel(), seed=1701)
+    """
+    from filler_server.rules import Parameter
+
+    check_tensor(partition, "partition")
+    if partition.dim() != 1 or isinstance(start, bool) or not isinstance(start, int) or start < 0:
+        raise InvalidArgument(
+            "a partition has one axis and starts at an index of 0 or more. "
+            f"Received: shape={list(partition.shape)}, start={start!r}"
+        )
+    names = [name for name, _ in parameters if name is not None]
+    checked = rules_of(rules, names, is_whole=False)
+    stop, at = start + partition.numel(), 0
+    targets: list[Target] = []
+    padding: list[torch.Tensor] = []
+    for name, dims in parameters:
+        shape = tuple(dims)
+        first, at = at, at + torch.Size(shape).numel()
+        begin, end = max(first, start), min(at, stop)
+        if begin >= end:
+            continue
+        held = partition.detach()[begin - start : end - start]
+        if name is None:
+            padding.append(held)
+            continue
+        found = checked.assign(Parameter(name, shape))
+        if found is None:
+            raise InvalidArgument(f"no rule fits parameter '{name}' of shape {list(shape)}; a rule '*' fits all others")
+        targets.append(Target(found.stream, found.filler, shape, Flat(begin - first, end - first), held))
+    if at < stop:
+        padding.append(partition.detach()[max(at - start, 0) :])
+    fill_targets(targets, _requests.check_seed(seed), client)
+    for held in padding:
+        held.zero_()
+    return partition
+
+
+def check_tensor(tensor: torch.Tensor, name: str) -> None:
+    """Make sure that a tensor can hold a blob.
+
+    Raises:
+        InvalidArgument: it cannot; `name` is called there.
+    """
+    if not isinstance(tensor, torch.Tensor):
+        raise InvalidArgument(f"a tensor of PyTorch is filled. Received: {type(tensor).__name__}")
+    if not can_hold_a_blob(tensor.dtype) or tensor.layout != torch.strided:
+        raise InvalidArgument(
+            f"'{name}' is no dense tensor of float32, float64, float16 or bfloat16. "
+            f"Received: dtype={tensor.dtype}, layout={tensor.layout}"
+        )
+    if tensor.is_meta:
+        raise InvalidArgument(f"'{name}' is on the device meta, where nothing can be filled; to_empty moves it")

@@ -1,0 +1,75 @@
+"""Tensors with what fills them, and their filling."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import torch
+
+from caffe_filler.errors import InvalidArgument
+from filler_client._client import FillerClient
+from filler_client.torch._placement import Part, parts_of
+from filler_client.torch._targets import Target, fill_targets
+from filler_client.torch._views import can_hold_a_blob
+
+if TYPE_CHECKING:
+    from filler_server.rules import Assignment
+
+
+@dataclass(slots=True)
+class Filling:
+    """A tensor or DTensor, and what fills it.
+
+    Attributes:
+        tensor: the tensor.
+        assignment: what fills the whole of it.
+        padding_row: the row that its module names as padding, or None.
+        parts: the parts of it that are held here, once it is filled.
+    """
+
+    tensor: torch.Tensor
+    assignment: "Assignment"
+    padding_row: int | None = None
+    parts: list[Part] = field(default_factory=list)
+
+
+def check_tensor(name: str, tensor: torch.Tensor, assignment: "Assignment") -> None:
+    """Make sure that a tensor can hold what fills it: of other types than a blob's, a whole number.
+
+    Raises:
+        InvalidArgument: it cannot.
+    """
+    if tensor.layout == torch.strided and can_hold_a_blob(tensor.dtype):
+        return
+    filler, dtype = assignment.filler, tensor.dtype
+    is_whole = filler.type == "constant" and filler.value.is_integer() and tensor.layout == torch.strided
+    if not is_whole or dtype.is_floating_point or dtype.is_complex:
+        raise InvalidArgument(
+            f"'{name}' is no dense tensor of float32, float64, float16 or bfloat16, and {assignment.rule} fills it "
+            f"with more than a whole number. Received: dtype={dtype}, layout={tensor.layout}"
+        )
+
+
+def fill_all(fillings: Sequence[Filling], seed: int, client: FillerClient | None) -> None:
+    """Fill tensors, as many in one request as are of one data type on one device.
+
+    Raises:
+        FillerError: one of the tree in `caffe_filler.errors`.
+    """
+    targets: list[Target] = []
+    for filling in fillings:
+        found, shape = filling.assignment, tuple(filling.tensor.shape)
+        filling.parts = parts_of(filling.tensor)
+        if can_hold_a_blob(filling.tensor.dtype):
+            targets += [Target(found.stream, found.filler, shape, part.box, part.tensor) for part in filling.parts]
+        else:
+            for part in filling.parts:
+                part.tensor.fill_(int(found.filler.value))
+    fill_targets(targets, seed, client)
+    for filling in fillings:
+        row = filling.padding_row
+        if filling.assignment.zero_padding and row is not None:
+            for part in filling.parts:
+                start, stop = (0, len(part.tensor)) if part.box is None else part.box[0]
+                if start <= row < stop:
+                    part.tensor[row - start].zero_()

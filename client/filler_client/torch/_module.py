@@ -1,0 +1,152 @@
+"""Parameters and buffers of a module: their names in the whole model, and where they hang."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import torch
+
+from caffe_filler.errors import InvalidArgument
+
+if TYPE_CHECKING:
+    from filler_server.rules import Parameter
+
+NamePrefix: TypeAlias = str | Callable[[str], str]
+
+_WRAPPERS = ("_fsdp_wrapped_module", "_checkpoint_wrapped_module", "_orig_mod")
+"""Modules that wrap another one, which keeps its name: of FSDP1, activation checkpointing and torch.compile."""
+
+
+@dataclass(slots=True)
+class Slot:
+    """A parameter or buffer, with all the places where it hangs.
+
+    Attributes:
+        name: its first qualified name in the whole model.
+        places: modules, and the names that it has there; the first is the one after which it is called.
+        is_buffer: whether it is a buffer.
+        module: names of the classes of the module that holds it.
+        within: names of the classes of the modules around that one.
+        names: its further names.
+    """
+
+    name: str
+    places: list[tuple[torch.nn.Module, str]]
+    is_buffer: bool
+    module: tuple[str, ...]
+    within: tuple[str, ...]
+    names: list[str] = field(default_factory=list)
+
+    @property
+    def owner(self) -> torch.nn.Module:
+        """The module after which it is called."""
+        return self.places[0][0]
+
+    @property
+    def tensor(self) -> torch.Tensor:
+        """The tensor that hangs there now."""
+        module, name = self.places[0]
+        tensor: torch.Tensor = getattr(module, name)
+        return tensor
+
+    @property
+    def parameter(self) -> "Parameter":
+        """The parameter as rules see it."""
+        from filler_server.rules import Parameter
+
+        siblings = {name: tuple(held.shape) for name, held in _held(self.owner, is_buffer=False)}
+        return Parameter(self.name, tuple(self.tensor.shape), self.module, self.within, siblings, self.is_buffer)
+
+    @property
+    def padding_row(self) -> int | None:
+        """The row that the module names as padding."""
+        row = getattr(self.owner, "padding_idx", None)
+        return None if row is None or not self.tensor.dim() else int(row % self.tensor.shape[0])
+
+
+def slots(module: torch.nn.Module, name_prefix: NamePrefix = "") -> list[Slot]:
+    """Return the parameters of a module and then its buffers, each once, however often it hangs there.
+
+    Names are those of `named_parameters`, without what wrappers add. Two parameters over the same memory are one.
+
+    Args:
+        module: the module, or one stage of a pipeline.
+        name_prefix: what stands before the names here in those of the whole model, or a function from the names here to
+            those.
+
+    Raises:
+        InvalidArgument: a parameter has no shape yet, or FSDP1 or DeepSpeed hold it flat; or two have one name.
+    """
+    found: dict[object, Slot] = {}
+    taken: dict[str, object] = {}
+    if any(type(inner).__name__ == "FullyShardedDataParallel" for inner in module.modules()):
+        raise _flat("FSDP1 (FullyShardedDataParallel)")
+    for is_buffer in (False, True):
+        for path, owner, attribute, tensor, within in _walk(module, is_buffer=is_buffer):
+            _check(path, owner, tensor)
+            name = _whole_name(path, name_prefix)
+            key = _identity(tensor)
+            if taken.setdefault(name, key) != key:
+                raise InvalidArgument(f"two parameters have one name in the whole model. Received: name='{name}'")
+            if key in found:
+                found[key].places.append((owner, attribute))
+                found[key].names.append(name)
+            else:
+                found[key] = Slot(name, [(owner, attribute)], is_buffer, _classes(owner), within)
+    return list(found.values())
+
+
+def _walk(
+    module: torch.nn.Module, *, is_buffer: bool
+) -> Iterator[tuple[str, torch.nn.Module, str, torch.Tensor, tuple[str, ...]]]:
+    """Yield path, module, attribute and tensor of each parameter or buffer, and the classes around the module."""
+    waiting: list[tuple[str, torch.nn.Module, tuple[str, ...]]] = [("", module, ())]
+    while waiting:
+        path, owner, within = waiting.pop()
+        for attribute, tensor in _held(owner, is_buffer=is_buffer):
+            yield f"{path}{attribute}", owner, attribute, tensor, within
+        inner = tuple(dict.fromkeys((*within, *_classes(owner))))
+        is_parallel = isinstance(owner, torch.nn.parallel.DistributedDataParallel | torch.nn.DataParallel)
+        for name, child in reversed(list(owner.named_children())):
+            is_wrapped = name in _WRAPPERS or (is_parallel and name == "module")
+            waiting.append((path if is_wrapped else f"{path}{name}.", child, within if is_wrapped else inner))
+
+
+def _held(module: torch.nn.Module, *, is_buffer: bool) -> Iterator[tuple[str, torch.Tensor]]:
+    named: Any = module.named_buffers if is_buffer else module.named_parameters
+    yield from named(recurse=False, remove_duplicate=False)
+
+
+def _classes(module: torch.nn.Module) -> tuple[str, ...]:
+    kinds = [kind for kind in type(module).__mro__ if issubclass(kind, torch.nn.Module) and kind is not torch.nn.Module]
+    return tuple(name for kind in kinds for name in (kind.__name__, f"{kind.__module__}.{kind.__qualname__}"))
+
+
+def _whole_name(path: str, prefix: NamePrefix) -> str:
+    if not isinstance(prefix, str):
+        name = prefix(path)
+        if not isinstance(name, str) or not name:
+            raise InvalidArgument(f"name_prefix must return a name. Received: {name!r} for '{path}'")
+        return name
+    return f"{prefix}{'.' if prefix and not prefix.endswith('.') else ''}{path}"
+
+
+def _identity(tensor: torch.Tensor) -> object:
+    """Return what two tensors over the same memory have in common."""
+    if tensor.is_meta or type(tensor.detach()) is not torch.Tensor or not tensor.numel():
+        return id(tensor)
+    return tensor.data_ptr(), tuple(tensor.shape), tensor.stride(), tensor.dtype, tensor.device
+
+
+def _check(path: str, owner: torch.nn.Module, tensor: torch.Tensor) -> None:
+    if torch.nn.parameter.is_lazy(tensor):
+        raise InvalidArgument(f"parameter '{path}' has no shape before the first forward of {type(owner).__name__}")
+    if hasattr(tensor, "ds_id"):
+        raise _flat("DeepSpeed's ZeRO-3")
+
+
+def _flat(what: str) -> InvalidArgument:
+    return InvalidArgument(
+        f"{what} holds parameters in flat partitions; fill_flat_ fills these, and initialize_ a module before it is "
+        "wrapped"
+    )

@@ -1,0 +1,44 @@
+"""NumPy's views of tensors, and samples of their values."""
+
+from typing import Any
+
+import ml_dtypes
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+_RUNS, _RUN = 64, 1024
+"""A sample of a large tensor: so many runs of so many values, evenly spaced."""
+
+
+def can_hold_a_blob(dtype: torch.dtype) -> bool:
+    """Whether it is one of the four data types of blobs."""
+    return dtype in (torch.float32, torch.float64, torch.float16, torch.bfloat16)
+
+
+def array_of(tensor: torch.Tensor) -> NDArray[Any]:
+    """Return the memory of a tensor on the CPU as an array of the same shape, strides and data type."""
+    if tensor.dtype == torch.bfloat16:
+        array: NDArray[Any] = tensor.detach().view(torch.int16).numpy().view(ml_dtypes.bfloat16)
+    else:
+        array = tensor.detach().numpy()
+    return array
+
+
+def receives(tensor: torch.Tensor) -> bool:
+    """Whether a blob can be received into the tensor's own memory: on the CPU, in C order."""
+    return bool(tensor.device.type == "cpu" and tensor.is_contiguous())
+
+
+def sample(tensor: torch.Tensor) -> NDArray[np.float64]:
+    """Return values of a tensor, all of a small one and 65536 of a large one, from all over it."""
+    flat = tensor.detach()
+    if flat.numel() > _RUNS * _RUN:
+        # Whole rows, so that nothing is copied but what is looked at.
+        if flat.is_contiguous():
+            flat = flat.view(-1)
+            flat = flat[: flat.numel() // _RUNS * _RUNS].view(_RUNS, -1)[:, :_RUN]
+        else:
+            flat = flat.flatten()[:: flat.numel() // (_RUNS * _RUN)][: _RUNS * _RUN]
+    values: NDArray[np.float64] = flat.to(torch.float64).cpu().numpy().ravel()
+    return values

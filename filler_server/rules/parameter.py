@@ -1,0 +1,26 @@
+"""A parameter of a model, as rules see it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """A parameter of a model, or a buffer.
+
+    Attributes:
+        name: its qualified name, that in the whole model.
+        shape: the shape of the whole tensor, whatever part of it is held here.
+        module: names of the class of the module that holds it and of the classes from which that is derived, each with
+            and without the Python module in front; empty where nothing is known of modules.
+        within: likewise, of all modules around that one.
+        siblings: shapes of the parameters of the same module, its own included, by the last parts of their names.
+        is_buffer: whether it is a buffer, which is not trained.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    module: tuple[str, ...] = ()
+    within: tuple[str, ...] = ()
+    siblings: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    is_buffer: bool = False

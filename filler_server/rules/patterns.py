@@ -1,0 +1,47 @@
+"""Patterns of names, as those of files in a shell."""
+
+import re
+from collections.abc import Iterable, Sequence
+from fnmatch import translate
+from functools import lru_cache
+
+
+class NamePatterns:
+    """Patterns of qualified names of parameters; without any, every name fits.
+
+    `*` stands for any characters, `?` for any one, `[ab]` for one of these, `[!ab]` for any other one.
+    """
+
+    def __init__(self, patterns: Iterable[str]) -> None:
+        self._patterns = [(re.compile(translate(pattern)).match, pattern.rpartition(".")[2]) for pattern in patterns]
+
+    def fit(self, name: str, *, is_buffer: bool) -> bool:
+        """Whether a pattern fits a name; one that fits a buffer ends with the buffer's own name."""
+        if not is_buffer:
+            return not self._patterns or any(match(name) for match, _ in self._patterns)
+        own = name.rpartition(".")[2]
+        return any(last == own and match(name) for match, last in self._patterns)
+
+
+class ClassPatterns:
+    """Patterns of names of classes; those with a dot are of qualified names. Without any, every class fits."""
+
+    def __init__(self, patterns: Iterable[str]) -> None:
+        compiled = [("." in pattern, re.compile(translate(pattern)).match) for pattern in patterns]
+
+        # The parameters of a model have few classes between them.
+        @lru_cache(maxsize=1024)
+        def fit(names: Sequence[str]) -> bool:
+            return any(match(name) for name in names for dotted, match in compiled if dotted == ("." in name))
+
+        self._fit = fit
+        self._any = not compiled
+
+    def fit(self, names: tuple[str, ...]) -> bool:
+        """Whether a pattern fits one of the names."""
+        return self._any or self._fit(names)
+
+
+def is_pattern(name: str) -> bool:
+    """Whether a name stands for more than itself."""
+    return any(character in name for character in "*?[")

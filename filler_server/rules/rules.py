@@ -1,0 +1,121 @@
+"""Rules in their order, and the first that fits a parameter."""
+
+from collections.abc import Sequence
+
+from caffe_filler.errors import FillerError, InvalidArgument
+from caffe_filler.printable import printable
+from caffe_filler.v1.rules_pb2 import InitRule, InitRules
+from filler_server.fillers import get_filler
+from filler_server.fillers.variance_scaling import VarianceScaling
+from filler_server.frameworks.names import resolved
+from filler_server.rules.assignment import Assignment, by_fan_of, expectation, fans
+from filler_server.rules.parameter import Parameter
+from filler_server.rules.patterns import ClassPatterns, NamePatterns, is_pattern
+
+_LONGEST = 48
+
+
+class Rules:
+    """Rules that have been checked.
+
+    Args:
+        message: the rules.
+        lines: where each starts in its file, from 1; for the errors.
+
+    Attributes:
+        message: the rules.
+        labels: the rules in a few words each, in their order.
+
+    Raises:
+        InvalidArgument: there is no rule, or one of them lacks something or says two things; its number is named.
+        FillerError: a filler of a rule is unknown or cannot work with its parameters; likewise.
+    """
+
+    def __init__(self, message: InitRules, *, lines: Sequence[int] = ()) -> None:
+        if not message.rule:
+            raise InvalidArgument("there are no rules; the least is rule { filler { type: 'xavier' } }")
+        self.message = message
+        self._rules: list[_Rule] = []
+        for index, rule in enumerate(message.rule):
+            try:
+                self._rules.append(_Rule(index, rule))
+            except FillerError as error:
+                place = f" (line {lines[index]})" if lines else ""
+                raise error.within(f"rule {index + 1}{place}") from None
+        self.labels = tuple(rule.label for rule in self._rules)
+
+    def assign(self, parameter: Parameter) -> Assignment | None:
+        """Return what the first rule that fits a parameter fills it with, or None where none fits.
+
+        Raises:
+            FillerError: the rule's filler cannot fill a parameter of this shape.
+        """
+        for rule in self._rules:
+            if rule.fits(parameter):
+                try:
+                    return rule.assignment(parameter)
+                except FillerError as error:
+                    raise error.within(f"parameter '{printable(parameter.name)}', {rule.label}") from None
+        return None
+
+
+class _Rule:
+    """One rule."""
+
+    def __init__(self, index: int, rule: InitRule) -> None:
+        self.index = index
+        self.label = f"rule {index + 1}{_words(rule)}"
+        self._rule = rule
+        self._names = NamePatterns(rule.name)
+        self._module, self._within = ClassPatterns(rule.module), ClassPatterns(rule.within)
+        if not rule.HasField("filler"):
+            raise InvalidArgument("it has no filler, such as filler { type: 'xavier' }", field="filler")
+        filler = get_filler(rule.filler)
+        if rule.HasField("fan_of") and not isinstance(filler, VarianceScaling):
+            raise InvalidArgument(
+                f"fan_of is for fillers that scale by fans. Received: type='{rule.filler.type}'", field="fan_of"
+            )
+        if rule.HasField("stream") and (len(rule.name) != 1 or is_pattern(rule.name[0])):
+            raise InvalidArgument(
+                "a rule with a stream has one name without a pattern: parameters of one stream would be filled alike. "
+                f"Received: name={list(rule.name)}",
+                field="stream",
+            )
+
+    def fits(self, parameter: Parameter) -> bool:
+        return (
+            self._names.fit(parameter.name, is_buffer=parameter.is_buffer)
+            and self._module.fit(parameter.module)
+            and self._within.fit(parameter.within)
+            and (not self._rule.HasField("fan_of") or self._rule.fan_of in parameter.siblings)
+        )
+
+    def assignment(self, parameter: Parameter) -> Assignment:
+        rule = self._rule
+        filler = resolved(rule.filler) or rule.filler
+        counted = parameter.siblings[rule.fan_of] if rule.HasField("fan_of") else parameter.shape
+        if rule.HasField("fan_of") and 0 not in parameter.shape:
+            filler = by_fan_of(filler, counted)
+        mean, std = expectation(filler, parameter.shape)
+        fan_in, fan_out = fans(counted)
+        return Assignment(
+            rule=self.label,
+            index=self.index,
+            filler=filler,
+            stream=rule.stream if rule.HasField("stream") else parameter.name,
+            zero_padding=rule.zero_padding,
+            fan_in=fan_in,
+            fan_out=fan_out,
+            mean=mean,
+            std=std,
+        )
+
+
+def _words(rule: InitRule) -> str:
+    """Return what a rule fits, in front of which a colon stands."""
+    parts = [", ".join(rule.name)] if rule.name else []
+    for where, patterns in (("in", rule.module), ("within", rule.within)):
+        if patterns:
+            parts.append(f"{where} {', '.join(pattern.rpartition('.')[2] for pattern in patterns)}")
+    text = printable(" ".join(parts))
+    return f": {text if len(text) <= _LONGEST else text[: _LONGEST - 3] + '...'}" if text else ""

@@ -1,0 +1,77 @@
+"""`transformer`: normal values, smaller by the depth where blocks add to the residual stream."""
+
+import re
+from collections.abc import Iterable
+from math import isfinite, sqrt
+
+from caffe_filler.errors import InvalidArgument
+from filler_server.rules.reading import read_rules
+from filler_server.rules.rules import Rules
+
+OUTPUTS = (
+    *(f"*.{name}.weight" for name in ("out_proj", "o_proj", "c_proj", "wo", "to_out", "to_out.0", "attn.proj")),
+    *(f"*.{name}.weight" for name in ("attention.dense", "attention.output.dense", "self_attention.dense")),
+    *(f"*.{name}.weight" for name in ("down_proj", "fc2", "w2", "linear2", "dense_4h_to_h", "mlp.proj")),
+)
+"""Names of the matrices that write to the residual stream, in the usual models."""
+
+_TEXT = """
+rule {{ module: "*Norm*" name: ["*weight", "*scale"] filler {{ type: "constant" value: 1 }} }}
+rule {{ module: "*Norm*" name: "*bias" filler {{ type: "constant" }} }}
+rule {{ name: "*bias" filler {{ type: "constant" }} }}
+rule {{ module: "*Embedding*" filler {{ type: "gaussian" std: {std} }} zero_padding: true }}
+rule {{ name: [{outputs}] filler {{ type: "gaussian" std: {scaled} }} }}
+rule {{
+  name: ["*weight", "*pos_emb*", "*position_emb*", "*positional_emb*", "*cls_token", "*mask_token"]
+  filler {{ type: "gaussian" std: {std} }}
+}}
+"""
+
+_BLOCK = re.compile(r"(?:^|\.)(?:layers?|blocks?|h|resblocks)\.(\d+)\.")
+
+
+def transformer(*, depth: int, std: float = 0.02, outputs: Iterable[str] = OUTPUTS) -> Rules:
+    """Return the rules of GPT-2 and of most transformers after it.
+
+    Matrices and embeddings are N(0, std^2), and those that write to the residual stream N(0, std^2 / (2 depth)), as
+    each of `depth` blocks has two of them (Radford et al., "Language Models are Unsupervised Multitask Learners", 2019,
+    section 2.3). Biases are 0; of normalizations the weight is 1 and the bias 0.
+
+    Args:
+        depth: number of blocks of the whole model.
+        std: standard deviation.
+        outputs: patterns of the names of the matrices that write to the residual stream.
+
+    Raises:
+        InvalidArgument: an argument cannot be what it should.
+    """
+    if isinstance(depth, bool) or not isinstance(depth, int) or depth < 1:
+        raise InvalidArgument(f"depth is the number of blocks of the whole model, 1 or more. Received: depth={depth!r}")
+    if isinstance(std, bool) or not isinstance(std, int | float) or not (isfinite(std) and std > 0):
+        raise InvalidArgument(f"a standard deviation is finite and above 0. Received: std={std!r}")
+    names = [outputs] if isinstance(outputs, str) else list(outputs)
+    if not names or not all(isinstance(name, str) and name.isprintable() for name in names):
+        raise InvalidArgument(f"outputs are patterns of names. Received: outputs={outputs!r}")
+    escaped = (name.replace("\\", "\\\\").replace('"', '\\"') for name in names)
+    quoted = ", ".join(f'"{name}"' for name in escaped)
+    return read_rules(_TEXT.format(std=float(std), scaled=std / sqrt(2 * depth), outputs=quoted).encode())
+
+
+def depth_of(names: Iterable[str]) -> int:
+    """Return the number of blocks of a whole model, counted by the names of its parameters.
+
+    Blocks are numbered after `layers.`, `layer.`, `blocks.`, `block.`, `h.` or `resblocks.`.
+
+    Raises:
+        InvalidArgument: no parameter has such a name, or the numbers are not those from 0 on.
+    """
+    numbers = {int(found[1]) for name in names if (found := _BLOCK.search(name))}
+    remedy = "rule_set('transformer', depth=...) says how many the whole model has"
+    if not numbers:
+        raise InvalidArgument(f"no parameter is called as in a block, such as layers.0.*; {remedy}")
+    if numbers != set(range(len(numbers))):
+        raise InvalidArgument(
+            f"this is not a whole model; {remedy}. "
+            f"Received: {len(numbers)} blocks, numbered {min(numbers)} to {max(numbers)}"
+        )
+    return len(numbers)

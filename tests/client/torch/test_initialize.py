@@ -1,0 +1,382 @@
+"""Modules that are filled by rules in one process."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import ml_dtypes
+import numpy as np
+import pytest
+
+from caffe_filler.errors import FillerParameterError, InvalidArgument, NotFound, PrototxtError
+from caffe_filler.v1.rules_pb2 import InitRules
+from filler_client import FillerClient
+from tests.processes import ServerProcess
+
+pytestmark = pytest.mark.frameworks
+torch = pytest.importorskip("torch")
+
+from filler_client.torch import InitReport, initialize_, rule_set  # noqa: E402 - it needs PyTorch
+
+SEED = 1701
+RULES = {"*.bias": "constant", "*norm.weight": 'type: "constant" value: 1', "*": "xavier"}
+
+
+class Block(torch.nn.Module):
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.norm = torch.nn.LayerNorm(width)
+        self.fc1 = torch.nn.Linear(width, 4 * width)
+        self.fc2 = torch.nn.Linear(4 * width, width)
+
+
+class Model(torch.nn.Module):
+    """A model with tied weights and a buffer."""
+
+    def __init__(self, width: int = 16, blocks: int = 3) -> None:
+        super().__init__()
+        self.embed = torch.nn.Embedding(40, width)
+        self.blocks = torch.nn.ModuleList(Block(width) for _ in range(blocks))
+        self.head = torch.nn.Linear(width, 40, bias=False)
+        self.head.weight = self.embed.weight
+        self.register_buffer("mask", torch.arange(5))
+
+
+def values(module: Any) -> dict[str, Any]:
+    return {name: tensor.detach().clone() for name, tensor in module.named_parameters()}
+
+
+def same(one: dict[str, Any], other: dict[str, Any]) -> bool:
+    return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
+
+
+def test_values_are_those_of_the_client_and_memory_stays_where_it_is() -> None:
+    model = Model()
+    memory = {name: tensor.data_ptr() for name, tensor in model.named_parameters()}
+    versions = {name: tensor._version for name, tensor in model.named_parameters()}
+    report = initialize_(model, RULES, seed=SEED)
+    client = FillerClient.embedded()
+    for name, tensor in model.named_parameters():
+        filler = report[name].filler if "norm" not in name else RULES.get("*" + name[-11:], "constant")
+        wanted = client.fill(filler, tuple(tensor.shape), name=name, seed=SEED)
+        assert (tensor.detach().numpy() == wanted).all(), name
+        assert tensor.data_ptr() == memory[name]
+        assert tensor.requires_grad
+        assert tensor._version > versions[name]
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "float16", "bfloat16"])
+def test_every_data_type_is_that_of_the_client(dtype: str) -> None:
+    module = torch.nn.Linear(7, 5).to(getattr(torch, dtype))
+    initialize_(module, {"*": "xavier"}, seed=SEED, name_prefix="m")
+    wanted = FillerClient.embedded().fill("xavier", (5, 7), name="m.weight", seed=SEED, dtype=dtype)
+    held = module.weight.detach()
+    bits = held.view(torch.int16).numpy().view(ml_dtypes.bfloat16) if dtype == "bfloat16" else held.numpy()
+    assert bits.tobytes() == wanted.tobytes()
+
+
+def test_mixed_data_types_and_strides_are_filled_by_name() -> None:
+    plain, mixed = Model(), Model()
+    mixed.blocks[1].half()
+    mixed.blocks[2].fc1.weight = torch.nn.Parameter(torch.empty(16, 64).t())
+    initialize_(plain, RULES, seed=SEED)
+    initialize_(mixed, RULES, seed=SEED)
+    assert not mixed.blocks[2].fc1.weight.is_contiguous()
+    for (name, one), other in zip(plain.named_parameters(), mixed.parameters(), strict=True):
+        assert torch.equal(one.to(other.dtype), other), name
+    images = torch.nn.Conv2d(6, 8, 3).to(memory_format=torch.channels_last)
+    straight = torch.nn.Conv2d(6, 8, 3)
+    for module in (images, straight):
+        initialize_(module, "torch", seed=SEED)
+    assert torch.equal(images.weight, straight.weight)
+
+
+def test_parameters_of_one_shape_differ() -> None:
+    model = Model()
+    initialize_(model, RULES, seed=SEED)
+    weights = [block.fc1.weight for block in model.blocks]
+    assert not any(torch.equal(one, other) for one in weights for other in weights if one is not other)
+    before = values(model)
+    initialize_(model, RULES, seed=SEED + 1)
+    assert not torch.equal(before["blocks.0.fc1.weight"], model.blocks[0].fc1.weight)
+
+
+def test_tied_parameters_are_filled_once_and_stay_tied() -> None:
+    model = Model()
+    report = initialize_(model, {"head.*": "constant", **RULES}, seed=SEED)
+    assert model.head.weight is model.embed.weight
+    assert (report["embed.weight"].status, report["embed.weight"].filler) == ("filled", "xavier")
+    assert (report["head.weight"].status, report["head.weight"].tied_to) == ("tied", "embed.weight")
+    # The same memory under two parameters is one, too.
+    model.head.weight = torch.nn.Parameter(model.embed.weight.detach())
+    assert initialize_(model, RULES, seed=SEED)["head.weight"].status == "tied"
+
+
+def test_memory_that_overlaps_otherwise_is_refused() -> None:
+    model = Model()
+    model.head.weight = torch.nn.Parameter(model.embed.weight.detach()[1:])
+    with pytest.raises(InvalidArgument, match="each blob needs memory of its own"):
+        initialize_(model, RULES, seed=SEED)
+
+
+def test_an_unmatched_parameter_is_an_error_before_anything_is_written() -> None:
+    model = Model()
+    before = values(model)
+    with pytest.raises(InvalidArgument, match=r"no rule fits parameter 'blocks.0.norm.weight', .*strict=False"):
+        initialize_(model, {"*.bias": "constant", "*fc?.weight": "xavier", "embed.*": "msra"}, seed=SEED)
+    assert same(before, values(model))
+    report = initialize_(model, {"*fc?.weight": "xavier"}, seed=SEED, strict=False)
+    assert [entry.name for entry in report.not_filled][:2] == ["embed.weight", "head.weight"]
+    assert torch.equal(before["embed.weight"], model.embed.weight)
+    assert "parameters that no rule fits" in str(report)
+
+
+def test_a_filler_that_does_not_fit_is_an_error_before_anything_is_written() -> None:
+    model = Model()
+    before = values(model)
+    with pytest.raises(FillerParameterError, match=r"parameter 'blocks\.2\.fc2\.weight', rule 1"):
+        initialize_(model, {"blocks.2.fc2.weight": 'type: "gaussian" sparse: 99', "*": "xavier"}, seed=SEED)
+    assert same(before, values(model))
+
+
+def test_a_module_on_the_device_meta_is_made_on_the_device_named() -> None:
+    model = Model()
+    initialize_(model, RULES, seed=SEED)
+    with torch.device("meta"):
+        absent = Model()
+    for device in (None, "meta"):
+        with pytest.raises(InvalidArgument, match=r"'embed\.weight' is on the device meta; device='cpu'"):
+            initialize_(absent, {**RULES, "mask": "constant"}, seed=SEED, device=device)
+    with pytest.raises(InvalidArgument, match="buffer 'mask' on the device meta would hold whatever was in memory"):
+        initialize_(absent, RULES, seed=SEED, device="cpu")
+    assert absent.embed.weight.is_meta
+    report = initialize_(absent, {**RULES, "mask": 'type: "constant" value: 3'}, seed=SEED, device="cpu")
+    assert same(values(model), values(absent))
+    assert absent.head.weight is absent.embed.weight
+    assert (absent.mask == 3).all()
+    assert report["mask"].status == "filled"
+
+
+def test_what_has_values_is_kept_when_the_rest_is_made() -> None:
+    model = torch.nn.ModuleList([torch.nn.Linear(3, 2), torch.nn.Linear(3, 2, device="meta")])
+    model[0].register_buffer("table", torch.arange(4.0))
+    memory = model[0].weight.data_ptr()
+    initialize_(model, {"*": "xavier"}, seed=SEED, device="cpu")
+    assert model[0].weight.data_ptr() == memory
+    assert model[0].table.tolist() == [0, 1, 2, 3]
+
+
+def test_what_is_not_filled_after_to_empty_is_never_garbage() -> None:
+    module = torch.nn.Sequential(torch.nn.Linear(3, 2, device="meta"))
+    with pytest.raises(InvalidArgument, match=r"no rule fits parameter '0\.bias'"):
+        initialize_(module, {"*.weight": "xavier"}, seed=SEED, device="cpu")
+    report = initialize_(module, {"*.weight": "xavier"}, seed=SEED, device="cpu", strict=False)
+    assert report["0.bias"].status == "not filled"
+    assert module[0].bias.isnan().all()
+
+
+class Rotary(torch.nn.Module):
+    def __init__(self, complete: bool) -> None:
+        super().__init__()
+        self.complete = complete
+        self.register_buffer("cos", torch.empty(4), persistent=False)
+        self.register_buffer("count", torch.empty(2, dtype=torch.int64), persistent=False)
+        self.weight = torch.nn.Parameter(torch.empty(3))
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        with torch.no_grad():
+            self.weight.fill_(7)
+            self.cos.fill_(0.5)
+            if self.complete:
+                self.count.zero_()
+
+
+def test_modules_set_the_buffers_that_rules_skip() -> None:
+    with torch.device("meta"):
+        module = torch.nn.Sequential(Rotary(complete=True))
+    report = initialize_(module, {"*.weight": "constant"}, seed=SEED, device="cpu", reset_buffers=True)
+    assert module[0].cos.tolist() == [0.5] * 4
+    assert module[0].weight.tolist() == [0] * 3
+    assert [entry.status for entry in report] == ["filled", "reset", "reset"]
+    with torch.device("meta"):
+        module = torch.nn.Sequential(Rotary(complete=False))
+    with pytest.raises(InvalidArgument, match="reset_parameters of Rotary does not set it"):
+        initialize_(module, {"*.weight": "constant"}, seed=SEED, device="cpu", reset_buffers=True)
+
+
+def test_buffers_are_left_alone_unless_a_rule_names_them() -> None:
+    norm = torch.nn.BatchNorm1d(3)
+    norm.running_mean.fill_(5)
+    report = initialize_(norm, {"*": "constant"}, seed=SEED)
+    assert norm.running_mean.tolist() == [5] * 3
+    assert report["running_mean"].status == "left alone"
+    initialize_(norm, "torch", seed=SEED)
+    assert norm.running_mean.tolist() == [0] * 3
+    with pytest.raises(InvalidArgument, match="more than a whole number"):
+        initialize_(norm, {"num_batches_tracked": 'type: "constant" value: 0.5', "*": "constant"}, seed=SEED)
+
+
+def test_a_padding_row_is_zeros_where_a_rule_says_so() -> None:
+    module = torch.nn.Embedding(6, 4, padding_idx=-2)
+    initialize_(module, "torch", seed=SEED)
+    assert [bool(row.any()) for row in module.weight] == [True] * 4 + [False, True]
+    initialize_(module, {"*": "gaussian"}, seed=SEED)
+    assert module.weight[4].any()
+
+
+def test_stages_of_a_pipeline_have_the_names_of_the_whole_model() -> None:
+    model, first, second = Model(), Model().blocks[:2], Model().blocks[2:]
+    initialize_(model, RULES, seed=SEED)
+    initialize_(first, RULES, seed=SEED, name_prefix="blocks")
+    initialize_(second, RULES, seed=SEED, name_prefix=lambda name: f"blocks.{int(name[0]) + 2}{name[1:]}")
+    parts = [*first.parameters(), *second.parameters()]
+    assert all(torch.equal(one, other) for one, other in zip(model.blocks.parameters(), parts, strict=True))
+    with pytest.raises(InvalidArgument, match="two parameters have one name in the whole model"):
+        initialize_(first, RULES, seed=SEED, name_prefix=lambda name: name.rpartition(".")[2])
+
+
+def test_wrappers_do_not_change_names() -> None:
+    model, wrapped = Model(), Model()
+    initialize_(model, RULES, seed=SEED)
+    compiled = torch.nn.Module()
+    compiled.add_module("_orig_mod", torch.nn.DataParallel(wrapped))
+    report = initialize_(compiled, RULES, seed=SEED)
+    assert same(values(model), values(wrapped))
+    assert report["blocks.0.fc1.weight"].status == "filled"
+
+
+def test_flat_and_lazy_parameters_are_refused() -> None:
+    with pytest.raises(InvalidArgument, match="has no shape before the first forward"):
+        initialize_(torch.nn.LazyLinear(3), RULES, seed=SEED)
+    module = torch.nn.Linear(3, 2)
+    module.weight.ds_id = 0
+    with pytest.raises(InvalidArgument, match=r"DeepSpeed's ZeRO-3 holds parameters in flat partitions; fill_flat_"):
+        initialize_(module, RULES, seed=SEED)
+    fsdp1: Any = type("FullyShardedDataParallel", (torch.nn.Module,), {})
+    with pytest.raises(InvalidArgument, match="fill_flat_"):
+        initialize_(fsdp1(), RULES, seed=SEED)
+
+
+def test_types_that_no_blob_has_are_refused() -> None:
+    module = torch.nn.Linear(3, 2)
+    module.weight = torch.nn.Parameter(torch.zeros(2, 3, dtype=torch.int8), requires_grad=False)
+    with pytest.raises(InvalidArgument, match=r"'weight' is no dense tensor of float32.*dtype=torch.int8"):
+        initialize_(module, RULES, seed=SEED)
+
+
+def test_empty_parameters_and_modules_are_nothing_to_fill() -> None:
+    with pytest.warns(UserWarning, match="zero-element"):
+        module = torch.nn.Linear(0, 3)
+    report = initialize_(module, RULES, seed=SEED, name_prefix="m")
+    assert report["m.weight"].std is None
+    assert module.bias.tolist() == [0, 0, 0]
+    assert len(initialize_(torch.nn.ReLU(), RULES, seed=SEED)) == 0
+
+
+def test_rules_come_as_files_texts_messages_names_and_sequences(tmp_path: Path) -> None:
+    text = 'rule { name: "*.bias" filler { type: "constant" } }\nrule { filler { type: "xavier" } }'
+    (tmp_path / "rules.prototxt").write_text(text)
+    message = InitRules()
+    message.rule.add(name=["*.bias"]).filler.type = "constant"
+    message.rule.add().filler.type = "xavier"
+    wanted: dict[str, Any] | None = None
+    path = tmp_path / "rules.prototxt"
+    for rules in (text, path, str(path), message, [{"*.bias": "constant"}, text]):
+        model = Model()
+        initialize_(model, rules, seed=SEED)
+        wanted = wanted or values(model)
+        assert same(wanted, values(model))
+
+
+@pytest.mark.parametrize(
+    ("rules", "kind", "message"),
+    [
+        ("tranformer", NotFound, "did you mean 'transformer'?"),
+        ("no/such/file.prototxt", NotFound, "neither a file nor a set of rules"),
+        ("caffe", InvalidArgument, "rule_set('caffe', net=...)"),
+        ("", InvalidArgument, "there are no rules"),
+        ({}, InvalidArgument, "there are no rules"),
+        ([], InvalidArgument, "there are no rules"),
+        ({3: "xavier"}, InvalidArgument, "patterns of names to fillers. Received: 3"),
+        (b"rule", InvalidArgument, "Received: bytes"),
+        (None, InvalidArgument, "Received: NoneType"),
+        ("rule { nam: 'x' }", PrototxtError, "did you mean name"),
+    ],
+)
+def test_rules_that_are_none_are_refused(rules: Any, kind: type[Exception], message: str) -> None:
+    with pytest.raises(kind, match=re.escape(message)):
+        initialize_(Model(), rules, seed=SEED)
+
+
+def test_errors_name_the_file_of_rules(tmp_path: Path) -> None:
+    (tmp_path / "r.prototxt").write_text('rule {\n  nam: "x"\n}')
+    with pytest.raises(PrototxtError, match=r"r\.prototxt:2:3: InitRule has no field nam"):
+        initialize_(Model(), tmp_path / "r.prototxt", seed=SEED)
+
+
+def test_sets_are_checked_by_name_and_option() -> None:
+    with pytest.raises(NotFound, match="did you mean 'torch'"):
+        rule_set("troch")
+    with pytest.raises(TypeError, match="deep"):
+        rule_set("transformer", deep=3)
+    with pytest.raises(TypeError, match="depth"):
+        rule_set("transformer")
+
+
+def test_a_server_gives_the_same_values(server: ServerProcess) -> None:
+    one, other = Model(), Model()
+    initialize_(one, RULES, seed=SEED)
+    other.blocks[1].bfloat16()
+    with FillerClient(server.address) as client:
+        initialize_(other, RULES, seed=SEED, client=client)
+    for (name, here), there in zip(one.named_parameters(), other.parameters(), strict=True):
+        assert torch.equal(here.to(there.dtype), there), name
+
+
+def test_arguments_are_checked() -> None:
+    for seed in (-1, 2**64, 1.5, True):
+        with pytest.raises(InvalidArgument, match="a seed is an integer"):
+            initialize_(Model(), RULES, seed=seed)
+    with pytest.raises(InvalidArgument, match="a module of PyTorch"):
+        initialize_({"a": torch.empty(3)}, RULES, seed=SEED)
+    with pytest.raises(InvalidArgument, match="a client is a FillerClient"):
+        initialize_(Model(), RULES, seed=SEED, client="localhost:50051")  # type: ignore[arg-type]
+
+
+@pytest.fixture(scope="module")
+def report() -> InitReport:
+    return initialize_(Model(width=64), "transformer", seed=SEED)
+
+
+def test_the_report_has_expected_and_measured_deviations(report: InitReport) -> None:
+    for entry in report:
+        if entry.std and np.prod(entry.shape) > 1000:
+            assert entry.measured_std == pytest.approx(entry.std, rel=0.1), entry.name
+            assert entry.measured_mean == pytest.approx(0, abs=0.1 * entry.std), entry.name
+    wide = report["blocks.0.fc1.weight"]
+    assert (wide.fan_in, wide.fan_out, wide.dtype, wide.shape) == (64, 256, "float32", (256, 64))
+
+
+def test_depth_scaling_of_the_wrong_matrix_is_seen_in_the_report(report: InitReport) -> None:
+    scaled = {entry.name for entry in report if entry.std == pytest.approx(0.02 / np.sqrt(2 * 3), rel=1e-5)}
+    assert scaled == {f"blocks.{index}.fc2.weight" for index in range(3)}
+    wrong = rule_set("transformer", depth=3, outputs=["*.fc1.weight"])
+    other = initialize_(Model(width=64), wrong, seed=SEED)
+    found = {entry.name for entry in other if entry.measured_std and 0 < entry.measured_std < 0.015}
+    assert found == {f"blocks.{index}.fc1.weight" for index in range(3)}
+    missed = initialize_(Model(width=64), rule_set("transformer", depth=3, outputs="*.no_such"), seed=SEED)
+    assert any("no_such" in rule for rule in missed.unused)
+    assert "rules that fit nothing here" in str(missed)
+
+
+def test_the_report_can_be_shown(report: InitReport) -> None:
+    assert repr(report) == "<InitReport: 19 filled, 1 tied, 1 left alone; seed 1701>"
+    text = str(report)
+    assert "blocks.2.fc2.weight" in text
+    assert "tied to embed.weight" in text
+    page = report._repr_html_()
+    assert page.count("<tr>") == len(report) + 1
+    assert "constant 1" in page
+    with pytest.raises(KeyError):
+        _ = report["no such"]
