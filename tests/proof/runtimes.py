@@ -40,14 +40,18 @@ class Torch:
         self._outputs = graph.outputs
         self._module = load_net(net, weights, **options)
         made = tuple(top for node in graph.nodes for top in node.tops)
+        read = {bottom for node in graph.nodes for bottom in node.bottoms}
+        self._read = [name for name in self._inputs if name in read]
         whole: ModelOptions = {**options, "tops": made}
         self._whole = load_net(net, weights, **whole)
         self.values = frozenset(made)
 
     def compute(self, inputs: Arrays, names: Sequence[str]) -> dict[str, NDArray[Any]]:
         """Return some values, given the inputs."""
-        module = self._module if set(names) <= set(self._outputs) else self._whole
-        found = _called(module, inputs, self._inputs)
+        if set(names) <= set(self._outputs):
+            found = _called(self._module, inputs, self._inputs)
+        else:
+            found = _called(self._whole, inputs, self._read)
         return {name: found[name] for name in names}
 
 
