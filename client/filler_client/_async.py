@@ -26,6 +26,7 @@ from filler_client._answer import ExpectedStream, planned_blobs
 from filler_client._arrays import Arrivals, Receivers
 from filler_client._backend import Arrays, Piece, StreamRequest, closed
 from filler_client._connection import SERVICE, RequestId, channel_options, parse_targets
+from filler_client._digests import BlobDigest, DigestPosition, digest_request
 from filler_client._endings import GRACE_SECONDS
 from filler_client._errors import from_rpc
 from filler_client._finetune import FinetuneOptions, WeightsLike
@@ -33,12 +34,13 @@ from filler_client._options import takes_options
 from filler_client._remote import RemoteBackend
 from filler_client._replies import read_fillers, read_plan, read_upgrade
 from filler_client._requests import FillerLike, FillNetOptions, FillOptions, NetLike, NetOptions
-from filler_client._resume import StreamPosition
+from filler_client._resume import Position, StreamPosition
 from filler_client._retry import Attempts, RetryPolicy
 from filler_client._saving import SavedNet, SaveNetOptions, save_net
 from filler_client._security import Security, SecurityOptions, Version
 
 if TYPE_CHECKING:
+    from filler_server.digests import Digest
     from filler_server.net.plan import NetPlan
     from filler_server.weights.merge import MergePlan
 
@@ -143,6 +145,20 @@ class AsyncFillerClient:
         """Return all learnable blobs of a net by name; as `fill_net`."""
         return {name: array async for name, array in self.fill_net(net, **options)}
 
+    @takes_options(FillOptions)
+    async def digest(self, filler: FillerLike, shape: Sequence[int], **options: Unpack[FillOptions]) -> "Digest":
+        """Return the digest of a blob, or a region of one; see `FillerClient.digest`."""
+        _requests.warn_of_equal_blobs(options, filler)
+        (found,) = [entry async for entry in self.digests(_requests.fill_request(filler, shape, **options))]
+        return found.digest
+
+    @takes_options(FillNetOptions)
+    def digest_net(self, net: NetLike, **options: Unpack[FillNetOptions]) -> "AsyncIterator[tuple[str, Digest]]":
+        """Yield name and digest of each learnable blob; see `FillerClient.digest_net`."""
+        self._check_not_closed()
+        found = self.digests(_requests.fill_net_request(net, **options))
+        return ((entry.header.name, entry.digest) async for entry in found)
+
     @takes_options(NetOptions)
     async def plan_finetune(
         self,
@@ -228,14 +244,23 @@ class AsyncFillerClient:
         finally:
             backend.close()
 
-    async def pieces(self, request: StreamRequest, *, plan: "NetPlan | None" = None) -> AsyncIterator[Piece]:
+    def pieces(self, request: StreamRequest, *, plan: "NetPlan | None" = None) -> AsyncIterator[Piece]:
         """Yield the bytes of a stream piece by piece; see `FillerClient.pieces`."""
         keep_freed_memory()
-        attempts = Attempts(self._policy, self._timeout)
         position = StreamPosition(ExpectedStream(request, None if plan is None else planned_blobs(plan)))
-        sent = copy.deepcopy(request)
-        request_id = self._request_id.of_call()
         method = "Fill" if isinstance(request, filler_pb2.FillRequest) else "FillNet"
+        return self._stream(method, copy.deepcopy(request), position)
+
+    def digests(self, request: StreamRequest, *, plan: "NetPlan | None" = None) -> AsyncIterator[BlobDigest]:
+        """Yield the digest of each blob of a request; see `FillerClient.digests`."""
+        position = DigestPosition(ExpectedStream(request, None if plan is None else planned_blobs(plan)))
+        return self._stream("Digest", digest_request(request), position)
+
+    async def _stream(
+        self, method: str, sent: _Request, position: Position[_Request, _Response]
+    ) -> AsyncIterator[_Response]:
+        attempts = Attempts(self._policy, self._timeout)
+        request_id = self._request_id.of_call()
         while True:
             position.set_start(sent)
             target, channel = self._channel()
@@ -245,9 +270,9 @@ class AsyncFillerClient:
             ending: asyncio.TimerHandle | None = None
             try:
                 async for message in call:
-                    for piece in position.pieces(message):
+                    for entry in position.read(message):
                         attempts.progressed()
-                        yield piece
+                        yield entry
                         self._check_not_closed()
                     if position.is_complete and ending is None:
                         ending = asyncio.get_running_loop().call_later(GRACE_SECONDS, call.cancel)

@@ -9,6 +9,7 @@ from caffe_filler.errors import InvalidArgument
 from caffe_filler.v1 import filler_pb2
 
 if TYPE_CHECKING:
+    from filler_client._digests import BlobDigest
     from filler_server.net.plan import NetPlan
 
 StreamRequest: TypeAlias = filler_pb2.FillRequest | filler_pb2.FillNetRequest
@@ -60,6 +61,12 @@ class Backend(Protocol):
 
     def pieces(self, request: StreamRequest, timeout: float | None, plan: "NetPlan | None" = None) -> Iterator[Piece]:
         """Fill or FillNet, piece by piece, complete and as the plan of the net has it, or an error."""
+        ...
+
+    def digests(
+        self, request: StreamRequest, timeout: float | None, plan: "NetPlan | None" = None
+    ) -> "Iterator[BlobDigest]":
+        """Digest, blob by blob."""
         ...
 
     def arrays(

@@ -23,6 +23,8 @@ from filler_client._saving import SavedNet, SaveNetOptions, save_net
 from filler_client._security import Security, SecurityOptions
 
 if TYPE_CHECKING:
+    from filler_client._digests import BlobDigest
+    from filler_server.digests import Digest
     from filler_server.net.plan import NetPlan
     from filler_server.tensors import Tensor
     from filler_server.weights.merge import MergePlan
@@ -150,6 +152,42 @@ class FillerClient:
     def init_net(self, net: NetLike, **options: Unpack[FillNetOptions]) -> dict[str, NDArray[Any]]:
         """Return all learnable blobs of a net by name; as `fill_net`."""
         return dict(self.fill_net(net, **options))
+
+    @takes_options(FillOptions)
+    def digest(self, filler: FillerLike, shape: Sequence[int], **options: Unpack[FillOptions]) -> "Digest":
+        """Return the digest of a blob, or a region of one, without its bytes.
+
+        Digests of the parts of a blob add up to that of the whole. They detect accidents, not forgery.
+
+        Args:
+            filler: a FillerParameter, its prototxt, or the name of a type.
+            shape: shape of the whole blob.
+            options: those of `FillOptions`: seed, name, dtype, region, stream.
+
+        Raises:
+            FillerError: one of the tree in `caffe_filler.errors`.
+
+        Example:
+            assert client.digest("msra", (64, 3, 7, 7), seed=1701, name="conv1/0") == filler_client.digest(weight)
+        """
+        _requests.warn_of_equal_blobs(options, filler)
+        (found,) = self._backend.digests(_requests.fill_request(filler, shape, **options), self._timeout)
+        return found.digest
+
+    @takes_options(FillNetOptions)
+    def digest_net(self, net: NetLike, **options: Unpack[FillNetOptions]) -> "Iterator[tuple[str, Digest]]":
+        """Yield name and digest of each learnable blob, in the order of the plan or of the option `blobs`.
+
+        Args:
+            net: prototxt text, the bytes or path of a file, or a NetParameter.
+            options: those of `FillNetOptions`.
+
+        Raises:
+            FillerError: one of the tree in `caffe_filler.errors`.
+            OSError: the file cannot be read.
+        """
+        found = self.digests(_requests.fill_net_request(net, **options))
+        return ((entry.header.name, entry.digest) for entry in found)
 
     @takes_options(FillOptions)
     def tensor(self, filler: FillerLike, shape: Sequence[int], **options: Unpack[FillOptions]) -> "Tensor":
@@ -316,6 +354,24 @@ class FillerClient:
         """
         self._backend.check_open()
         return self._backend.pieces(request, self._timeout, plan)
+
+    def digests(
+        self,
+        request: filler_pb2.FillRequest | filler_pb2.FillNetRequest,
+        *,
+        plan: "NetPlan | None" = None,
+    ) -> "Iterator[BlobDigest]":
+        """Yield header and digest of each blob of a request, without its bytes.
+
+        Args:
+            request: what to fill.
+            plan: the plan of the request's net, with which the blobs that come are compared.
+
+        Raises:
+            FillerError: one of the tree in `caffe_filler.errors`.
+        """
+        self._backend.check_open()
+        return self._backend.digests(request, self._timeout, plan)
 
     def close(self) -> None:
         """Close the connections; the client cannot be used any more."""

@@ -14,6 +14,7 @@ from filler_client._arrays import Receivers, flat
 from filler_client._backend import Arrays, Piece, StreamRequest, closed
 
 if TYPE_CHECKING:
+    from filler_client._digests import BlobDigest
     from filler_server.api.requests import Job
     from filler_server.engine.computed import ComputedTensor
     from filler_server.net.plan import NetPlan
@@ -73,6 +74,23 @@ class EmbeddedBackend:
                 free, used = used, free
                 computed = _compute(pool, parts, free)
                 yield piece
+
+    def digests(
+        self, request: StreamRequest, timeout: float | None, plan: "NetPlan | None" = None
+    ) -> "Iterator[BlobDigest]":
+        """Sum up each blob as it is computed."""
+        self.check_open()
+        with _needs_numba():
+            from filler_server.api import requests
+        from filler_client._digests import BlobDigest, digest_request
+        from filler_server.api.limits import UNLIMITED
+        from filler_server.api.replies import blob_header
+        from filler_server.engine.digests import computed_digest
+
+        job = requests.digest_job(digest_request(request), UNLIMITED)
+        for tensor in job.tensors[job.blob :]:
+            self.check_open()
+            yield BlobDigest(blob_header(tensor), computed_digest(tensor))
 
     def arrays(
         self, request: StreamRequest, out: Arrays, timeout: float | None, plan: "NetPlan | None" = None

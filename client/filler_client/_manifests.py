@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from filler_server.net.plan import NetPlan
     from filler_server.tensors import Tensor
 
-_CONTRACT = 1
+CONTRACT = 1
 """Version of the contract of the random streams."""
 
 
@@ -130,7 +130,7 @@ def _fill(plan: "NetPlan", request: filler_pb2.FillNetRequest, stream: str, name
         stages=tuple(state.stage),
         seed=request.seed,
         stream=stream,
-        contract=_CONTRACT,
+        contract=CONTRACT,
         dtype=dtypes.from_wire(request.dtype).name,
         names=names,
         options=_options(request, is_sequential=stream != "philox"),

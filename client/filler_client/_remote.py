@@ -20,10 +20,11 @@ from filler_client._answer import ExpectedStream, planned_blobs
 from filler_client._arrays import Arrivals, Receivers
 from filler_client._backend import Arrays, Piece, StreamRequest, closed
 from filler_client._connection import SERVICE, RequestId, channel_options, parse_targets
+from filler_client._digests import BlobDigest, DigestPosition, digest_request
 from filler_client._endings import Endings
 from filler_client._errors import from_rpc
 from filler_client._replies import read_fillers, read_plan, read_upgrade
-from filler_client._resume import StreamPosition
+from filler_client._resume import Position, StreamPosition
 from filler_client._retry import Attempts, RetryPolicy
 from filler_client._security import Security, Version
 
@@ -72,20 +73,36 @@ class RemoteBackend:
     def pieces(self, request: StreamRequest, timeout: float | None, plan: "NetPlan | None" = None) -> Iterator[Piece]:
         """Call Fill or FillNet, as often as it takes to get every byte once."""
         keep_freed_memory()
-        attempts = Attempts(self._policy, timeout)
         position = StreamPosition(ExpectedStream(request, None if plan is None else planned_blobs(plan)))
-        sent = copy.deepcopy(request)
+        method = "Fill" if isinstance(request, filler_pb2.FillRequest) else "FillNet"
+        yield from self._stream(method, copy.deepcopy(request), position, timeout)
+
+    def digests(
+        self, request: StreamRequest, timeout: float | None, plan: "NetPlan | None" = None
+    ) -> Iterator[BlobDigest]:
+        """Call Digest, as often as it takes to get every digest once."""
+        position = DigestPosition(ExpectedStream(request, None if plan is None else planned_blobs(plan)))
+        yield from self._stream("Digest", digest_request(request), position, timeout)
+
+    def _stream(
+        self, method: str, sent: _Request, position: Position[_Request, _Response], timeout: float | None
+    ) -> Iterator[_Response]:
+        """Yield what a stream has, over as many connections as it takes."""
+        attempts = Attempts(self._policy, timeout)
         request_id = self._request_id.of_call()
         while True:
             position.set_start(sent)
             target, channel = self._channel()
             with self._invoking():
-                call = _stream(channel, sent)(sent, timeout=attempts.remaining, metadata=self._metadata(request_id))
+                # Its messages stay bytes.
+                call = channel.unary_stream(f"/{SERVICE}/{method}", type(sent).SerializeToString)(
+                    sent, timeout=attempts.remaining, metadata=self._metadata(request_id)
+                )
             try:
                 for message in call:
-                    for piece in position.pieces(message):
+                    for entry in position.read(message):
                         attempts.progressed()
-                        yield piece
+                        yield entry
                         self.check_open()
                     if position.is_complete:
                         _endings.expect(call)
@@ -168,12 +185,6 @@ class RemoteBackend:
             options = [*channel_options(self._policy), (grpc.experimental.ChannelOptions.SingleThreadedUnaryStream, 1)]
             self._channels[key] = self._security.channel(target, options)
         return target, self._channels[key]
-
-
-def _stream(channel: grpc.Channel, request: StreamRequest) -> grpc.UnaryStreamMultiCallable:
-    """The call for this kind of request; its messages stay bytes."""
-    method = "Fill" if isinstance(request, filler_pb2.FillRequest) else "FillNet"
-    return channel.unary_stream(f"/{SERVICE}/{method}", type(request).SerializeToString)
 
 
 def _end(call: Any) -> None:

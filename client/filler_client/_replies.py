@@ -78,13 +78,13 @@ def _parsed(kind: type[_Response], data: bytes, request: Message) -> _Response:
         )
     try:
         if len(data) > _SMALL:
-            _check_fields(data, kind.DESCRIPTOR, _FIELDS + _FIELDS_PER_BYTE * asked)
+            check_fields(data, kind.DESCRIPTOR, _FIELDS + _FIELDS_PER_BYTE * asked)
         return kind.FromString(data)
     except (Malformed, DecodeError) as error:
         raise DataLoss(f"a message of {len(data)} bytes is not a {kind.DESCRIPTOR.name}") from error
 
 
-def _check_fields(data: bytes, descriptor: Any, most: int) -> None:
+def check_fields(data: bytes, descriptor: Any, most: int) -> None:
     """Count fields before they are read: one of two bytes may take a hundred in memory.
 
     Raises:

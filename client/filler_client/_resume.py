@@ -1,12 +1,37 @@
 """Position of a stream, so that it can go on elsewhere and nothing is lost, doubled or mixed up."""
 
 from collections.abc import Iterator
+from typing import Protocol, TypeVar
 
 from caffe_filler.errors import DataLoss
 from caffe_filler.v1 import filler_pb2
 from filler_client._answer import ExpectedStream, blobs_asked_for
 from filler_client._backend import Piece, StreamRequest
 from filler_client._frames import Frame, read_message
+
+_Sent = TypeVar("_Sent", contravariant=True)
+_Entry = TypeVar("_Entry", covariant=True)
+
+
+class Position(Protocol[_Sent, _Entry]):
+    """Place in a stream up to which everything has come."""
+
+    @property
+    def is_complete(self) -> bool:
+        """Everything that was asked for has come."""
+        ...
+
+    def set_start(self, request: _Sent, /) -> None:
+        """Let the request go on from here, over a new connection."""
+        ...
+
+    def read(self, message: bytes, /) -> Iterator[_Entry]:
+        """Yield what a message has, each entry checked, and move on after each."""
+        ...
+
+    def check_complete(self) -> None:
+        """Make sure that the stream ended where it should."""
+        ...
 
 
 class StreamPosition:
@@ -32,7 +57,7 @@ class StreamPosition:
         if self._blob or self._offset:
             request.start.blob, request.start.offset = self._blob, self._offset
 
-    def pieces(self, message: bytes) -> Iterator[Piece]:
+    def read(self, message: bytes) -> Iterator[Piece]:
         """Yield the pieces of a message, each checked, and move on after each.
 
         Raises:

@@ -1,16 +1,19 @@
 """Files of weights held to their manifests, and manifests to what a client computes."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 from caffe_filler.errors import FillerError, InvalidArgument, LimitExceeded, WeightsError
 from caffe_filler.interface import option_name
+from filler_client._recomputed import recomputed
+from filler_client._requests import NetLike
 
 if TYPE_CHECKING:
+    from filler_client._client import FillerClient
     from filler_server.digests import Entry, Manifest
     from filler_server.tensors import Advance
     from filler_server.weights.file import WeightsFile
@@ -27,9 +30,12 @@ class Verification:
 
     Attributes:
         tensors: what was found of each tensor, and of files that are missing or damaged.
+        computed: number of the tensors whose digests a client has computed; others were copied from trained weights,
+            or are made of several blobs.
     """
 
     tensors: "tuple[Verified, ...]"
+    computed: int = 0
 
     @property
     def is_equal(self) -> bool:
@@ -41,6 +47,8 @@ def verify(
     path: str | PathLike[str],
     manifest: "ManifestLike | None" = None,
     *,
+    client: "FillerClient | None" = None,
+    net: NetLike | None = None,
     advance: "Advance | None" = None,
 ) -> Verification:
     """Compare a file of weights, or the files of a folder, with the digests of a manifest.
@@ -48,15 +56,21 @@ def verify(
     This finds accidents: a bit that changed, values exchanged, a file cut short or missing. Who wants to can forge both
     a file and its manifest.
 
+    With a client, the digests of all values that were filled are computed, too: by a server, which then sends 16 bytes
+    for each blob.
+
     Args:
         path: a file of any format that `open_weights` reads, the index of a set, or a folder.
         manifest: a manifest, or the path of one. None: the one in the metadata of a .safetensors, or the one beside a
             file, called as it is with `.manifest.json` after it; of a folder all of these, where every .safetensors
             has one.
+        client: computes what the manifest says.
+        net: the net of the manifest, for the client; Caffe's random numbers need it.
         advance: is told the bytes that are done.
 
     Raises:
-        InvalidArgument: a file has no manifest, or it is not one.
+        InvalidArgument: a file has no manifest, or it is not one; or the client cannot compute what it says.
+        FillerError: the client fails.
         OSError: the path or the manifest cannot be read.
 
     Example:
@@ -64,58 +78,136 @@ def verify(
     """
     place = Path(path)
     place.stat()
+    held = _Held(client, net, advance)
     if manifest is None:
-        found = _own(place, advance) if place.is_dir() else _with_own_manifest(place, advance)
+        found = held.own(place) if place.is_dir() else held.with_own_manifest(place)
     else:
-        found = _held_to(place, _manifest(manifest), advance)
-    return Verification(tuple(found))
+        found = held.to(place, _manifest(manifest))
+    # The number of tensors that were computed is known at the end.
+    return Verification(tuple(found), held.computed)
 
 
-def _manifest(manifest: ManifestLike) -> "Manifest":
+def _manifest(manifest: "ManifestLike") -> "Manifest":
     from filler_server.digests import Manifest, read_manifest
 
     return manifest if isinstance(manifest, Manifest) else read_manifest(Path(manifest))
 
 
-def _held_to(place: Path, manifest: "Manifest", advance: "Advance | None") -> "Iterator[Verified]":
-    if not place.is_dir():
-        yield from _file(place, manifest.tensors, advance)
-        return
-    files: dict[str, dict[str, Entry]] = {}
-    for name, entry in manifest.tensors.items():
-        if entry.file is None:
-            raise InvalidArgument(
-                f"the manifest does not say in which files of a folder tensors lie: name the file. Received: {place}"
-            )
-        files.setdefault(entry.file, {})[name] = entry
-    for name, entries in files.items():
-        yield from _file(place / name, entries, advance)
+class _Held:
+    """Files held to manifests.
 
+    Attributes:
+        computed: number of the tensors that the client has computed.
+    """
 
-def _own(folder: Path, advance: "Advance | None") -> "Iterator[Verified]":
-    """Hold the files of a folder to their own manifests: those beside files first, then those in files."""
-    from filler_server.digests import read_manifest
-    from filler_server.digests.manifest import ENDING
+    def __init__(self, client: "FillerClient | None", net: NetLike | None, advance: "Advance | None") -> None:
+        self._client = client
+        self._net = net
+        self._advance = advance
+        self.computed = 0
 
-    names = sorted(path.name for path in folder.iterdir() if path.is_file() and not path.name.startswith("."))
-    done: set[str] = set()
-    for name in names:
-        if name.endswith(ENDING):
-            manifest = read_manifest(folder / name)
-            done |= {entry.file for entry in manifest.tensors.values() if entry.file is not None}
-            done.add(f"{name.removesuffix(ENDING)}{_INDEX}")
-            yield from _held_to(folder, manifest, advance)
-    # Of a set its index tells which files there should be.
-    for name in names:
-        if name.endswith(f".safetensors{_INDEX}") and name not in done:
-            done |= {name, *_named_by(folder / name)}
-            yield from _with_own_manifest(folder / name, advance)
-    for name in names:
-        if name.endswith(".safetensors") and name not in done:
-            done.add(name)
-            yield from _with_own_manifest(folder / name, advance)
-    if not done:
-        raise InvalidArgument(f"{folder}: no file of the folder has a manifest; {option_name('manifest')} names one")
+    def to(self, place: Path, manifest: "Manifest") -> "Iterator[Verified]":
+        """Hold a file, or the files of a folder that a manifest names, to it."""
+        if not place.is_dir():
+            yield from self._file(place, manifest)
+            return
+        files: dict[str, dict[str, Entry]] = {}
+        for name, entry in manifest.tensors.items():
+            if entry.file is None:
+                raise InvalidArgument(
+                    f"the manifest does not say which file of a folder has a tensor: name the file. Received: {place}"
+                )
+            files.setdefault(entry.file, {})[name] = entry
+        for name, entries in files.items():
+            yield from self._file(place / name, replace(manifest, tensors=entries))
+
+    def own(self, folder: Path) -> "Iterator[Verified]":
+        """Hold the files of a folder to their own manifests: those beside files first, then those in files."""
+        from filler_server.digests import read_manifest
+        from filler_server.digests.manifest import ENDING
+
+        names = sorted(path.name for path in folder.iterdir() if path.is_file() and not path.name.startswith("."))
+        done: set[str] = set()
+        for name in names:
+            if name.endswith(ENDING):
+                manifest = read_manifest(folder / name)
+                done |= {entry.file for entry in manifest.tensors.values() if entry.file is not None}
+                done.add(f"{name.removesuffix(ENDING)}{_INDEX}")
+                yield from self.to(folder, manifest)
+        # Of a set its index tells which files there should be.
+        for name in names:
+            if name.endswith(f".safetensors{_INDEX}") and name not in done:
+                done |= {name, *_named_by(folder / name)}
+                yield from self.with_own_manifest(folder / name)
+        for name in names:
+            if name.endswith(".safetensors") and name not in done:
+                done.add(name)
+                yield from self.with_own_manifest(folder / name)
+        if not done:
+            raise InvalidArgument(f"{folder}: no file there has a manifest; {option_name('manifest')} names one")
+
+    def with_own_manifest(self, path: Path) -> "Iterator[Verified]":
+        """Hold a file to the manifest beside it, or in it."""
+        from filler_server.digests import Manifest, read_manifest
+        from filler_server.digests.manifest import ENDING, KEY
+        from filler_server.weights.verification import Verified
+
+        beside = path.with_name(path.name.removesuffix(_INDEX) + ENDING)
+        if beside.is_file():
+            yield from self._file(path, read_manifest(beside))
+            return
+        opened = _opened(path)
+        if isinstance(opened, Verified):
+            yield opened
+            return
+        with opened as weights:
+            if KEY not in weights.metadata:
+                raise InvalidArgument(
+                    f"{path}: the file has no manifest, neither in its metadata nor beside it as {beside.name}; "
+                    f"{option_name('manifest')} names one"
+                )
+            try:
+                manifest = Manifest.parse(weights.metadata[KEY])
+            except FillerError as error:
+                raise error.in_file(path) from None
+            yield from self._tensors(weights, path, manifest)
+
+    def _file(self, path: Path, manifest: "Manifest") -> "Iterator[Verified]":
+        """Hold one file to a manifest; where it cannot be read, that is what is found."""
+        from filler_server.weights.verification import Verified
+
+        opened = _opened(path)
+        if isinstance(opened, Verified):
+            yield opened
+            return
+        with opened as weights:
+            yield from self._tensors(weights, path, manifest)
+
+    def _tensors(self, weights: "WeightsFile", path: Path, manifest: "Manifest") -> "Iterator[Verified]":
+        from filler_server.weights.verification import Verified, verified
+
+        found: list[Verified] = []
+        try:
+            found.extend(verified(weights.tensors, manifest.tensors, file=path.name, advance=self._advance))
+        except WeightsError as error:
+            found.append(Verified("", "damaged", detail=error.reason, file=path.name))
+        yield from found if self._client is None else self._with_computed(self._client, found, manifest, path)
+
+    def _with_computed(
+        self, client: "FillerClient", found: "Sequence[Verified]", manifest: "Manifest", path: Path
+    ) -> "Iterator[Verified]":
+        """Yield what was found, and where the client computes something else, that."""
+        try:
+            digests = recomputed(client, manifest, [one.name for one in found if one.digest is not None], self._net)
+        except InvalidArgument as error:
+            raise error.in_file(path) from None
+        self.computed += len(digests)
+        for one in found:
+            computed = digests.get(one.name)
+            if computed is None or computed in (one.digest, None):
+                yield one
+            else:
+                yield replace(one, finding="differs", detail=f"digest {one.digest}, and {computed} is computed")
 
 
 def _named_by(index: Path) -> set[str]:
@@ -125,44 +217,6 @@ def _named_by(index: Path) -> set[str]:
     with suppress(FillerError, OSError):
         return set(shards_named(index))
     return set()
-
-
-def _with_own_manifest(path: Path, advance: "Advance | None") -> "Iterator[Verified]":
-    from filler_server.digests import Manifest, read_manifest
-    from filler_server.digests.manifest import ENDING, KEY
-    from filler_server.weights.verification import Verified
-
-    beside = path.with_name(path.name.removesuffix(_INDEX) + ENDING)
-    if beside.is_file():
-        yield from _file(path, read_manifest(beside).tensors, advance)
-        return
-    opened = _opened(path)
-    if isinstance(opened, Verified):
-        yield opened
-        return
-    with opened as weights:
-        if KEY not in weights.metadata:
-            raise InvalidArgument(
-                f"{path}: the file has no manifest, neither in its metadata nor beside it as {beside.name}; "
-                f"{option_name('manifest')} names one"
-            )
-        try:
-            manifest = Manifest.parse(weights.metadata[KEY])
-        except FillerError as error:
-            raise error.in_file(path) from None
-        yield from _tensors(weights, path.name, manifest.tensors, advance)
-
-
-def _file(path: Path, entries: "Mapping[str, Entry]", advance: "Advance | None") -> "Iterator[Verified]":
-    """Hold one file to the entries of its tensors; where it cannot be read, that is what was found."""
-    from filler_server.weights.verification import Verified
-
-    opened = _opened(path)
-    if isinstance(opened, Verified):
-        yield opened
-        return
-    with opened as weights:
-        yield from _tensors(weights, path.name, entries, advance)
 
 
 def _opened(path: Path) -> "WeightsFile | Verified":
@@ -176,14 +230,3 @@ def _opened(path: Path) -> "WeightsFile | Verified":
         return Verified("", "missing", detail="the file is not there", file=lost)
     except (WeightsError, LimitExceeded) as error:
         return Verified("", "damaged", detail=error.reason, file=path.name)
-
-
-def _tensors(
-    weights: "WeightsFile", file: str, entries: "Mapping[str, Entry]", advance: "Advance | None"
-) -> "Iterator[Verified]":
-    from filler_server.weights.verification import Verified, verified
-
-    try:
-        yield from verified(weights.tensors, entries, file=file, advance=advance)
-    except WeightsError as error:
-        yield Verified("", "damaged", detail=error.reason, file=file)

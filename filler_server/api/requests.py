@@ -99,6 +99,24 @@ def fill_net_job(request: filler_pb2.FillNetRequest, limits: Limits, *, plan: Pl
     return _job(tensors, request, limits)
 
 
+def digest_job(request: filler_pb2.DigestRequest, limits: Limits, *, plan: Plan = plan) -> Job:
+    """Return the job whose blobs a Digest sums up.
+
+    Raises:
+        FillerError: the request is wrong or over a limit.
+    """
+    kind = request.WhichOneof("kind")
+    if kind is None:
+        raise InvalidArgument("a digest is that of a fill or of a fill_net. Received: neither", field="kind")
+    try:
+        job = fill_job(request.fill, limits) if kind == "fill" else fill_net_job(request.fill_net, limits, plan=plan)
+        if job.offset:
+            raise InvalidArgument(f"digests start at a whole blob. Received: offset={job.offset}", field="start")
+    except FillerError as error:
+        raise error.within(field=kind) from None
+    return job
+
+
 def plan_net(request: filler_pb2.PlanNetRequest, limits: Limits, *, plan: Plan = plan) -> NetPlan:
     """Return the plan of a PlanNet with what theory expects, and with what each layer draws where that is asked for.
 

@@ -30,6 +30,7 @@ not a cryptographic hash: whoever wants to can make arrays of equal digests. It 
 its own after the first of the two rounds.
 """
 
+import struct
 import sys
 from dataclasses import dataclass
 from typing import Any, Self
@@ -79,6 +80,10 @@ class Digest:
 
     def __str__(self) -> str:
         return f"{self.high:016x}{self.low:016x}"
+
+    def to_bytes(self) -> bytes:
+        """Return the 16 bytes of the two sums, `low` first, both little-endian."""
+        return struct.pack("<QQ", self.low, self.high)
 
     @classmethod
     def parse(cls, text: str) -> "Digest":

@@ -14,6 +14,7 @@ from caffe_filler.metadata import INTERFACE
 from caffe_filler.understood import request_checksum
 from caffe_filler.v1 import filler_pb2
 from filler_server.api import planning, replies, requests
+from filler_server.api.digests import digest_replies
 from filler_server.api.limits import Limits, Places
 from filler_server.api.requests import Job
 from filler_server.api.turns import Caller, Turns
@@ -71,6 +72,20 @@ class FillerServicer:
         plan = self._plan(context)
         return self._stream(context, request, lambda: requests.fill_net_job(request, self._limits, plan=plan))
 
+    def digest(
+        self, request: filler_pb2.DigestRequest, context: grpc.ServicerContext
+    ) -> Iterator[filler_pb2.DigestResponse]:
+        """Answer Digest: compute as Fill or FillNet would, and send sums in place of bytes."""
+        asked = request.fill_net if request.HasField("fill_net") else request.fill
+        with Translated(context), self._slot(context, asked.stream):
+            self._begin(context)
+            work = requests.digest_job(request, self._limits, plan=self._plan(context))
+            call = current_call()
+            if call is not None:
+                call.blobs = len(work.tensors)
+            with self._memory(context, work):
+                yield from digest_replies(work, request_checksum(asked))
+
     def handlers(self) -> grpc.GenericRpcHandler:
         """Return the handlers to register with a server.
 
@@ -97,6 +112,11 @@ class FillerServicer:
                 ),
                 "Fill": grpc.unary_stream_rpc_method_handler(self.fill, filler_pb2.FillRequest.FromString),
                 "FillNet": grpc.unary_stream_rpc_method_handler(self.fill_net, filler_pb2.FillNetRequest.FromString),
+                "Digest": grpc.unary_stream_rpc_method_handler(
+                    self.digest,
+                    filler_pb2.DigestRequest.FromString,
+                    filler_pb2.DigestResponse.SerializeToString,
+                ),
             },
         )
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from caffe_filler.caffe.caffe_pb2 import FillerParameter
 from caffe_filler.errors import ShapeError
+from filler_server.digests import digest
 from filler_server.engine.computed import FilledBlob
 from filler_server.engine.region import Region
 from filler_server.fillers import Filler, get_filler, registered
@@ -23,15 +24,25 @@ _StreamOf = Callable[[_Shape, np.dtype[Any]], RandomStream]
 _SHAPES = ((2, 3, 4, 4), (4, 1, 256, 256), (64, 1, 64, 64))
 """One small enough for a single thread, and two that are shared among threads: by parts of planes, and by planes."""
 
+_SHARED = 1 << 17
+"""Values that threads share."""
+
+_DIGESTED = (np.dtype(np.float16), np.dtype(np.float32), np.dtype(np.float64))
+"""One of each length of the values that there are."""
+
 _DTYPES = (np.dtype(np.float32), np.dtype(np.float64))
 
 
 def warm_up() -> Iterator[str]:
-    """Run each filler once per way of computing it; yield the name of the stream and its type when that is done.
+    """Run each filler once per way of computing it, and digests; yield what is done, as stream and type.
 
     The first run on a machine compiles, which takes half a minute; later ones load what Numba has cached.
     """
     yield from _warm_up("philox", lambda shape, dtype: PhiloxStream(0, ""), _SHAPES, registered())
+    for dtype in _DIGESTED:
+        for count in (1, _SHARED):
+            digest(np.zeros(count, dtype))
+    yield "digests"
     in_caffe = {kind: filler for kind, filler in registered().items() if filler.in_caffe}
     for profile in Profile:
         yield from _warm_up(profile, _caffe(profile), _SHAPES[:1], in_caffe)

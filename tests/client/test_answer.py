@@ -160,7 +160,7 @@ def assert_right(request: StreamRequest, stream: list[bytes], contents: list[byt
     received = [bytearray() for _ in contents]
     try:
         for message in stream:
-            for piece in position.pieces(message):
+            for piece in position.read(message):
                 blob = int(piece.header.name.removeprefix("blob"))
                 assert piece.offset == len(received[blob])
                 received[blob] += piece.data

@@ -94,7 +94,7 @@ def test_connections_that_break_anywhere_give_every_byte_once(
         for taken, encoded in enumerate(server.stream(request.start, cycle(lengths))):
             if taken == budget:
                 break
-            for part in position.pieces(encoded):
+            for part in position.read(encoded):
                 number = int(part.header.name.removeprefix("blob"))
                 assert part.offset == len(received[number])
                 received[number] += part.data
@@ -117,7 +117,7 @@ def test_a_request_keeps_its_own_start() -> None:
     position.set_start(request)
     assert request.start == filler_pb2.Position(blob=2, offset=4)
     first = message(piece(2, 4, b"tail", last=True, head=header("c", 2)), blobs=3)
-    assert [(part.offset, bytes(part.data), part.last) for part in position.pieces(first)] == [(4, b"tail", True)]
+    assert [(part.offset, bytes(part.data), part.last) for part in position.read(first)] == [(4, b"tail", True)]
     position.check_complete()
 
 
@@ -130,9 +130,7 @@ def test_a_request_from_the_beginning_has_no_start() -> None:
 def test_the_position_moves_when_a_piece_is_taken_and_not_before() -> None:
     position = position_of(whole_net())
     request = whole_net()
-    parts = position.pieces(
-        message(piece(0, 0, b"1234", head=header("a", 2)), piece(0, 4, b"5678", last=True), blobs=1)
-    )
+    parts = position.read(message(piece(0, 0, b"1234", head=header("a", 2)), piece(0, 4, b"5678", last=True), blobs=1))
     next(parts)
     position.set_start(request)
     assert not request.HasField("start")
@@ -207,7 +205,7 @@ def test_what_is_not_the_stream_that_should_come(messages: Iterable[bytes], text
     position = position_of(whole_net())
     with pytest.raises(DataLoss, match=text):
         for encoded in messages:
-            for _ in position.pieces(encoded):
+            for _ in position.read(encoded):
                 pass
 
 
@@ -217,11 +215,11 @@ def test_after_a_wrong_piece_the_stream_goes_on_before_it() -> None:
     good = message(piece(0, 0, b"1234", head=A), blobs=1)
     for encoded in (good, flipped(message(piece(0, 4, b"5678", last=True)), b"5678")):
         try:
-            list(position.pieces(encoded))
+            list(position.read(encoded))
         except DataLoss:
             position.set_start(request)
     assert request.start == filler_pb2.Position(blob=0, offset=4)
-    (part,) = position.pieces(message(piece(0, 4, b"5678", last=True, head=A), blobs=1))
+    (part,) = position.read(message(piece(0, 4, b"5678", last=True, head=A), blobs=1))
     assert bytes(part.data) == b"5678"
     position.check_complete()
 
@@ -233,6 +231,6 @@ def test_a_stream_without_a_message_is_not_complete() -> None:
 
 def test_a_stream_that_ends_within_a_blob_is_not_complete() -> None:
     position = position_of(whole_net())
-    list(position.pieces(message(piece(0, 0, b"1234", head=A), blobs=1)))
+    list(position.read(message(piece(0, 0, b"1234", head=A), blobs=1)))
     with pytest.raises(DataLoss):
         position.check_complete()

@@ -150,7 +150,7 @@ def test_what_has_no_manifest_is_an_error(client: FillerClient, tmp_path: Path) 
         with pytest.raises(InvalidArgument, match="has no manifest"):
             verify(path)
     (tmp_path / "w.safetensors").unlink()
-    with pytest.raises(InvalidArgument, match="no file of the folder has a manifest"):
+    with pytest.raises(InvalidArgument, match="no file there has a manifest"):
         verify(tmp_path)
     with pytest.raises(FileNotFoundError):
         verify(tmp_path / "nothing")

@@ -196,7 +196,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("case", REFUSED)
-@pytest.mark.parametrize("method", ["ListFillers", "PlanNet", "UpgradeNet", "Fill", "FillNet", "NoSuchMethod"])
+@pytest.mark.parametrize("method", ["ListFillers", "PlanNet", "UpgradeNet", "Fill", "FillNet", "Digest", "NoSuchMethod"])
 def test_every_method_wants_a_known_token(secured: ServerProcess, tls: Tls, method: str, case: str) -> None:
     given = REFUSED[case]
     metadata = [] if given is None else [("authorization", given)]
