@@ -46,6 +46,7 @@ class Proxy:
     Attributes:
         address: where to connect to.
         connections: how many there were.
+        turned_away: how many more connections are closed as soon as they come, as if the server were away.
     """
 
     def __init__(self, address: str, damage: Damage) -> None:
@@ -55,6 +56,7 @@ class Proxy:
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.address = f"127.0.0.1:{self._listener.getsockname()[1]}"
         self.connections = 0
+        self.turned_away = 0
         self._closed = False
         self._ends: list[socket.socket] = []
         self._threads = [threading.Thread(target=self._accept)]
@@ -90,6 +92,10 @@ class Proxy:
             except OSError:
                 return
             self.connections += 1
+            if self.turned_away:
+                self.turned_away -= 1
+                client.close()
+                continue
             try:
                 server = socket.create_connection(self._server)
             except OSError:

@@ -3,6 +3,13 @@
 from caffe_filler.interface import either
 
 _UNKNOWN_AUTHORITY = ("local issuer certificate", "self signed", "self-signed", "first certificate")
+_LASTING = (
+    *_UNKNOWN_AUTHORITY,
+    "WRONG_VERSION_NUMBER",
+    "Hostname Verification Check failed",
+    "Failed to create security handshaker",
+    "Failed parsing HTTP/2",
+)
 _CLOSED = ("Socket closed", "Connection reset", "Broken pipe")
 _NEVER_OPEN = ("connections to all backends failing", "failed to connect to all addresses")
 
@@ -38,6 +45,11 @@ def connection_advice(text: str, *, tls: bool, certificate: bool) -> str | None:
         options = either(python="Tls(certificate=..., key=...)", cli="--tls-certificate and --tls-key")
         return f"the server closes the connection: if it asks clients for certificates, give {options}"
     return None
+
+
+def is_lasting(text: str) -> bool:
+    """Return whether time does not mend a connection that does not come about, from gRPC's words for why."""
+    return any(words in text for words in _LASTING)
 
 
 def token_advice() -> str:

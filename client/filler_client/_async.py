@@ -259,7 +259,7 @@ class AsyncFillerClient:
     async def _stream(
         self, method: str, sent: _Request, position: Position[_Request, _Response]
     ) -> AsyncIterator[_Response]:
-        attempts = Attempts(self._policy, self._timeout)
+        attempts = Attempts(self._policy, self._timeout, ",".join(self._targets))
         request_id = self._request_id.of_call()
         while True:
             position.set_start(sent)
@@ -324,7 +324,7 @@ class AsyncFillerClient:
                 yield complete
 
     async def _call(self, method: str, request: _Request, read: Callable[[bytes, _Request], _Response]) -> _Response:
-        attempts = Attempts(self._policy, self._timeout)
+        attempts = Attempts(self._policy, self._timeout, ",".join(self._targets))
         request_id = self._request_id.of_call()
         while True:
             target, channel = self._channel()
@@ -332,7 +332,7 @@ class AsyncFillerClient:
                 request, timeout=attempts.remaining, metadata=self._metadata(request_id)
             )
             try:
-                return read(await call, request)
+                response = read(await call, request)
             except grpc.RpcError as error:
                 await self._wait(attempts, from_rpc(error, target, self._security))
             except DataLoss as error:
@@ -341,6 +341,9 @@ class AsyncFillerClient:
                 if self._is_cut_off(call):
                     raise closed() from None
                 raise
+            else:
+                attempts.progressed()
+                return response
 
     @staticmethod
     def _is_cut_off(call: grpc.aio.Call) -> bool:

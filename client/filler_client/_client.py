@@ -40,7 +40,7 @@ class FillerClient:
         target: address of a server (`host:port`, `unix:path`, `dns:///name:port`), or several, as a sequence or with
             commas between them. Of a name that stands for several servers, and of `ipv4:a:1,b:2`, all are used in turn.
         timeout: seconds that any one call may take in all, retries included; None: no limit.
-        retry: how long to try when no server answers.
+        retry: how long to try when no server answers: for 5 minutes by default, without a byte.
         request_id: what the servers' logs call the calls of this client; each call has an id of its own by default.
         security: those of `SecurityOptions`: credentials, token, token_file, insecure.
 

@@ -12,7 +12,7 @@ from caffe_filler.errors import FieldViolation, FillerError
 from caffe_filler.metadata import ERROR_DOMAIN, STATUS_DETAILS
 from caffe_filler.notes import Note
 from caffe_filler.v1.filler_pb2 import Problem
-from filler_client._advice import token_advice
+from filler_client._advice import is_lasting, token_advice
 
 if TYPE_CHECKING:
     from filler_client._security import Security
@@ -51,7 +51,9 @@ def from_rpc(error: Any, target: str, security: "Security") -> FillerError:
     info, violations, warnings = _details(error.trailing_metadata() or ())
     if info is None and code.name in _TRANSPORT:
         advice = security.advice(text)
-        return errors.Unavailable(f"{target}: {text}" if advice is None else f"{target}: {advice} ({text})")
+        unavailable = errors.Unavailable(f"{target}: {text}" if advice is None else f"{target}: {advice} ({text})")
+        unavailable.is_lasting = is_lasting(text)
+        return unavailable
     kind = getattr(errors, info.reason, None) if info is not None else None
     if not (isinstance(kind, type) and issubclass(kind, FillerError)):
         kind = _BY_STATUS.get(code.name)

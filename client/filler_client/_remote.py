@@ -88,7 +88,7 @@ class RemoteBackend:
         self, method: str, sent: _Request, position: Position[_Request, _Response], timeout: float | None
     ) -> Iterator[_Response]:
         """Yield what a stream has, over as many connections as it takes."""
-        attempts = Attempts(self._policy, timeout)
+        attempts = Attempts(self._policy, timeout, ",".join(self._targets))
         request_id = self._request_id.of_call()
         while True:
             position.set_start(sent)
@@ -147,7 +147,7 @@ class RemoteBackend:
     def _call(
         self, method: str, request: _Request, read: Callable[[bytes, _Request], _Response], timeout: float | None
     ) -> _Response:
-        attempts = Attempts(self._policy, timeout)
+        attempts = Attempts(self._policy, timeout, ",".join(self._targets))
         request_id = self._request_id.of_call()
         while True:
             target, channel = self._channel()
@@ -155,11 +155,14 @@ class RemoteBackend:
             try:
                 with self._invoking():
                     answer = call(request, timeout=attempts.remaining, metadata=self._metadata(request_id))
-                return read(answer, request)
+                response = read(answer, request)
             except grpc.RpcError as error:
                 self._wait(attempts, from_rpc(error, target, self._security))
             except DataLoss as error:
                 self._wait(attempts, error)
+            else:
+                attempts.progressed()
+                return response
 
     def _wait(self, attempts: Attempts, error: FillerError) -> None:
         time.sleep(attempts.failed(error))

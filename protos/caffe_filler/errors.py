@@ -338,9 +338,14 @@ class LimitExceeded(FillerError):
 
 
 class Unavailable(FillerError, ConnectionError):
-    """No server answers, or it is not ready."""
+    """No server answers, or it is not ready.
+
+    Attributes:
+        is_lasting: whether it does not pass by itself, as far as the client can tell.
+    """
 
     status = "UNAVAILABLE"
+    is_lasting = False
 
 
 class DeadlineExceeded(FillerError, TimeoutError):

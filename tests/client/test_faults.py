@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from caffe_filler.errors import DataLoss, DeadlineExceeded, Unavailable
-from filler_client import AsyncFillerClient, FillerClient, RetryPolicy, _requests
+from filler_client import AsyncFillerClient, FillerClient, RetryPolicy, _requests, _retry
 from tests.processes import ServerProcess
 from tests.proxy import Damage, Proxy, flip
 
@@ -50,6 +50,28 @@ def test_a_server_killed_in_mid_stream(server: ServerProcess, expected: np.ndarr
             if len(parts) == 20:
                 victim.kill()
     assert b"".join(parts) == expected.tobytes()
+
+
+def test_a_server_that_is_away_for_a_while_in_mid_stream(
+    proxy: Callable[[Damage], Proxy],
+    expected: np.ndarray,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(_retry, "_SILENT_SECONDS", 0.0)
+    between = proxy(lambda data, _: data)
+    parts: list[bytes] = []
+    with FillerClient(between.address, retry=RetryPolicy(first_delay=0.02, longest_delay=0.05)) as client:
+        for piece in client.pieces(_requests.fill_request("xavier", SHAPE, seed=4)):
+            parts.append(bytes(piece.data))
+            if len(parts) == 20:
+                between.turned_away = 5
+                between.cut()
+    assert b"".join(parts) == expected.tobytes()
+    assert between.turned_away == 0
+    first, last = (record.getMessage() for record in caplog.records)
+    assert first.startswith(f"waiting for {between.address} ... (")
+    assert last.startswith(f"going on with {between.address} after")
 
 
 def test_a_server_killed_in_mid_stream_async(server: ServerProcess, expected: np.ndarray) -> None:

@@ -1,5 +1,6 @@
 import math
 import time
+from itertools import pairwise
 
 import pytest
 
@@ -78,6 +79,55 @@ def test_a_server_without_a_place_is_asked_for_as_long_as_patience_lasts(clock: 
     with pytest.raises(LimitExceeded) as caught:
         attempts.failed(busy)
     assert caught.value is busy
+
+
+def test_a_server_that_is_away_is_waited_for_as_long_as_patience_lasts(clock: Clock) -> None:
+    attempts = Attempts(RetryPolicy(), None)
+    failures = 0
+    while clock.now < 400:
+        clock.now += attempts.failed(Unavailable("gone"))
+        failures += 1
+    assert failures > 150
+    with pytest.raises(Unavailable):
+        attempts.failed(Unavailable("gone"))
+
+
+def test_the_last_attempt_is_made_when_patience_ends(clock: Clock) -> None:
+    attempts = Attempts(RetryPolicy(first_delay=8.0, longest_delay=8.0, patience=3.0), None)
+    assert attempts.failed(Unavailable("gone")) == 3.0
+    with pytest.raises(Unavailable):
+        Attempts(RetryPolicy(patience=0), None).failed(Unavailable("gone"))
+
+
+@pytest.mark.parametrize("kind", [Unavailable, DataLoss])
+def test_what_time_does_not_mend_is_tried_eight_times(kind: type[FillerError]) -> None:
+    attempts, error = Attempts(RetryPolicy(), None), kind("wrong")
+    if isinstance(error, Unavailable):
+        error.is_lasting = True
+    for _ in range(7):
+        attempts.failed(error)
+    with pytest.raises(kind):
+        attempts.failed(error)
+
+
+def test_waiting_is_told_after_two_seconds_and_then_now_and_again(
+    clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    attempts = Attempts(RetryPolicy(), None, "one:1,two:2")
+    told: list[float] = []
+    while clock.now < 180:
+        clock.now += attempts.failed(Unavailable("two:2: connection refused"))
+        told += [clock.now - 100] * (len(caplog.records) - len(told))
+    assert [record.getMessage() for record in caplog.records] == [
+        "waiting for one:1,two:2 ... (two:2: connection refused)"
+    ] * 3
+    assert 2 <= told[0] < 4
+    assert all(29 < later - earlier < 33 for earlier, later in pairwise(told))
+    attempts.progressed()
+    assert caplog.records[-1].getMessage().startswith("going on with one:1,two:2 after 8")
+    attempts.progressed()
+    attempts.failed(Unavailable("gone"))
+    assert len(caplog.records) == 4
 
 
 def test_patience_begins_anew_when_bytes_arrive(clock: Clock) -> None:

@@ -152,7 +152,7 @@ def test_a_connection_that_does_not_come_about_is_explained(
         asyncio.run(call())
     assert f"{address}: UNAVAILABLE: " in (said := fail(1, "health", "--server", address, "--timeout", "1", *flags))
     assert cli in said
-    assert cli in fail(1, "fillers", "--server", address, *flags)
+    assert cli in fail(1, "fillers", "--server", address, "--retry-for", "1", *flags)
 
 
 def test_files_that_are_not_certificates_are_named(secured: ServerProcess, folder: Path) -> None:
@@ -196,7 +196,9 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("case", REFUSED)
-@pytest.mark.parametrize("method", ["ListFillers", "PlanNet", "UpgradeNet", "Fill", "FillNet", "Digest", "NoSuchMethod"])
+@pytest.mark.parametrize(
+    "method", ["ListFillers", "PlanNet", "UpgradeNet", "Fill", "FillNet", "Digest", "NoSuchMethod"]
+)
 def test_every_method_wants_a_known_token(secured: ServerProcess, tls: Tls, method: str, case: str) -> None:
     given = REFUSED[case]
     metadata = [] if given is None else [("authorization", given)]

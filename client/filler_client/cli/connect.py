@@ -3,7 +3,7 @@
 import os
 from typing import TYPE_CHECKING
 
-from filler_client import FillerClient, SecurityOptions, Tls
+from filler_client import FillerClient, RetryPolicy, SecurityOptions, Tls
 from filler_client.cli.options import Server
 
 if TYPE_CHECKING:
@@ -12,7 +12,10 @@ if TYPE_CHECKING:
 
 def connect(server: Server) -> FillerClient:
     """Return a client of the server, or one that computes in this process."""
-    return FillerClient.embedded() if server.address is None else FillerClient(server.address, **_options(server))
+    if server.address is None:
+        return FillerClient.embedded()
+    retry = RetryPolicy() if server.retry_for is None else RetryPolicy(patience=server.retry_for)
+    return FillerClient(server.address, timeout=server.timeout, retry=retry, **_options(server))
 
 
 def security(server: Server) -> "Security":

@@ -4,7 +4,7 @@ import sys
 
 import click
 
-from filler_client.cli.options import Server, server_option
+from filler_client.cli.options import Server, asked_server_option
 
 _LAST_SECONDS = 0.5
 
@@ -19,7 +19,7 @@ _LAST_SECONDS = 0.5
     metavar="SECONDS",
     help="Wait so long for the answer, connecting included.",
 )
-@server_option
+@asked_server_option
 def health(service: str, timeout: float, server: Server) -> None:
     """Ask a server for its health; exit with 0 when it is SERVING and with 1 otherwise.
 

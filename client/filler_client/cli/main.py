@@ -1,6 +1,7 @@
 """The entry points `filler` and `filler-server`."""
 
 import io
+import logging
 import os
 import signal
 import sys
@@ -23,7 +24,7 @@ from filler_client.cli.inspect import inspect
 from filler_client.cli.plan import plan
 from filler_client.cli.run import run
 from filler_client.cli.serve import serve as serve_command
-from filler_client.cli.terminal import print_line, print_text, print_warnings
+from filler_client.cli.terminal import LogLines, print_line, print_text, print_warnings
 from filler_client.cli.translate import translate
 from filler_client.cli.upgrade import upgrade
 from filler_client.cli.verify import verify
@@ -88,6 +89,9 @@ def _run(command: click.Command, name: str) -> None:
         if signal.getsignal(number) is signal.SIG_DFL:
             signal.signal(number, _end)
     _buffer_output()
+    logger = logging.getLogger("filler_client")
+    logger.addHandler(LogLines())
+    logger.propagate = False
     try:
         with interface("cli"):
             command.main(prog_name=name, auto_envvar_prefix="FILLER", standalone_mode=False)

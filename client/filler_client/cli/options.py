@@ -1,8 +1,8 @@
 """Options that several verbs have, and what their values look like."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import wraps
 from pathlib import Path
 from typing import Any, TypeVar, cast
@@ -205,6 +205,8 @@ class Server:
         ca, certificate, key, server_name: those of `filler_client.Tls`.
         token_file: file with the token to show.
         insecure: show it in plaintext, too.
+        timeout: seconds for each call, or None.
+        retry_for: seconds to keep trying, or None for the default.
     """
 
     address: str | None
@@ -215,17 +217,28 @@ class Server:
     server_name: str | None
     token_file: Path | None
     insecure: bool
+    timeout: float | None = None
+    retry_for: float | None = None
 
 
 def server_option(command: _Command) -> _Command:
-    """Give a command the option --server and those of its security, which it receives as one `Server`."""
+    """Give a command the option --server, those of its security and of patience, which it receives as one `Server`."""
+    return _with_server(command, _SERVER_OPTIONS)
 
+
+def asked_server_option(command: _Command) -> _Command:
+    """Give a command the same without patience: it asks once."""
+    options = {name: option for name, option in _SERVER_OPTIONS.items() if name not in ("timeout", "retry_for")}
+    return _with_server(command, options)
+
+
+def _with_server(command: _Command, options: Mapping[str, tuple[str, dict[str, Any]]]) -> _Command:
     @wraps(command)
     def with_server(*args: Any, **values: Any) -> Any:
-        parts = {field.name: values.pop(_SERVER_OPTIONS[field.name][0]) for field in fields(Server)}
+        parts = {name: values.pop(parameter) for name, (parameter, _) in options.items()}
         return command(*args, server=Server(**parts), **values)
 
-    for parameter, option in reversed(_SERVER_OPTIONS.values()):
+    for parameter, option in reversed(list(options.values())):
         with_server = click.option(f"--{parameter.replace('_', '-')}", envvar=f"FILLER_{parameter.upper()}", **option)(
             with_server
         )
@@ -258,6 +271,22 @@ _SERVER_OPTIONS: dict[str, tuple[str, dict[str, Any]]] = {
         },
     ),
     "insecure": ("insecure", {"is_flag": True, "help": "Show the token in plaintext, too."}),
+    "timeout": (
+        "timeout",
+        {
+            "type": click.FloatRange(0, min_open=True),
+            "metavar": "SECONDS",
+            "help": "Give a call up after so long, all attempts together.  [default: never]",
+        },
+    ),
+    "retry_for": (
+        "retry_for",
+        {
+            "type": click.FloatRange(0),
+            "metavar": "SECONDS",
+            "help": "Keep trying for so long while no server answers.  [default: 300]",
+        },
+    ),
 }
 
 

@@ -5,6 +5,7 @@ Everything that a command prints goes through here, so that names and messages c
 
 import contextlib
 import json
+import logging
 import os
 import shutil
 import sys
@@ -25,6 +26,14 @@ class Advance(Protocol):
     def __call__(self, nbytes: int, name: str) -> None:
         """Note `nbytes` more of `name`."""
         ...
+
+
+class LogLines(logging.Handler):
+    """Prints what the library logs as lines on standard error."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Print a record."""
+        print_line(record.getMessage(), err=True)
 
 
 @contextmanager

@@ -101,7 +101,7 @@ def test_what_a_server_says_when_it_hangs_up() -> None:
 
     server = threading.Thread(target=serve)
     server.start()
-    done = run("fillers", "--server", f"127.0.0.1:{listener.getsockname()[1]}")
+    done = run("fillers", "--server", f"127.0.0.1:{listener.getsockname()[1]}", "--retry-for", "1")
     listener.shutdown(socket.SHUT_RDWR)
     listener.close()
     server.join()
