@@ -13,7 +13,7 @@ FRAMEWORKS_READY := $(FRAMEWORKS)/ready
 OPENCV5 := build/opencv5-venv
 OPENCV5_READY := $(OPENCV5)/ready
 
-.PHONY: help run test test-frameworks opencv soak lint types bench protos wheel clean
+.PHONY: help run test test-frameworks opencv soak fix check lint types bench protos wheel clean
 .DEFAULT_GOAL := help
 
 help:  ## Show these commands.
@@ -60,6 +60,13 @@ opencv: $(OPENCV5_READY)  ## Show which exported ONNX models OpenCV 5 reads and 
 soak: SECONDS ?= 300
 soak: $(READY)  ## Serve mixed load under faults for 5 minutes (SECONDS=30: for less), and report.
 	SOAK_SECONDS=$(SECONDS) $(BIN)/python -m pytest -s tests/service/faults/test_soak.py
+
+fix: $(READY)  ## Format, and mend what the linter can mend.
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+check:  ## Check all that must hold before a change lands, as CI does.
+	.ci/run
 
 lint: $(READY)  ## Check style and formatting.
 	$(BIN)/ruff check .
