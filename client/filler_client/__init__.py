@@ -18,6 +18,7 @@ assert verify("weights.safetensors").is_equal
 import importlib
 import typing
 
+from caffe_filler.axes import FanAxes
 from caffe_filler.errors import (
     Cancelled,
     DataLoss,
@@ -86,6 +87,7 @@ __all__ = [
     "Digest",
     "Edge",
     "Exported",
+    "FanAxes",
     "FieldViolation",
     "FillNetOptions",
     "FillOptions",

@@ -105,6 +105,8 @@ class ExpectedStream:
         # A layer takes more bytes than it has blobs.
         self._most = len(request.net.net) if isinstance(request, filler_pb2.FillNetRequest) else len(request.blobs)
         self._checksum = request_checksum(request)
+        # A server that does not know them would fill the blob as Caffe has it.
+        self._has_axes = any(spec.HasField("axes") for spec in self._specs or ())
         self._numbers: dict[str, int] = {}
         self.start = request.start
         self.count = len(request.blobs) if not self._is_whole_net else None if plan is None else len(plan)
@@ -175,7 +177,7 @@ class ExpectedStream:
 
     def _check_understood(self, number: int, header: filler_pb2.BlobHeader) -> None:
         # Servers older than the checksum have none.
-        if header.HasField("request_crc32c") and header.request_crc32c != self._checksum:
+        if (self._has_axes or header.HasField("request_crc32c")) and header.request_crc32c != self._checksum:
             raise DataLoss(
                 f"the server answers another request than that for blob {number}, '{short(header.name)}'. "
                 f"Received: request_crc32c={header.request_crc32c:#010x}, asked: {self._checksum:#010x}"

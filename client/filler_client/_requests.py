@@ -12,6 +12,7 @@ import numpy as np
 from google.protobuf import text_format
 
 from caffe_filler import dtypes
+from caffe_filler.axes import FanAxes
 from caffe_filler.caffe.caffe_pb2 import TEST, TRAIN, BlobShape, FillerParameter, NetParameter, NetState
 from caffe_filler.caffe.caffe_pb2 import Phase as PhaseNumber
 from caffe_filler.errors import InvalidArgument, PrototxtError, RegionError, ShapeError
@@ -90,10 +91,16 @@ class FillOptions(ValueOptions, total=False):
     Attributes:
         name: selects the random numbers of philox; in a net it is `<layer>/<blob index>`.
         region: the part that is wanted: `Flat(start, stop)`, or slices as in `np.s_[0:32, :]`.
+        axes: which axes of the shape are inputs, outputs and stacks, where it is not Caffe's [out, in, kernel...]; fans
+            are those of the whole blob, whatever region is asked for.
+        layout: the same in words, such as `in,out`, `stack,in,out` or `...,in,out` for `H,W,in,out`, or in letters,
+            such as `HWIO`; `FanAxes.from_layout` has the rules.
     """
 
     name: str
     region: RegionLike | None
+    axes: FanAxes | None
+    layout: str | None
 
 
 class NetOptions(TypedDict, total=False):
@@ -302,12 +309,38 @@ def fill_request(filler: FillerLike, shape: Sequence[int], **options: Unpack[Fil
     region = options.get("region")
     if region is not None:
         spec.region.CopyFrom(region_message(region))
+    axes = fan_axes(spec.shape.dim, options.get("axes"), options.get("layout"))
+    if axes is not None:
+        spec.axes.CopyFrom(filler_pb2.FanAxes(inputs=axes.inputs, outputs=axes.outputs, stacks=axes.stacks))
     return filler_pb2.FillRequest(
         blobs=[spec],
         seed=check_seed(options.get("seed", 0)),
         dtype=dtypes.to_wire(options.get("dtype", "float32")),
         stream=_enum(filler_pb2.RandomStream, "stream", options.get("stream", "philox")),
     )
+
+
+def fan_axes(shape: Sequence[int], axes: FanAxes | None, layout: str | None) -> FanAxes | None:
+    """Return the axes of a blob that either option gives; None for those of Caffe.
+
+    Raises:
+        InvalidArgument: both are given, or they are not axes of a blob of `shape`.
+    """
+    if axes is not None and layout is not None:
+        raise InvalidArgument(
+            f"axes are given by their numbers or as a layout. Received: {option('axes', axes)}, "
+            f"{option('layout', layout)}",
+            field="axes",
+        )
+    if layout is not None:
+        return FanAxes.from_layout(layout, shape)
+    if axes is not None:
+        if not isinstance(axes, FanAxes):
+            raise InvalidArgument(
+                f"axes are FanAxes(inputs=..., outputs=..., stacks=...). Received: axes={axes!r}", field="axes"
+            )
+        axes.check(shape)
+    return axes
 
 
 def is_random(filler: FillerLike) -> bool:

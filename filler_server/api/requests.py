@@ -8,6 +8,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from caffe_filler import dtypes
+from caffe_filler.axes import FanAxes
 from caffe_filler.errors import FillerError, FillerParameterError, InvalidArgument, UnknownFiller
 from caffe_filler.printable import counted
 from caffe_filler.v1 import filler_pb2
@@ -67,7 +68,9 @@ def fill_job(request: filler_pb2.FillRequest, limits: Limits) -> Job:
             shape = tuple(spec.shape.dim)
             region = _region(spec.region)(shape)
             random = _blob_stream(request, spec)
-            tensors.append(FilledBlob(spec.name, get_filler(spec.filler), random, region, dtype, shape=shape))
+            axes = FanAxes.from_wire(spec.axes, shape) if spec.HasField("axes") else None
+            filler = get_filler(spec.filler)
+            tensors.append(FilledBlob(spec.name, filler, random, region, dtype, shape=shape, axes=axes))
     limits.check("sequential_elements", _sequential(tensors))
     return _job(tensors, request, limits)
 

@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 
 from caffe_filler.errors import InvalidArgument
 from filler_server.cancellation import checkpoint
+from filler_server.fillers.arrangement import Arrangement
+from filler_server.fillers.diagonal import Diagonal
 from filler_server.fillers.distributions import (
     BilinearPattern,
     Constant,
@@ -44,16 +46,25 @@ _SMALL = 1 << 15
 _SMALL_PLANE = 1 << 14
 """Planes of at most so many values are computed once and copied."""
 
+_SCATTERED = 1 << 16
+"""About so many values are computed at a time where each has a place of its own."""
+
 _PATTERN = 1 << 12
 """At least so many values are copied at a time."""
 
 
-def prepare(distribution: Distribution) -> Fill:
+def prepare(distribution: Distribution, arrangement: Arrangement | None = None) -> Fill:
     """Return what fills a blob with a distribution of `filler_server.fillers.distributions`, or one that has `fill`.
 
+    Args:
+        distribution: that of a weight.
+        arrangement: where the weights lie in the blob; None: it is one, as Caffe has it.
+
     Raises:
-        InvalidArgument: it is neither.
+        InvalidArgument: it is neither, or its values depend on their places and cannot be had in this arrangement.
     """
+    if arrangement is not None and not (arrangement.is_caffe or type(distribution) in _WITHOUT_PLACES):
+        return _arranged(distribution, arrangement)
     make = _BY_TYPE.get(type(distribution))
     if make is not None:
         return make(distribution)
@@ -63,6 +74,34 @@ def prepare(distribution: Distribution) -> Fill:
             "a distribution is one of filler_server.fillers.distributions, or has a method fill(out, runs, random). "
             f"Received: {distribution!r}"
         )
+    return fill
+
+
+def _arranged(distribution: Distribution, arrangement: Arrangement) -> Fill:
+    if isinstance(distribution, OrthonormalFrame):
+        return Whole(distribution, arrangement).fill
+    if isinstance(distribution, RowNormalizedUniform):
+        if arrangement.has_rows:
+            return prepare(distribution)
+        raise InvalidArgument(
+            "the values of each output sum to 1, and must follow each other in the blob: its stacks and outputs come "
+            "before all other axes, or the blob is filled as Caffe has it and transposed",
+            field="axes",
+        )
+    if not isinstance(distribution, (BilinearPattern, Diagonal)):
+        raise InvalidArgument(
+            "values that depend on their places are filled in Caffe's order alone, [outputs, inputs, kernel...], "
+            "without stacks",
+            field="axes",
+        )
+    fill_weight = prepare(distribution)
+
+    def fill(out: Values, runs: Runs, random: RandomStream) -> None:
+        for begin, end, block in _blocks(runs, _SCATTERED, _SCATTERED):
+            checkpoint()
+            _, places = arrangement.weights_of(block.indices())
+            fill_weight(out[begin:end], Runs(places, np.arange(end - begin + 1)), random)
+
     return fill
 
 
@@ -198,17 +237,17 @@ class _Rows:
         return sums
 
 
-def _blocks(pieces: Runs, longest: int) -> Iterator[tuple[int, int, Runs]]:
-    """Pieces that together have about `_BLOCK` values, and where these begin and end in what all pieces have.
+def _blocks(pieces: Runs, longest: int, most: int = _BLOCK) -> Iterator[tuple[int, int, Runs]]:
+    """Pieces that together have about `most` values, and where these begin and end in what all pieces have.
 
     Pieces are cut after `longest` values where that is needed.
     """
     count = pieces.count
-    if count <= _BLOCK:
+    if count <= most:
         yield 0, count, pieces
         return
     pieces = pieces.split(longest)
-    cuts = np.searchsorted(pieces.bounds, np.arange(0, count + _BLOCK, _BLOCK))
+    cuts = np.searchsorted(pieces.bounds, np.arange(0, count + most, most))
     for first, last in pairwise(np.minimum(cuts, pieces.starts.size).tolist()):
         if first < last:
             begin, end = int(pieces.bounds[first]), int(pieces.bounds[last])
@@ -226,6 +265,9 @@ def _cut_at_rows(runs: Runs, length: int) -> Runs:
     kept = parts > 0
     return Runs(starts[kept], np.append(np.int64(0), np.cumsum(parts[kept])))
 
+
+_WITHOUT_PLACES = (Constant, Uniform, Gaussian, TruncatedGaussian, MaskedGaussian)
+"""Distributions of values that are independent and alike, wherever in the blob they are."""
 
 _BY_TYPE: dict[type, Callable[[Any], Fill]] = {
     Constant: _constant,

@@ -56,6 +56,15 @@ class Runs:
         """The single run of `count` elements from `start`; its arrays are shared, and nobody writes to them."""
         return Runs(np.array([start], np.int64), np.array([0, count], np.int64))
 
+    def indices(self) -> NDArray[np.int64]:
+        """The flat index of each element, int64 [count]."""
+        if self.starts.size == 1:
+            return np.arange(self.starts.item(0), self.starts.item(0) + self.count, dtype=np.int64)
+        indices: NDArray[np.int64] = np.repeat(self.starts - self.bounds[:-1], np.diff(self.bounds)) + np.arange(
+            self.count
+        )
+        return indices
+
     def split(self, longest: int) -> "Runs":
         """The same elements in runs of at most `longest`, so that threads can share a long one."""
         if self.starts.size == 1:

@@ -43,6 +43,9 @@ def _specs(request: filler_pb2.FillRequest) -> bytes:
         name = spec.name.encode()
         region = _region(spec.region) if spec.HasField("region") else _NO_REGION
         parts += (_integer(len(name)), name, dims, region, parameters)
+        if spec.HasField("axes"):
+            # Without any the checksum is that of servers which do not know the field.
+            parts.append(_axes(spec.axes))
     return b"".join(parts)
 
 
@@ -93,6 +96,10 @@ def _region(region: filler_pb2.Region) -> bytes:
     axes = [region.flat] if kind == "flat" else region.box.axes
     ranges = (_integers(axis.start) + _optional(axis.stop if axis.HasField("stop") else None) for axis in axes)
     return _integers(1 if kind == "flat" else 2, len(axes)) + b"".join(ranges)
+
+
+def _axes(axes: filler_pb2.FanAxes) -> bytes:
+    return b"".join(_integers(len(numbers), *numbers) for numbers in (axes.inputs, axes.outputs, axes.stacks))
 
 
 def _dims(shape: BlobShape | filler_pb2.PartialShape) -> bytes:

@@ -40,6 +40,18 @@ def blob(**fields: Any) -> filler_pb2.BlobSpec:
         (blob(filler=FillerParameter(type="gaussian", std=-1)), "blobs[1].filler.std"),
         (blob(filler=FillerParameter(type="gaussian", sparse=-2)), "blobs[1].filler.sparse"),
         (blob(filler=FillerParameter(type="bilinear")), "blobs[1].shape"),
+        (blob(axes=filler_pb2.FanAxes(inputs=[2])), "blobs[1].axes.inputs"),
+        (blob(axes=filler_pb2.FanAxes(outputs=[-1])), "blobs[1].axes.outputs"),
+        (blob(axes=filler_pb2.FanAxes(inputs=[0], stacks=[0])), "blobs[1].axes.stacks"),
+        (blob(axes=filler_pb2.FanAxes(inputs=[0, 1], outputs=[0, 1])), "blobs[1].axes"),
+        (
+            blob(filler=FillerParameter(type="positive_unitball"), axes=filler_pb2.FanAxes(inputs=[0], outputs=[1])),
+            "blobs[1].axes",
+        ),
+        (
+            blob(filler=FillerParameter(type="dirac"), axes=filler_pb2.FanAxes(inputs=[0], outputs=[1])),
+            "blobs[1].shape",
+        ),
     ],
 )
 def test_violations_name_the_field_of_the_request(bad: filler_pb2.BlobSpec, field: str) -> None:

@@ -68,6 +68,23 @@ def selecting(request: filler_pb2.FillRequest) -> filler_pb2.FillNetRequest:
     return filler_pb2.FillNetRequest(net=filler_pb2.PlanNetRequest(net=b"net"), dtype=request.dtype, blobs=blobs)
 
 
+@pytest.mark.parametrize("tells", [False, True])
+def test_a_server_that_does_not_know_axes_is_found_out(tells: bool) -> None:
+    request = filler_pb2.FillRequest(blobs=[{"shape": {"dim": [3, 4]}, "name": "w", "axes": {"inputs": [0]}}])
+    request.blobs[0].filler.type = "constant"
+    header = blob_header(requests.fill_job(request, UNLIMITED).tensors[0])
+    expected = ExpectedStream(request)
+    if tells:
+        understood = filler_pb2.FillRequest()
+        understood.CopyFrom(request)
+        understood.blobs[0].ClearField("axes")
+        header.request_crc32c = request_checksum(understood)
+    with pytest.raises(DataLoss, match="answers another request than that for blob 0"):
+        expected.check(0, header)
+    header.request_crc32c = request_checksum(request)
+    assert expected.check(0, header) == (3, 4)
+
+
 @given(fills(), st.booleans())
 def test_what_servers_announce_is_what_was_asked(request: filler_pb2.FillRequest, tells: bool) -> None:
     tensors = requests.fill_job(request, UNLIMITED).tensors

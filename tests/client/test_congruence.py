@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from caffe_filler.errors import FillerError
-from filler_client import AsyncFillerClient, FillerClient, Flat, Stream
+from filler_client import AsyncFillerClient, FanAxes, FillerClient, Flat, Stream
 from tests.processes import ServerProcess
 
 T = TypeVar("T")
@@ -92,6 +92,37 @@ def test_eight_shards_in_any_order_are_the_whole(
             parts[rank] = clients.remote.fill(text, shape, seed=seed, name="w", dtype=dtype, region=regions[rank])
         joined = np.concatenate([parts[rank] for rank in range(8)], axis=axis).reshape(shape)
         assert equal(joined, whole), kind
+
+
+LAYOUTS = [
+    ("xavier", (24, 40), "in,out"),
+    ("msra", (3, 24, 40), "stack,in,out"),
+    ("sparse gaussian", (3, 24, 40), "in,stack,out"),
+    ("positive_unitball", (3, 24, 40), "stack,out,in"),
+    ("bilinear", (6, 6, 5, 4), "HWIO"),
+    ('type: "orthogonal"', (24, 3, 40), "in,stack,out"),
+    ('type: "dirac"', (3, 3, 5, 4), "H,W,in,out"),
+    ('type: "identity"', (3, 24, 40), "stack,in,out"),
+]
+
+
+@pytest.mark.parametrize("dtype", ["f32", "bf16"])
+@pytest.mark.parametrize(("filler", "shape", "layout"), LAYOUTS)
+def test_layouts(clients: Clients, filler: str, shape: tuple[int, ...], layout: str, dtype: str) -> None:
+    """A shard that is asked for alone has the values of the whole, with the whole's fan."""
+    text, axes = FILLERS.get(filler, filler), FanAxes.from_layout(layout, shape)
+    whole = clients.embedded.fill(text, shape, seed=3, name="w", dtype=dtype, layout=layout)
+    assert equal(clients.remote.fill(text, shape, seed=3, name="w", dtype=dtype, axes=axes), whole)
+    awaited = clients.asynchronously(
+        lambda client: client.fill(text, shape, seed=3, name="w", dtype=dtype, layout=layout)
+    )
+    assert equal(awaited, whole)
+    for kind, axis in (("row", 0), ("column", 1), ("flat", 0)):
+        parts = [
+            client.fill(text, shape, seed=3, name="w", dtype=dtype, layout=layout, region=region)
+            for client, region in zip(itertools.cycle([clients.remote, clients.embedded]), shards(shape, kind, 3))
+        ]
+        assert equal(np.concatenate(parts, axis=axis).reshape(shape), whole), kind
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -216,6 +247,12 @@ BAD_CALLS: dict[str, Callable[[FillerClient, Path], object]] = {
     "input": lambda client, nets: client.plan_net(nets / "lenet.prototxt", inputs={"dat": (1, 1, 28, 28)}),
     "out shape": lambda client, nets: client.fill("msra", (3, 3), out=np.empty((3, 4), np.float32)),
     "out dtype": lambda client, nets: client.fill("msra", (3, 3), out=np.empty((3, 3), np.float64)),
+    "layout": lambda client, nets: client.fill("msra", (3, 3), layout="in,out,kernel"),
+    "axes": lambda client, nets: client.fill("msra", (3, 3), axes=FanAxes(2)),
+    "axes of no type": lambda client, nets: client.fill("msra", (3, 3), axes=(0, 1)),  # type: ignore[arg-type]
+    "axes and layout": lambda client, nets: client.fill("msra", (3, 3), axes=FanAxes(0, 1), layout="in,out"),
+    "rows apart": lambda client, nets: client.fill("positive_unitball", (3, 3), layout="in,out"),
+    "dirac of a matrix": lambda client, nets: client.fill("dirac", (3, 3), layout="in,out"),
     "out order": lambda client, nets: client.fill("msra", (3, 4), out=np.empty((4, 3), np.float32).T),
 }
 

@@ -55,7 +55,9 @@ def named_filler_of(named: filler_pb2.NamedFiller) -> bytes:
 
 
 def spec_of(blob: filler_pb2.BlobSpec) -> bytes:
-    return text(blob.name) + listed(blob.shape.dim) + region_of(blob) + filler_of(blob.filler)
+    part = text(blob.name) + listed(blob.shape.dim) + region_of(blob) + filler_of(blob.filler)
+    axes = blob.axes
+    return part + (listed(axes.inputs) + listed(axes.outputs) + listed(axes.stacks) if blob.HasField("axes") else b"")
 
 
 def selection_of(blob: filler_pb2.BlobSelection) -> bytes:
@@ -106,12 +108,14 @@ fillers = st.builds(
     sparse=st.none() | st.integers(-(2**31), 2**31 - 1),
     variance_norm=st.none() | st.sampled_from([0, 1, 2]),
 )
+numbers = st.lists(st.integers(-(2**31), 2**31 - 1), max_size=3)
 specs = st.builds(
     filler_pb2.BlobSpec,
     filler=st.none() | fillers,
     shape=st.builds(BlobShape, dim=st.lists(int64s, max_size=3)),
     name=names,
     region=regions | flat_regions,
+    axes=st.none() | st.builds(filler_pb2.FanAxes, inputs=numbers, outputs=numbers, stacks=numbers),
 )
 shapes = st.builds(
     filler_pb2.NamedShape,
@@ -162,7 +166,8 @@ def test_the_definition(request: Request) -> None:
 
 KNOWN = {
     "FillRequest": "blobs seed dtype stream",
-    "BlobSpec": "filler shape name region",
+    "BlobSpec": "filler shape name region axes",
+    "FanAxes": "inputs outputs stacks",
     "FillerParameter": "type value min max mean std sparse variance_norm",
     "BlobShape": "dim",
     "Region": "box flat",

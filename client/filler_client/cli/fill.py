@@ -34,6 +34,12 @@ def _complete(ctx: click.Context, param: click.Parameter, incomplete: str) -> li
     help="Selects the random numbers; in a net it is <layer>/<blob index>.",
 )
 @click.option("--region", type=Region(), help="The part that is wanted, as 0:32,:,:,: or flat:0:4096.")
+@click.option(
+    "--layout",
+    metavar="WORDS",
+    help="Meaning of each axis where it is not Caffe's out,in,...: in, out, kernel, stack; ... for any number of the "
+    "kernel's; or letters, as HWIO.",
+)
 @dtype_option
 @click.option(
     "-o", "--output", required=True, help="File to write: .npy, .npz, .safetensors; - for .npy to standard output."
@@ -46,6 +52,7 @@ def fill(
     stream: "Stream",
     name: str,
     region: Any,
+    layout: str | None,
     dtype: str,
     output: str,
     server: Server,
@@ -57,6 +64,7 @@ def fill(
       filler fill 'type: "msra" variance_norm: FAN_OUT' --shape 64,3,7,7 -o conv1.npy
       filler fill xavier --shape 4096,9216 --name fc6/0 --region 0:512,: -o rank0.npy
       filler fill torch.kaiming_uniform_ --shape 64,3,7,7 --name conv1/0 -o conv1.npy
+      filler fill xavier --shape 12,512,2048 --layout stack,in,out --name mlp/kernel -o layers.npy
       filler fill bilinear --shape 21,1,64,64 -o - | python -c 'import numpy, sys; ...'
     """
     import filler_client
@@ -67,7 +75,9 @@ def fill(
     if output == "-" and sys.stdout.isatty():
         raise click.UsageError("-o - writes binary data, and standard output is a terminal")
     with connect(server) as client:
-        tensor = client.tensor(filler, shape, seed=seed, name=name, dtype=dtype, region=region, stream=stream)
+        tensor = client.tensor(
+            filler, shape, seed=seed, name=name, dtype=dtype, region=region, layout=layout, stream=stream
+        )
         with progress(tensor.nbytes) as advance, standard_output() if output == "-" else nullcontext():
             filler_client.save_weights(
                 [tensor],

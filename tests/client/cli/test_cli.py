@@ -9,7 +9,7 @@ import pytest
 from safetensors.numpy import load_file
 
 from caffe_filler.errors import PrototxtError
-from filler_client import FillerClient
+from filler_client import FanAxes, FillerClient
 from filler_client.cli.main import filler
 from tests.client.cli.command import fail, succeed
 from tests.processes import ServerProcess
@@ -161,6 +161,17 @@ def test_fill(server: ServerProcess, tmp_path: Path, ending: str) -> None:
     with FillerClient.embedded() as client:
         whole = client.fill("msra", (64, 3, 7, 7), seed=5, name="conv1/0")
     np.testing.assert_array_equal(array, whole[8:16])
+
+
+@pytest.mark.parametrize("remote", [False, True])
+def test_fill_in_a_layout(remote: bool, server: ServerProcess, tmp_path: Path) -> None:
+    where = ["--server", server.address] if remote else []
+    fill = ("fill", "xavier", "--shape", "2,30,40", "--name", "w", "-o", tmp_path / "w.npy", *where)
+    succeed(*fill, "--layout", "stack,in,out")
+    want = FillerClient.embedded().fill("xavier", (2, 30, 40), name="w", axes=FanAxes(1, 2, 0))
+    assert np.load(tmp_path / "w.npy").tobytes() == want.tobytes()
+    stderr = fail(1, *fill, "--layout", "stack,in")
+    assert stderr.endswith("a layout has a word for each axis of the shape [2, 30, 40]. Received: --layout stack,in\n")
 
 
 def test_fill_to_standard_output() -> None:
