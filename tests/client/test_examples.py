@@ -1,5 +1,8 @@
 """The programs of client/examples, run as a reader would."""
 
+import os
+import re
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -31,3 +34,40 @@ def test_a_caffe_net_has_the_same_numbers_everywhere(nets: Path, tmp_path: Path)
     assert "prob: PyTorch is off by" in result.stdout
     assert "prob: ONNX Runtime is off by" in result.stdout
     assert (tmp_path / "net.onnx").exists()
+
+
+@pytest.mark.frameworks
+def test_a_transformer_has_the_same_weights_on_any_number_of_processes() -> None:
+    pytest.importorskip("torch")
+    path = EXAMPLES / "initialize_transformer.py"
+    glue = re.search(r"# From the bare module to the filled one\.\n(.*?)\n\n", path.read_text(), re.DOTALL)
+    assert glue is not None
+    assert len(glue[1].splitlines()) <= 5
+    digests = set()
+    for size in (1, 2):
+        address = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())}
+        world = {**address, "WORLD_SIZE": str(size), "OMP_NUM_THREADS": "1"}
+        processes = [
+            subprocess.Popen(
+                [sys.executable, str(path)],
+                env={**os.environ, **world, "RANK": str(rank)},
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+            )
+            for rank in range(size)
+        ]
+        answers = [process.communicate() for process in processes]
+        assert [process.returncode for process in processes] == [0] * size, answers
+        found = re.search(r"SHA-256 of all parameters: (\w{64})", answers[0][0])
+        assert found is not None
+        digests.add(found[1])
+        assert all("the first loss is" in out for out, _ in answers)
+    assert len(digests) == 1
+
+
+def free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port: int = listener.getsockname()[1]
+        return port

@@ -1,0 +1,208 @@
+"""One tensor, flat partitions, the buffers in front of a device, and a checkpoint that is not there."""
+
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from caffe_filler.errors import InvalidArgument, ShapeError
+from filler_client import FillerClient, Piece, UnnamedBlobWarning
+
+pytestmark = pytest.mark.frameworks
+torch = pytest.importorskip("torch")
+
+from torch.distributed.checkpoint import CheckpointException, FileSystemWriter, load, save  # noqa: E402
+
+from filler_client.torch import FillerStorageReader, fill_, fill_flat_, initialize_, rule_set  # noqa: E402
+from filler_client.torch._staging import Staging  # noqa: E402
+
+SEED = 1701
+CLIENT = FillerClient.embedded()
+FILLER = 'type: "xavier" variance_norm: AVERAGE'
+
+
+def wanted(shape: tuple[int, ...], name: str = "w", dtype: str = "float32") -> Any:
+    return CLIENT.fill(FILLER, shape, name=name, seed=SEED, dtype=dtype)
+
+
+def test_a_tensor_is_filled_where_it_is() -> None:
+    tensor = torch.empty(6, 5)
+    assert fill_(tensor, FILLER, name="w", seed=SEED) is tensor
+    assert (tensor.numpy() == wanted((6, 5))).all()
+
+
+@pytest.mark.parametrize(
+    "tensor",
+    [
+        torch.empty(5, 6).t(),
+        torch.empty(12, 5)[::2],
+        torch.empty(2, 6, 5)[1],
+        torch.empty(6, 5, requires_grad=True),
+        torch.nn.Parameter(torch.empty(6, 5)),
+    ],
+)
+def test_strides_and_gradients_change_nothing(tensor: Any) -> None:
+    fill_(tensor, FILLER, name="w", seed=SEED)
+    assert (tensor.detach().numpy() == wanted((6, 5))).all()
+
+
+def test_what_lies_beside_a_view_is_not_touched() -> None:
+    whole = torch.zeros(12, 5, dtype=torch.bfloat16)
+    fill_(whole[1:7], FILLER, name="w", seed=SEED)
+    assert not whole[:1].any()
+    assert not whole[7:].any()
+    assert (whole[1:7].float().numpy() == wanted((6, 5), dtype="bfloat16").astype(np.float32)).all()
+
+
+def test_scalars_and_empty_tensors() -> None:
+    assert fill_(torch.empty(()), 'type: "constant" value: 3', name="w").item() == 3
+    assert fill_(torch.empty(0, 3), FILLER, name="w").shape == (0, 3)
+    with pytest.raises(ShapeError):
+        fill_(torch.empty(()), FILLER, name="w")
+
+
+def test_a_random_tensor_without_a_name_is_warned_of() -> None:
+    with pytest.warns(UnnamedBlobWarning) as caught:
+        fill_(torch.empty(3, 2), FILLER)
+    assert caught[0].filename == __file__
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        fill_(torch.empty(3, 2), "constant")
+
+
+@pytest.mark.parametrize(
+    "tensor",
+    [
+        torch.empty(3, dtype=torch.int32),
+        torch.empty(3, dtype=torch.complex64),
+        torch.empty(3, device="meta"),
+        torch.empty(3, 3).to_sparse(),
+        np.empty(3),
+        None,
+    ],
+)
+def test_what_cannot_hold_a_blob_is_refused(tensor: Any) -> None:
+    with pytest.raises(InvalidArgument):
+        fill_(tensor, FILLER, name="w")
+
+
+PARAMETERS = [("a.weight", (7, 3)), (None, (2,)), ("a.bias", (7,)), ("b.weight", (4, 5)), ("scale", ())]
+RULES = {"*.bias": "uniform", "scale": 'type: "constant" value: 2', "*": FILLER}
+COUNT = 21 + 2 + 7 + 20 + 1
+
+
+@pytest.mark.parametrize("world", [1, 2, 3, 7, 60])
+def test_flat_partitions_are_what_whole_parameters_have(world: int) -> None:
+    named = {name: torch.empty(shape) for name, shape in PARAMETERS if name is not None}
+    for name, tensor in named.items():
+        fill_(tensor, RULES.get(name) or RULES["*.bias" if name.endswith(".bias") else "*"], name=name, seed=SEED)
+    row = torch.cat([named[name].reshape(-1) if name else torch.zeros(2) for name, _ in PARAMETERS])
+    length = -(-COUNT // world)
+    parts = []
+    for rank in range(world):
+        part = torch.full((length,), torch.nan)
+        assert fill_flat_(part, PARAMETERS, RULES, start=rank * length, seed=SEED) is part
+        parts.append(part)
+    gathered = torch.cat(parts)
+    assert torch.equal(gathered[:COUNT], row)
+    # Padding is zeros.
+    assert not gathered[COUNT:].any()
+
+
+def test_flat_partitions_are_checked() -> None:
+    part = torch.empty(10)
+    for tensor, start in ((part.reshape(2, 5), 0), (part, -1), (part, 0.5), (part.int(), 0)):
+        with pytest.raises(InvalidArgument):
+            fill_flat_(tensor, PARAMETERS, RULES, start=start, seed=SEED)  # type: ignore[arg-type]
+    with pytest.raises(InvalidArgument, match=r"no rule fits parameter 'a\.weight'"):
+        fill_flat_(part, PARAMETERS, {"*.bias": "constant"}, start=0, seed=SEED)
+    with pytest.raises(InvalidArgument, match="depth="):
+        fill_flat_(part, PARAMETERS, "transformer", start=0, seed=SEED)
+
+
+@pytest.mark.parametrize("nbytes", [64, 100, 1 << 20])
+def test_buffers_in_front_of_a_device_lose_nothing(nbytes: int) -> None:
+    shapes = [(6, 5), (1,), (40, 30)]
+    tensors = [torch.empty(6, 5), torch.empty(1), torch.empty(30, 40).t()]
+
+    def pieces() -> Iterator[Piece]:
+        from caffe_filler.v1.filler_pb2 import BlobHeader
+
+        for shape in shapes:
+            data = memoryview(wanted(shape).tobytes())
+            cut = len(data) // 3
+            for start, stop in ((0, cut), (cut, len(data))):
+                block = bytearray(data[start:stop])
+                yield Piece(BlobHeader(), shape, start, memoryview(block), stop == len(data))
+                block[:] = bytes(len(block))  # it is valid until the next one is asked for
+
+    Staging(torch.device("cpu"), nbytes=nbytes).receive(pieces(), tensors)
+    for shape, tensor in zip(shapes, tensors, strict=True):
+        assert (tensor.numpy() == wanted(shape)).all()
+
+
+class Net(torch.nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.embed = torch.nn.Embedding(6, 4, padding_idx=0)
+        self.norm = torch.nn.BatchNorm1d(4)
+        self.head = torch.nn.Linear(4, 6, bias=False)
+        self.head.weight = self.embed.weight
+
+
+@pytest.fixture(autouse=True)
+def _quiet() -> Iterator[None]:
+    """Checkpoints say that there is one process, and that a tie makes two keys of one tensor."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        yield
+
+
+def test_a_checkpoint_that_is_not_there_is_what_initialize_fills(tmp_path: Path) -> None:
+    one, other = Net(), Net()
+    other.norm.running_mean.fill_(3)
+    initialize_(one, "torch", seed=SEED)
+    reader = FillerStorageReader("torch", SEED, module=other, key_prefix="model.")
+    load({"model": other.state_dict()}, storage_reader=reader)
+    for key, tensor in one.state_dict().items():
+        assert torch.equal(tensor, other.state_dict()[key]), key
+    # And as one that has been saved and loaded.
+    save(one.state_dict(), storage_writer=FileSystemWriter(tmp_path))
+    third = Net()
+    load(third.state_dict(), checkpoint_id=tmp_path)
+    assert all(torch.equal(tensor, third.state_dict()[key]) for key, tensor in one.state_dict().items())
+
+
+def test_a_checkpoint_of_a_net_has_the_values_of_the_net(nets: Path) -> None:
+    net = nets / "lenet.prototxt"
+    state = {"conv1.weight": torch.empty(20, 1, 5, 5), "ip2.bias": torch.empty(10), "ip1.weight": torch.empty(500, 800)}
+    load(state, storage_reader=FillerStorageReader(rule_set("caffe", net=net), SEED))
+    weights = CLIENT.init_net(net, seed=SEED)
+    assert (state["ip1.weight"].numpy() == weights["ip1/0"]).all()
+    assert (state["conv1.weight"].numpy() == weights["conv1/0"]).all()
+    assert (state["ip2.bias"].numpy() == weights["ip2/1"]).all()
+
+
+@pytest.mark.parametrize(
+    ("state", "message"),
+    [
+        ({"a": torch.empty(3)}, "no rule fits 'a'"),
+        ({"w": torch.empty(3, dtype=torch.int8)}, "'w' is no dense tensor"),
+        ({"w": 3}, "w"),
+        ({"w": (tied := torch.empty(3, 2)), "w2": tied}, "'w' and 'w2' are one tensor; module="),
+    ],
+)
+def test_a_checkpoint_refuses_what_has_no_rule(state: dict[str, Any], message: str) -> None:
+    with pytest.raises(CheckpointException, match=message):
+        load(state, storage_reader=FillerStorageReader({"w*": "xavier"}, SEED))
+
+
+def test_a_checkpoint_that_is_not_there_has_no_place() -> None:
+    reader = FillerStorageReader("torch", SEED)
+    with pytest.raises(InvalidArgument, match="nothing is read from a file"):
+        load({"w": torch.empty(3)}, storage_reader=reader, checkpoint_id="somewhere")
+    with pytest.raises(InvalidArgument, match="a seed is an integer"):
+        FillerStorageReader("torch", -1)
