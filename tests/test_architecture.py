@@ -249,7 +249,7 @@ def within(module: str, package: str) -> bool:
 
 def test_the_sources_are_seen() -> None:
     assert len(SOURCES) > 40
-    rooms = "digests rng fillers prototxt net tensors engine layouts weights models rules api service"
+    rooms = "digests rng fillers prototxt net tensors engine layouts weights models rules diagnostics api service"
     for package in rooms.split():
         assert any(within(module, f"filler_server.{package}") for module in SOURCES)
     seen = {(found.module, found.target, found.at_import) for found in IMPORTS}
@@ -371,6 +371,7 @@ LIGHT = {
         'net = NET[: NET.index(\'layer {\\n\')] + \'layer { name: "r" type: "ReLU" bottom: "data" top: "y" }\'\n'
         "assert f.run(net, random=1)['y'].shape == (2, 3, 8, 8)"
     ),
+    "judge a blob but for its values": "import filler_server.diagnostics.statistics.net",
     "command line": "import filler_client.cli.main",
 }
 
@@ -392,6 +393,21 @@ try:
     FillerClient.embedded().fill("msra", (3, 4))
 except Unavailable as error:
     assert "pip install 'caffe-filler[server]'" in str(error), error
+else:
+    raise AssertionError
+"""
+    )
+
+
+def test_looking_at_weights_without_numba_says_what_to_install() -> None:
+    loaded(
+        WITHOUT_NUMBA
+        + """
+import filler_client, numpy
+try:
+    filler_client.check(weights={"w": numpy.ones(3)})
+except filler_client.Unavailable as error:
+    assert str(error) == "looking at weights needs Numba: pip install 'caffe-filler[server]'", error
 else:
     raise AssertionError
 """

@@ -65,12 +65,14 @@ from filler_client._weights import Inspected, TensorsLike, convert, diff, inspec
 
 if typing.TYPE_CHECKING:
     from filler_client._async import AsyncFillerClient
+    from filler_client._check import check
     from filler_client._export import Exported, export
     from filler_client._models import ModelWeights
     from filler_client._run import InputLike, run
     from filler_client._translate import translate
     from filler_client._verification import VerificationError
     from filler_client._verify import ManifestLike, Verification, verify
+    from filler_server.diagnostics.statistics.result import Checked, CheckedBlob
     from filler_server.digests import Digest, Manifest, digest
     from filler_server.frameworks.translation import Translation
     from filler_server.net import operations
@@ -81,6 +83,8 @@ __all__ = [
     "AsyncFillerClient",
     "Blob",
     "Cancelled",
+    "Checked",
+    "CheckedBlob",
     "DataDraws",
     "DataLoss",
     "DeadlineExceeded",
@@ -141,6 +145,7 @@ __all__ = [
     "VerificationError",
     "WeightsError",
     "WeightsLike",
+    "check",
     "convert",
     "diff",
     "digest",
@@ -160,9 +165,12 @@ def __dir__() -> list[str]:
 
 
 _PLAN = "filler_server.net.plan"
+_CHECKED = "filler_server.diagnostics.statistics.result"
 _LAZY = {
     "AsyncFillerClient": "filler_client._async",
     **dict.fromkeys(("Blob", "Edge", "Layer", "NetPlan", "Top", "Value"), _PLAN),
+    **dict.fromkeys(("Checked", "CheckedBlob"), _CHECKED),
+    "check": "filler_client._check",
     "Problem": "filler_server.prototxt.report",
     **dict.fromkeys(("Exported", "export"), "filler_client._export"),
     **dict.fromkeys(("InputLike", "run"), "filler_client._run"),

@@ -47,7 +47,7 @@ class EmbeddedBackend:
         from filler_server.api.limits import UNLIMITED
 
         if request.HasField("draws"):
-            with _needs_numba():
+            with needs_numba():
                 from filler_server.api import requests
             return requests.plan_net(request, UNLIMITED)
         return expected(planning.plan(request, UNLIMITED))
@@ -145,7 +145,7 @@ def _compute(
 
 
 def _job(request: StreamRequest) -> "Job":
-    with _needs_numba():
+    with needs_numba():
         from filler_server.api import requests
     from filler_server.api.limits import UNLIMITED
 
@@ -155,13 +155,21 @@ def _job(request: StreamRequest) -> "Job":
 
 
 @contextmanager
-def _needs_numba() -> Iterator[None]:
-    """Say kindly what is missing where the extra `server` is not installed."""
+def needs_numba(
+    work: str = "computing weights in this process", otherwise: str = ", or name a server"
+) -> Iterator[None]:
+    """Say kindly what is missing where the extra `server` is not installed.
+
+    Args:
+        work: what needs it.
+        otherwise: what else would help.
+
+    Raises:
+        Unavailable: Numba is missing.
+    """
     try:
         yield
     except ModuleNotFoundError as error:
         if (error.name or "").split(".")[0] not in ("numba", "llvmlite"):
             raise
-        raise Unavailable(
-            "computing weights in this process needs Numba: pip install 'caffe-filler[server]', or name a server"
-        ) from None
+        raise Unavailable(f"{work} needs Numba: pip install 'caffe-filler[server]'{otherwise}") from None

@@ -105,7 +105,7 @@ def open_model(net: NetLike, weights: ModelWeights = None, **options: Unpack[Mod
         raise InvalidArgument(f"tops are a sequence of names. Received: tops={tops!r}", field="tops")
     planned: NetOptions = {"phase": "TEST", **options}  # type: ignore[typeddict-item]
     with ExitStack() as files:
-        described, opened = _opened(net, weights, files)
+        described, opened = opened_weights(net, weights, files)
         own = own_inputs(described, planned)
         with telling_shapes(planned.get("inputs") or {}, own):
             with _in_net(net):
@@ -136,8 +136,14 @@ def _in_net(net: NetLike) -> Iterator[None]:
         raise error.in_file(net) if isinstance(net, os.PathLike) else error from None
 
 
-def _opened(net: NetLike, weights: ModelWeights, files: ExitStack) -> "tuple[NetLike, list[WeightsFile]]":
-    """Return the net without the weights that it has itself, and the files of weights, open."""
+def opened_weights(net: NetLike, weights: ModelWeights, files: ExitStack) -> "tuple[NetLike, list[WeightsFile]]":
+    """Return the net without the weights that it has itself, and the files of weights, open as long as the stack.
+
+    Raises:
+        InvalidArgument: arrays among the weights hold anything but floating-point numbers.
+        FillerError: a file cannot be read.
+        OSError: likewise.
+    """
     from filler_server.weights.opening import open_weights
 
     if isinstance(weights, Mapping):

@@ -1,7 +1,7 @@
 """The distribution of normal values within bounds, in float64."""
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from math import erfc, pi, sqrt
 from statistics import NormalDist
 
@@ -117,10 +117,17 @@ class TruncatedGaussian:
         nearest = min(max(0.0, self._a), self._b)
         reach = sqrt(nearest * nearest + _REACH)
         a, b = max(self._a, -reach), min(self._b, reach)
-        nodes, weights = np.polynomial.legendre.leggauss(160)
+        nodes, weights = _rule()
         z = a + (b - a) * (nodes + 1) / 2
         density = weights * np.exp((nearest - z) * (nearest + z) / 2)
         return z, density / density.sum()
+
+
+@cache
+def _rule() -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return nodes and weights of [-1, 1], which take longer than all else."""
+    nodes, weights = np.polynomial.legendre.leggauss(160)
+    return nodes, weights
 
 
 STD_WITHIN_2 = 0.87962566103423978

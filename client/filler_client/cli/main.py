@@ -12,6 +12,7 @@ import click
 
 from caffe_filler.errors import FillerError
 from caffe_filler.interface import interface
+from filler_client.cli.check import check
 from filler_client.cli.completion import completion
 from filler_client.cli.convert import convert
 from filler_client.cli.diff import diff
@@ -59,6 +60,7 @@ for command in (
     upgrade,
     convert,
     inspect,
+    check,
     diff,
     verify,
     run,

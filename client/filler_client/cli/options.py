@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import click
+from click.shell_completion import CompletionItem
 
 from caffe_filler.errors import InvalidArgument, LimitExceeded, NotFound
 
@@ -313,11 +314,9 @@ class DataDrawsType(click.ParamType):  # type: ignore[type-arg]
             self.fail(f"{value!r} is not {', '.join(self._WORDS)} or a number of outputs.", param, ctx)
         return int(value)
 
-    def shell_complete(
-        self, ctx: click.Context, param: click.Parameter, incomplete: str
-    ) -> list[click.shell_completion.CompletionItem]:
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
         """Complete the words."""
-        return [click.shell_completion.CompletionItem(word) for word in self._WORDS if word.startswith(incomplete)]
+        return [CompletionItem(word) for word in self._WORDS if word.startswith(incomplete)]
 
 
 data_draws_option = click.option(

@@ -1,0 +1,1 @@
+"""Values of blobs against the distributions that their fillers promise."""
