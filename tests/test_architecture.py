@@ -171,6 +171,16 @@ FORBIDDEN = {
         "filler_client",
     ],
     "filler_server.service": ["filler_server.weights", "filler_server.diagnostics", "filler_client"],
+    "filler_server.diagnostics.signal": [
+        *NETWORK,
+        *TOP[:2],
+        *RANDOM,
+        "caffe_filler.v1",
+        "filler_client",
+        "filler_server.engine",
+        "filler_server.weights",
+        "filler_server.net.layers",
+    ],
     "filler_server.diagnostics": [*NETWORK, "filler_server.api", "filler_server.service", "filler_client"],
     "filler_client": COMPILED,
 }

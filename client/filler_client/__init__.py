@@ -61,6 +61,7 @@ from filler_client._requests import (
 from filler_client._retry import RetryPolicy
 from filler_client._saving import Names, SavedNet, SaveNetOptions, SaveOptions
 from filler_client._security import SecurityOptions, Tls
+from filler_client._signal import SignalOptions
 from filler_client._weights import Inspected, TensorsLike, convert, diff, inspect, open_weights, save_weights
 
 if typing.TYPE_CHECKING:
@@ -72,6 +73,7 @@ if typing.TYPE_CHECKING:
     from filler_client._translate import translate
     from filler_client._verification import VerificationError
     from filler_client._verify import ManifestLike, Verification, verify
+    from filler_server.diagnostics.signal.report import SignalReport
     from filler_server.diagnostics.statistics.result import Checked, CheckedBlob
     from filler_server.digests import Digest, Manifest, digest
     from filler_server.frameworks.translation import Translation
@@ -130,6 +132,8 @@ __all__ = [
     "Selection",
     "ServiceError",
     "ShapeError",
+    "SignalOptions",
+    "SignalReport",
     "Stream",
     "TensorsLike",
     "Tls",
@@ -175,6 +179,7 @@ _LAZY = {
     **dict.fromkeys(("Exported", "export"), "filler_client._export"),
     **dict.fromkeys(("InputLike", "run"), "filler_client._run"),
     "ModelWeights": "filler_client._models",
+    "SignalReport": "filler_server.diagnostics.signal.report",
     "Translation": "filler_server.frameworks.translation",
     "VerificationError": "filler_client._verification",
     **dict.fromkeys(("ManifestLike", "Verification", "verify"), "filler_client._verify"),

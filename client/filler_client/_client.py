@@ -21,9 +21,11 @@ from filler_client._requests import FillerLike, FillNetOptions, FillOptions, Net
 from filler_client._retry import RetryPolicy
 from filler_client._saving import SavedNet, SaveNetOptions, save_net
 from filler_client._security import Security, SecurityOptions
+from filler_client._signal import SignalOptions
 
 if TYPE_CHECKING:
     from filler_client._digests import BlobDigest
+    from filler_server.diagnostics.signal.report import SignalReport
     from filler_server.digests import Digest
     from filler_server.net.plan import NetPlan
     from filler_server.tensors import Tensor
@@ -316,6 +318,33 @@ class FillerClient:
         """
         self._backend.check_open()
         return save_net(partial(self._backend.pieces, timeout=self._timeout), net, path, weights, **options)
+
+    @takes_options(SignalOptions)
+    def signal(self, net: NetLike, **options: Unpack[SignalOptions]) -> "SignalReport":
+        """Return how large activations and gradients are in each layer of a net before any training.
+
+        By default it is reckoned from the prototxt alone (`filler_server.diagnostics.signal` says what is assumed).
+        Simulated, the net is run forward and backward in PyTorch, with weights and random inputs of each seed.
+
+        Args:
+            net: prototxt text, the bytes or path of a file, or a NetParameter.
+            options: those of `SignalOptions`: what `plan_net` takes, and batch, mean, std, simulate, seeds.
+
+        Returns:
+            A table when printed or shown in a notebook; `json()` has it as plain values. What is not known is None.
+
+        Raises:
+            Unavailable: simulating needs PyTorch, which is not installed.
+            FillerError: one of the tree in `caffe_filler.errors`.
+            OSError: the file cannot be read.
+
+        Example:
+            report = client.signal(Path("train_val.prototxt"), inputs={"data": (64, 3, 227, 227)})
+            print(report.verdict.forward.course)
+        """
+        from filler_client._signal import signal
+
+        return signal(self.plan, self.init_net, net, options)
 
     def upgrade_net(
         self, file: NetLike, *, strict: bool = False, lenient: bool = False

@@ -26,22 +26,29 @@ _ARRANGES = (
 """Operations whose tops hold the values of their bottoms."""
 
 
-def sample_inputs(graph: Graph, generator: Any) -> dict[str, NDArray[np.float32]]:
+def sample_inputs(graph: Graph, generator: Any, mean: float = 0.0, std: float = 1.0) -> dict[str, NDArray[np.float32]]:
     """Return random values for all inputs of a graph, by their names.
 
-    They are standard normal, but for inputs that a layer takes as labels, indices, regions or marks of where sequences
-    go on: these are drawn among those that there are.
+    They are normal, but for inputs that a layer takes as labels, indices, regions or marks of where sequences go on:
+    these are drawn among those that there are.
 
     Args:
         graph: the graph, with the shapes of its inputs.
         generator: a `numpy.random.Generator`, used in the order of the inputs.
+        mean: mean of normal inputs.
+        std: their standard deviation.
     """
-    return {name: _draw(graph, name)(generator, graph.shape(name)).astype(np.float32) for name in graph.inputs}
+
+    def normal(generator: Any, shape: Dims) -> NDArray[Any]:
+        return np.asarray(mean + std * generator.standard_normal(shape))
+
+    draws = {name: _draw(graph, name) or normal for name in graph.inputs}
+    return {name: draw(generator, graph.shape(name)).astype(np.float32) for name, draw in draws.items()}
 
 
-def _draw(graph: Graph, name: str) -> Draw:
-    """Return what draws the values of an input: as the first layer wants them that is particular about them."""
-    return next((draw for node, index in _readers(graph, name) if (draw := _wanted(graph, node, index))), _normal)
+def _draw(graph: Graph, name: str) -> Draw | None:
+    """Return what draws the values of an input, as the first layer wants them that is particular about them."""
+    return next((draw for node, index in _readers(graph, name) if (draw := _wanted(graph, node, index))), None)
 
 
 def _readers(graph: Graph, name: str) -> Iterator[tuple[Node, int]]:
@@ -85,10 +92,6 @@ def _wanted(graph: Graph, node: Node, index: int) -> Draw | None:
         case regions.Proposal(feat_stride=stride), 2 if known:
             return _image(known[2] * stride, known[3] * stride)
     return None
-
-
-def _normal(generator: Any, shape: Dims) -> NDArray[Any]:
-    return np.asarray(generator.standard_normal(shape))
 
 
 def _uniform(generator: Any, shape: Dims) -> NDArray[Any]:

@@ -25,6 +25,7 @@ from filler_client.cli.inspect import inspect
 from filler_client.cli.plan import plan
 from filler_client.cli.run import run
 from filler_client.cli.serve import serve as serve_command
+from filler_client.cli.signal import signal as signal_command
 from filler_client.cli.terminal import LogLines, print_line, print_text, print_warnings
 from filler_client.cli.translate import translate
 from filler_client.cli.upgrade import upgrade
@@ -47,6 +48,7 @@ def filler() -> None:
       filler convert bvlc_reference_caffenet.caffemodel caffenet.safetensors
       filler run deploy.prototxt --weights caffenet.caffemodel --input data=cat.npy -o tops.npz
       filler export deploy.prototxt --weights caffenet.caffemodel -o caffenet.onnx
+      filler signal train_val.prototxt --input data=64,3,227,227
       filler serve --listen localhost:50051
     """
 
@@ -65,6 +67,7 @@ for command in (
     verify,
     run,
     export,
+    signal_command,
     serve_command,
     health,
     completion,

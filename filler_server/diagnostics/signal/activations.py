@@ -1,0 +1,302 @@
+"""Operations that work value by value, and Softmax."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from math import log, sqrt
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from filler_server.diagnostics.signal.moments import (
+    APART,
+    CROSS,
+    NEAR,
+    UNITS,
+    Activation,
+    Gradient,
+    Moments,
+    own_square,
+    shaped,
+)
+from filler_server.diagnostics.signal.normal import NODES, WEIGHTS, Reals, normal_cdf, ranks
+from filler_server.diagnostics.signal.probabilities import softmax
+from filler_server.diagnostics.signal.registry import Back, Layer, NotKnown, Passed, rule, size
+from filler_server.net.operations import activations
+
+_Function: TypeAlias = Callable[[Any, Reals], tuple[Reals, Reals]]
+
+
+def by_value(layer: Layer, function: Callable[[Reals], tuple[Reals, Reals]]) -> Passed:
+    """Return a layer that computes a function of each element.
+
+    Args:
+        layer: the layer.
+        function: returns the values and the derivatives at some points.
+    """
+    bottom = layer.bottom if layer.bottom.kept == 1 else layer.bottom.plain()
+    with np.errstate(all="ignore"):
+        points, slopes = function(bottom.points)
+    if not np.isfinite(points).all():
+        raise NotKnown("it is not defined for all values that its bottom can have")
+    is_whole = bottom is layer.bottom
+
+    def back(tops: tuple[Gradient, ...]) -> Back:
+        gradient = tops[0].through(slopes, bottom)
+        return Back((gradient if is_whole else replace(gradient, amplitude=None),))
+
+    return Passed((bottom.with_points(points),), back)
+
+
+def _values(*kinds: type[Any]) -> Callable[[_Function], _Function]:
+    """Return a decorator that makes a rule of values and derivatives at the points of the bottom."""
+
+    def add(function: _Function) -> _Function:
+        rule(*kinds)(lambda operation, layer: by_value(layer, lambda points: function(operation, points)))
+        return function
+
+    return add
+
+
+def _rectified(points: Reals, left: float, right: float) -> tuple[Reals, Reals]:
+    slopes = np.where(points > 0, right, left)
+    return points * slopes, slopes
+
+
+def _sigmoid(points: Reals) -> Reals:
+    return 1 / (1 + np.exp(-points))
+
+
+@_values(activations.AbsVal)
+def absolute_value(operation: activations.AbsVal, points: Reals) -> tuple[Reals, Reals]:
+    """Return values and slopes of AbsVal."""
+    return np.abs(points), np.sign(points)
+
+
+@_values(activations.BNLL)
+def bnll(operation: activations.BNLL, points: Reals) -> tuple[Reals, Reals]:
+    """Return values and slopes of BNLL."""
+    return np.logaddexp(0, points), _sigmoid(points)
+
+
+@_values(activations.Clip)
+def clip(operation: activations.Clip, points: Reals) -> tuple[Reals, Reals]:
+    """Return values and slopes of Clip."""
+    inside = (points >= operation.lower) & (points <= operation.upper)
+    return np.clip(points, operation.lower, operation.upper), inside.astype(float)
+
+
+@rule(activations.Dropout)
+def dropout(operation: activations.Dropout, layer: Layer) -> Passed:
+    """Lead through Dropout: squares grow by 1 / (1 - ratio), products of two elements stay."""
+    if not operation.random:
+        return Passed((layer.bottom,), lambda tops: Back(tops))
+    kept = 1 - operation.ratio
+    if not kept > 0:
+        raise NotKnown("it drops everything")
+    bottom = layer.bottom
+    if not operation.whole_channels:
+        top = replace(bottom, kept=bottom.kept * kept, saturated=None, dead=None)
+        return Passed((top,), lambda tops: Back((tops[0].scaled_square(1 / kept),)))
+    products = bottom.products.copy()
+    products[[NEAR, APART]] /= kept
+    dropped = replace(bottom, kept=bottom.kept * kept).plain()
+    top = shaped(dropped.points, Moments(bottom.mean, bottom.mean_square / kept, products))
+
+    def back(tops: tuple[Gradient, ...]) -> Back:
+        pairs = tops[0].products.copy()
+        pairs[[NEAR, APART]] /= kept
+        return Back((Gradient(tops[0].mean_square / kept, pairs),))
+
+    return Passed((top,), back)
+
+
+@_values(activations.ELU)
+def elu(operation: activations.ELU, points: Reals) -> tuple[Reals, Reals]:
+    """Return values and slopes of ELU."""
+    left = operation.alpha * np.expm1(np.minimum(points, 0))
+    return np.where(points > 0, points, left), np.where(points > 0, 1.0, left + operation.alpha)
+
+
+@_values(activations.Exp)
+def exp(operation: activations.Exp, points: Reals) -> tuple[Reals, Reals]:
+    """Return values and slopes of Exp."""
+    rate = log(operation.base) if operation.base > 0 else float("nan")
+    made = np.exp(rate * (operation.shift + operation.scale * points))
+    return made, made * rate * operation.scale
+
+
+@rule(activations.Insanity)
+def insanity(operation: activations.Insanity, layer: Layer) -> Passed:
+    """Lead through Insanity, but for random slopes."""
+    if operation.random:
+        raise NotKnown("it draws its slopes at random")
+    divisor = (operation.upper - operation.lower) / (log(abs(operation.upper)) - log(abs(operation.lower)))
+    return by_value(layer, lambda points: _rectified(points, 1 / divisor, 1.0))
+
+
+@_values(activations.Log)
+def log_(operation: activations.Log, points: Reals) -> tuple[Reals, Reals]:
+    """Return values and slopes of Log."""
+    rate = log(operation.base) if operation.base > 0 else float("nan")
+    inner = operation.shift + operation.scale * points
+    return np.log(inner) / rate, operation.scale / (inner * rate)
+
+
+@_values(activations.NegReLU)
+def neg_relu(operation: activations.NegReLU, points: Reals) -> tuple[Reals, Reals]:
+    """Return values and slopes of NegReLU."""
+    return _rectified(points, 1.0, operation.negative_slope)
+
+
+@rule(activations.Noise)
+def noise(operation: activations.Noise, layer: Layer) -> Passed:
+    """Lead through Noise where it adds none."""
+    if operation.random:
+        raise NotKnown("it adds noise")
+    return Passed((layer.bottom,), lambda tops: Back(tops))
+
+
+@_values(activations.Power)
+def power(operation: activations.Power, points: Reals) -> tuple[Reals, Reals]:
+    """Return values and slopes of Power."""
+    inner = operation.shift + operation.scale * points
+    if operation.power in (0.0, 1.0):
+        slope = operation.scale * operation.power
+        return inner if operation.power else np.ones_like(points), np.full_like(points, slope)
+    return inner**operation.power, operation.power * operation.scale * inner ** (operation.power - 1)
+
+
+@rule(activations.PReLU)
+def prelu(operation: activations.PReLU, layer: Layer) -> Passed:
+    """Lead through PReLU, of one slope for all channels at the start."""
+    slope = layer.blob(0)
+    if slope.variance:
+        raise NotKnown("its slopes differ from channel to channel")
+    passed = by_value(layer, lambda points: _rectified(points, slope.mean, 1.0))
+    left = layer.bottom.plain() if layer.bottom.kept != 1 else layer.bottom
+    left = left.with_points(np.minimum(left.points, 0))
+
+    def back(tops: tuple[Gradient, ...]) -> Back:
+        return Back(passed.back(tops).bottoms, (_slope_square(operation, layer, left, tops[0]),))
+
+    return Passed(_with_dead(layer, passed.tops) if slope.mean == 0 else passed.tops, back)
+
+
+def _slope_square(operation: activations.PReLU, layer: Layer, left: Activation, gradient: Gradient) -> float | None:
+    dims = layer.shape()
+    try:
+        square = own_square(left, gradient, size(dims[:1]), size(dims[2:]))
+        return square * (size(dims[1:2]) if operation.channel_shared else 1)
+    except NotKnown:
+        return None
+
+
+@rule(activations.ReLU)
+def relu(operation: activations.ReLU, layer: Layer) -> Passed:
+    """Lead through ReLU, with the share of dead channels."""
+    passed = by_value(layer, lambda points: _rectified(points, operation.negative_slope, 1.0))
+    return replace(passed, tops=_with_dead(layer, passed.tops)) if operation.negative_slope == 0 else passed
+
+
+def _with_dead(layer: Layer, tops: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Return the tops with the share of channels that are 0 in the whole batch."""
+    top: Activation = tops[0]
+    dims = layer.shape()
+    if not dims or None in (dims[0], *dims[2:]):
+        return tops
+    number = size(dims[:1]) * size(dims[2:])
+    negative = 1 - float(WEIGHTS @ (top.points > 0))
+    correlation = float(np.clip(top.correlations[CROSS], 0, 1))
+    if negative in (0.0, 1.0) or correlation == 1:
+        return (replace(top, dead=negative),)
+    bound = float(np.interp(negative, np.cumsum(WEIGHTS), NODES)) if abs(negative - 0.5) > 1e-9 else 0.0
+    below = normal_cdf((bound - sqrt(correlation) * NODES) / sqrt(1 - correlation))
+    return (replace(top, dead=float(WEIGHTS @ below**number)),)
+
+
+@_values(activations.ReLU6)
+def relu6(operation: activations.ReLU6, points: Reals) -> tuple[Reals, Reals]:
+    """Return values and slopes of ReLU6."""
+    made, slopes = _rectified(points, operation.negative_slope, 1.0)
+    return np.minimum(made, 6), np.where(made < 6, slopes, 0.0)
+
+
+@rule(activations.Sigmoid)
+def sigmoid(operation: activations.Sigmoid, layer: Layer) -> Passed:
+    """Lead through Sigmoid, with the saturated share."""
+
+    def function(points: Reals) -> tuple[Reals, Reals]:
+        made = _sigmoid(points)
+        return made, made * (1 - made)
+
+    return _with_saturated(by_value(layer, function), lambda points: (points < 0.01) | (points > 0.99))
+
+
+def _with_saturated(passed: Passed, at_bounds: Callable[[Reals], Any]) -> Passed:
+    """Return a layer with the share of elements of its top that are at the bounds."""
+    (top,) = passed.tops
+    assert isinstance(top, Activation)  # noqa: S101 - for the type checker
+    rising = top.points
+    fine = np.interp(_FINE, ranks(), rising)
+    return replace(passed, tops=(replace(top, saturated=float(np.mean(at_bounds(fine)))),))
+
+
+_FINE = (np.arange(2000) + 0.5) / 2000
+
+
+@_values(activations.SignedPower)
+def signed_power(operation: activations.SignedPower, points: Reals) -> tuple[Reals, Reals]:
+    """Return values and slopes of SignedPower."""
+    inner = operation.shift + operation.scale * points
+    made = np.sign(inner) * np.abs(inner) ** operation.power
+    return made, operation.power * operation.scale * np.abs(inner) ** (operation.power - 1)
+
+
+@_values(activations.SignedSqrt)
+def signed_sqrt(operation: activations.SignedSqrt, points: Reals) -> tuple[Reals, Reals]:
+    """Return values and slopes of SignedSqrt."""
+    return np.sign(points) * np.sqrt(np.abs(points)), 0.5 / np.sqrt(np.abs(points))
+
+
+@rule(activations.Softmax)
+def softmax_(operation: activations.Softmax, layer: Layer) -> Passed:
+    """Lead through Softmax of independent normal numbers."""
+    dims = layer.shape()
+    number = size(dims[operation.axis : operation.axis + 1], "classes")
+    bottom = layer.bottom
+    variance = max(bottom.mean_square - float(bottom.products[UNITS]), 0.0)
+    square = softmax(variance, number).square / number
+    # A lognormal variable with the mean and the mean square of the probabilities.
+    std = sqrt(max(log(square * number * number), 0.0))
+    points = np.exp(std * NODES - std * std / 2) / number
+    top = Activation(points, bottom.correlations)
+
+    def back(tops: tuple[Gradient, ...]) -> Back:
+        gain = float(WEIGHTS @ (points**2 * (1 - 2 * points + number * square)))
+        return Back((Gradient(tops[0].mean_square * gain, tops[0].products * gain),))
+
+    return Passed((top,), back)
+
+
+@_values(activations.Swish)
+def swish(operation: activations.Swish, points: Reals) -> tuple[Reals, Reals]:
+    """Return values and slopes of Swish."""
+    gate = _sigmoid(operation.beta * points)
+    return points * gate, gate + operation.beta * points * gate * (1 - gate)
+
+
+@rule(activations.TanH)
+def tanh(operation: activations.TanH, layer: Layer) -> Passed:
+    """Lead through TanH, with the saturated share."""
+
+    def function(points: Reals) -> tuple[Reals, Reals]:
+        made = np.tanh(points)
+        return made, 1 - made * made
+
+    return _with_saturated(by_value(layer, function), lambda points: np.abs(points) > 0.99)
+
+
+@_values(activations.Threshold)
+def threshold(operation: activations.Threshold, points: Reals) -> tuple[Reals, Reals]:
+    """Return values and slopes of Threshold."""
+    return (points > operation.threshold).astype(float), np.zeros_like(points)

@@ -1,0 +1,287 @@
+"""Signal of a net in theory: one pass forward over its operations, and one back."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from math import isfinite
+
+import numpy as np
+
+import filler_server.diagnostics.signal.rules  # noqa: F401 - registers the rules
+from caffe_filler.interface import option
+from filler_server.diagnostics.signal.data import InputStatistics, source
+from filler_server.diagnostics.signal.moments import (
+    KINDS,
+    NOTHING,
+    Activation,
+    Gradient,
+    Moments,
+    Weights,
+    normal,
+    total,
+)
+from filler_server.diagnostics.signal.registry import Backward, Layer, NotKnown, rule_for
+from filler_server.diagnostics.signal.report import ParameterSignal, SignalReport, ValueSignal
+from filler_server.diagnostics.signal.verdict import Step, Verdict, trend
+from filler_server.net.operations import Custom, Operation, Python, Unknown
+from filler_server.net.operations.data import Parameter
+from filler_server.net.plan import Blob, NetPlan, Value
+
+PLAIN_INPUTS = InputStatistics()
+"""Inputs of mean 0 and standard deviation 1."""
+
+
+def signal(plan: NetPlan, inputs: InputStatistics = PLAIN_INPUTS) -> SignalReport:
+    """Return the signal of a net in theory.
+
+    Args:
+        plan: the net, with mean and standard deviation of its blobs.
+        inputs: mean and standard deviation of the inputs that are plain numbers.
+
+    Returns:
+        Numbers of every value and learnable blob; None, and a note that says why, where a rule cannot know.
+    """
+    with np.errstate(all="ignore"):
+        return _Analysis(plan, inputs).report()
+
+
+class _Analysis:
+    def __init__(self, plan: NetPlan, inputs: InputStatistics) -> None:
+        self._plan = plan
+        self._inputs = inputs
+        self._weights: dict[str, Weights | None] = {}
+        self._activations: dict[Value, Activation | NotKnown] = {}
+        self._back: dict[int, Backward] = {}
+        self._gradients: dict[Value, Gradient | NotKnown] = {}
+        self._squares: dict[str, list[float | None]] = {}
+        self._notes: dict[str, list[str]] = {}
+
+    def report(self) -> SignalReport:
+        plan = self._plan
+        blobs = {blob.name: blob for blob in plan.blobs}
+        self._weights = {name: _weights(blobs[blob.owner or name]) for name, blob in blobs.items()}
+        for index in range(len(plan.layers)):
+            self._forward(index)
+        has_loss = any(any(layer.loss_weights) for layer in plan.layers)
+        if has_loss:
+            self._backward()
+        values = tuple(self._value(value, has_loss=has_loss) for value in self._activations)
+        parameters = tuple(self._parameter(blob, has_loss=has_loss) for blob in plan.blobs if blob.owner is None)
+        if not has_loss:
+            self._note("no layer is a loss, so that there is no gradient", "")
+        return SignalReport(
+            plan.name, plan.phase, values, parameters, verdict(plan, values), notes=tuple(self._lines())
+        )
+
+    def _forward(self, index: int) -> None:
+        layer = self._plan.layers[index]
+        tops: Iterable[Activation | NotKnown]
+        try:
+            if layer.is_source:
+                tops = [self._source(Value(index, top)) for top in range(len(layer.tops))]
+            else:
+                tops = self._passed(index)
+        except NotKnown as unknown:
+            self._note(str(unknown), layer.name)
+            tops = [unknown] * len(layer.tops)
+        for number, top in enumerate(tops):
+            self._activations[Value(index, number)] = _finite(top)
+
+    def _source(self, value: Value) -> Activation | NotKnown:
+        try:
+            return source(self._plan, value, self._inputs)
+        except NotKnown as unknown:
+            self._note(str(unknown), self._plan.layers[value.layer].name)
+            return unknown
+
+    def _passed(self, index: int) -> Sequence[Activation | NotKnown]:
+        layer, plan = self._plan.layers[index], self._plan
+        if isinstance(layer.operation, Parameter):
+            return [_learned(self._weights.get(layer.blobs[0].name) if layer.blobs else None)]
+        function = rule_for(layer.operation)
+        if function is None:
+            raise NotKnown(_reason(layer.operation))
+        bottoms = []
+        for value in layer.producers:
+            bottom = self._activations[value]
+            if isinstance(bottom, NotKnown):
+                raise _Before
+            bottoms.append(bottom)
+        passed = function(
+            layer.operation,
+            Layer(
+                layer,
+                tuple(bottoms),
+                tuple(plan.top(value).shape for value in layer.producers),
+                tuple(layer.producers.index(value) for value in layer.producers),
+                tuple(plan.layers[value.layer].operation for value in layer.producers),
+                tuple(self._weights[blob.name] for blob in layer.blobs),
+            ),
+        )
+        self._back[index] = passed.back
+        return passed.tops
+
+    def _backward(self) -> None:
+        arrived: dict[Value, list[Gradient | NotKnown]] = {}
+        for index in reversed(range(len(self._plan.layers))):
+            layer = self._plan.layers[index]
+            for number, weight in enumerate(layer.loss_weights):
+                if weight:
+                    square = weight * weight
+                    arrived.setdefault(Value(index, number), []).append(Gradient(square, np.full(KINDS, square)))
+            tops = [_sum(arrived.get(Value(index, number), [])) for number in range(len(layer.tops))]
+            for number, top in enumerate(tops):
+                self._gradients[Value(index, number)] = top
+            self._lead_back(index, tops, arrived)
+
+    def _lead_back(
+        self, index: int, tops: Sequence[Gradient | NotKnown], arrived: dict[Value, list[Gradient | NotKnown]]
+    ) -> None:
+        layer = self._plan.layers[index]
+        if all(top is NOTHING for top in tops):
+            return
+        names = [blob.owner or blob.name for blob in layer.blobs]
+        bottoms: Sequence[Gradient | NotKnown | None]
+        blobs: Sequence[float | None]
+        known = [top for top in tops if isinstance(top, Gradient)]
+        try:
+            if index not in self._back or len(known) < len(tops):
+                raise _Before
+            bottoms, blobs = self._back[index](tuple(known))
+        except NotKnown as unknown:
+            self._note(str(unknown), layer.name)
+            bottoms, blobs = [unknown] * len(layer.producers), [None] * len(names)
+        for value, bottom in zip(layer.producers, bottoms, strict=True):
+            if isinstance(bottom, NotKnown):
+                self._note(str(bottom), layer.name)
+            if bottom is not None:
+                arrived.setdefault(value, []).append(_finite_gradient(bottom))
+        for name, square in zip(names, blobs, strict=False):
+            self._squares.setdefault(name, []).append(square)
+
+    def _value(self, value: Value, *, has_loss: bool) -> ValueSignal:
+        layer, top = self._plan.layers[value.layer], self._plan.top(value)
+        activation, gradient = self._activations[value], self._gradients.get(value)
+        square = gradient.mean_square if isinstance(gradient, Gradient) and has_loss else None
+        why = str(gradient) if isinstance(gradient, NotKnown) else None
+        if isinstance(activation, NotKnown):
+            return ValueSignal(
+                value, layer.name, top.name, gradient_mean_square=square, unknown=str(activation), gradient_unknown=why
+            )
+        return ValueSignal(
+            value,
+            layer.name,
+            top.name,
+            mean=activation.mean,
+            variance=activation.variance,
+            mean_square=activation.mean_square,
+            gradient_mean_square=square,
+            zeros=min(max(activation.zeros, 0.0), 1.0),
+            saturated=activation.saturated,
+            dead=activation.dead,
+            gradient_unknown=why,
+        )
+
+    def _parameter(self, blob: Blob, *, has_loss: bool) -> ParameterSignal:
+        weights = self._weights[blob.name]
+        squares = self._squares.get(blob.name, [0.0])
+        known = [square for square in squares if square is not None and isfinite(square)]
+        gradient = sum(known) if has_loss and len(known) == len(squares) else None
+        return ParameterSignal(blob.name, None if weights is None else weights.mean_square, gradient)
+
+    def _note(self, reason: str, layer: str) -> None:
+        if reason:
+            layers = self._notes.setdefault(reason, [])
+            if layer not in layers:
+                layers.append(layer)
+
+    def _lines(self) -> Iterable[str]:
+        """Yield a line for each reason, with the layers that it holds for."""
+        for reason, layers in self._notes.items():
+            named = [f"'{layer}'" for layer in layers[:4] if layer]
+            more = f" and {len(layers) - 4} more" if len(layers) > 4 else ""
+            where = f"layer{'s' if len(layers) > 1 else ''} {', '.join(named)}{more}: " if named else ""
+            hint = f"; {option('batch', 64)} gives it" if reason == "the number of samples is not known" else ""
+            yield f"Unknown: {where}{reason}{hint}."
+
+
+class _BeforeError(NotKnown):
+    """Something before is not known, of which a note stands there."""
+
+
+_Before = _BeforeError()
+
+
+def _weights(blob: Blob) -> Weights | None:
+    """Return mean and variance of a blob: as its filler has them, or those of the values in the prototxt."""
+    if blob.mean is not None and blob.std is not None:
+        return Weights(blob.mean, blob.std**2)
+    if blob.values is None:
+        return None
+    values = np.array(blob.values.double_data or blob.values.data, float)
+    return Weights(float(values.mean()), float(values.var())) if values.size else None
+
+
+def _learned(weights: Weights | None) -> Activation:
+    """Return the distribution of a blob that is a top; it is the same for all samples."""
+    if weights is None:
+        raise NotKnown("what fills its blob 0 is not known")
+    mean, square = weights.mean, weights.mean_square
+    return normal(Moments(mean, square, np.array([mean**2, mean**2, square, mean**2, mean**2])))
+
+
+def _reason(operation: Operation) -> str:
+    match operation:
+        case Unknown(reason=why):
+            return why or "what it computes is not known"
+        case Custom():
+            return "it is known by its shapes alone"
+        case Python(module=module, layer=layer):
+            return f"it is written in Python ({module}.{layer})"
+    return f"there is no rule for {type(operation).__name__}"
+
+
+def _finite(top: Activation | NotKnown) -> Activation | NotKnown:
+    if isinstance(top, Activation) and not (isfinite(top.mean_square) and isfinite(top.mean)):
+        return NotKnown("it exceeds the range of float64")
+    return top
+
+
+def _finite_gradient(gradient: Gradient | NotKnown) -> Gradient | NotKnown:
+    if isinstance(gradient, Gradient) and not isfinite(gradient.mean_square):
+        return NotKnown("it exceeds the range of float64")
+    return gradient
+
+
+def _sum(gradients: Sequence[Gradient | NotKnown]) -> Gradient | NotKnown:
+    """Return the sum of the gradients that arrive at a value."""
+    unknown = next((gradient for gradient in gradients if isinstance(gradient, NotKnown)), None)
+    if unknown is not None:
+        return unknown
+    return total([gradient for gradient in gradients if isinstance(gradient, Gradient)]) if gradients else NOTHING
+
+
+def verdict(plan: NetPlan, values: Sequence[ValueSignal]) -> Verdict:
+    """Return what becomes of the signal of a net.
+
+    Args:
+        plan: the net.
+        values: the signal of its values.
+    """
+    known: Mapping[Value, ValueSignal] = {value.value: value for value in values}
+    forward, backward = [], []
+    for index, layer in enumerate(plan.layers):
+        is_loss = any(layer.loss_weights)
+        has_weights = bool(layer.blobs) and len(layer.blobs[0].shape or ()) > 1 and bool(layer.producers)
+        if not (has_weights or is_loss):
+            continue
+        size = known[layer.producers[0]].mean_square if layer.producers else None
+        if size is not None:
+            forward.append(Step(layer.name, size))
+        gradient = known[Value(index, 0)].gradient_mean_square if has_weights else None
+        if gradient is not None:
+            backward.append(Step(layer.name, gradient * _elements(plan, Value(index, 0))))
+    return Verdict(trend(forward), trend(backward[::-1]))
+
+
+def _elements(plan: NetPlan, value: Value) -> float:
+    """Return how many elements each sample of a value has; unknown dimensions do not count."""
+    return float(np.prod([dim for dim in (plan.top(value).shape or ())[1:] if dim is not None]))

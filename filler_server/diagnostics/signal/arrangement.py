@@ -1,0 +1,132 @@
+"""Operations that arrange values anew."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from filler_server.diagnostics.signal.combination import product
+from filler_server.diagnostics.signal.moments import CROSS, UNITS, Activation, Gradient, Moments, shaped
+from filler_server.diagnostics.signal.normal import WEIGHTS, quantiles
+from filler_server.diagnostics.signal.registry import Back, Layer, Passed, rule, size
+from filler_server.net.operations import arrangement
+
+
+@rule(arrangement.Concat)
+def concat(operation: arrangement.Concat, layer: Layer) -> Passed:
+    """Lead through Concat: the distributions of the bottoms mixed."""
+    axis = operation.axis
+    dims = [layer.shape(index) for index in range(len(layer.bottoms))]
+    if operation.flatten:
+        counts = [size(shape[axis:], "values") for shape in dims]
+    else:
+        counts = [size(shape[axis : axis + 1], "values") for shape in dims]
+    top = mixture(layer.bottoms, counts, between=axis == 1)
+
+    def back(tops: tuple[Gradient, ...]) -> Back:
+        gradient = Gradient(tops[0].mean_square, tops[0].products)
+        return Back(tuple(gradient for _ in layer.bottoms))
+
+    return Passed((top,), back) if len(layer.bottoms) > 1 else _same(layer)
+
+
+def mixture(parts: Sequence[Activation], counts: Sequence[float], *, between: bool = True) -> Activation:
+    """Return the distribution of elements of several values together.
+
+    Args:
+        parts: the values.
+        counts: how many elements each has, relative to the others.
+        between: whether they are channels beside each other.
+    """
+    shares = np.array(counts, float) / (sum(counts) or 1)
+    mean = float(sum(share * part.mean for share, part in zip(shares, parts, strict=True)))
+    square = float(sum(share * part.mean_square for share, part in zip(shares, parts, strict=True)))
+    products = np.sum([share * part.products for share, part in zip(shares, parts, strict=True)], axis=0)
+    if between:
+        inner = sum(share**2 * float(part.products[UNITS]) for share, part in zip(shares, parts, strict=True))
+        products[UNITS] = (
+            inner + mean**2 - sum((share * part.mean) ** 2 for share, part in zip(shares, parts, strict=True))
+        )
+    points = np.concatenate([part.plain().points for part in parts])
+    weights = np.concatenate([share * WEIGHTS for share in shares])
+    spread = float(sum(share * part.spread for share, part in zip(shares, parts, strict=True)))
+    return shaped(quantiles(points, weights), Moments(mean, square, products), spread)
+
+
+@rule(arrangement.Slice)
+def slice_(operation: arrangement.Slice, layer: Layer) -> Passed:
+    """Lead through Slice: the same distribution for each top."""
+    number = len(layer.plan.tops)
+
+    def back(tops: tuple[Gradient, ...]) -> Back:
+        counts = [size(layer.top_shape(index)) for index in range(number)]
+        shares = [count / (sum(counts) or 1) for count in counts]
+        square = sum(share * top.mean_square for share, top in zip(shares, tops, strict=True))
+        products = np.sum([share * top.products for share, top in zip(shares, tops, strict=True)], axis=0)
+        return Back((Gradient(square, products),))
+
+    return Passed((layer.bottom,) * number, back)
+
+
+@rule(arrangement.Split)
+def split(operation: arrangement.Split, layer: Layer) -> Passed:
+    """Lead through Split."""
+
+    def back(tops: tuple[Gradient, ...]) -> Back:
+        square = sum(top.mean_square for top in tops)
+        return Back((Gradient(square, np.sum([top.products for top in tops], axis=0)),))
+
+    return Passed((layer.bottom,) * len(layer.plan.tops), back)
+
+
+def _same(layer: Layer) -> Passed:
+    return Passed((layer.bottom,), lambda tops: Back((tops[0], *(None,) * (len(layer.bottoms) - 1))))
+
+
+@rule(
+    arrangement.Flatten,
+    arrangement.Flip,
+    arrangement.Permute,
+    arrangement.Reshape,
+    arrangement.Reverse,
+    arrangement.ShuffleChannel,
+)
+def rearranged(operation: object, layer: Layer) -> Passed:
+    """Lead through operations that move elements: what is known of each stays."""
+    return _same(layer)
+
+
+@rule(arrangement.Identity)
+def identity(operation: arrangement.Identity, layer: Layer) -> Passed:
+    """Lead through Identity."""
+    return Passed(layer.bottoms, lambda tops: Back(tops))
+
+
+@rule(arrangement.Crop)
+def crop(operation: arrangement.Crop, layer: Layer) -> Passed:
+    """Lead through Crop: gradients reach a part of the bottom."""
+
+    def back(tops: tuple[Gradient, ...]) -> Back:
+        share = size(layer.top_shape()) / max(size(layer.shape()), 1)
+        gradient = Gradient(tops[0].mean_square * share, tops[0].products * share * share)
+        return Back((gradient, None))
+
+    return Passed((layer.bottom,), back)
+
+
+@rule(arrangement.Tile)
+def tile(operation: arrangement.Tile, layer: Layer) -> Passed:
+    """Lead through Tile: gradients of the copies add up."""
+    bottom, tiles = layer.bottom, operation.tiles
+
+    def back(tops: tuple[Gradient, ...]) -> Back:
+        kind = UNITS if operation.axis == 1 else CROSS if operation.axis == 0 else 1
+        square = tiles * tops[0].mean_square + tiles * (tiles - 1) * float(tops[0].products[kind])
+        return Back((Gradient(max(square, 0.0), tiles**2 * tops[0].products),))
+
+    return Passed((bottom,), back)
+
+
+@rule(arrangement.BroadcastMul)
+def broadcast_mul(operation: arrangement.BroadcastMul, layer: Layer) -> Passed:
+    """Lead through BroadcastMul as through a product."""
+    return product(layer)

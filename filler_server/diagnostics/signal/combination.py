@@ -1,0 +1,160 @@
+"""Operations that combine or choose values."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from filler_server.diagnostics.signal.activations import by_value
+from filler_server.diagnostics.signal.moments import (
+    KINDS,
+    NOTHING,
+    Activation,
+    Gradient,
+    Moments,
+    shaped,
+)
+from filler_server.diagnostics.signal.normal import WEIGHTS, Reals, quantiles, ranks
+from filler_server.diagnostics.signal.registry import Back, Layer, NotKnown, Passed, rule, size
+from filler_server.net.operations import combination
+
+
+@rule(combination.Eltwise)
+def eltwise(operation: combination.Eltwise, layer: Layer) -> Passed:
+    """Lead through Eltwise: sum, product or largest of bottoms that do not depend on each other."""
+    if operation.operation == "sum":
+        return weighted(layer, operation.coefficients or (1.0,) * len(layer.bottoms))
+    if operation.operation == "prod":
+        return product(layer)
+    return _largest(layer)
+
+
+def weighted(layer: Layer, coefficients: Sequence[float]) -> Passed:
+    """Return the sum of the bottoms, each times a number; different ones are taken not to depend on each other."""
+    merged: dict[int, float] = {}
+    for index, coefficient in zip(layer.same, coefficients, strict=True):
+        merged[index] = merged.get(index, 0.0) + coefficient
+    parts = [(layer.bottoms[index], coefficient) for index, coefficient in merged.items()]
+    top = parts[0][0].with_points(parts[0][0].points * parts[0][1])
+    for bottom, coefficient in parts[1:]:
+        top = _sum(top, bottom.with_points(bottom.points * coefficient))
+    is_plain = len(parts) == 1
+
+    def back(tops: tuple[Gradient, ...]) -> Back:
+        gradient = tops[0] if is_plain else Gradient(tops[0].mean_square, tops[0].products)
+        return Back(tuple(gradient.scaled(coefficient**2) for coefficient in coefficients))
+
+    return Passed((top,), back)
+
+
+def _sum(first: Activation, second: Activation) -> Activation:
+    """Return the distribution of the sum of two independent elements."""
+    mean = first.mean + second.mean
+    cross = 2 * first.mean * second.mean
+    square = first.mean_square + second.mean_square + cross
+    moments = Moments(mean, square, first.products + second.products + cross)
+    if first.mean_square == 0 or second.mean_square == 0:
+        return first if second.mean_square == 0 else second
+    left, right = first.plain().points, second.plain().points
+    points = np.add.outer(left, right).ravel()
+    return shaped(_quantiles(points), moments)
+
+
+_PAIR_WEIGHTS = np.multiply.outer(WEIGHTS, WEIGHTS).ravel()
+
+
+def _quantiles(points: Reals) -> Reals:
+    return quantiles(points, _PAIR_WEIGHTS)
+
+
+def product(layer: Layer) -> Passed:
+    """Return the product of the bottoms, element by element or each with a channel's own."""
+    if len(layer.bottoms) > 1 and len(set(layer.same)) == 1:
+        power = len(layer.bottoms)
+        squared = by_value(layer, lambda points: (points**power, points ** (power - 1)))
+        return Passed(squared.tops, lambda tops: Back(squared.back(tops).bottoms * power))
+    if len(set(layer.same)) < len(layer.same):
+        raise NotKnown("it multiplies a value with itself")
+    moments = Moments(1.0, 1.0, np.ones(KINDS))
+    for bottom in layer.bottoms:
+        moments = _multiplied(moments, bottom.moments)
+    points = layer.bottoms[0].plain().points
+    for bottom in layer.bottoms[1:]:
+        points = _quantiles(np.multiply.outer(points, bottom.plain().points).ravel())
+    top = shaped(points, moments)
+
+    def back(tops: tuple[Gradient, ...]) -> Back:
+        gradients = []
+        for index in range(len(layer.bottoms)):
+            others = Moments(0.0, tops[0].mean_square, tops[0].products)
+            for number, bottom in enumerate(layer.bottoms):
+                if number != index:
+                    others = _multiplied(others, bottom.moments)
+            gradients.append(Gradient(others.mean_square, others.products))
+        return Back(tuple(_gathered(layer, gradients)))
+
+    return Passed((top,), back)
+
+
+def _multiplied(first: Moments, second: Moments) -> Moments:
+    return Moments(first.mean * second.mean, first.mean_square * second.mean_square, first.products * second.products)
+
+
+def _gathered(layer: Layer, gradients: Sequence[Gradient]) -> list[Gradient | NotKnown | None]:
+    """Return the gradients of bottoms, of which some stand for many elements of the top each."""
+    made: list[Gradient | NotKnown | None] = []
+    for shape, gradient in zip(layer.shapes, gradients, strict=True):
+        if shape == layer.plan.tops[0].shape:
+            made.append(gradient)
+            continue
+        try:
+            times = size(layer.top_shape()) / max(size(shape or ()), 1)
+        except NotKnown as unknown:
+            made.append(unknown)
+            continue
+        square = times * gradient.mean_square + times * max(times - 1, 0) * float(gradient.products[1])
+        made.append(Gradient(square, times * times * gradient.products))
+    return made
+
+
+def _largest(layer: Layer) -> Passed:
+    """Return the largest of the bottoms, which are taken not to depend on each other."""
+    if len(set(layer.same)) == 1:
+        return Passed((layer.bottom,), lambda tops: Back((*tops, *(NOTHING,) * (len(layer.bottoms) - 1))))
+    plain = [bottom.plain() for bottom in layer.bottoms]
+    places = np.sort(np.concatenate([bottom.points for bottom in plain]))
+    below = np.prod([np.interp(places, bottom.points, ranks(), left=0, right=1) for bottom in plain], axis=0)
+    rising = np.concatenate([[True], np.diff(below) > 0])
+    points = np.interp(ranks(), below[rising], places[rising])
+    correlations = np.mean([bottom.correlations for bottom in plain], axis=0)
+    top = Activation(points, correlations)
+    wins = []
+    for index, bottom in enumerate(plain):
+        others = [other for place, other in enumerate(plain) if place != index]
+        chances = np.prod(
+            [np.interp(bottom.points, other.points, ranks(), left=0, right=1) for other in others], axis=0
+        )
+        wins.append(float(WEIGHTS @ chances))
+
+    def back(tops: tuple[Gradient, ...]) -> Back:
+        gradient = Gradient(tops[0].mean_square, tops[0].products)
+        return Back(tuple(Gradient(gradient.mean_square * win, gradient.products * win * win) for win in wins))
+
+    return Passed((top,), back)
+
+
+@rule(combination.Silence)
+def silence(operation: combination.Silence, layer: Layer) -> Passed:
+    """Lead through Silence."""
+    return Passed((), lambda tops: Back((None,) * len(layer.bottoms)))
+
+
+@rule(combination.BatchReindex, combination.Filter)
+def reindex(operation: combination.BatchReindex | combination.Filter, layer: Layer) -> Passed:
+    """Lead through operations that choose items."""
+    tops = layer.bottoms[: len(layer.plan.tops)]
+
+    def back(gradients: tuple[Gradient, ...]) -> Back:
+        reason = NotKnown("how often it takes an item depends on data")
+        return Back(tuple(reason for _ in gradients) + (None,) * (len(layer.bottoms) - len(gradients)))
+
+    return Passed(tops, back)

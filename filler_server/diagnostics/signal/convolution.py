@@ -1,0 +1,100 @@
+"""Convolutions."""
+
+from math import prod
+from typing import TypeAlias
+
+from filler_server.diagnostics.signal.moments import (
+    ONES,
+    Gradient,
+    Moments,
+    normal,
+    parameter_square,
+    shifted,
+    weighted_sum,
+)
+from filler_server.diagnostics.signal.registry import Back, Layer, NotKnown, Passed, rule, size
+from filler_server.diagnostics.signal.windows import pairs
+from filler_server.net.operations import convolution
+
+_Convolution: TypeAlias = convolution.Convolution | convolution.Deconvolution
+
+
+@rule(convolution.Convolution)
+def convolution_(operation: convolution.Convolution, layer: Layer) -> Passed:
+    """Lead through Convolution: sums over the channels and the places of a window within the bottom."""
+    return _convolved(operation, layer, transposed=False)
+
+
+@rule(convolution.Deconvolution)
+def deconvolution(operation: convolution.Deconvolution, layer: Layer) -> Passed:
+    """Lead through Deconvolution: the windows of a Convolution the other way."""
+    return _convolved(operation, layer, transposed=True)
+
+
+def _convolved(operation: _Convolution, layer: Layer, *, transposed: bool) -> Passed:
+    if operation.squeeze:
+        raise NotKnown("axes of extent 1 vanish from its top")
+    if operation.kernel is None or operation.stride is None or operation.pad is None or operation.dilation is None:
+        raise NotKnown("the number of its spatial axes is not known")
+    passes = [_one(operation, layer, index, transposed=transposed) for index in range(len(layer.bottoms))]
+
+    def back(tops: tuple[Gradient, ...]) -> Back:
+        backs = [passed.back((gradient,)) for passed, gradient in zip(passes, tops, strict=True)]
+        blobs = [_added(parts) for parts in zip(*(made.blobs for made in backs), strict=True)]
+        return Back(tuple(made.bottoms[0] for made in backs), tuple(blobs))
+
+    return Passed(tuple(passed.tops[0] for passed in passes), back) if len(passes) > 1 else passes[0]
+
+
+def _one(operation: _Convolution, layer: Layer, index: int, *, transposed: bool) -> Passed:
+    """Return the way through for one of the bottoms, which all have the same weights."""
+    kernel, stride, pad, dilation = operation.kernel, operation.stride, operation.pad, operation.dilation
+    assert kernel is not None and stride is not None and pad is not None  # noqa: S101, PT018 - for the type checker
+    axis, group = operation.axis, operation.group
+    if group is None:
+        raise NotKnown("the number of its groups is not known")
+    inputs, outputs = layer.shape(index), layer.top_shape(index)
+    here, there = _known(inputs[axis + 1 :]), _known(outputs[axis + 1 :])
+    channels = size(inputs[axis : axis + 1], "channels") / group
+    made = size(outputs[axis : axis + 1], "outputs") / group
+    places = (there, here) if transposed else (here, there)
+    inside = pairs(*places, kernel, stride, pad, dilation)
+    count_in, count_out = prod(here), prod(there)
+    if not (count_in and count_out):
+        raise NotKnown("it has no values")
+    weights, of = layer.blob(0), layer.bottoms[index].moments
+    sums = weighted_sum(weights, channels, inside / count_out, of)
+    if operation.bias:
+        sums = shifted(sums, layer.blob(1))
+    top = normal(sums, 2 / max(channels * inside / count_out, 1) if weights.variance else 0.0)
+
+    def back(tops: tuple[Gradient, ...]) -> Back:
+        gradient = tops[0].moments
+        bottom = weighted_sum(weights, made, inside / count_in, gradient)
+        blobs = _blob_squares(inputs[:axis], of, gradient, inside / prod(kernel), count_out, bias=operation.bias)
+        return Back((Gradient(bottom.mean_square, bottom.products),), blobs)
+
+    return Passed((top,), back)
+
+
+def _blob_squares(
+    batch: tuple[int | None, ...], of: Moments, gradient: Moments, places: float, count: int, *, bias: bool
+) -> tuple[float | None, ...]:
+    """Return the mean squares of the gradients of weight and bias."""
+    if None in batch:
+        return (None, None) if bias else (None,)
+    rows = size(batch)
+    weight = parameter_square(of, gradient, rows, places)
+    return (weight, parameter_square(ONES, gradient, rows, count)) if bias else (weight,)
+
+
+def _added(parts: tuple[float | None, ...]) -> float | None:
+    known = [part for part in parts if part is not None]
+    return sum(known) if len(known) == len(parts) else None
+
+
+def _known(dims: tuple[int | None, ...]) -> tuple[int, ...]:
+    known = tuple(dim for dim in dims if dim is not None)
+    if len(known) < len(dims):
+        raise NotKnown("the number of its places is not known")
+    return known

@@ -1,0 +1,170 @@
+"""Sources of data: what is taken of values that come from outside."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from google.protobuf import text_format
+
+from caffe_filler.caffe.caffe_pb2 import FillerParameter
+from filler_server.diagnostics.signal.moments import KINDS, Activation, Moments, constant, normal
+from filler_server.diagnostics.signal.normal import ranks
+from filler_server.diagnostics.signal.registry import NotKnown
+from filler_server.net.operations import arrangement, combination, data, inner_product, losses, recurrent
+from filler_server.net.plan import NetPlan, Shape, Value
+
+_ARRANGES = (
+    arrangement.Concat,
+    arrangement.Flatten,
+    arrangement.Identity,
+    arrangement.Permute,
+    arrangement.Reshape,
+    arrangement.Slice,
+    arrangement.Split,
+    arrangement.Tile,
+)
+"""Operations whose tops hold the values of their bottoms."""
+
+
+@dataclass(frozen=True, slots=True)
+class InputStatistics:
+    """Mean and standard deviation of inputs that are plain numbers, not labels or indices."""
+
+    mean: float = 0.0
+    std: float = 1.0
+
+
+def source(plan: NetPlan, value: Value, numbers: InputStatistics) -> Activation:
+    """Return the distribution of a value that comes from outside.
+
+    Args:
+        plan: the net.
+        value: the value.
+        numbers: those of plain numbers.
+
+    Raises:
+        NotKnown: it is not known.
+    """
+    operation = plan.layers[value.layer].operation
+    if isinstance(operation, data.DummyData):
+        text = operation.fillers[0 if len(operation.fillers) == 1 else value.top]
+        return _filled(text_format.Parse(text, FillerParameter()))
+    if isinstance(operation, recurrent.ContinuationIndicator):
+        return _marks(plan.top(value).shape)
+    for reader, bottom in _readers(plan, value):
+        found = _wanted(plan, reader, bottom, plan.top(value).shape)
+        if found is not None:
+            return found
+    return independent(numbers.mean, numbers.std)
+
+
+def independent(mean: float, std: float) -> Activation:
+    """Return independent normal numbers."""
+    square = mean * mean
+    return normal(Moments(mean, square + std * std, np.full(KINDS, square)))
+
+
+def _readers(plan: NetPlan, value: Value) -> list[tuple[int, int]]:
+    """Return the layers that read a value, arranged anew or not, each with the index of the bottom."""
+    found: list[tuple[int, int]] = []
+    values = [value]
+    for same in values:
+        for edge in plan.readers(same):
+            found.append((edge.reader, edge.bottom))
+            layer = plan.layers[edge.reader]
+            if isinstance(layer.operation, _ARRANGES):
+                values.extend(Value(edge.reader, top) for top in range(len(layer.tops)))
+    return sorted(found)
+
+
+def _wanted(plan: NetPlan, reader: int, bottom: int, shape: Shape) -> Activation | None:
+    """Return the distribution of a bottom that a layer takes for more than plain numbers, None for any other."""
+    layer = plan.layers[reader]
+    first = plan.top(layer.producers[0]).shape
+    operation: Any = layer.operation
+    match operation, bottom:
+        case ((losses.SoftmaxWithLoss() | losses.Accuracy() | losses.InfogainLoss()), 1):
+            return _labels(first[operation.axis] if first is not None else None)
+        case ((losses.HingeLoss() | losses.MultinomialLogisticLoss()), 1):
+            known = [dim for dim in (first or (None, None))[1:] if dim is not None]
+            return _labels(int(np.prod(known)) if first is not None and len(known) == len(first) - 1 else None)
+        case losses.SigmoidCrossEntropyLoss(), 1:
+            return _uniform(0.0, 1.0)
+        case losses.ContrastiveLoss(), 2:
+            return _labels(2)
+        case inner_product.Embed(input_dim=number), 0:
+            return _labels(number)
+        case combination.BatchReindex(), 1:
+            return _labels(first[0] if first else None)
+        case combination.Filter(), _ if bottom == len(layer.producers) - 1:
+            return _labels(2)
+        case ((recurrent.LSTM() | recurrent.RNN()), 1):
+            return _marks(shape)
+        case recurrent.LSTMUnit(), 2:
+            return _labels(2)
+    return None
+
+
+def _labels(number: int | None) -> Activation:
+    """Return whole numbers below a number, each as likely as the others."""
+    if number is None:
+        raise NotKnown("the number of classes is not known")
+    if number <= 1:
+        return constant(0.0)
+    exact = Moments((number - 1) / 2, (number - 1) * (2 * number - 1) / 6, np.full(KINDS, (number - 1) ** 2 / 4))
+    points = np.minimum(np.floor(ranks() * number), number - 1)
+    return _exact(points, exact, zeros=1 / number)
+
+
+def _uniform(low: float, high: float) -> Activation:
+    return Activation(low + (high - low) * ranks(), np.zeros(KINDS))
+
+
+def _marks(shape: Shape) -> Activation:
+    """Return ones, and zeros in the first timestep."""
+    steps = shape[0] if shape else None
+    if steps is None:
+        raise NotKnown("the number of timesteps is not known")
+    share = 1 - 1 / max(steps, 1)
+    points = np.where(ranks() < 1 - share, 0.0, 1.0)
+    return _exact(points, Moments(share, share, np.full(KINDS, share * share)), zeros=1 - share)
+
+
+def _exact(points: Any, moments: Moments, zeros: float) -> Activation:
+    """Return a distribution of exactly these moments and this share of zeros, which the nodes have only nearly."""
+    return ExactActivation(points, np.zeros(KINDS), exact=moments, share=zeros)
+
+
+@dataclass(frozen=True)
+class ExactActivation(Activation):
+    """A distribution of which moments and the share of zeros are known better than from points."""
+
+    exact: Moments = field(default_factory=lambda: Moments(0.0, 0.0, np.zeros(KINDS)))
+    share: float = 0.0
+
+    @property
+    def mean(self) -> float:
+        """The mean."""
+        return self.exact.mean
+
+    @property
+    def mean_square(self) -> float:
+        """The mean of squares."""
+        return self.exact.mean_square
+
+    @property
+    def zeros(self) -> float:
+        """The share of elements that are 0."""
+        return self.share
+
+
+def _filled(filler: FillerParameter) -> Activation:
+    if filler.type == "constant":
+        return constant(filler.value)
+    if filler.type == "gaussian" and filler.sparse < 0:
+        return independent(filler.mean, filler.std)
+    if filler.type == "uniform":
+        square = ((filler.min + filler.max) / 2) ** 2
+        made = _uniform(filler.min, filler.max)
+        return Activation(made.points, made.kernel.inverse(np.full(KINDS, square)))
+    raise NotKnown(f"it is filled by {filler.type}")

@@ -1,0 +1,133 @@
+"""Functions of normal variables: quadrature, covariances by Hermite series, largest of several."""
+
+from functools import cache, lru_cache
+from math import erf, sqrt
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+Reals: TypeAlias = NDArray[np.float64]
+
+_REACH = 7.5
+_HALF = 32
+_ORDER = 32
+
+
+def _nodes() -> tuple[Reals, Reals]:
+    """Return nodes and weights for expectations of a standard normal variable; none is 0, where kinks are."""
+    nodes, weights = np.polynomial.legendre.leggauss(_HALF)
+    right = (nodes + 1) * _REACH / 2
+    mass = weights * np.exp(-right * right / 2)
+    half = mass / (2 * mass.sum())
+    return np.concatenate([-right[::-1], right]), np.concatenate([half[::-1], half])
+
+
+NODES, WEIGHTS = _nodes()
+"""Values of a standard normal variable in ascending order, and the probability that each stands for."""
+
+
+def _hermite() -> Reals:
+    """Return the normalized Hermite polynomials at the nodes, times the weights: [order, node]."""
+    rows = [np.ones_like(NODES), NODES]
+    for order in range(1, _ORDER):
+        rows.append((NODES * rows[-1] - sqrt(order) * rows[-2]) / sqrt(order + 1))
+    return np.array(rows) * WEIGHTS
+
+
+_HERMITE = _hermite()
+_POWERS = np.arange(_ORDER + 2)
+
+
+class Kernel:
+    """Covariance of a function of two normal variables, E[f(x) f(y)], by their correlation (Mehler's formula).
+
+    What the series leaves out counts as its next term.
+
+    Args:
+        points: f at the nodes.
+    """
+
+    def __init__(self, points: Reals) -> None:
+        squares = np.empty(_ORDER + 2)
+        np.square(_HERMITE @ points, out=squares[:-1])
+        squares[-1] = max(float(WEIGHTS @ (points * points)) - float(squares[:-1].sum()), 0.0)
+        self._squares = squares
+
+    def __call__(self, correlations: Reals) -> Reals:
+        """Return E[f(x) f(y)] for each correlation."""
+        products: Reals = np.power.outer(correlations, _POWERS) @ self._squares
+        return products
+
+    def inverse(self, products: Reals) -> Reals:
+        """Return the correlations, in [-1, 1], for which the covariances are nearest to those given."""
+        slopes = self._squares[1:] * _POWERS[1:]
+        variance = self._squares[1:].sum()
+        if not variance > 0:
+            return np.zeros_like(products)
+        correlations = np.clip((products - self._squares[0]) / variance, -1, 1)
+        for _ in range(4):
+            slope = np.maximum(np.power.outer(correlations, _POWERS[:-1]) @ slopes, 0.05 * variance)
+            correlations = np.clip(correlations - (self(correlations) - products) / slope, -1, 1)
+        return np.asarray(correlations)
+
+
+@cache
+def _table() -> tuple[Reals, Reals]:
+    places = np.linspace(-8.5, 8.5, 3401)
+    return places, np.array([0.5 + erf(place / sqrt(2)) / 2 for place in places])
+
+
+def normal_cdf(x: Any) -> Reals:
+    """Return the probability that a standard normal variable is at most x, to 1e-6."""
+    places, table = _table()
+    found: Reals = np.interp(x, places, table)
+    return found
+
+
+@cache
+def ranks() -> Reals:
+    """Return the probability of all below each node, and of half of the node itself."""
+    return np.cumsum(WEIGHTS) - WEIGHTS / 2
+
+
+def quantiles(points: Reals, weights: Reals) -> Reals:
+    """Return the distribution of some points, each with a weight, as an ascending function of a normal variable."""
+    order = np.argsort(points, kind="stable")
+    ordered, mass = points[order], weights[order]
+    made: Reals = np.interp(ranks(), np.cumsum(mass) - mass / 2, ordered)
+    return made
+
+
+@lru_cache(maxsize=1024)
+def largest(number: int, correlation: float) -> tuple[Reals, float]:
+    """Return the largest of some standard normal variables, as an ascending function of one, and its variance.
+
+    Args:
+        number: how many there are.
+        correlation: of each two; in [0, 1].
+    """
+    if number <= 1 or correlation >= 1:
+        return NODES, 1.0
+    places = np.linspace(-7.5, 7.5, 151)
+    common, own = sqrt(correlation), sqrt(1 - correlation)
+    below = normal_cdf((places[:, None] - common * NODES) / own) ** number @ WEIGHTS
+    rising = np.concatenate([[True], np.diff(below) > 0])
+    points: Reals = np.interp(ranks(), below[rising], places[rising])
+    mean = float(WEIGHTS @ points)
+    return points, float(WEIGHTS @ (points * points)) - mean * mean
+
+
+@lru_cache(maxsize=1024)
+def winners(number: int, correlation: float) -> Reals:
+    """Return the root of how likely a standard normal variable is the largest of some, relative to all of them.
+
+    Args:
+        number: how many there are.
+        correlation: of each two; in [0, 1].
+    """
+    if number <= 1 or correlation >= 1:
+        return np.ones_like(NODES)
+    common, own = sqrt(correlation), sqrt(1 - correlation)
+    share = normal_cdf(own * NODES[:, None] - common * NODES) ** (number - 1) @ WEIGHTS
+    return np.asarray(np.sqrt(share / float(WEIGHTS @ share)))

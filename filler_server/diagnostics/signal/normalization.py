@@ -1,0 +1,265 @@
+"""Normalizations, and Scale and Bias, which often follow them."""
+
+from dataclasses import replace
+from math import prod, sqrt
+
+import numpy as np
+
+from filler_server.diagnostics.signal.activations import by_value
+from filler_server.diagnostics.signal.combination import product
+from filler_server.diagnostics.signal.moments import (
+    APART,
+    CROSS,
+    KINDS,
+    ONES,
+    OTHER,
+    UNITS,
+    Activation,
+    Gradient,
+    Moments,
+    own_square,
+    parameter_square,
+    shifted,
+    weighted_sum,
+)
+from filler_server.diagnostics.signal.normal import Reals
+from filler_server.diagnostics.signal.registry import Back, Layer, NotKnown, Passed, rule, size
+from filler_server.net.operations import normalization
+
+
+def _common(moments: Moments, rows: int, places: int) -> float:
+    """Return the mean square of the mean over batch and places."""
+    number = rows * places
+    _, apart, cross, other, _ = moments.products.tolist()
+    batch = (rows - 1) * (cross + (places - 1) * other)
+    return float(moments.mean_square + (places - 1) * apart + batch) / number
+
+
+@rule(normalization.BatchNorm)
+def batch_norm(operation: normalization.BatchNorm, layer: Layer) -> Passed:
+    """Lead through BatchNorm, by the batch or by what is stored."""
+    if operation.scale_bias:
+        raise NotKnown("its scale and bias are those of a fork")
+    if operation.use_global_stats:
+        return _by_stored(operation, layer)
+    return _by_batch(layer, operation.eps, (None,) * len(layer.weights))
+
+
+def _by_stored(operation: normalization.BatchNorm, layer: Layer) -> Passed:
+    """Return the way through with stored statistics; without a filler they are 0, which divides by sqrt(eps)."""
+    stored = [layer.blob(index) for index in range(3)]
+    if any(weights.mean or weights.variance for weights in stored):
+        raise NotKnown("its stored statistics are not those at the start")
+    scale = 1 / sqrt(operation.eps)
+    passed = by_value(layer, lambda points: (points * scale, np.full_like(points, scale)))
+    return replace(passed, back=lambda tops: Back(passed.back(tops).bottoms, (None,) * len(layer.weights)))
+
+
+def _by_batch(layer: Layer, eps: float, blobs: tuple[float | None, ...]) -> Passed:
+    dims = layer.shape()
+    rows, places = size(dims[:1], "samples"), size(dims[2:], "places")
+    bottom = layer.bottom.plain()
+    common = _common(bottom.moments, rows, places)
+    within = max(bottom.mean_square - common, 0.0)
+    if within <= 1e-13 * bottom.mean_square:
+        within = 0.0
+    scale = 1 / sqrt(within + eps)
+    # By channel the mean is 0 in each batch; between samples what remains is one part of all.
+    rest = bottom.products - common
+    points = (
+        (bottom.points - bottom.mean) * _narrowed(bottom, within) * scale if within else np.zeros_like(bottom.points)
+    )
+    correlations = np.clip(rest / within, -1, 1) if within else np.zeros(KINDS)
+    correlations[UNITS] = 0.0
+    top = Activation(points, correlations)
+    wider = (within / (within + eps)) * (1 + bottom.spread) + eps / (within + eps)
+
+    def back(tops: tuple[Gradient, ...]) -> Back:
+        gradient = tops[0].moments
+        along = Moments(0.0, gradient.mean_square * top.mean_square, gradient.products * top.products)
+        level, slope = _common(gradient, rows, places), _common(along, rows, places)
+        square = max(gradient.mean_square - level - slope * top.mean_square, 0.0)
+        pairs = gradient.products - level - slope * top.products
+        pairs[UNITS] = gradient.products[UNITS]
+        gain = wider * scale * scale
+        return Back((Gradient(square * gain, pairs * gain),), blobs)
+
+    return Passed((top,), back)
+
+
+def _narrowed(bottom: Activation, within: float) -> float:
+    """Return what brings deviations from the mean of all to the size of those from the means of channels."""
+    return sqrt(within / bottom.variance) if bottom.variance > 0 else 0.0
+
+
+@rule(normalization.BN)
+def bn(operation: normalization.BN, layer: Layer) -> Passed:
+    """Refuse BN."""
+    if operation.statistics == "batch":
+        raise NotKnown("its scale and bias are those of a fork")
+    raise NotKnown("its stored statistics are not known")
+
+
+@rule(normalization.LRN)
+def lrn(operation: normalization.LRN, layer: Layer) -> Passed:
+    """Lead through LRN, with the mean square in place of the sum over neighbors."""
+    bottom = layer.bottom
+    across = operation.region == "across_channels"
+    dims = layer.shape()
+    number = operation.local_size if across else operation.local_size**2
+    rate, first = operation.alpha / number, operation.k if across else 1.0
+    # What lies beyond the border counts as 0.
+    inside = prod(_covered(operation.local_size, extent) for extent in (dims[1:2] if across else dims[2:]))
+
+    def function(points: Reals) -> tuple[Reals, Reals]:
+        level = first + rate * (points**2 + max(inside - 1, 0) * bottom.mean_square)
+        made = level**-operation.beta
+        return points * made, made - 2 * operation.beta * rate * points**2 * made / level
+
+    return by_value(layer, function)
+
+
+def _covered(number: int, extent: int | None) -> float:
+    """Return how many of a window's places lie within an axis, on average; all where its extent is not known."""
+    if not extent:
+        return number
+    half = (number - 1) // 2
+    inside = (min(place + half + 1, extent) - max(place - half, 0) for place in range(extent))
+    return sum(inside) / extent
+
+
+@rule(normalization.MVN)
+def mvn(operation: normalization.MVN, layer: Layer) -> Passed:
+    """Lead through MVN."""
+    dims = layer.shape()
+    channels, places = size(dims[1:2], "channels"), size(dims[2:], "places")
+    bottom = layer.bottom.plain()
+
+    def common(of: Moments) -> float:
+        """Return the mean square of the mean that is subtracted."""
+        image = (of.mean_square + (places - 1) * float(of.products[APART])) / places
+        return (
+            image if not operation.across_channels else (image + (channels - 1) * float(of.products[UNITS])) / channels
+        )
+
+    lost = common(bottom.moments)
+    within = max(bottom.mean_square - lost, 0.0)
+    scale = 1 / (sqrt(within) + operation.eps) if operation.normalize_variance else 1.0
+    products = bottom.products - lost
+    # Of two samples, or channels, the means that are subtracted go together as their elements do.
+    samples = [CROSS, OTHER]
+    products[samples] = 0.0 if not operation.across_channels else bottom.products[samples] - bottom.mean**2
+    products[UNITS] = 0.0
+    correlations = np.clip(products / within, -1, 1) if within > 1e-13 * bottom.mean_square else np.zeros(KINDS)
+    top = Activation((bottom.points - bottom.mean) * _narrowed(bottom, within) * scale, correlations)
+
+    def back(tops: tuple[Gradient, ...]) -> Back:
+        gradient = tops[0].moments
+        along = Moments(0.0, gradient.mean_square * top.mean_square, gradient.products * top.products)
+        gone = common(gradient) + (common(along) * top.mean_square if operation.normalize_variance else 0.0)
+        gain = scale * scale
+        square = max(gradient.mean_square - gone, 0.0) * gain
+        return Back((Gradient(square, (gradient.products - gone) * gain * (gradient.products != 0)),))
+
+    return Passed((top,), back)
+
+
+@rule(normalization.Normalize)
+def normalize(operation: normalization.Normalize, layer: Layer) -> Passed:
+    """Lead through Normalize, with the mean square in place of the norm."""
+    dims = layer.shape()
+    number = size(dims[1:] if operation.across_spatial else dims[1:2], "values")
+    weights = layer.blob(0)
+    if weights.variance:
+        raise NotKnown("its scales differ")
+    scale = weights.mean / sqrt(number * layer.bottom.mean_square + operation.eps)
+    kept = 1 - 1 / max(number, 1)
+
+    def function(points: Reals) -> tuple[Reals, Reals]:
+        return points * scale, np.full_like(points, scale * sqrt(kept))
+
+    passed = by_value(layer, function)
+    return replace(passed, back=lambda tops: Back(passed.back(tops).bottoms, (None,)))
+
+
+@rule(normalization.Bias)
+def bias(operation: normalization.Bias, layer: Layer) -> Passed:
+    """Lead through Bias."""
+    if operation.from_bottom:
+        raise NotKnown("its bias is computed")
+    weights, bottom = layer.blob(0), layer.bottom
+    top = (
+        _moved(bottom, 1.0, weights.mean)
+        if not weights.variance
+        else _reshaped(bottom, shifted(bottom.moments, weights))
+    )
+
+    def back(tops: tuple[Gradient, ...]) -> Back:
+        return Back((_kept(tops[0], weights.variance),), (_sum_square(layer, tops[0]),))
+
+    return Passed((top,), back)
+
+
+def _kept(gradient: Gradient, variance: float) -> Gradient:
+    """Return the gradient, without what it tells of elements that are no longer those of the top."""
+    return gradient if not variance else replace(gradient, amplitude=None)
+
+
+@rule(normalization.Scale)
+def scale_(operation: normalization.Scale, layer: Layer) -> Passed:
+    """Lead through Scale."""
+    if operation.from_bottom:
+        if operation.bias:
+            raise NotKnown("its scale is computed")
+        return product(layer)
+    scale, bottom = layer.blob(0), layer.bottom
+    moments = weighted_sum(scale, 1, 1, bottom.moments)
+    shift = layer.blob(1) if operation.bias else None
+    is_plain = not scale.variance and (shift is None or not shift.variance)
+    if is_plain:
+        top = _moved(bottom, scale.mean, 0.0 if shift is None else shift.mean)
+    else:
+        moments.products[UNITS] = scale.mean**2 * bottom.products[UNITS]
+        top = _reshaped(bottom, moments if shift is None else shifted(moments, shift))
+
+    def back(tops: tuple[Gradient, ...]) -> Back:
+        gradient = tops[0] if is_plain else replace(tops[0], amplitude=None)
+        blobs = _scale_square(layer, gradient), _sum_square(layer, gradient)
+        return Back((gradient.scaled(scale.mean_square),), blobs[: 1 + operation.bias])
+
+    return Passed((top,), back)
+
+
+def _moved(bottom: Activation, scale: float, shift: float) -> Activation:
+    if scale == 1 and shift == 0:
+        return bottom
+    if shift and bottom.kept != 1:
+        bottom = bottom.plain()
+    return bottom.with_points(bottom.points * scale + shift)
+
+
+def _reshaped(bottom: Activation, moments: Moments) -> Activation:
+    """Return the distribution with other moments, of about the same shape."""
+    plain = bottom.plain()
+    variance = max(moments.mean_square - moments.mean**2, 0.0)
+    wider = sqrt(variance / plain.variance) if plain.variance else 0.0
+    points = (plain.points - plain.mean) * wider + moments.mean
+    return Activation(points, np.clip((moments.products - moments.mean**2) / (variance or 1.0), -1, 1))
+
+
+def _rows(layer: Layer) -> tuple[int, int] | None:
+    dims = layer.shape()
+    try:
+        return size(dims[:1]), size(dims[2:])
+    except NotKnown:
+        return None
+
+
+def _scale_square(layer: Layer, gradient: Gradient) -> float | None:
+    rows = _rows(layer)
+    return None if rows is None else own_square(layer.bottom, gradient, *rows)
+
+
+def _sum_square(layer: Layer, gradient: Gradient) -> float | None:
+    rows = _rows(layer)
+    return None if rows is None else parameter_square(ONES, gradient.moments, *rows)

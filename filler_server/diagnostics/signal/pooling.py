@@ -1,0 +1,163 @@
+"""Poolings over windows that do not depend on data."""
+
+from math import prod
+
+import numpy as np
+
+from filler_server.diagnostics.signal.moments import (
+    APART,
+    CROSS,
+    NEAR,
+    OTHER,
+    Activation,
+    Gradient,
+    Moments,
+    normal,
+    shaped,
+)
+from filler_server.diagnostics.signal.normal import NODES, WEIGHTS, Reals, largest, winners
+from filler_server.diagnostics.signal.registry import Back, Layer, NotKnown, Passed, rule
+from filler_server.diagnostics.signal.windows import pairs
+from filler_server.net.operations import pooling
+
+
+@rule(pooling.Pooling)
+def pooling_(operation: pooling.Pooling, layer: Layer) -> Passed:
+    """Lead through Pooling: averages, or the largest of normal variables."""
+    windows = _Windows(operation, layer)
+    if operation.method == "ave":
+        return _average(windows, layer)
+    if operation.method == "max" and len(layer.plan.tops) == 1:
+        return _maximum(windows, layer)
+    raise NotKnown("it draws at random" if operation.method == "stochastic" else "it has a mask")
+
+
+class _Windows:
+    """The windows of a pooling.
+
+    Attributes:
+        places: number of places of the bottom.
+        count: number of windows.
+        size: places of a window, those of the padding included.
+        held: places of a window that lie within the bottom, on average.
+        shared: the part of a window that the next one has as well.
+        mean, single, double: sums over the places of a window that lie within the bottom, on average: of what each
+            counts for in an average, of its square, and of the products of all two.
+        twice: how many other windows have the same largest place as one has.
+    """
+
+    def __init__(self, operation: pooling.Pooling, layer: Layer) -> None:
+        dims = layer.shape()
+        kernel = _known(operation.kernel)
+        stride, pad = _known(operation.stride), _known(operation.pad)
+        spatial = len(kernel)
+        extents = _known(dims[len(dims) - spatial :])
+        tops = (1,) * spatial if operation.global_pooling else _known(layer.top_shape()[len(dims) - spatial :])
+        self.places, self.count, self.size = prod(extents), prod(tops), prod(kernel)
+        self.held = pairs(extents, tops, kernel, stride, pad) / max(self.count, 1)
+        kept = zip(kernel, stride, tops, strict=True)
+        shared = [max(extent - step, 0) / extent for extent, step, number in kept if number > 1]
+        self.shared = sum(shared) / len(shared) if shared else 0.0
+        axes = [_axis(*axis) for axis in zip(extents, tops, kernel, stride, pad, strict=True)]
+        self.mean, self.single, self.double = (prod(axis[index] for axis in axes) for index in range(3))
+        self.twice = _twice(kernel, stride, tops)
+        if not (self.places and self.count and self.held):
+            raise NotKnown("it has no values")
+
+
+def _axis(extent: int, windows: int, kernel: int, stride: int, pad: int) -> tuple[float, float, float]:
+    """Return the sums of `_Windows` for one axis; an average divides by the extents cut to the padded bottom."""
+    starts = np.arange(windows) * stride - pad
+    divisors = np.maximum(np.minimum(starts + kernel, extent + pad) - starts, 1)
+    held = np.maximum(np.minimum(starts + kernel, extent) - np.maximum(starts, 0), 0)
+    return tuple(float(part.mean()) for part in (held / divisors, held / divisors**2, (held / divisors) ** 2))  # type: ignore[return-value]
+
+
+_FARTHEST = 4
+
+
+def _twice(kernel: tuple[int, ...], stride: tuple[int, ...], tops: tuple[int, ...]) -> float:
+    """Return how many other windows have the same largest place as one, each place being equally likely."""
+    whole = prod(kernel)
+    common = np.ones(())
+    for extent, step, number in zip(kernel, stride, tops, strict=True):
+        farthest = min((extent - 1) // step, number - 1, _FARTHEST)
+        distances = np.abs(np.arange(-farthest, farthest + 1)) * step
+        common = np.multiply.outer(common, extent - distances)
+    return float((common / (2 * whole - common)).sum()) - 1
+
+
+def _known(extents: tuple[int | None, ...] | None) -> tuple[int, ...]:
+    known = tuple(extent for extent in extents or () if extent is not None)
+    if extents is None or len(known) < len(extents):
+        raise NotKnown("its windows are not known")
+    return known
+
+
+def _average(windows: _Windows, layer: Layer) -> Passed:
+    bottom, held = layer.bottom, windows.held
+    near = float(bottom.products[NEAR])
+    square = windows.single * bottom.mean_square + (windows.double - windows.single) * near
+    products = windows.double * bottom.products
+    overlap = windows.shared * max(square - products[NEAR], 0.0)
+    products[NEAR] += overlap
+    products[APART] += overlap * min(2 / max(windows.count - 1, 1), 1.0)
+    mean = windows.mean * bottom.mean
+    moments = Moments(mean, max(square, mean * mean), products)
+    top = _averaged(bottom, moments, held)
+
+    def back(tops: tuple[Gradient, ...]) -> Back:
+        gradient, cover = tops[0], windows.count * held / windows.places
+        # A place has a part of the gradient of each window over it, and has it in common with their other places.
+        each = windows.single / held
+        several = max(cover - 1, 0.0) * float(gradient.products[NEAR])
+        square = each * cover * (gradient.mean_square + several)
+        common = each * cover * cover * gradient.products
+        # Places of one window have its gradient in common.
+        same = (held - 1) / max(windows.places - 1, 1)
+        common[OTHER] += max(float(common[CROSS] - common[OTHER]), 0.0) * same
+        own = max(square - float(common[NEAR]), 0.0)
+        common[NEAR] += own * (held - 1) / held
+        common[APART] += own * same
+        return Back((Gradient(square, common),))
+
+    return Passed((top,), back)
+
+
+def _averaged(bottom: Activation, moments: Moments, number: float) -> Activation:
+    """Return the distribution of averages: of the shape of the bottom for few, normal for many."""
+    plain = bottom.plain()
+    zeros = bottom.zeros
+    if zeros == 0 or number > 64:
+        return normal(moments)
+    # Zeros stay where all of a window are 0: one after the other, as each goes together with its neighbor.
+    correlation = float(np.clip(plain.correlations[NEAR], 0, 1))
+    points, _ = largest(max(round(number), 1), round(correlation, 3))
+    return shaped(np.interp(points, NODES, plain.points), moments)
+
+
+def _maximum(windows: _Windows, layer: Layer) -> Passed:
+    bottom = layer.bottom.plain()
+    number = max(round(windows.held), 1)
+    correlation = round(float(np.clip(bottom.correlations[NEAR], 0, 1)), 3)
+    places, variance = largest(number, correlation)
+    points: Reals = np.interp(places, NODES, bottom.points)
+    own = np.maximum(bottom.correlations, 0)
+    own[NEAR] += windows.shared * max(variance - own[NEAR], 0.0)
+    top = Activation(points, np.clip(own / variance, -1, 1))
+    amplitude = winners(number, correlation)
+    is_whole = bottom is layer.bottom
+
+    def back(tops: tuple[Gradient, ...]) -> Back:
+        gradient, share = tops[0], windows.count / windows.places
+        several = windows.twice * float(gradient.products[NEAR])
+        products = gradient.products * share * share
+        before = amplitude
+        if gradient.amplitude is not None:
+            # The amplitude of the top is by rank among the largest; that of the bottom by its own.
+            before = amplitude * np.interp(NODES, places, gradient.amplitude)
+            before = before / max(float(np.sqrt(WEIGHTS @ (before * before))), 1e-12)
+        square = share * max(gradient.mean_square + several, 0.0)
+        return Back((Gradient(square, products, before if is_whole else None),))
+
+    return Passed((top,), back)

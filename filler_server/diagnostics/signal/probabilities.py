@@ -1,0 +1,75 @@
+"""Softmax of independent normal numbers: integrals over t of Laplace transforms, E[exp(-t exp(x))].
+
+With S the sum of n terms exp(x), E[sum of p^2] is the integral of t n E[exp(2x - t exp(x))] L^(n - 1) dt, where L is
+E[exp(-t exp(x))]; E[log S] is that of (exp(-t) - L^n) / t.
+"""
+
+from functools import lru_cache
+from math import log, sqrt
+from typing import NamedTuple
+
+import numpy as np
+
+from filler_server.diagnostics.signal.normal import NODES, WEIGHTS
+
+_WIDEST = 30.0
+
+
+class Softmax(NamedTuple):
+    """A softmax.
+
+    Attributes:
+        square: the mean of the sum of the squares of the probabilities.
+        log_sum: the mean of the logarithm of the sum of exponentials.
+    """
+
+    square: float
+    log_sum: float
+
+
+def softmax(variance: float, number: int) -> Softmax:
+    """Return figures of the softmax of some independent normal numbers.
+
+    Args:
+        variance: of the numbers; their mean is 0.
+        number: how many there are.
+    """
+    return _softmax(float(f"{max(variance, 0.0):.6g}"), number)
+
+
+@lru_cache(maxsize=256)
+def _softmax(variance: float, number: int) -> Softmax:
+    if number == 1:
+        return Softmax(1.0, 0.0)
+    if variance < 1e-12:
+        return Softmax(1 / number, log(number))
+    std = sqrt(variance)
+    narrow = min(std, _WIDEST)
+    places = np.linspace(-8 * narrow - log(number) - 6, 8 * narrow + 6, 500)
+    step = places[1] - places[0]
+    exponents = np.minimum(places[:, None] + narrow * NODES, 300.0)
+    terms = np.exp(exponents)
+    with np.errstate(under="ignore", divide="ignore"):
+        decays = np.exp(-terms)
+        transform = np.minimum(decays @ WEIGHTS, 1.0)
+        logs = np.log(np.maximum(transform, 1e-300))
+        twice = (np.exp(2 * np.minimum(exponents, 200.0)) * decays) @ WEIGHTS
+        square = number * float((twice * np.exp((number - 1) * logs)).sum()) * step
+        log_sum = float((np.exp(-np.exp(np.minimum(places, 300.0))) - np.exp(number * logs)).sum()) * step
+    return Softmax(min(max(square, 1 / number), 1.0), log_sum * std / narrow)
+
+
+def shared_square(square: float, number: int, variance: float, correlation: float) -> float:
+    """Return the mean of the sum over classes of p q, p and q the softmaxes of two samples.
+
+    Between independent and equal samples it grows as that of exponentials of normal numbers does.
+
+    Args:
+        square: for equal samples.
+        number: of classes.
+        variance: of the numbers.
+        correlation: of those of the two samples.
+    """
+    narrow = min(variance, 50.0)
+    share = correlation if narrow < 1e-9 else float(np.expm1(narrow * correlation) / np.expm1(narrow))
+    return 1 / number + (square - 1 / number) * share

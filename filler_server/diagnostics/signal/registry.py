@@ -1,0 +1,158 @@
+"""Rules by the class of the operation.
+
+A rule takes a `Layer` and returns its tops, and a function that leads gradients back:
+
+    @rule(activations.AbsVal)
+    def absolute_value(operation: activations.AbsVal, layer: Layer) -> Passed:
+        ...
+
+What it cannot know it refuses with `NotKnown`: forward in the rule, backward in the function that it returns.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from math import prod
+from typing import Any, NamedTuple, TypeAlias, TypeVar
+
+from filler_server.diagnostics.signal.moments import Activation, Gradient, Weights
+from filler_server.net.operations import Operation
+from filler_server.net.plan import Layer as PlanLayer
+from filler_server.net.plan import Shape
+
+
+class NotKnown(Exception):
+    """A thing that a rule cannot know; the message is the reason, to be read after the layer's name."""
+
+
+class Back(NamedTuple):
+    """Gradients before a layer.
+
+    Attributes:
+        bottoms: for each bottom what comes to it, None where nothing goes.
+        blobs: for each blob the mean square of its gradient, None for one that has none.
+    """
+
+    bottoms: "tuple[Gradient | NotKnown | None, ...]"
+    blobs: tuple[float | None, ...] = ()
+
+
+Backward: TypeAlias = Callable[[tuple[Gradient, ...]], Back]
+
+
+@dataclass(frozen=True, slots=True)
+class Passed:
+    """A layer that activations have passed.
+
+    Attributes:
+        tops: its tops.
+        back: leads the gradients of the tops back.
+    """
+
+    tops: "tuple[Activation | NotKnown, ...]"
+    back: Backward
+
+
+@dataclass(slots=True)
+class Layer:
+    """Values and weights that a rule starts from.
+
+    Attributes:
+        plan: the layer.
+        bottoms: activations of the bottoms.
+        shapes: their shapes.
+        same: for each bottom, the index of the first that is the same value.
+        kinds: for each bottom, the operation that made it.
+        weights: mean and variance of each blob, None where they are not known.
+        shared: whether another layer has the same blobs.
+    """
+
+    plan: PlanLayer
+    bottoms: tuple[Activation, ...]
+    shapes: tuple[Shape, ...]
+    same: tuple[int, ...] = ()
+    kinds: tuple[Operation, ...] = ()
+    weights: tuple[Weights | None, ...] = field(default=())
+
+    @property
+    def bottom(self) -> Activation:
+        """The first bottom."""
+        return self.bottoms[0]
+
+    def blob(self, index: int) -> Weights:
+        """Return mean and variance of a blob.
+
+        Raises:
+            NotKnown: they are not known.
+        """
+        weights = self.weights[index] if index < len(self.weights) else None
+        if weights is None:
+            raise NotKnown(f"what fills its blob {index} is not known")
+        return weights
+
+    def top_shape(self, index: int = 0) -> tuple[int | None, ...]:
+        """Return the shape of a top.
+
+        Raises:
+            NotKnown: the number of its axes is not known.
+        """
+        return _axes(self.plan.tops[index].shape, "its top")
+
+    def shape(self, index: int = 0) -> tuple[int | None, ...]:
+        """Return the shape of a bottom.
+
+        Raises:
+            NotKnown: the number of its axes is not known.
+        """
+        return _axes(self.shapes[index], "its bottom")
+
+
+def _axes(shape: Shape, what: str) -> tuple[int | None, ...]:
+    if shape is None:
+        raise NotKnown(f"the shape of {what} is not known")
+    return shape
+
+
+def size(dims: tuple[int | None, ...], what: str = "its values") -> int:
+    """Return the product of dimensions.
+
+    Raises:
+        NotKnown: one of them is not known.
+    """
+    known = tuple(dim for dim in dims if dim is not None)
+    if len(known) < len(dims):
+        raise NotKnown(f"the number of {what} is not known")
+    return prod(known)
+
+
+Rule: TypeAlias = Callable[[Any, Layer], Passed]
+
+_F = TypeVar("_F", bound=Rule)
+
+_rules: dict[type[Operation], Rule] = {}
+
+
+def rule(*kinds: type[Operation]) -> Callable[[_F], _F]:
+    """Return a decorator that registers a rule for classes of operations.
+
+    Raises:
+        ValueError: a class has a rule.
+    """
+
+    def add(function: _F) -> _F:
+        for kind in kinds:
+            if kind in _rules:
+                raise ValueError(f"operation already registered. Received: kind={kind.__name__}")
+            _rules[kind] = function
+        return function
+
+    return add
+
+
+def rule_for(operation: Operation) -> Rule | None:
+    """Return the rule of an operation, or None."""
+    return _rules.get(type(operation))
+
+
+def ruled_operations() -> tuple[type[Operation], ...]:
+    """Return the classes of operations that have a rule."""
+    return tuple(_rules)
