@@ -80,7 +80,7 @@ class EmbeddedBackend:
     ) -> "Iterator[BlobDigest]":
         """Sum up each blob as it is computed."""
         self.check_open()
-        with _needs_numba():
+        with needs_numba():
             from filler_server.api import requests
         from filler_client._digests import BlobDigest, digest_request
         from filler_server.api.limits import UNLIMITED
