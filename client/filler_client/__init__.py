@@ -13,6 +13,7 @@ convert("trained.caffemodel", "trained.pt", names="torch")
 prob = run(Path("deploy.prototxt"), "trained.caffemodel", {"data": image})["prob"]
 export(Path("deploy.prototxt"), "net.onnx", "trained.caffemodel")
 assert verify("weights.safetensors").is_equal
+findings = lint(Path("solver.prototxt"))
 """
 
 import importlib
@@ -68,11 +69,14 @@ if typing.TYPE_CHECKING:
     from filler_client._async import AsyncFillerClient
     from filler_client._check import check
     from filler_client._export import Exported, export
+    from filler_client._lint import LintLike, fix, lint, lint_rules
     from filler_client._models import ModelWeights
     from filler_client._run import InputLike, run
     from filler_client._translate import translate
     from filler_client._verification import VerificationError
     from filler_client._verify import ManifestLike, Verification, verify
+    from filler_server.diagnostics.lint.findings import Finding, Findings
+    from filler_server.diagnostics.lint.fixing import Fixed
     from filler_server.diagnostics.signal.report import SignalReport
     from filler_server.diagnostics.statistics.result import Checked, CheckedBlob
     from filler_server.digests import Digest, Manifest, digest
@@ -101,13 +105,17 @@ __all__ = [
     "FillerError",
     "FillerLike",
     "FillerParameterError",
+    "Finding",
+    "Findings",
     "FinetuneOptions",
+    "Fixed",
     "Flat",
     "InputLike",
     "Inspected",
     "InvalidArgument",
     "Layer",
     "LimitExceeded",
+    "LintLike",
     "Manifest",
     "ManifestLike",
     "ModelWeights",
@@ -154,7 +162,10 @@ __all__ = [
     "diff",
     "digest",
     "export",
+    "fix",
     "inspect",
+    "lint",
+    "lint_rules",
     "open_weights",
     "operations",
     "run",
@@ -178,6 +189,9 @@ _LAZY = {
     "Problem": "filler_server.prototxt.report",
     **dict.fromkeys(("Exported", "export"), "filler_client._export"),
     **dict.fromkeys(("InputLike", "run"), "filler_client._run"),
+    **dict.fromkeys(("Finding", "Findings"), "filler_server.diagnostics.lint.findings"),
+    "Fixed": "filler_server.diagnostics.lint.fixing",
+    **dict.fromkeys(("LintLike", "fix", "lint", "lint_rules"), "filler_client._lint"),
     "ModelWeights": "filler_client._models",
     "SignalReport": "filler_server.diagnostics.signal.report",
     "Translation": "filler_server.frameworks.translation",

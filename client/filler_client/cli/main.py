@@ -22,6 +22,7 @@ from filler_client.cli.fillers import fillers
 from filler_client.cli.health import health
 from filler_client.cli.init import init
 from filler_client.cli.inspect import inspect
+from filler_client.cli.lint import lint, rule
 from filler_client.cli.plan import plan
 from filler_client.cli.run import run
 from filler_client.cli.serve import serve as serve_command
@@ -48,6 +49,7 @@ def filler() -> None:
       filler convert bvlc_reference_caffenet.caffemodel caffenet.safetensors
       filler run deploy.prototxt --weights caffenet.caffemodel --input data=cat.npy -o tops.npz
       filler export deploy.prototxt --weights caffenet.caffemodel -o caffenet.onnx
+      filler lint train_val.prototxt
       filler signal train_val.prototxt --input data=64,3,227,227
       filler serve --listen localhost:50051
     """
@@ -67,6 +69,8 @@ for command in (
     verify,
     run,
     export,
+    lint,
+    rule,
     signal_command,
     serve_command,
     health,

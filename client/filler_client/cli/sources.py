@@ -1,6 +1,6 @@
 """The nets that a command is about: a file, or those that a solver means."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -12,6 +12,7 @@ from caffe_filler.caffe.caffe_pb2 import Phase
 from caffe_filler.files import read_file
 from filler_client import NetOptions
 from filler_client._requests import MOST_FILE_BYTES, net_file
+from filler_client._solver_files import find
 from filler_client.cli.options import in_file
 from filler_client.cli.terminal import print_line, print_warnings
 
@@ -133,21 +134,8 @@ def _source(choice: "NetChoice", solver: Path, options: NetOptions) -> NetSource
 
 @cache
 def _find(path: str, solver: Path) -> Path:
-    """Return the path of a file that a solver names, from here as in Caffe, or else from its folder upwards.
-
-    Solvers mostly name their files from the root of a Caffe checkout, in which nobody may stand, and which is not there
-    where solver and net were copied into one folder: then it is the file of that name beside the solver.
-    """
-    for folder in _folders(solver):
-        if (folder / path).is_file():
-            return folder / path
-    beside = solver.parent / Path(path).name
-    if beside.is_file():
-        print_line(f"{solver}: note: there is no {path}, and so {beside} is taken", err=True)
-        return beside
-    raise FileNotFoundError(f"no such file from here or from a folder above {solver}: {path}")
-
-
-def _folders(solver: Path) -> Iterator[Path]:
-    yield Path()
-    yield from solver.resolve().parents
+    """Return the path of a file that a solver names, and say so where another one of that name is taken."""
+    found, beside = find(path, solver)
+    if beside:
+        print_line(f"{solver}: note: there is no {path}, and so {found} is taken", err=True)
+    return found

@@ -5,6 +5,6 @@ around it stay byte for byte what they are.
 """
 
 from filler_server.prototxt.kind import FileKind
-from filler_server.prototxt.rewrite.file import Upgraded, upgrade_text
+from filler_server.prototxt.rewrite.file import Upgraded, file_kind, upgrade_text
 
-__all__ = ["FileKind", "Upgraded", "upgrade_text"]
+__all__ = ["FileKind", "Upgraded", "file_kind", "upgrade_text"]

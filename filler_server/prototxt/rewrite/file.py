@@ -71,12 +71,18 @@ def upgrade_text(
     """
     check_bytes(data)
     refuse_foreign(data)
-    kind = _kind(data, limits)
+    kind = file_kind(data, limits)
     upgrade = _upgrade_net if kind == "net" else _upgrade_solver
     return upgrade(data, limits, strict, lenient)
 
 
-def _kind(data: bytes, limits: ReadLimits) -> FileKind:
+def file_kind(data: bytes, limits: ReadLimits) -> FileKind:
+    """Return what a file is taken for, by its outermost fields.
+
+    Raises:
+        PrototxtError: it is binary, and neither.
+        LimitExceeded: it is over a limit.
+    """
     if may_be_binary(data):
         limits.check("binary_bytes", len(data))
         try:
@@ -105,7 +111,7 @@ def _upgrade_net(data: bytes, limits: ReadLimits, strict: bool, lenient: bool) -
         source = decode(data)
         rewriter = Rewriter(source, limits)
         rewrite_net(rewriter, _entries(source, limits), old, draft.net)
-        upgraded, lost = _encode(rewriter.edits.apply(), data), rewriter.lost
+        upgraded, lost = encode(rewriter.edits.apply(), data), rewriter.lost
     return Upgraded(upgraded, "net", written, True, (*draft.changes, *_listed(lost)), draft.problems.all())
 
 
@@ -119,7 +125,7 @@ def _upgrade_solver(data: bytes, limits: ReadLimits, strict: bool, lenient: bool
         source = decode(data)
         rewriter = Rewriter(source, limits)
         rewriter.rewrite(Block(_entries(source, limits), len(source)), old, document.solver)
-        upgraded = _encode(rewriter.edits.apply(), data)
+        upgraded = encode(rewriter.edits.apply(), data)
     return Upgraded(upgraded, "solver", document.format, bool(document.changes), document.changes, document.problems)
 
 
@@ -130,8 +136,8 @@ def _entries(source: str, limits: ReadLimits) -> list[Entry]:
     return entries
 
 
-def _encode(text: str, data: bytes) -> bytes:
-    """The reverse of `decode`, with a byte order mark if the data has one."""
+def encode(text: str, data: bytes) -> bytes:
+    """Return the reverse of `decode`, with a byte order mark if the data has one."""
     mark = codecs.BOM_UTF8 if data.startswith(codecs.BOM_UTF8) else b""
     return mark + text.encode("utf-8", "surrogateescape")
 

@@ -65,9 +65,14 @@ def read_entries(source: str, limits: ReadLimits) -> tuple[list[Entry], Prototxt
 
 def comments(source: str, start: int, end: int) -> Iterator[str]:
     """The comments, from their `#` on, in a piece of a text that begins and ends with whole tokens."""
-    for match in _STRING_OR_COMMENT.finditer(source, start, end):
+    return (comment for _, comment in comment_offsets(source, start, end))
+
+
+def comment_offsets(source: str, start: int = 0, end: int | None = None) -> Iterator[tuple[int, str]]:
+    """The comments of `comments`, each with the offset of its `#`; without bounds those of the whole text."""
+    for match in _STRING_OR_COMMENT.finditer(source, start, len(source) if end is None else end):
         if match["comment"]:
-            yield match["comment"].rstrip()
+            yield match.start(), match["comment"].rstrip()
 
 
 class _Tokens(Tokens):

@@ -1,0 +1,80 @@
+"""Ways before and after the values of a plan, as far as initialization is concerned."""
+
+from collections.abc import Mapping
+from typing import Literal, TypeAlias
+
+from filler_server.net.plan import Layer, NetPlan, Value
+
+Kind: TypeAlias = Literal["relu", "tanh", "sigmoid", "norm", "weight", "gates", "end", "unknown"]
+"""First thing that a value comes to: a nonlinearity, a normalization, other weights, the end of the net."""
+
+_KINDS: Mapping[str, Kind] = {
+    **dict.fromkeys(("ReLU", "PReLU", "ELU", "ReLU6", "Swish", "BNLL", "Insanity"), "relu"),
+    "TanH": "tanh",
+    "Sigmoid": "sigmoid",
+    **dict.fromkeys(("BatchNorm", "BN", "MVN", "Normalize", "NormalizeChannels", "LayerNorm"), "norm"),
+    **dict.fromkeys(("Convolution", "Deconvolution", "InnerProduct", "DepthwiseConvolution"), "weight"),
+    **dict.fromkeys(("Convolution3D", "Deconvolution3D", "Local", "CCCP", "NdConvolution"), "weight"),
+    **dict.fromkeys(("LSTM", "RNN", "Lstm", "LSTMUnit"), "gates"),
+    **dict.fromkeys(("Softmax", "ArgMax", "Accuracy", "Silence", "HDF5Output", "Filter"), "end"),
+}
+_PASSING = frozenset(
+    (
+        *("BatchReindex", "Bias", "Concat", "Crop", "Dropout", "Eltwise", "Flatten", "Flip", "Identity", "LRN"),
+        *("Permute", "Pooling", "Pooling3D", "Power", "Reshape", "Reverse", "Scale", "ShuffleChannel", "Slice"),
+        *("Split", "SPP", "Tile"),
+    )
+)
+"""Types whose tops have values of about the size of their bottoms', and no nonlinearity of their own."""
+
+
+class Flow:
+    """The ways of a plan, worked out once in a pass over its layers in each direction."""
+
+    def __init__(self, plan: NetPlan) -> None:
+        self._plan = plan
+        self._after: dict[Value, frozenset[Kind]] = {}
+        self._hidden = [False] * len(plan.layers)
+        for index in reversed(range(len(plan.layers))):
+            self._look_ahead(index)
+        self._from_data: list[bool] = []
+        for layer in plan.layers:
+            passes = layer.type in _PASSING and all(self._from_data[value.layer] for value in layer.producers)
+            self._from_data.append(layer.is_source or passes)
+
+    def after(self, layer: int, top: int = 0) -> frozenset[Kind]:
+        """Return the kinds that a top comes to first, on all ways; `end` where nothing reads it."""
+        return self._after[Value(layer, top)]
+
+    def is_hidden(self, layer: int) -> bool:
+        """Whether a layer whose weights are trained lies on a way from the layer to the end of the net."""
+        return self._hidden[layer]
+
+    def is_from_data(self, value: Value) -> bool:
+        """Whether a value is data, of which only their source knows the size, or made of them by passing layers."""
+        return self._from_data[value.layer]
+
+    def _look_ahead(self, index: int) -> None:
+        layer = self._plan.layers[index]
+        for top in range(len(layer.tops)):
+            kinds: set[Kind] = set()
+            for edge in self._plan.readers(Value(index, top)):
+                reader = self._plan.layers[edge.reader]
+                kind = _KINDS.get(reader.type, "unknown")
+                if any(reader.loss_weights):
+                    kinds.add("end")
+                elif reader.type in _PASSING and reader.tops:
+                    kinds.update(*(self._after[Value(edge.reader, other)] for other in range(len(reader.tops))))
+                else:
+                    kinds.add(kind)
+                self._hidden[index] |= self._hidden[edge.reader] or (
+                    kind in ("weight", "gates") and _is_trained(reader)
+                )
+            self._after[Value(index, top)] = frozenset(kinds or {"end"})
+
+
+def _is_trained(layer: Layer) -> bool:
+    """Whether the weights of a layer are trained, and not such as only interpolate."""
+    specs = layer.parameter.param
+    interpolates = bool(layer.blobs) and layer.blobs[0].filler.type == "bilinear"
+    return not interpolates and not (specs and not specs[0].lr_mult)

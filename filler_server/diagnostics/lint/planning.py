@@ -1,0 +1,178 @@
+"""Plans of a net in all states that matter, also where Caffe refuses some of its layers.
+
+A layer that Caffe refuses is planned as one of an unknown type, or left out where even that does not help, so that all
+others are planned. What is missing in front of a layer is declared as an input of unknown shape.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from itertools import islice
+
+from caffe_filler.caffe import caffe_pb2
+from caffe_filler.errors import NetError
+from filler_server.diagnostics.lint.subject import Inputs, Net, NetFile, Refused
+from filler_server.net.dimensions import shortened
+from filler_server.net.plan import is_source
+from filler_server.net.planner import plan_net
+from filler_server.net.registry import layer_type
+from filler_server.net.state import StateRules, net_state
+from filler_server.prototxt.document import NetDocument
+from filler_server.prototxt.unknown import PassedOver
+
+_MOST_REFUSED = 16
+"""Layers that are refused in one state, after which the rest of it is not planned: each costs a plan of the net."""
+
+_MOST_STAGES = 6
+_REFUSED_TYPE = "(refused)"
+
+
+def states_of(file: NetFile, given: Iterable[caffe_pb2.NetState] = ()) -> list[caffe_pb2.NetState]:
+    """Return the states to look at: those given, or TRAIN and TEST, also with each stage that a rule asks for."""
+    chosen = list(given)
+    if chosen:
+        return chosen
+    own = file.document.net.state
+    rules = (rule for layer in file.layers for rule in (*layer.include, *layer.exclude))
+    stages = dict.fromkeys(stage for rule in rules for stage in (*rule.stage, *rule.not_stage))
+    named: list[list[str]] = [[], *([stage] for stage in islice(stages, _MOST_STAGES))]
+    return [
+        net_state(own, phase=phase, level=None, stages=more)
+        for more in named
+        for phase in (caffe_pb2.TRAIN, caffe_pb2.TEST)
+    ]
+
+
+def nets_of(file: NetFile, states: Iterable[caffe_pb2.NetState], inputs: Inputs) -> list[Net]:
+    """Return the nets of a file in some states, without those that are alike and those that cannot be planned at all.
+
+    Args:
+        file: the file.
+        states: the states.
+        inputs: shapes of inputs by name; None, or None for a dimension, leaves it open. Other names do nothing.
+
+    Raises:
+        ShapeError: a shape that no blob can have.
+    """
+    nets: list[Net] = []
+    seen: set[tuple[int, tuple[int, ...]]] = set()
+    for state in states:
+        try:
+            attempt = _Attempt(file, state, inputs)
+        except NetError:
+            continue
+        key = state.phase, tuple(attempt.kept)
+        if key not in seen and attempt.kept:
+            seen.add(key)
+            net = attempt.plan()
+            if net is not None:
+                nets.append(net)
+    return nets
+
+
+@dataclass
+class _Attempt:
+    """One state of a file, with what had to be changed of its net."""
+
+    file: NetFile
+    state: caffe_pb2.NetState
+    inputs: Inputs
+    kept: list[int] = field(init=False)
+    refused: dict[int, Refused] = field(default_factory=dict)
+    unknown: set[int] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        rules, document = StateRules(self.state), self.file.document
+        unknown = document.unknown or ({},) * len(self.file.layers)
+        self.kept = [
+            index
+            for index, (layer, fields, line) in enumerate(
+                zip(self.file.layers, unknown, document.layer_lines, strict=True)
+            )
+            if rules.includes(layer, fields, line=line)
+        ]
+
+    def plan(self) -> Net | None:
+        missing = dict(self._missing())
+        for _ in range(_MOST_REFUSED):
+            sources = {name for index in self.kept for name in self._source_tops(index)}
+            open_inputs = dict.fromkeys(name for name, _ in self._missing())
+            inputs = {name: shape for name, shape in self.inputs.items() if name in sources or name in open_inputs}
+            try:
+                plan = plan_net(
+                    self._document(),
+                    phase=self.state.phase,
+                    level=None,
+                    inputs={**dict.fromkeys(open_inputs), **inputs},
+                    lenient=True,
+                )
+            except NetError as error:
+                if not self._give_way(error):
+                    return None
+                continue
+            extra: list[int | None] = [None] * (len(plan.layers) - len(self.kept))
+            return Net(self.file, self.state, plan, [*extra, *self.kept], tuple(self.refused.values()), missing)
+        return None
+
+    def _give_way(self, error: NetError) -> bool:
+        """Change the layer of an error so that it is not met again; return whether that can be done."""
+        lines = self.file.document.layer_lines
+        for index in self.kept:
+            if (shortened(self.file.layers[index].name), lines[index]) != (error.layer, error.line):
+                continue
+            self.refused.setdefault(index, Refused(index, error))
+            if index in self.unknown:
+                self.kept.remove(index)
+            self.unknown.add(index)
+            return True
+        return False
+
+    def _document(self) -> NetDocument:
+        """The layers that are left, with those that are refused as ones of an unknown type."""
+        own = self.file.document
+        net = caffe_pb2.NetParameter(name=own.net.name)
+        net.state.CopyFrom(self.state)
+        for index in self.kept:
+            layer = net.layer.add()
+            layer.CopyFrom(self.file.layers[index])
+            del layer.include[:]
+            del layer.exclude[:]
+            if index in self.unknown:
+                layer.type = _REFUSED_TYPE
+                del layer.propagate_down[:]
+        unknown = own.unknown or ({},) * len(own.net.layer)
+        return NetDocument(
+            net,
+            own.problems,
+            tuple(own.layer_lines[index] for index in self.kept),
+            own.format,
+            own.changes,
+            tuple({} if index in self.unknown else _without_rules(unknown[index]) for index in self.kept),
+            tuple(own.v1_numbers[index] for index in self.kept) if own.v1_numbers else (),
+        )
+
+    def _missing(self) -> Iterator[tuple[str, int]]:
+        """Yield the bottoms that no layer makes before they are read, once each, and the layer that reads them."""
+        made: set[str] = set()
+        for index in self.kept:
+            layer = self.file.layers[index]
+            for name in layer.bottom:
+                if name not in made:
+                    made.add(name)
+                    yield name, index
+            made.update(layer.top)
+            if imports(layer):
+                return
+
+    def _source_tops(self, index: int) -> Iterator[str]:
+        layer = self.file.layers[index]
+        if is_source(layer.type, layer.bottom):
+            yield from layer.top
+
+
+def imports(layer: caffe_pb2.LayerParameter) -> bool:
+    """Whether a layer may make what others read although it names nothing, as one that imports a file in a fork."""
+    return not layer.bottom and not layer.top and bool(layer.type) and layer_type(layer.type) is None
+
+
+def _without_rules(fields: Mapping[str, PassedOver]) -> Mapping[str, PassedOver]:
+    return {path: value for path, value in fields.items() if not path.startswith(("include", "exclude"))}

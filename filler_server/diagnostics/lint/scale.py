@@ -1,0 +1,202 @@
+"""Spread of the weights against the fan and the nonlinearity: how each layer scales the signal.
+
+The root mean square of what a layer passes on is that of what it gets times sqrt(n E[w^2] f): n inputs of each output,
+weights of mean square E[w^2], and f, the part of the mean square that the nonlinearity keeps. f is 1/2 for a ReLU of
+values that are symmetric around 0 (He et al. 2015), and 1 for a TanH of small values and where there is none.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from math import exp, log, sqrt
+
+from filler_server.diagnostics.lint.flow import Kind
+from filler_server.diagnostics.lint.hits import Hit
+from filler_server.diagnostics.lint.registry import register
+from filler_server.diagnostics.lint.subject import Net
+from filler_server.diagnostics.lint.weights import Weight
+
+_LEAST, _MOST = 0.5, 2.0
+_KEPT: Mapping[Kind, float] = {"relu": 0.5, "tanh": 1.0, "weight": 1.0, "end": 1.0}
+_SIGMOID_SQUARE = 0.3
+"""About the mean square of a sigmoid's values, which lie around 1/2."""
+
+_SATURATED = 4.0
+"""Root mean square of the input of a sigmoid beyond which most of its units are saturated."""
+
+_WORDS: Mapping[Kind, str] = {"relu": "before a ReLU", "tanh": "before a TanH", "sigmoid": "before a Sigmoid"}
+_MOST_SIGMOIDS = 3
+_VANISHED = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class _Gain:
+    """Factor of the root mean square, at least and at most over the ways after a layer, and what these come to."""
+
+    weight: Weight
+    least: float
+    most: float
+    kinds: frozenset[Kind]
+
+    @property
+    def words(self) -> str:
+        fan = f"{self.weight.inputs:g} inputs" if self.weight.inputs != 1 else "1 input"
+        return " ".join([f"over {fan}", *(_WORDS[kind] for kind in sorted(self.kinds) if kind in _WORDS)])
+
+
+@register(
+    "FIL007",
+    "std-too-small",
+    "warning",
+    why="Weights that are small for the fan shrink the signal, and after a few layers neither it nor the gradient is "
+    "left.",
+    mend='Use { type: "msra" } before a ReLU and { type: "xavier" } elsewhere, or the std that they would have.',
+    collapse=True,
+)
+def too_small(net: Net) -> Iterator[Hit]:
+    """Find hidden layers that leave less than half of the root mean square."""
+    found = [gain for gain in _gains(net) if gain.most < _LEAST and net.flow.is_hidden(gain.weight.layer)]
+    yield from _hits(net, found, [gain.most for gain in found])
+
+
+@register(
+    "FIL008",
+    "std-too-large",
+    "warning",
+    why="Weights that are large for the fan blow the signal up, saturate units, and make the loss huge or NaN.",
+    mend='Use { type: "msra" } before a ReLU and { type: "xavier" } elsewhere, or the std that they would have.',
+    collapse=True,
+)
+def too_large(net: Net) -> Iterator[Hit]:
+    """Find layers that more than double the root mean square."""
+    found = [gain for gain in _gains(net) if gain.least > _MOST]
+    yield from _hits(net, found, [gain.least for gain in found])
+
+
+@register(
+    "FIL009",
+    "xavier-before-relu",
+    "note",
+    why="A ReLU drops half of the mean square, which xavier does not make up for.",
+    mend='Use { type: "msra" } before a ReLU.',
+    collapse=True,
+)
+def xavier_before_relu(net: Net) -> Iterator[Hit]:
+    """Find hidden layers with xavier whose values all come to a ReLU first."""
+    found = [weight for weight in _judged(net, "xavier") if net.flow.after(weight.layer) == {"relu"}]
+    depth = _depth(net, {weight.layer: log(0.5) / 2 for weight in found})
+    for weight in found:
+        message = "xavier before a ReLU leaves 0.71 of the root mean square"
+        yield Hit(_with_depth(message, depth), net.places[weight.layer], (*weight.path, "type"))
+
+
+@register(
+    "FIL010",
+    "msra-without-relu",
+    "note",
+    why="msra doubles the variance to make up for a ReLU; without one the signal grows, or saturates a TanH.",
+    mend='Use { type: "xavier" } where no ReLU follows.',
+    collapse=True,
+)
+def msra_without_relu(net: Net) -> Iterator[Hit]:
+    """Find hidden layers with msra whose values come to a TanH, a Sigmoid or no nonlinearity."""
+    found = [
+        weight
+        for weight in _judged(net, "msra")
+        if net.flow.after(weight.layer) <= {"tanh", "sigmoid", "weight", "end"}
+    ]
+    depth = _depth(net, {weight.layer: log(2) / 2 for weight in found})
+    for weight in found:
+        kinds = net.flow.after(weight.layer)
+        where = " and ".join(_WORDS[kind] for kind in sorted(kinds) if kind in _WORDS) or "without a nonlinearity"
+        message = f"msra {where} makes the root mean square 1.41 times as large"
+        yield Hit(_with_depth(message, depth), net.places[weight.layer], (*weight.path, "type"))
+
+
+@register(
+    "FIL047",
+    "stack-of-sigmoids",
+    "warning",
+    why="A sigmoid passes at most a quarter of the gradient, so that little of it reaches the first layers of a stack.",
+    mend="Use ReLU or TanH, normalize between the layers, or scale the weights up (Glorot and Bengio 2010).",
+    collapse=True,
+)
+def stack_of_sigmoids(net: Net) -> Iterator[Hit]:
+    """Find stacks of layers with sigmoids in which the gradient shrinks to less than a twentieth."""
+    logs: dict[int, float] = {}
+    for weight in net.weights:
+        square, kinds = weight.mean_square, net.flow.after(weight.layer)
+        if kinds == {"sigmoid"} and square and weight.outputs and net.flow.is_hidden(weight.layer):
+            logs[weight.layer] = log(min(sqrt(weight.outputs * square) / 4, 1.0))
+    number, total = _depth(net, logs)
+    if number < _MOST_SIGMOIDS or exp(total) > _VANISHED:
+        return
+    for weight in net.weights:
+        if weight.layer in logs:
+            message = f"{number} sigmoids in a row leave at most {exp(total):.2g} of the gradient to the first layers"
+            yield Hit(message, net.places[weight.layer])
+
+
+def _gains(net: Net) -> Iterator[_Gain]:
+    """Yield how the layers scale the signal, for which that is known: those before a normalization are left out."""
+    if net.file.trained:
+        return
+    for weight in net.weights:
+        layer, square = net.plan.layers[weight.layer], weight.mean_square
+        kinds = net.flow.after(weight.layer)
+        if not square or not weight.inputs or weight.blob.owner or not weight.rate or layer.type == "Embed":
+            continue
+        if weight.filler.type == "bilinear" or net.flow.is_from_data(layer.producers[0]):
+            continue
+        if not kinds <= {*_KEPT, "sigmoid"}:
+            continue
+        whole = weight.inputs * square
+        factors = [_KEPT[kind] for kind in kinds if kind != "sigmoid"]
+        sigmoid = [_SIGMOID_SQUARE * (_MOST / _SATURATED) ** 2] if "sigmoid" in kinds else []
+        least = min([*factors, *sigmoid])
+        most = float("inf") if sigmoid else max(factors)
+        yield _Gain(weight, sqrt(whole * least), sqrt(whole * most), kinds)
+
+
+def _hits(net: Net, found: list[_Gain], factors: list[float]) -> Iterator[Hit]:
+    pairs = list(zip(found, factors, strict=True))
+    depth = _depth(net, {gain.weight.layer: log(factor) for gain, factor in pairs})
+    for gain, factor in pairs:
+        weight = gain.weight
+        square = weight.mean_square or 0.0
+        std, wanted = sqrt(square), sqrt(square) / factor
+        if gain.kinds == {"sigmoid"}:
+            inputs = factor * _SATURATED / _MOST
+            message = (
+                f"std {std:.3g} {gain.words}: its input has a root mean square of {inputs:.2g}, which saturates it"
+            )
+        else:
+            message = f"std {std:.3g} {gain.words} makes the root mean square {factor:.2g} times what it was"
+        mend = f"A std of {wanted:.2g} keeps the signal."
+        place, path = net.places[weight.layer], weight.path
+        yield Hit(_with_depth(message, depth), place, path, mend=mend, short=f"{factor:.2g} times, std {wanted:.2g}")
+
+
+def _judged(net: Net, kind: str) -> Iterator[Weight]:
+    """Yield the hidden weights with a filler of a type by which the signal is to keep its size."""
+    for weight in net.weights:
+        is_own = weight.blob.owner is None and not weight.blob.given and weight.rate and not net.file.trained
+        is_table = net.plan.layers[weight.layer].type == "Embed"
+        if is_own and weight.filler.type == kind and net.flow.is_hidden(weight.layer) and not is_table:
+            yield weight
+
+
+def _depth(net: Net, logs: Mapping[int, float]) -> tuple[int, float]:
+    """Return how many of some layers lie on one way through the net, at most, and the sum of their logarithms."""
+    ends: list[tuple[int, float]] = []
+    for index, layer in enumerate(net.plan.layers):
+        before: Iterable[tuple[int, float]] = (ends[value.layer] for value in layer.producers)
+        number, total = max(before, default=(0, 0.0), key=lambda end: end[0])
+        ends.append((number + 1, total + logs[index]) if index in logs else (number, total))
+    return max(ends, default=(0, 0.0), key=lambda end: end[0])
+
+
+def _with_depth(message: str, depth: tuple[int, float]) -> str:
+    number, total = depth
+    if number < 2:
+        return message
+    return f"{message}, and {number} such layers one after the other together {exp(min(total, 700)):.2g} times"

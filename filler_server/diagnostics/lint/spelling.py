@@ -1,0 +1,168 @@
+"""Names that Caffe does not know: misspelled ones, and those of forks."""
+
+from collections.abc import Iterator
+
+from google.protobuf.descriptor import Descriptor
+
+from caffe_filler.caffe import caffe_pb2
+from caffe_filler.nearest import did_you_mean
+from filler_server.diagnostics.lint.hits import Hit, Rename
+from filler_server.diagnostics.lint.registry import register
+from filler_server.diagnostics.lint.source import Source, Word
+from filler_server.diagnostics.lint.subject import Net, NetFile
+from filler_server.net.registry import layer_type_names, nearest_type_name, resolve_layer_type
+from filler_server.prototxt.near_miss import KnownNames
+from filler_server.prototxt.rewrite.syntax import Block
+from filler_server.prototxt.tokens import shorten
+
+_MOST = 200
+"""Strange names of one text that are compared with the known ones."""
+
+_NET: Descriptor = caffe_pb2.NetParameter.DESCRIPTOR  # type: ignore[assignment]
+_SOLVER: Descriptor = caffe_pb2.SolverParameter.DESCRIPTOR  # type: ignore[assignment]
+
+
+@register(
+    "FIL032",
+    "misspelled-field",
+    "error",
+    why="Caffe refuses a file with a field that it does not know; a reader that passes over it loses what it says.",
+    mend="Correct the name.",
+    scope="text",
+    fixes=True,
+)
+def misspelled_field(source: Source) -> Iterator[Hit]:
+    """Find fields that misspell one of their block."""
+    for word, meant in _strange_fields(source):
+        if meant is not None:
+            name, entry = word.entry.name, word.entry
+            message = f"{word.schema.name} has no field {shorten(name)}{did_you_mean(meant, quote='')}"
+            rename = Rename(entry.start, name, meant)
+            yield Hit(message, place=source.place(entry.start), name=_layer_name(source, word), rename=rename)
+
+
+@register(
+    "FIL033",
+    "misspelled-value",
+    "error",
+    why="Caffe refuses a value that its enum does not have, and a type of layer that is not registered.",
+    mend="Correct the name.",
+    scope="text",
+    fixes=True,
+)
+def misspelled_value(source: Source) -> Iterator[Hit]:
+    """Find values of enums, and types of layers, that misspell a known one."""
+    types = KnownNames(layer_type_names(), acronyms=True)
+    for number, (word, text) in enumerate(_strange_values(source)):
+        if number == _MOST:
+            return
+        assert word.field is not None  # noqa: S101 - it has values
+        known = types if word.field.path == "LayerParameter.type" else word.field.values
+        meant = known.meant_by(text.strip("\"'"))
+        if meant is not None:
+            what = "layer type" if known is types else word.field.enum
+            message = f"{what}: there is no {shorten(text)}{did_you_mean(meant, quote='')}"
+            new = f'"{meant}"' if known is types else meant
+            rename = Rename(word.entry.value, text, new)
+            yield Hit(message, place=source.place(word.entry.value), name=_layer_name(source, word), rename=rename)
+
+
+@register(
+    "FIL034",
+    "unknown-field",
+    "warning",
+    why="BVLC's Caffe refuses a file with a field that it does not have, and a fork may mean anything by it.",
+    mend="Remove the field, or look up what the fork that has it means.",
+    scope="file",
+)
+def unknown_field(file: NetFile) -> Iterator[Hit]:
+    """Find fields of no block of Caffe's that misspell none, and that no type of a fork that is known reads."""
+    if file.source is None:
+        return
+    told: set[tuple[str, str]] = set()
+    by_block = {id(block[1]): index for index, block in enumerate(file.blocks) if block is not None}
+    for word, meant in _strange_fields(file.source):
+        key = word.schema.name, word.entry.name
+        if meant is not None or key in told or _is_understood(file, word, by_block):
+            continue
+        told.add(key)
+        message = f"{word.schema.name} has no field {shorten(word.entry.name)}"
+        layer = None if word.layer is None else by_block.get(id(word.layer))
+        yield Hit(message, layer, place=file.source.place(word.entry.start))
+
+
+@register(
+    "FIL035",
+    "unknown-layer-type",
+    "note",
+    why="Of a layer of an unknown type neither shapes nor weights are known, nor what follows for the layers after it.",
+    mend="Give the shapes of its tops with --input or --top where a command takes these.",
+)
+def unknown_layer_type(net: Net) -> Iterator[Hit]:
+    """Find layers whose type neither BVLC nor a fork that is known has."""
+    unknown = net.file.document.unknown or ({},) * len(net.file.layers)
+    types = KnownNames(layer_type_names(), acronyms=True)
+    told: set[str] = set()
+    for place in net.places:
+        if place is None:
+            continue
+        kind = net.file.layers[place].type
+        if kind in told or resolve_layer_type(kind, unknown[place]) is not None or len(told) > _MOST:
+            continue
+        told.add(kind)
+        if types.meant_by(kind) is None:
+            hint = did_you_mean(nearest_type_name(kind))
+            yield Hit(f"unknown layer type '{shorten(kind)}'{hint}", place, ("type",))
+
+
+def _words(source: Source) -> Iterator[Word]:
+    """Return the fields of a text, as those of a solver where it has more of these."""
+    solver = sum(entry.name in _SOLVER.fields_by_name for entry in source.entries)
+    net = sum(entry.name in _NET.fields_by_name for entry in source.entries)
+    return source.words(_SOLVER if solver > net else _NET)
+
+
+def _strange_fields(source: Source) -> Iterator[tuple[Word, str | None]]:
+    """Yield the fields that their block does not have, and the one that each misspells, if any."""
+    number = 0
+    for word in _words(source):
+        if word.field is None:
+            number += 1
+            kind = _scalar(source, word.layer, "type") if word.schema.is_layer else ""
+            meant = word.schema.names.meant_by(word.entry.name, layer_type=kind) if number <= _MOST else None
+            yield word, meant
+
+
+def _strange_values(source: Source) -> Iterator[tuple[Word, str]]:
+    """Yield the fields whose one value is a word that their enum does not have, or a type of layer, and the word."""
+    types = frozenset(layer_type_names())
+    for word in _words(source):
+        field, entry = word.field, word.entry
+        if field is None or entry.is_list or entry.blocks:
+            continue
+        text = source.text[entry.value : entry.value_end]
+        is_type = field.path == "LayerParameter.type" and text.strip("\"'") not in types
+        if is_type or (field.kind == "enum" and text.isidentifier() and text not in field.names):
+            yield word, text
+
+
+def _is_understood(file: NetFile, word: Word, by_block: "dict[int, int]") -> bool:
+    """Whether the layer's type reads the field, as that of a fork that is known."""
+    index = None if word.layer is None else by_block.get(id(word.layer))
+    if index is None:
+        return False
+    unknown = file.document.unknown[index] if file.document.unknown else {}
+    kind = resolve_layer_type(file.layers[index].type, unknown)
+    if kind is None:
+        return True
+    return any(path.rpartition(".")[2] == word.entry.name for path in kind.fork_fields)
+
+
+def _layer_name(source: Source, word: Word) -> str | None:
+    return _scalar(source, word.layer, "name") or None
+
+
+def _scalar(source: Source, block: Block | None, name: str) -> str:
+    """Return the text of a field of a layer, without quotes; empty where it has none."""
+    entries = [] if block is None else [entry for entry in block.entries if entry.name == name and not entry.blocks]
+    return source.text[entries[0].value : entries[0].value_end].strip("\"'") if entries else ""

@@ -1,0 +1,118 @@
+"""Files that are odd, and nets that Caffe refuses in parts."""
+
+import pytest
+from google.protobuf import text_format
+
+from caffe_filler.caffe.caffe_pb2 import NetParameter, SolverParameter
+from tests.diagnostics.lint.looking import DATA, LABEL, codes, look, product
+
+ODD = 'num_output: 4 weight_filler { type: "xavier" std: 0.1 }'
+
+
+@pytest.mark.parametrize(
+    "data",
+    [b"", b"layer {", b"\x00\x01\x02", b"layer { name: 3 }", b"\xff\xfe" * 20, "layer { name: 'ä".encode(), b"}"],
+)
+def test_what_cannot_be_read_is_one_finding(data: bytes) -> None:
+    found = look(data)
+    assert [finding.code for finding in found] in (["FIL001"], [])
+    assert bool(found) == (data != b"")
+
+
+def test_the_place_of_what_cannot_be_read() -> None:
+    (finding,) = look(f"{DATA}layer {{ name: 3 }}\n")
+    assert (finding.line, finding.column, finding.severity) == (2, 15, "error")
+
+
+def test_a_refused_layer_hides_no_other() -> None:
+    text = DATA + product("bad", "data", "num_output: 0") + product("ip", "bad", ODD) + product("late", "data", ODD)
+    assert codes(text) == ["FIL036", "FIL005", "FIL005"]
+
+
+def test_layers_that_are_refused_twice_are_left_out() -> None:
+    text = DATA + product("ip", "data", ODD) + product("other", "data", ODD).replace('top: "other"', 'top: "ip"')
+    assert codes(text) == ["FIL005", "FIL036", "FIL005"]
+
+
+def test_many_refused_layers_take_bounded_work() -> None:
+    text = DATA + "".join(product(f"ip{number}", "data", "num_output: 0") for number in range(40))
+    assert len(look(text, "FIL036")) <= 40
+
+
+def test_missing_bottoms_hide_nothing() -> None:
+    text = product("ip", "nothing", ODD) + product("next", "ip", ODD)
+    assert codes(text) == ["FIL030", "FIL005", "FIL005"]
+    (finding,) = look(DATA + product("ip", "dat", ODD), "FIL030")
+    assert finding.message == "no layer makes 'dat' (did you mean 'data'?)"
+
+
+def test_what_is_made_further_down_is_told() -> None:
+    text = DATA + product("ip", "late", ODD) + product("late", "data", ODD)
+    assert "is made only further down, by layer 'late'" in look(text, "FIL030")[0].message
+
+
+def test_unknown_shapes_are_no_findings() -> None:
+    data = 'layer { name: "d" type: "Data" top: "data" top: "label" data_param { source: "x" batch_size: 8 } }\n'
+    text = data + product("ip", "data", 'num_output: 4 weight_filler { type: "gaussian" std: 0.5 }')
+    text += 'layer { name: "loss" type: "SoftmaxWithLoss" bottom: "ip" bottom: "label" top: "loss" }\n'
+    assert codes(text) == []
+
+
+def test_a_message_of_both_phases_is_told_once() -> None:
+    assert codes(DATA + product("ip", "data", ODD)) == ["FIL005"]
+
+
+def test_stages_are_looked_at() -> None:
+    layer = product(
+        "ip",
+        "data",
+        'num_output: 4 weight_filler { type: "positive_unitball" } bias_filler { type: "positive_unitball" }',
+        'include { stage: "deploy" }',
+    )
+    assert codes(DATA + layer) == ["FIL016"]
+
+
+def test_binary_nets_have_findings_without_places() -> None:
+    net = text_format.Parse(DATA + product("ip", "data", ODD), NetParameter())
+    (finding,) = look(net.SerializeToString())
+    assert (finding.code, finding.line, finding.column, finding.layer) == ("FIL005", None, None, "ip")
+
+
+def test_binary_solvers() -> None:
+    solver = SolverParameter(net="x.prototxt", lr_policy="fixed", base_lr=0.1)
+    assert codes(solver.SerializeToString()) == ["FIL038"]
+
+
+def test_old_nets_are_looked_at_as_well() -> None:
+    text = (
+        'input: "data" input_dim: 8 input_dim: 3 input_dim: 9 input_dim: 9\n'
+        'layers {\n  layer { name: "conv" type: "conv" num_output: 4 kernelsize: 3\n'
+        '    weight_filler { type: "xavier" std: 0.5 } }\n  bottom: "data" top: "conv"\n}\n'
+    )
+    found = look(text)
+    assert {finding.code for finding in found} == {"FIL031", "FIL005"}
+    assert {finding.line for finding in found if finding.code == "FIL005"} == {2}
+
+
+def test_lists_of_layers_have_their_own_places() -> None:
+    text = f"layer: [\n  {DATA.removeprefix('layer ')},\n  {product('ip', 'data', ODD).removeprefix('layer ')}]\n"
+    (finding,) = look(text)
+    assert (finding.code, finding.layer) == ("FIL005", "ip")
+
+
+def test_strange_names_stay_in_the_message() -> None:
+    layer = product("\\n\\033[31m\\342\\202\\254", "data", ODD)
+    (finding,) = look(DATA + layer)
+    assert finding.layer == "\n\x1b[31m€"
+    assert "\x1b" not in str(finding)
+
+
+def test_a_net_of_nothing_and_one_of_data_alone() -> None:
+    assert codes(DATA) == codes(DATA + LABEL) == codes('name: "nothing"') == []
+
+
+def test_inline_values_are_not_judged() -> None:
+    text = DATA + product(
+        "ip", "data", "num_output: 1 bias_term: false", "blobs { shape { dim: [1, 256] } data: %s }" % ([0.5] * 256)
+    )
+    assert codes(text + product("next", "ip", 'num_output: 4 weight_filler { type: "xavier" }')) == []

@@ -1,0 +1,44 @@
+"""Each rule finds the net on its page that is not so, and leaves alone the one that is nearly the same."""
+
+import re
+
+import pytest
+
+from caffe_filler.errors import NotFound
+from filler_server.diagnostics.lint import rule_of, rules
+from tests.diagnostics.lint.looking import codes, look
+
+EXAMPLE = re.compile(r"^```prototxt\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+
+
+@pytest.mark.parametrize("code", rules())
+def test_the_examples_of_the_page(code: str) -> None:
+    rule = rules()[code]
+    bad, good = EXAMPLE.findall(rule.page)
+    assert code in codes(bad)
+    assert code not in codes(good)
+    assert rule.page.startswith(f"# {code} {rule.name}\n")
+
+
+def test_codes_names_and_sentences() -> None:
+    assert list(rules()) == sorted(rules())
+    assert all(re.fullmatch(r"FIL[0-9]{3}", code) and rule.code == code for code, rule in rules().items())
+    names = [rule.name for rule in rules().values()]
+    assert len(set(names)) == len(names) >= 40
+    assert all(rule.why.endswith(".") and rule.mend.endswith(".") for rule in rules().values())
+
+
+def test_a_rule_by_code_or_name_in_any_case() -> None:
+    assert rule_of("fil003") is rule_of("Zero-Weights") is rules()["FIL003"]
+    with pytest.raises(NotFound, match="did you mean 'zero-weights'"):
+        rule_of("zero-weight")
+
+
+@pytest.mark.parametrize("code", [code for code, rule in rules().items() if code != "FIL001"])
+def test_a_finding_stands_where_its_example_has_it(code: str) -> None:
+    bad, _ = EXAMPLE.findall(rules()[code].page)
+    lines = bad.split("\n")
+    for finding in look(bad, code):
+        assert finding.line is not None
+        assert finding.column is not None
+        assert lines[finding.line - 1][finding.column - 1 :].strip()
