@@ -10,7 +10,7 @@ from google.protobuf import text_format
 
 from caffe_filler import dtypes
 from caffe_filler.caffe.caffe_pb2 import FillerParameter, Phase
-from caffe_filler.errors import InvalidArgument
+from caffe_filler.errors import FillerError, InvalidArgument
 from caffe_filler.interface import option
 from caffe_filler.v1 import filler_pb2
 from filler_client._provenance import library
@@ -62,6 +62,57 @@ def plain_draft() -> "Draft":
     from filler_server.digests import Draft
 
     return Draft(library())
+
+
+def complete(
+    target: Path,
+    wanted: "Manifest",
+    tensors: "Sequence[Tensor]",
+    max_shard_bytes: int | None,
+    beside: Path | None,
+) -> "tuple[tuple[Path, ...], Manifest] | None":
+    """Return the files and the manifest of what is there already, if it is what would be written; else None.
+
+    Args:
+        target: where it would be written.
+        wanted: its manifest, digests aside.
+        tensors: its tensors.
+        max_shard_bytes: length from which on it is several files.
+        beside: where its manifest would lie, if anywhere.
+    """
+    from filler_server.digests import Manifest, read_manifest
+    from filler_server.digests.manifest import KEY
+    from filler_server.weights.formats.shards import index_of, shards_named, shards_of
+    from filler_server.weights.opening import open_weights
+
+    is_set = max_shard_bytes is not None and len(shards_of(tensors, max_shard_bytes)) > 1
+    path = index_of(target) if is_set else target
+    try:
+        files = (path, *(path.parent / name for name in shards_named(path))) if is_set else (path,)
+        # A file that is cut short, or lacks shards, is not opened.
+        with open_weights(path) as weights:
+            text = weights.metadata.get(KEY)
+            found = None if text is None else Manifest.parse(text)
+            present = {tensor.name: (tensor.shape, tensor.dtype) for tensor in weights.tensors}
+        written = found
+        if beside is not None:
+            written = read_manifest(beside)
+    except (FillerError, OSError):
+        return None
+    if written is None or (found is not None and not _same(written, found)) or not _same(written, wanted):
+        return None
+    if present != {tensor.name: (tensor.shape, tensor.dtype) for tensor in tensors}:
+        return None
+    return files, written
+
+
+def _same(one: "Manifest", other: "Manifest") -> bool:
+    """Return whether two manifests are of the same tensors with the same origin, digests aside."""
+
+    def origins(manifest: "Manifest") -> dict[str, Any]:
+        return {name: (entry.dtype, entry.shape, entry.filler, entry.blob) for name, entry in manifest.tensors.items()}
+
+    return one.fill == other.fill and origins(one) == origins(other)
 
 
 def manifest_path(path: str | PathLike[str] | None) -> Path | None:

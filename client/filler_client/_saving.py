@@ -14,7 +14,7 @@ from caffe_filler.v1 import filler_pb2
 from filler_client import _finetune
 from filler_client._backend import Piece, StreamRequest
 from filler_client._finetune import FinetuneOptions, WeightsLike
-from filler_client._manifests import manifest_path, net_draft, write_manifest
+from filler_client._manifests import complete, manifest_path, net_draft, write_manifest
 from filler_client._received import received_tensors
 from filler_client._requests import NetLike
 
@@ -42,6 +42,8 @@ class SaveOptions(TypedDict, total=False):
             none at all.
         manifest: where to write the manifest, a .json: the digest of each tensor and where it comes from. A
             .safetensors has it in its metadata in any case.
+        keep_complete: whether a file stays as it is whose manifest, in it or at `manifest`, says that it is what would
+            be written. Its values are not read; `verify` holds them to the manifest.
         advance: is told the bytes of each step and the tensor that they belong to.
     """
 
@@ -51,6 +53,7 @@ class SaveOptions(TypedDict, total=False):
     max_shard_bytes: int | None
     allow_missing: bool
     manifest: str | PathLike[str] | None
+    keep_complete: bool
     advance: "Advance | None"
 
 
@@ -67,6 +70,7 @@ class SavedNet:
         warnings: what may well be wrong with it.
         merge: what became of each blob, where trained weights were given.
         manifest: the digest of each tensor, and where it comes from.
+        is_kept: whether it was complete already, and stayed as it is.
     """
 
     path: Path
@@ -77,6 +81,7 @@ class SavedNet:
     warnings: tuple[str, ...]
     merge: "MergePlan | None"
     manifest: "Manifest"
+    is_kept: bool = False
 
 
 class SaveNetOptions(FinetuneOptions, SaveOptions, total=False):
@@ -109,6 +114,7 @@ def save_net(
         raise InvalidArgument(f"tensors are named as in caffe or torch. Received: names={names!r}", field="names")
     ignore_shape, reshape = options.pop("ignore_shape", False), options.pop("reshape", False)
     allow_missing, manifest = options.pop("allow_missing", False), manifest_path(options.pop("manifest", None))
+    keep_complete = options.pop("keep_complete", False)
     max_shard_bytes, stream = options.pop("max_shard_bytes", None), options.get("stream", "philox")
     request = _finetune.fill_request(net, **options)  # type: ignore[misc]
     target = Path(path)
@@ -129,13 +135,24 @@ def save_net(
             tensors, notes = list(state.tensors), state.notes
         dtype = dtypes.from_wire(request.dtype)
         tensors = [cast(tensor, dtype) for tensor in tensors]
+        draft = net_draft(plan, request, tensors, filled, stream=stream, names=names)
+        draft.begin(tensors)
+        if keep_complete and merge is None:
+            kept = complete(target, draft.manifest(), tensors, max_shard_bytes, manifest)
+            if kept is not None:
+                files, found = kept
+                nbytes = sum(tensor.nbytes for tensor in tensors)
+                return SavedNet(files[0], files, len(tensors), nbytes, notes, (), None, found, is_kept=True)
+        if manifest is not None:
+            # What is not written whole must not have the manifest of what was there before.
+            manifest.unlink(missing_ok=True)
         saved = save(
             tensors,
             target,
             metadata={"producer": "caffe-filler", "stream": stream, "seed": str(request.seed)},
             net=definitions(plan.name, plan.layers) if needs_net else None,
             max_shard_bytes=max_shard_bytes,
-            draft=net_draft(plan, request, tensors, filled, stream=stream, names=names),
+            draft=draft,
             advance=advance,
         )
         assert saved.path is not None  # noqa: S101 - for the type checker

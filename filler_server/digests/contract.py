@@ -172,7 +172,9 @@ class Digester:
 
 def _kernel(count: int) -> Any:
     """Return what sums: the kernel, or NumPy where Numba is missing or not worth its import."""
-    if count < _WORTH_NUMBA and "numba" not in sys.modules:
+    # Another thread may be in the middle of importing it.
+    is_loaded = hasattr(sys.modules.get("filler_server.compiled"), "serial")
+    if count < _WORTH_NUMBA and not is_loaded:
         return plain.sums
     try:
         from filler_server.digests import kernels

@@ -10,6 +10,7 @@ A manifest is a JSON object. It lies beside a file, or in the metadata of a .saf
     tensors   by name: dtype, shape, digest, and where they are known: filler, blob, file
 """
 
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
@@ -118,6 +119,19 @@ class Manifest:
         lines = [f"{_json(name)}: {_json(entry)}" for name, entry in entries.items()]
         head = [f"{_json(name)}: {_json(value)}" for name, value in document.items()]
         return "{\n" + ",\n".join([*head, '"tensors": {\n' + ",\n".join(lines)]) + "\n}\n}\n"
+
+    @property
+    def digest(self) -> str:
+        """Digest of all tensors, whatever files they lie in and in whatever order: 32 hexadecimal digits.
+
+        It is the BLAKE2b, of 16 bytes, of a line of JSON for each tensor in the order of the names, with name, dtype,
+        shape and digest.
+        """
+        lines = (
+            _json([name, entry.dtype, list(entry.shape), str(entry.digest)])
+            for name, entry in sorted(self.tensors.items())
+        )
+        return hashlib.blake2b("\n".join(lines).encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
 
     @classmethod
     def parse(cls, text: str | bytes) -> "Manifest":

@@ -1,11 +1,14 @@
-"""`filler init`: all learnable blobs of a net into a file, filled or copied from trained weights."""
+"""`filler init`: all learnable blobs of nets into files, filled or copied from trained weights."""
 
+import glob
+import importlib
+import os
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Unpack
+from typing import TYPE_CHECKING, Any, NoReturn, Unpack
 
 import click
 
@@ -17,12 +20,13 @@ from filler_client.cli.options import (
     dtype_option,
     flat_paths,
     in_file,
-    net_options,
+    net_state_options,
     seed_option,
     server_option,
     stream_option,
 )
 from filler_client.cli.weights_net import (
+    is_beside,
     manifest_beside,
     manifest_option,
     max_shard_size_option,
@@ -31,18 +35,30 @@ from filler_client.cli.weights_net import (
     reshape_option,
 )
 
+_FILE: Any = click.Path(exists=True, dir_okay=False, path_type=Path)
+_MOST_WORKERS = 8
+
 if TYPE_CHECKING:
     from filler_client import DataDraws, Names, NetOptions, NetPlan, Stream
     from filler_server.weights.merge import MergePlan
 
 
 @click.command()
-@net_options
+@click.argument("nets", metavar="[NET]...", nargs=-1, type=click.Path())
+@net_state_options
 @click.option(
     "-o",
     "--output",
-    type=click.Path(dir_okay=False, path_type=Path),
-    help="File to write: .safetensors, .npz, .caffemodel, .h5 or .pt.  [required, unless --dry-run]",
+    type=click.Path(),
+    help="File to write: .safetensors, .npz, .caffemodel, .h5 or .pt. Of several nets a folder, or a name in a folder "
+    "such as 'out/{net}-{seed}.npz'.  [required, unless --dry-run]",
+)
+@click.option(
+    "-j",
+    "--jobs",
+    type=click.IntRange(1, 256),
+    metavar="N",
+    help="Work on so many files at once, of several nets.  [default: as there are CPUs, 8 at most]",
 )
 @click.option(
     "--weights",
@@ -73,11 +89,16 @@ if TYPE_CHECKING:
     metavar="K",
     help="With --solver: fill its test net of this number, from 0, in place of its train net.",
 )
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line and file.")
+@click.option("-q", "--quiet", is_flag=True, help="Print nothing but errors and warnings.")
 @server_option
+@click.pass_context
 def init(
-    net: Path | None,
+    ctx: click.Context,
+    nets: tuple[str, ...],
     solver: Path | None,
-    output: Path | None,
+    output: str | None,
+    jobs: int | None,
     weights: tuple[Path, ...],
     ignore_shape: bool,
     reshape: bool,
@@ -91,10 +112,12 @@ def init(
     max_shard_size: int | None,
     manifest: str | None,
     test_net: int | None,
+    as_json: bool,
+    quiet: bool,
     server: Server,
     **options: Unpack["NetOptions"],
 ) -> None:
-    """Fill every learnable blob of a net and write them to a file.
+    """Fill every learnable blob of a net and write them to a file; of several nets, to a file each.
 
     The file is the same whether this process computes or a server does, and appears when it is complete. With
     --stream caffe the weights are those that Caffe itself would have started from with this seed.
@@ -107,6 +130,12 @@ def init(
     With --names torch the file is the state_dict of matching modules: Scale is folded into the BatchNorm before it,
     `transpose` is turned, LSTM has PyTorch's order of the gates.
 
+    Several nets are worked on side by side. A NET may also be a solver, a folder, a pattern in quotes, or a job file,
+    which ends in .toml: tables [[job]] with `net` or `solver`, and the options above by their names, such as `seed`, a
+    number or a list, `inputs`, a table of shapes, and `output`, a name like {net}-{seed}.safetensors; at its top
+    stands what holds for all. After a failure the others go on, and the exit status is 1. What is complete already, as
+    its manifest says, is left as it is.
+
     \b
     Examples:
       filler init train_val.prototxt -o weights.safetensors --seed 1701
@@ -114,6 +143,7 @@ def init(
       filler init deploy.prototxt -o weights.safetensors --dtype bf16 --names torch
       filler init --solver solver.prototxt --stream caffe -o weights.caffemodel
       filler init finetune.prototxt --weights bvlc_reference_caffenet.caffemodel --dry-run
+      filler init nets/*.prototxt jobs.toml -o out/ -j 4
     """
     from caffe_filler import dtypes
     from filler_client import _requests
@@ -121,10 +151,38 @@ def init(
     from filler_client.cli.sources import choose, net_sources, settle_seed, settle_weights
     from filler_client.cli.terminal import print_line, print_warnings, progress, rate
 
-    if (dry_run or ignore_shape or reshape) and not (weights or solver):
-        raise click.UsageError("--dry-run, --ignore-shape and --reshape go with --weights.")
     if output is None and not dry_run:
         raise click.UsageError("Missing option '-o' / '--output'.")
+    if output is not None and _is_batch(nets, output, as_json=as_json, quiet=quiet, jobs=jobs):
+        if dry_run or (manifest is not None and not is_beside(manifest)):
+            raise click.UsageError("--dry-run and a name of the --manifest go with one net.")
+        _batch(
+            [*nets, *([] if solver is None else [str(solver)])],
+            output,
+            {
+                **options,
+                "weights": weights,
+                "ignore_shape": ignore_shape,
+                "reshape": reshape,
+                "allow_missing": allow_missing,
+                "seed": seed,
+                "stream": stream,
+                "data_draws": data_draws,
+                "dtype": dtype,
+                "names": names,
+                "max_shard_size": max_shard_size,
+                "test_net": test_net,
+            },
+            server,
+            workers=jobs,
+            with_manifests=manifest is not None,
+            as_json=as_json,
+            quiet=quiet,
+        )
+    if (dry_run or ignore_shape or reshape) and not (weights or solver):
+        raise click.UsageError("--dry-run, --ignore-shape and --reshape go with --weights.")
+    net = _FILE.convert(nets[0], None, ctx) if nets else None
+    target = None if output is None else Path(output)
     sources = net_sources(net, solver, options)
     weights = settle_weights(sources, weights, solver)
     if (dry_run or ignore_shape or reshape) and not weights:
@@ -142,20 +200,20 @@ def init(
             )
             _print_merge(merge)
             sys.exit(1 if merge.conflicts and not ignore_shape else 0)
-        assert output is not None  # noqa: S101 - for the type checker
+        assert target is not None  # noqa: S101 - for the type checker
         earlier = [_requests.plan_request(other.data, **other.options) for other in before]
         values = sum(blob.count or 0 for blob in plan.blobs)
         with progress(values * dtypes.parse(dtype).itemsize) as advance, _in_net(source.label):
             saved = client.save_net(
                 source.data,
-                output,
+                target,
                 weights=weights or None,
                 names=names,
                 ignore_shape=ignore_shape,
                 reshape=reshape,
                 allow_missing=allow_missing,
                 max_shard_bytes=max_shard_size,
-                manifest=manifest_beside(manifest, output),
+                manifest=manifest_beside(manifest, target),
                 advance=advance,
                 seed=seed,
                 dtype=dtype,
@@ -170,9 +228,58 @@ def init(
     else:
         _print_merge(saved.merge)
         print_line(done)
-    print_notes(saved.notes, output)
+    print_notes(saved.notes, target)
     for text in saved.warnings:
         print_line(f"{source.label}: warning: {text}", err=True)
+
+
+def _is_batch(nets: tuple[str, ...], output: str, *, as_json: bool, quiet: bool, jobs: int | None) -> bool:
+    """Whether it is about files in a folder rather than about one file."""
+    one = len(nets) < 2 and not any(Path(net).is_dir() or Path(net).suffix.lower() == ".toml" for net in nets)
+    patterns = any(glob.has_magic(net) and not Path(net).exists() for net in nets)
+    folder = output.endswith(os.sep) or Path(output).is_dir() or "{" in Path(output).name
+    return not one or patterns or folder or as_json or quiet or jobs is not None
+
+
+def _batch(
+    sources: Sequence[str],
+    output: str,
+    options: Mapping[str, Any],
+    server: Server,
+    *,
+    workers: int | None,
+    with_manifests: bool,
+    as_json: bool,
+    quiet: bool,
+) -> NoReturn:
+    """Fill the nets of many sources, and end the command."""
+    from filler_client.cli.batch import Output, run_batch
+    from filler_client.cli.connect import connect
+    from filler_client.cli.jobs import check_template, expand
+    from filler_server.weights.saving import ENDINGS
+
+    if not sources:
+        raise click.UsageError("give a net, or --solver and a solver: exactly one of the two.")
+    path = Path(output)
+    is_name = not (output.endswith(os.sep) or path.is_dir()) and path.suffix.lower() in ENDINGS
+    folder, template = (path.parent, path.name) if is_name else (path, None)
+    if template is not None:
+        check_template(template)
+    todo = expand(sources, options, template)
+    if server.address is None:
+        # Threads that import different parts of Numba first would wait for each other.
+        with suppress(ModuleNotFoundError):
+            importlib.import_module("filler_server.compiled")
+    with connect(server) as client:
+        succeeded = run_batch(
+            client,
+            todo,
+            folder,
+            workers=workers or min(os.cpu_count() or 1, _MOST_WORKERS),
+            with_manifests=with_manifests,
+            output=Output(as_json, quiet),
+        )
+    sys.exit(0 if succeeded else 1)
 
 
 @contextmanager

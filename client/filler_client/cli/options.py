@@ -160,10 +160,15 @@ strictness_options = (
 
 
 def net_options(command: _Command) -> _Command:
+    """Give a command a net, and the options that select and complete it."""
+    argument = click.argument("net", required=False, type=click.Path(exists=True, dir_okay=False, path_type=Path))
+    return argument(net_state_options(command))
+
+
+def net_state_options(command: _Command) -> _Command:
     """Give a command the options that select and complete a net."""
     for option in reversed(
         (
-            click.argument("net", required=False, type=click.Path(exists=True, dir_okay=False, path_type=Path)),
             click.option(
                 "--solver",
                 type=click.Path(exists=True, dir_okay=False, path_type=Path),

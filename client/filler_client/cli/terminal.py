@@ -23,8 +23,8 @@ from caffe_filler.tables import table_lines
 class Advance(Protocol):
     """Notes progress: the bytes that are done, and what they belong to."""
 
-    def __call__(self, nbytes: int, name: str) -> None:
-        """Note `nbytes` more of `name`."""
+    def __call__(self, nbytes: int, name: str, more: int = 0) -> None:
+        """Note `nbytes` more of `name`, and that `more` are to come than were expected."""
         ...
 
 
@@ -55,8 +55,8 @@ def print_line(text: str = "", *, err: bool = False) -> None:
     _echo(printable(text), err=err)
 
 
-def print_json(document: object, *, indent: int) -> None:
-    """Print plain values as JSON; characters that do not print are escaped."""
+def print_json(document: object, *, indent: int | None) -> None:
+    """Print plain values as JSON, in one line without `indent`; characters that do not print are escaped."""
     _echo(printable_json(json.dumps(document, indent=indent, ensure_ascii=False)))
 
 
@@ -142,9 +142,11 @@ def progress(total: int) -> Iterator[Advance]:
     )
     with bar:
         task = bar.add_task("", total=total)
+        expected = [total]
 
-        def advance(nbytes: int, name: str) -> None:
-            bar.update(task, advance=nbytes, description=printable(name))
+        def advance(nbytes: int, name: str, more: int = 0) -> None:
+            expected[0] += more
+            bar.update(task, advance=nbytes, total=expected[0], description=printable(name))
 
         yield advance
 

@@ -67,6 +67,11 @@ def manifest_option(command: _Command) -> _Command:
     )(command)
 
 
+def is_beside(manifest: str) -> bool:
+    """Whether the option names no file."""
+    return manifest == _BESIDE
+
+
 def manifest_beside(manifest: str | None, output: Path) -> Path | None:
     """Return the path of the manifest that the option asks for."""
     from filler_server.digests.manifest import ENDING

@@ -76,11 +76,11 @@ def upgrade_text(
     return upgrade(data, limits, strict, lenient)
 
 
-def file_kind(data: bytes, limits: ReadLimits) -> FileKind:
-    """Return what a file is taken for, by its outermost fields.
+def file_kind(data: bytes, limits: ReadLimits = DEFAULT_LIMITS) -> FileKind:
+    """Return whether a file, text or binary, is a net or a solver, by its outermost fields.
 
     Raises:
-        PrototxtError: it is binary, and neither.
+        PrototxtError: it is a binary message that is neither.
         LimitExceeded: it is over a limit.
     """
     if may_be_binary(data):

@@ -69,6 +69,11 @@ def read_index(file: MappedFile, path: Path, resources: ExitStack) -> Contents:
     return Contents(tuple(tensors), metadata=metadata, problems=tuple(problems))
 
 
+def index_of(target: Path) -> Path:
+    """Return the path of the index of a set that is written under a name."""
+    return target.with_name(target.name + _INDEX)
+
+
 def shards_named(index: Path) -> list[str]:
     """Return the names of the files that an index names.
 
@@ -189,7 +194,7 @@ class _LoneFile(AtomicFile):
     def commit(self) -> None:
         """Give the file its name, and remove the index of an earlier set and its shards."""
         super().commit()
-        if (index := self._path.with_name(self._path.name + _INDEX)).exists():
+        if (index := index_of(self._path)).exists():
             self.replaced = _removed([index, *_shards_beside(self._path)])
 
 
@@ -203,7 +208,7 @@ class _ShardFiles(OpenFile):
             target.with_name(f"{stem}-{number:05}-of-{len(shards):05}{target.suffix}")
             for number in range(1, len(shards) + 1)
         ]
-        self._index_path = target.with_name(target.name + _INDEX)
+        self._index_path = index_of(target)
         self._shards = shards
         self._parts: list[AtomicFile] = []
         self._index = AtomicFile(self._index_path)

@@ -48,6 +48,19 @@ def test_signals_leave_no_half_written_file(net: Path, tmp_path: Path, number: s
     assert list(folder.iterdir()) == []
 
 
+def test_a_signal_ends_all_jobs_of_a_batch_and_the_next_run_does_the_rest(net: Path, tmp_path: Path) -> None:
+    folder, small = tmp_path / "out", tmp_path / "small.prototxt"
+    folder.mkdir()
+    small.write_text(NET.replace("262144", "2"))
+    arguments = ("init", net, small, "-o", folder / "{net}.npz", "-j", 2)
+    status, message = _end(signal.SIGTERM, folder, *arguments, until="small.npz.manifest.json")
+    assert (status, message.splitlines()[-1]) == (128 + signal.SIGTERM, "filler: ended by SIGTERM")
+    assert sorted(path.name for path in folder.iterdir()) == ["small.npz", "small.npz.manifest.json"]
+    net.write_text(NET.replace("262144", "3"))
+    said = succeed("init", net, small, "-o", folder / "{net}.npz").decode()
+    assert said.splitlines()[-1].startswith("1 file written, 1 complete already")
+
+
 def test_remains_of_a_killed_command_are_removed_by_the_next(net: Path, tmp_path: Path) -> None:
     folder = tmp_path / "out"
     folder.mkdir()
@@ -73,14 +86,17 @@ def test_a_command_under_nohup_goes_on_when_its_terminal_closes(net: Path, tmp_p
     assert [path.name for path in folder.iterdir()] == ["w.safetensors"]
 
 
-def _end(number: signal.Signals, folder: Path, *arguments: object) -> tuple[int, str]:
-    """Run `filler`, send it a signal when something is in the folder, and return its status and standard error."""
+def _end(number: signal.Signals, folder: Path, *arguments: object, until: str = "") -> tuple[int, str]:
+    """Run `filler`, send it a signal when something is in the folder, and return its status and standard error.
+
+    Its name ends in `until`.
+    """
     command = [sys.executable, "-m", "filler_client.cli", *map(str, arguments)]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
         deadline = time.monotonic() + 60
-        while not any(folder.iterdir()):
+        while not any(path.name.endswith(until) for path in folder.iterdir()):
             assert time.monotonic() < deadline
-            assert process.poll() is None
+            assert process.poll() is None, process.communicate()[1]
             time.sleep(0.005)
         process.send_signal(number)
         _, message = process.communicate(timeout=60)

@@ -1,0 +1,110 @@
+"""`filler init` of many nets as a process."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+import filler_client
+from tests.client.cli.command import fail, run, succeed
+
+NET = """
+layer { name: "data" type: "Input" top: "data" input_param { shape { dim: [1, 8] } } }
+layer { name: "ip" type: "InnerProduct" bottom: "data" top: "ip"
+        inner_product_param { num_output: 3 weight_filler { type: "xavier" } } }
+"""
+
+
+@pytest.fixture
+def nets(tmp_path: Path) -> Path:
+    folder = tmp_path / "nets"
+    folder.mkdir()
+    for name in ("a", "b"):
+        (folder / f"{name}.prototxt").write_text(NET)
+    (folder / "solver.prototxt").write_text(f'net: "{folder}/a.prototxt" random_seed: 7')
+    return folder
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_many_nets_are_filled_and_what_is_complete_is_left_as_it_is(nets: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    said = succeed("init", nets, "-o", f"{out}/", "--seed", 3, "-j", 2).decode()
+    assert names(out) == ["a.safetensors", "b.safetensors", "solver.safetensors"]
+    assert f"{out}/a.safetensors: 27 parameters, 108 B\n" in said
+    assert said.splitlines()[-1].startswith("3 files written: 324 B in ")
+    one = tmp_path / "one.safetensors"
+    succeed("init", nets / "a.prototxt", "-o", one, "--seed", 3)
+    assert (out / "a.safetensors").read_bytes() == one.read_bytes()
+    (out / "b.safetensors").write_bytes(one.read_bytes()[:-1])
+    before = (out / "a.safetensors").stat().st_mtime_ns
+    lines = succeed("init", nets, "-o", f"{out}/", "--seed", 3, "--json").splitlines()
+    found = {Path(entry["net"]).stem: entry for entry in map(json.loads, lines)}
+    assert {name: entry["skipped"] for name, entry in found.items()} == {"a": True, "b": False, "solver": True}
+    assert (out / "a.safetensors").stat().st_mtime_ns == before
+    assert (out / "b.safetensors").read_bytes() == one.read_bytes()
+    entry = found["b"]
+    assert (entry["path"], entry["parameters"], entry["bytes"]) == (f"{out}/b.safetensors", 27, 108)
+    assert (entry["error"], entry["digest"]) == (None, found["a"]["digest"])
+    other = json.loads(succeed("init", nets / "a.prototxt", "-o", f"{out}/", "--seed", 4, "--json"))
+    assert not other["skipped"]
+    assert other["digest"] != entry["digest"]
+
+
+def test_a_failure_is_told_and_the_others_are_filled(nets: Path, tmp_path: Path) -> None:
+    (nets / "bad.prototxt").write_text(NET.replace("xavier", "xavir"))
+    (nets / "worse.prototxt").write_text("layer {")
+    out = tmp_path / "out"
+    done = run("init", nets, "-o", out, "--quiet", "--manifest")
+    assert (done.returncode, done.stdout) == (1, b"")
+    said = done.stderr.decode()
+    assert "bad.prototxt: blob 'ip/0'" in said
+    assert "worse.prototxt" in said
+    assert "Traceback" not in said
+    assert [name for name in names(out) if not name.endswith(".json")] == [
+        "a.safetensors",
+        "b.safetensors",
+        "solver.safetensors",
+    ]
+    assert filler_client.verify(out).is_equal
+    entries = list(map(json.loads, run("init", nets, "-o", out, "--json").stdout.splitlines()))
+    assert sorted(Path(entry["net"]).stem for entry in entries if entry["error"]) == ["bad", "worse"]
+
+
+def test_a_job_file_with_shards_and_formats(nets: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    jobs = tmp_path / "jobs.toml"
+    jobs.write_text("""
+    [[job]]
+    net = "nets/a.prototxt"
+    seed = [1, 2]
+    max_shard_size = "96B"
+    [[job]]
+    net = "nets/[ab].prototxt"
+    output = "{net}.npz"
+    """)
+    said = succeed("init", jobs, "-o", out).decode()
+    assert f"{out}/a-1.safetensors.index.json: 27 parameters" in said
+    assert "a-2-00002-of-00002.safetensors" in names(out)
+    assert "a.npz.manifest.json" in names(out)
+    assert filler_client.verify(out).is_equal
+    again = succeed("init", jobs, "-o", out).decode()
+    assert again.splitlines()[-1].startswith("0 files written, 4 complete already: ")
+    # Larger shards: those of the earlier run do not stay beside the new file.
+    jobs.write_text(jobs.read_text().replace("96B", "1MB"))
+    succeed("init", jobs, "-o", out)
+    assert [name for name in names(out) if "npz" not in name] == ["a-1.safetensors", "a-2.safetensors"]
+
+
+def test_names_that_collide_are_an_error_before_anything_is_written(nets: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "a.prototxt").write_text(NET)
+    said = fail(1, "init", nets, tmp_path / "other", "-o", out)
+    assert "two jobs would write one file" in said
+    assert "two jobs would write one file" in fail(1, "init", nets, "-o", tmp_path / "w.npz")
+    assert "write over a file that is read" in fail(1, "init", nets, "-o", f"{nets}/{{net}}.prototxt")
+    assert not out.exists()
+    assert "go with one net" in fail(2, "init", nets, "-o", out, "--dry-run")
