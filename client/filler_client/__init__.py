@@ -44,6 +44,7 @@ from caffe_filler.errors import (
 from filler_client._backend import Piece
 from filler_client._client import FillerClient
 from filler_client._finetune import FinetuneOptions, WeightsLike
+from filler_client._many import BlobSpec
 from filler_client._requests import (
     DataDraws,
     FillerLike,
@@ -58,6 +59,7 @@ from filler_client._requests import (
     Selection,
     Stream,
     UnnamedBlobWarning,
+    ValueOptions,
 )
 from filler_client._retry import RetryPolicy
 from filler_client._saving import Names, SavedNet, SaveNetOptions, SaveOptions
@@ -88,6 +90,7 @@ if typing.TYPE_CHECKING:
 __all__ = [
     "AsyncFillerClient",
     "Blob",
+    "BlobSpec",
     "Cancelled",
     "Checked",
     "CheckedBlob",
@@ -153,6 +156,7 @@ __all__ = [
     "UnknownFiller",
     "UnnamedBlobWarning",
     "Value",
+    "ValueOptions",
     "Verification",
     "VerificationError",
     "WeightsError",

@@ -1,50 +1,49 @@
 """The arrays that blobs are received into: the caller's, or new ones."""
 
 import itertools
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from caffe_filler import dtypes
 from caffe_filler.errors import InvalidArgument, LimitExceeded
-from filler_client._backend import Arrays, Piece
+from filler_client._backend import Arrays, InOrder, Piece
 
 
 class Receivers:
     """The arrays of the blobs of one call.
 
     Args:
-        out: the caller's arrays; new ones are made for the others.
+        out: the caller's arrays, by the names of blobs or in their order; new ones are made for the others.
 
     Raises:
         InvalidArgument: an entry is not an array that can be received into, or two of them overlap.
     """
 
-    def __init__(self, out: Arrays) -> None:
-        if not isinstance(out, Mapping):
+    def __init__(self, out: Arrays | InOrder) -> None:
+        self._named: Arrays = {}
+        self._listed: Iterator[NDArray[Any] | None] | None = None
+        if isinstance(out, Mapping):
+            check_arrays([(f"blob '{name}'", array) for name, array in out.items()])
+            self._named = out
+        elif isinstance(out, InOrder):
+            self._listed = iter(out.arrays)
+        else:
             raise InvalidArgument(f"out is a mapping from names of blobs to arrays. Received: {type(out).__name__}")
-        for name, array in out.items():
-            _check(name, array)
-        _check_apart(out.items())
-        self._out = out
 
     def array_for(self, name: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any]:
-        """Return the array of a blob.
+        """Return the array of a blob; blobs are asked for in their order.
 
         Raises:
             InvalidArgument: the caller's has another shape or dtype.
             LimitExceeded: there is not enough memory for a new one.
         """
-        if name not in self._out:
+        array = self._named.get(name) if self._listed is None else next(self._listed, None)
+        if array is None:
             return _new(name, shape, dtype)
-        array = self._out[name]
-        if array.shape != shape or array.dtype != dtype:
-            raise InvalidArgument(
-                f"blob '{name}' needs an array of shape {list(shape)} and dtype {dtype}. "
-                f"Received: shape={list(array.shape)}, dtype={array.dtype}"
-            )
+        check_fit(f"blob '{name}'", array, shape, dtype)
         return array
 
 
@@ -82,17 +81,37 @@ def flat(array: NDArray[Any]) -> NDArray[Any]:
     return array.view(np.ndarray).reshape(-1)
 
 
-def _check(name: str, array: object) -> None:
-    if not isinstance(array, np.ndarray) or isinstance(array, np.ma.MaskedArray):
-        kind = type(array)
+def check_arrays(arrays: Sequence[tuple[str, object]]) -> None:
+    """Make sure that arrays can be received into, each with a label for messages.
+
+    Raises:
+        InvalidArgument: one cannot, or two of them overlap.
+    """
+    for label, array in arrays:
+        if not isinstance(array, np.ndarray) or isinstance(array, np.ma.MaskedArray):
+            kind = type(array)
+            raise InvalidArgument(
+                f"{label} needs a NumPy array, without a mask. Received: {kind.__module__}.{kind.__qualname__}"
+            )
+        flags = array.flags
+        if not (flags.c_contiguous and flags.writeable and flags.aligned):
+            raise InvalidArgument(
+                f"{label} needs a writable, aligned, C-contiguous array. Received: writeable={flags.writeable}, "
+                f"aligned={flags.aligned}, c_contiguous={flags.c_contiguous}"
+            )
+    _check_apart(cast(Sequence[tuple[str, NDArray[Any]]], arrays))
+
+
+def check_fit(label: str, array: NDArray[Any], shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
+    """Make sure that an array has the shape and dtype of what it receives.
+
+    Raises:
+        InvalidArgument: it does not.
+    """
+    if array.shape != shape or array.dtype != dtype:
         raise InvalidArgument(
-            f"blob '{name}' needs a NumPy array, without a mask. Received: {kind.__module__}.{kind.__qualname__}"
-        )
-    flags = array.flags
-    if not (flags.c_contiguous and flags.writeable and flags.aligned):
-        raise InvalidArgument(
-            f"blob '{name}' needs a writable, aligned, C-contiguous array. Received: writeable={flags.writeable}, "
-            f"aligned={flags.aligned}, c_contiguous={flags.c_contiguous}"
+            f"{label} needs an array of shape {list(shape)} and dtype {dtype}. "
+            f"Received: shape={list(array.shape)}, dtype={array.dtype}"
         )
 
 
@@ -104,7 +123,7 @@ def _check_apart(arrays: Iterable[tuple[str, NDArray[Any]]]) -> None:
     )
     for (start, length, name), (following, _, other) in itertools.pairwise(places):
         if following < start + length:
-            raise InvalidArgument(f"each blob needs memory of its own. Received: '{name}' and '{other}' overlap")
+            raise InvalidArgument(f"each blob needs memory of its own. Received: {name} and {other} overlap")
 
 
 def _new(name: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any]:

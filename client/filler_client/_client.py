@@ -1,6 +1,6 @@
 """The client: one interface over a server and over the library in this process."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from itertools import chain
 from os import PathLike
@@ -10,14 +10,16 @@ from typing import TYPE_CHECKING, Any, Unpack
 from numpy.typing import NDArray
 
 from caffe_filler import dtypes
+from caffe_filler.errors import FillerError
 from caffe_filler.v1 import filler_pb2
 from filler_client import _finetune, _requests
-from filler_client._backend import Arrays, Backend, Piece
+from filler_client._backend import ArrayList, Arrays, Backend, Piece, client_text
 from filler_client._embedded import EmbeddedBackend
 from filler_client._finetune import FinetuneOptions, WeightsLike
+from filler_client._many import Batches, BlobSpec
 from filler_client._options import takes_options
 from filler_client._received import received_tensors
-from filler_client._requests import FillerLike, FillNetOptions, FillOptions, NetLike, NetOptions
+from filler_client._requests import FillerLike, FillNetOptions, FillOptions, NetLike, NetOptions, ValueOptions
 from filler_client._retry import RetryPolicy
 from filler_client._saving import SavedNet, SaveNetOptions, save_net
 from filler_client._security import Security, SecurityOptions
@@ -80,6 +82,9 @@ class FillerClient:
         client._timeout = None
         return client
 
+    def __repr__(self) -> str:
+        return client_text(self, self._backend)
+
     def list_fillers(self) -> filler_pb2.ListFillersResponse:
         """Return the fillers with the fields that each reads and their defaults."""
         return self._backend.list_fillers(self._timeout)
@@ -112,6 +117,44 @@ class FillerClient:
         given = {} if out is None else {request.blobs[0].name: out}
         ((_, array),) = self._backend.arrays(request, given, self._timeout)
         return array
+
+    @takes_options(ValueOptions)
+    def fill_many(
+        self,
+        blobs: Iterable[BlobSpec],
+        *,
+        out: ArrayList | None = None,
+        **options: Unpack[ValueOptions],
+    ) -> list[NDArray[Any]]:
+        """Return several blobs, or regions of them, by one request, or by several where a limit of the server asks it.
+
+        Args:
+            blobs: the blobs; a name may be there again, as with several regions of one blob.
+            out: for each blob a C-contiguous array of its region's shape and of the dtype asked for, to receive into,
+                or None for a new one.
+            options: those of `ValueOptions`: seed, dtype, stream.
+
+        Returns:
+            The arrays, in the order of the blobs: those of `out` where they are given.
+
+        Raises:
+            InvalidArgument: a blob or an array cannot be what it should; nothing was written.
+            FillerError: one of the tree in `caffe_filler.errors`; arrays of `out` may have been filled in part.
+
+        Example:
+            kernel, bias = BlobSpec("xavier", (64, 256), "mlp/kernel"), BlobSpec("constant", (256,), "mlp/bias")
+            arrays = client.fill_many([kernel, bias], seed=1701)
+        """
+        self._backend.check_open()
+        batches = Batches(blobs, out, self._timeout, **options)
+        arrays: list[NDArray[Any]] = []
+        while (batch := batches.following()) is not None:
+            try:
+                for _, array in self._backend.arrays(batch.request, batch.out, batches.remaining):
+                    arrays.append(array)
+            except FillerError as error:
+                batches.failed(batch, len(arrays) - batch.first, error)
+        return arrays
 
     @takes_options(NetOptions)
     def plan_net(self, net: NetLike, **options: Unpack[NetOptions]) -> "NetPlan":

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from caffe_filler.errors import Unavailable
 from caffe_filler.v1 import filler_pb2
 from filler_client._arrays import Receivers, flat
-from filler_client._backend import Arrays, Piece, StreamRequest, closed
+from filler_client._backend import Arrays, InOrder, Piece, StreamRequest, closed
 
 if TYPE_CHECKING:
     from filler_client._digests import BlobDigest
@@ -31,6 +31,9 @@ class EmbeddedBackend:
 
     def __reduce__(self) -> tuple[Any, ...]:
         return EmbeddedBackend, ()
+
+    def __repr__(self) -> str:
+        return ""
 
     def list_fillers(self, timeout: float | None) -> filler_pb2.ListFillersResponse:
         """Answer ListFillers."""
@@ -93,7 +96,7 @@ class EmbeddedBackend:
             yield BlobDigest(blob_header(tensor), computed_digest(tensor))
 
     def arrays(
-        self, request: StreamRequest, out: Arrays, timeout: float | None, plan: "NetPlan | None" = None
+        self, request: StreamRequest, out: Arrays | InOrder, timeout: float | None, plan: "NetPlan | None" = None
     ) -> Iterator[tuple[str, NDArray[Any]]]:
         """Compute each blob in its array."""
         receivers = Receivers(out)

@@ -18,7 +18,7 @@ from caffe_filler.metadata import INTERFACE
 from caffe_filler.v1 import filler_pb2
 from filler_client._answer import ExpectedStream, planned_blobs
 from filler_client._arrays import Arrivals, Receivers
-from filler_client._backend import Arrays, Piece, StreamRequest, closed
+from filler_client._backend import Arrays, InOrder, Piece, StreamRequest, closed
 from filler_client._connection import SERVICE, RequestId, channel_options, parse_targets
 from filler_client._digests import BlobDigest, DigestPosition, digest_request
 from filler_client._endings import Endings
@@ -55,6 +55,9 @@ class RemoteBackend:
 
     def __reduce__(self) -> tuple[Any, ...]:
         return RemoteBackend, self._settings
+
+    def __repr__(self) -> str:
+        return ",".join(self._targets)
 
     def list_fillers(self, timeout: float | None) -> filler_pb2.ListFillersResponse:
         """Call ListFillers."""
@@ -120,7 +123,7 @@ class RemoteBackend:
                 _end(call)
 
     def arrays(
-        self, request: StreamRequest, out: Arrays, timeout: float | None, plan: "NetPlan | None" = None
+        self, request: StreamRequest, out: Arrays | InOrder, timeout: float | None, plan: "NetPlan | None" = None
     ) -> Iterator[tuple[str, NDArray[Any]]]:
         """Receive each blob into its array."""
         arrivals = Arrivals(Receivers(out))

@@ -301,23 +301,48 @@ def fill_request(filler: FillerLike, shape: Sequence[int], **options: Unpack[Fil
     Raises:
         InvalidArgument: an argument cannot be what it should.
     """
-    spec = filler_pb2.BlobSpec(
-        filler=filler_parameter(filler),
-        shape=BlobShape(dim=_shape(shape)),
-        name=_check_text(options.get("name", ""), "name"),
-    )
-    region = options.get("region")
-    if region is not None:
-        spec.region.CopyFrom(region_message(region))
-    axes = fan_axes(spec.shape.dim, options.get("axes"), options.get("layout"))
-    if axes is not None:
-        spec.axes.CopyFrom(filler_pb2.FanAxes(inputs=axes.inputs, outputs=axes.outputs, stacks=axes.stacks))
+    name, region = options.pop("name", ""), options.pop("region", None)
+    spec = blob_spec(filler, shape, name, region, options.pop("axes", None), options.pop("layout", None))
+    request = values_request(**cast(ValueOptions, options))
+    request.blobs.append(spec)
+    return request
+
+
+def values_request(**options: Unpack[ValueOptions]) -> filler_pb2.FillRequest:
+    """Return a request without blobs yet.
+
+    Raises:
+        InvalidArgument: an argument cannot be what it should.
+    """
     return filler_pb2.FillRequest(
-        blobs=[spec],
         seed=check_seed(options.get("seed", 0)),
         dtype=dtypes.to_wire(options.get("dtype", "float32")),
         stream=_enum(filler_pb2.RandomStream, "stream", options.get("stream", "philox")),
     )
+
+
+def blob_spec(
+    filler: FillerLike,
+    shape: Sequence[int],
+    name: str,
+    region: RegionLike | None,
+    axes: FanAxes | None = None,
+    layout: str | None = None,
+) -> filler_pb2.BlobSpec:
+    """Return the description of one blob, or a region of one.
+
+    Raises:
+        InvalidArgument: an argument cannot be what it should.
+    """
+    spec = filler_pb2.BlobSpec(
+        filler=filler_parameter(filler), shape=BlobShape(dim=_shape(shape)), name=_check_text(name, "name")
+    )
+    if region is not None:
+        spec.region.CopyFrom(region_message(region))
+    found = fan_axes(spec.shape.dim, axes, layout)
+    if found is not None:
+        spec.axes.CopyFrom(filler_pb2.FanAxes(inputs=found.inputs, outputs=found.outputs, stacks=found.stacks))
+    return spec
 
 
 def fan_axes(shape: Sequence[int], axes: FanAxes | None, layout: str | None) -> FanAxes | None:
@@ -361,12 +386,17 @@ def is_random(filler: FillerLike) -> bool:
 def warn_of_equal_blobs(options: FillOptions, filler: FillerLike, *, stacklevel: int = 4) -> None:
     """Warn of a blob that is filled at random without a name: each of its shape would be filled alike."""
     if "name" not in options and options.get("stream", "philox") == "philox" and is_random(filler):
-        warnings.warn(
-            "a blob without a name has the same values as every other of its shape, filler and seed: give each a name, "
-            "as in name='conv1/0'",
-            UnnamedBlobWarning,
-            stacklevel=stacklevel,
-        )
+        warn_of_no_name(stacklevel + 1)
+
+
+def warn_of_no_name(stacklevel: int) -> None:
+    """Warn that blobs without a name would be filled alike."""
+    warnings.warn(
+        "a blob without a name has the same values as every other of its shape, filler and seed: give each a name, "
+        "as in name='conv1/0'",
+        UnnamedBlobWarning,
+        stacklevel=stacklevel,
+    )
 
 
 def fill_net_request(net: NetLike, **options: Unpack[FillNetOptions]) -> filler_pb2.FillNetRequest:

@@ -131,7 +131,9 @@ def test_two_blobs_in_the_same_memory(server: ServerProcess, nets: Path, nbytes:
     with FillerClient(server.address) as remote:
         for client in (FillerClient.embedded(), remote):
             for out in (shared(nbytes), {"ip1/0": one, "other": one}):
-                with pytest.raises(InvalidArgument, match=r"each blob needs memory of its own. Received: '.*' and '"):
+                with pytest.raises(
+                    InvalidArgument, match=r"each blob needs memory of its own. Received: blob '.*' and blob '"
+                ):
                     dict(client.fill_net(nets / "lenet.prototxt", out=out))
                 assert not any(array.any() for array in out.values())
             apart = shared(0)
