@@ -70,6 +70,7 @@ from filler_client._weights import Inspected, TensorsLike, convert, diff, inspec
 if typing.TYPE_CHECKING:
     from filler_client._async import AsyncFillerClient
     from filler_client._check import check
+    from filler_client._explain import explain
     from filler_client._export import Exported, export
     from filler_client._lint import LintLike, fix, lint, lint_rules
     from filler_client._models import ModelWeights
@@ -77,6 +78,7 @@ if typing.TYPE_CHECKING:
     from filler_client._translate import translate
     from filler_client._verification import VerificationError
     from filler_client._verify import ManifestLike, Verification, verify
+    from filler_server.diagnostics.explain.explanation import Explained
     from filler_server.diagnostics.lint.findings import Finding, Findings
     from filler_server.diagnostics.lint.fixing import Fixed
     from filler_server.diagnostics.signal.report import SignalReport
@@ -99,6 +101,7 @@ __all__ = [
     "DeadlineExceeded",
     "Digest",
     "Edge",
+    "Explained",
     "Exported",
     "FanAxes",
     "FieldViolation",
@@ -165,6 +168,7 @@ __all__ = [
     "convert",
     "diff",
     "digest",
+    "explain",
     "export",
     "fix",
     "inspect",
@@ -190,6 +194,8 @@ _LAZY = {
     **dict.fromkeys(("Blob", "Edge", "Layer", "NetPlan", "Top", "Value"), _PLAN),
     **dict.fromkeys(("Checked", "CheckedBlob"), _CHECKED),
     "check": "filler_client._check",
+    "Explained": "filler_server.diagnostics.explain.explanation",
+    "explain": "filler_client._explain",
     "Problem": "filler_server.prototxt.report",
     **dict.fromkeys(("Exported", "export"), "filler_client._export"),
     **dict.fromkeys(("InputLike", "run"), "filler_client._run"),

@@ -335,7 +335,7 @@ def blob_spec(
         InvalidArgument: an argument cannot be what it should.
     """
     spec = filler_pb2.BlobSpec(
-        filler=filler_parameter(filler), shape=BlobShape(dim=_shape(shape)), name=_check_text(name, "name")
+        filler=filler_parameter(filler), shape=BlobShape(dim=check_shape(shape)), name=_check_text(name, "name")
     )
     if region is not None:
         spec.region.CopyFrom(region_message(region))
@@ -491,7 +491,12 @@ def check_seed(seed: int) -> int:
     return number
 
 
-def _shape(shape: Sequence[int]) -> list[int]:
+def check_shape(shape: Sequence[int]) -> list[int]:
+    """Return the shape of a blob when it is one.
+
+    Raises:
+        ShapeError: a dimension is not an integer from 1 to 2**63 - 1.
+    """
     given = list(np.atleast_1d(np.asarray(shape, dtype=object)))
     dims = [dim for dim in (_integer(dim, 1, _MAX_INT64) for dim in given) if dim is not None]
     if len(dims) < len(given):

@@ -16,6 +16,7 @@ from filler_client.cli.check import check
 from filler_client.cli.completion import completion
 from filler_client.cli.convert import convert
 from filler_client.cli.diff import diff
+from filler_client.cli.explain import explain
 from filler_client.cli.export import export
 from filler_client.cli.fill import fill
 from filler_client.cli.fillers import fillers
@@ -61,6 +62,7 @@ for command in (
     fill,
     fillers,
     translate,
+    explain,
     upgrade,
     convert,
     inspect,

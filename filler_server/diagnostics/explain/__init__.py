@@ -1,0 +1,1 @@
+"""Fillers, and what initializes the modules of other frameworks, in formulas, numbers and a plot."""
