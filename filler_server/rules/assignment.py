@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from caffe_filler.axes import FanAxes
 from caffe_filler.caffe.caffe_pb2 import FillerParameter
 from caffe_filler.errors import InvalidArgument
 from filler_server.fillers import get_filler
@@ -23,6 +24,7 @@ class Assignment:
         index: its place among the rules, from 0.
         filler: the filler of the whole parameter.
         stream: name that selects the random numbers.
+        axes: the meaning of its axes; None where they are those of Caffe.
         zero_padding: whether the row that a module names with `padding_idx` is zeros.
         fan_in: inputs of each output, of the parameter or of that whose fan counts; None where there is no axis.
         fan_out: outputs of each input, likewise.
@@ -34,6 +36,7 @@ class Assignment:
     index: int
     filler: FillerParameter
     stream: str
+    axes: FanAxes | None = None
     zero_padding: bool = False
     fan_in: int | None = None
     fan_out: int | None = None
@@ -42,7 +45,7 @@ class Assignment:
 
 
 def expectation(filler: FillerParameter, shape: tuple[int, ...]) -> tuple[float | None, float | None]:
-    """Return mean and standard deviation of the values of a parameter; None where it has none.
+    """Return mean and standard deviation of a weight [outputs, inputs, kernel...]; None where it has no values.
 
     Raises:
         FillerError: the filler cannot fill this shape.
@@ -56,7 +59,7 @@ def expectation(filler: FillerParameter, shape: tuple[int, ...]) -> tuple[float 
 
 
 def fans(shape: tuple[int, ...]) -> tuple[int | None, int | None]:
-    """Return the fans of a whole parameter; None where it has no axis or no values."""
+    """Return the fans of a weight [outputs, inputs, kernel...]; None where it has no axis or no values."""
     return (None, None) if not shape or 0 in shape else (fan_in(shape), fan_out(shape))
 
 
@@ -65,7 +68,7 @@ def by_fan_of(filler: FillerParameter, shape: tuple[int, ...]) -> FillerParamete
 
     Args:
         filler: one that scales by fans.
-        shape: the shape that has these fans.
+        shape: the shape that has these fans, [outputs, inputs, kernel...].
 
     Raises:
         FillerError: the filler cannot fill this shape.

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from caffe_filler.axes import FanAxes
 from caffe_filler.errors import FillerError, InvalidArgument
 from caffe_filler.printable import printable
 from caffe_filler.v1.rules_pb2 import InitRule, InitRules
@@ -43,6 +44,7 @@ class Rules:
                 place = f" (line {lines[index]})" if lines else ""
                 raise error.within(f"rule {index + 1}{place}") from None
         self.labels = tuple(rule.label for rule in self._rules)
+        self._buffers = {name.rpartition(".")[2] for rule in message.rule for name in rule.name}
 
     def assign(self, parameter: Parameter) -> Assignment | None:
         """Return what the first rule that fits a parameter fills it with, or None where none fits.
@@ -50,6 +52,8 @@ class Rules:
         Raises:
             FillerError: the rule's filler cannot fill a parameter of this shape.
         """
+        if parameter.is_buffer and parameter.name.rpartition(".")[2] not in self._buffers:
+            return None
         for rule in self._rules:
             if rule.fits(parameter):
                 try:
@@ -75,6 +79,8 @@ class _Rule:
             raise InvalidArgument(
                 f"fan_of is for fillers that scale by fans. Received: type='{rule.filler.type}'", field="fan_of"
             )
+        if rule.HasField("axes") and rule.HasField("layout"):
+            raise InvalidArgument(f"axes are given, or a layout. Received: layout='{rule.layout}'", field="layout")
         if rule.HasField("stream") and (len(rule.name) != 1 or is_pattern(rule.name[0])):
             raise InvalidArgument(
                 "a rule with a stream has one name without a pattern: parameters of one stream would be filled alike. "
@@ -93,22 +99,33 @@ class _Rule:
     def assignment(self, parameter: Parameter) -> Assignment:
         rule = self._rule
         filler = resolved(rule.filler) or rule.filler
-        counted = parameter.siblings[rule.fan_of] if rule.HasField("fan_of") else parameter.shape
-        if rule.HasField("fan_of") and 0 not in parameter.shape:
-            filler = by_fan_of(filler, counted)
-        mean, std = expectation(filler, parameter.shape)
-        fan_in, fan_out = fans(counted)
+        by_another = rule.HasField("fan_of")
+        counted = parameter.siblings[rule.fan_of] if by_another else parameter.shape
+        axes = self._axes(counted)
+        weight = counted if axes is None else axes.weight_shape(counted)
+        filled = parameter.shape if by_another else weight
+        if by_another and 0 not in parameter.shape:
+            filler = by_fan_of(filler, weight)
+        mean, std = expectation(filler, filled)
+        fan_in, fan_out = fans(weight)
         return Assignment(
             rule=self.label,
             index=self.index,
             filler=filler,
             stream=rule.stream if rule.HasField("stream") else parameter.name,
+            axes=None if by_another else axes,
             zero_padding=rule.zero_padding,
             fan_in=fan_in,
             fan_out=fan_out,
             mean=mean,
             std=std,
         )
+
+    def _axes(self, shape: tuple[int, ...]) -> FanAxes | None:
+        """Return the meaning of the axes of a parameter of a shape, if it is not that of Caffe."""
+        if self._rule.HasField("layout"):
+            return FanAxes.from_layout(self._rule.layout, shape)
+        return FanAxes.from_wire(self._rule.axes, shape) if self._rule.HasField("axes") else None
 
 
 def _words(rule: InitRule) -> str:

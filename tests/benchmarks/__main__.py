@@ -8,7 +8,19 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
-from tests.benchmarks import generation, growth, hostile, latency, machine, nets, planning, startup, streaming, targets
+from tests.benchmarks import (
+    generation,
+    growth,
+    hostile,
+    latency,
+    machine,
+    modules,
+    nets,
+    planning,
+    startup,
+    streaming,
+    targets,
+)
 from tests.benchmarks.effort import FULL, QUICK, Effort
 from tests.benchmarks.results import Results
 from tests.benchmarks.statistics import NotAvailable
@@ -21,6 +33,7 @@ SECTIONS: dict[str, Section] = {
     "generation": generation.run,
     "streaming": streaming.run,
     "nets": nets.run,
+    "modules": modules.run,
     "latency": latency.run,
     "planning": planning.run,
     "startup": startup.run,

@@ -15,6 +15,7 @@ class Effort:
         stream_sizes: bytes of the blobs that are streamed, with the number of rounds of each.
         net_rounds: rounds of filling whole nets into files.
         large_net_rounds: the same of the largest.
+        module_rounds: rounds of initializing modules of PyTorch.
         calls: calls of each caller where latency is measured.
         plan_rounds: rounds of planning.
         start_rounds: rounds of starting programs.
@@ -26,6 +27,7 @@ class Effort:
     stream_sizes: dict[int, int]
     net_rounds: int
     large_net_rounds: int
+    module_rounds: int
     calls: int
     plan_rounds: int
     start_rounds: int
@@ -38,6 +40,7 @@ FULL = Effort(
     stream_sizes={256 * MIB: 11, GIB: 5},
     net_rounds=9,
     large_net_rounds=5,
+    module_rounds=9,
     calls=1000,
     plan_rounds=7,
     start_rounds=15,
@@ -49,6 +52,7 @@ QUICK = Effort(
     stream_sizes={256 * MIB: 4},
     net_rounds=3,
     large_net_rounds=2,
+    module_rounds=3,
     calls=200,
     plan_rounds=3,
     start_rounds=5,

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from statistics import median
 
-from tests.benchmarks import generation, latency, nets, startup, streaming
+from tests.benchmarks import generation, latency, modules, nets, startup, streaming
 from tests.benchmarks.effort import Effort
 from tests.benchmarks.results import Comparison, Results
 from tests.benchmarks.tables import MIB, Table, digits
@@ -156,6 +156,11 @@ def _rest(results: Results) -> Iterator[tuple[Target, Iterable[Found]]]:
         Target("CaffeNet embedded to .safetensors", "time / cp's", 1.3, at_most=True),
         ratio(nets.SECTION, "CaffeNet", nets.EMBEDDED, nets.COPY, inverse=True),
     )
+    for case, bound in modules.TARGETS.items():
+        yield (
+            Target(f"{case}, one thread", "x torch.nn.init", bound),
+            ratio(modules.SECTION, case, modules.OURS, modules.TORCH),
+        )
     starts = results.find(startup.SECTION, "programs")
     if starts is None:
         return

@@ -21,6 +21,12 @@ WRONG = [
     (b'rule { filler { type: "uniform" min: 2 } }', FillerParameterError, "rule 1 (line 1): min of filler type"),
     (b'rule { fan_of: "w" filler { type: "constant" } }', InvalidArgument, "fan_of is for fillers that scale by fans"),
     (b'rule { name: "*" stream: "s" filler { type: "msra" } }', InvalidArgument, "one name without a pattern"),
+    (
+        b'rule { layout: "in,out" axes { inputs: 0 } filler { type: "msra" } }',
+        InvalidArgument,
+        "axes are given, or",
+    ),
+    (b'rule { axes { input: 0 } filler { type: "msra" } }', PrototxtError, "FanAxes has no field input (did you mean"),
     (b'rule { stream: "s" filler { type: "msra" } }', InvalidArgument, "one name without a pattern"),
     (b'rule { name: ["a", "b"] stream: "s" filler { type: "msra" } }', InvalidArgument, "filled alike"),
 ]

@@ -4,7 +4,7 @@ from math import sqrt
 
 import pytest
 
-from caffe_filler.errors import FillerParameterError, ShapeError
+from caffe_filler.errors import FillerParameterError, InvalidArgument, ShapeError
 from filler_server.rules import Assignment, Parameter, Rules, read_rules
 
 LINEAR = ("Mine", "my.nets.Mine", "Linear", "torch.nn.modules.linear.Linear")
@@ -107,6 +107,29 @@ def test_values_by_another_fan_keep_their_distribution(kind: str, filled: str) -
     own = assigned(rules(f'filler {{ type: "{kind}" }}').assign(Parameter("w", (5, 8))))
     assert found.filler.type == filled
     assert found.std == pytest.approx(own.std, rel=1e-6)
+
+
+@pytest.mark.parametrize("axes", ['layout: "stack,in,out"', "axes { stacks: 0 inputs: 1 outputs: 2 }", 'layout: "SIO"'])
+def test_axes_of_other_layouts_and_stacks_have_their_own_fans(axes: str) -> None:
+    checked = rules(f'{axes} filler {{ type: "xavier" variance_norm: FAN_OUT }}')
+    found = assigned(checked.assign(Parameter("w", (3, 8, 5))))
+    assert (found.fan_in, found.fan_out) == (8, 5)
+    assert found.std == pytest.approx(sqrt(1 / 5))
+    assert found.axes is not None
+    assert (found.axes.inputs, found.axes.outputs, found.axes.stacks) == ((1,), (2,), (0,))
+
+
+def test_axes_belong_to_the_parameter_whose_fan_counts() -> None:
+    checked = rules('layout: "in,out" fan_of: "kernel" filler { type: "msra" }')
+    found = assigned(checked.assign(Parameter("bias", (5,), siblings={"kernel": (8, 5)})))
+    assert (found.fan_in, found.axes) == (8, None)
+    assert found.std == pytest.approx(sqrt(2 / 8))
+
+
+@pytest.mark.parametrize("axes", ['layout: "in"', 'layout: "in,oot"', "axes { inputs: 2 }", "axes { inputs: [0, 0] }"])
+def test_axes_that_a_parameter_does_not_have_are_refused(axes: str) -> None:
+    with pytest.raises(InvalidArgument, match="parameter 'w', rule 1"):
+        rules(f'{axes} filler {{ type: "msra" }}').assign(Parameter("w", (8, 5)))
 
 
 def test_a_stream_takes_the_place_of_the_name() -> None:

@@ -34,6 +34,10 @@ def test_torch_is_what_its_modules_do() -> None:
     held["weight_hr_l0"] = (4, 16)
     held["weight_hh_l0"] = (64, 4)
     assert std(rules, "l.weight_hh_l0", (64, 4), *lstm, siblings=held) == pytest.approx(1 / sqrt(16 * 3))
+    bilinear = f"{TORCH}.linear.Bilinear"
+    held = {"weight": (4, 25, 7), "bias": (4,)}
+    for name in held:
+        assert std(rules, name, held[name], bilinear, siblings=held) == pytest.approx(1 / sqrt(25 * 3))
     attention = f"{TORCH}.activation.MultiheadAttention"
     assert std(rules, "m.in_proj_weight", (24, 8), attention) == pytest.approx(sqrt(2 / 32))
     assert std(rules, "e.weight", (10, 4), f"{TORCH}.sparse.Embedding") == 1

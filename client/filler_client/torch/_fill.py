@@ -5,9 +5,11 @@ from typing import TypeAlias
 
 import torch
 
+from caffe_filler.axes import FanAxes
 from caffe_filler.errors import InvalidArgument
 from filler_client import _requests
 from filler_client._client import FillerClient
+from filler_client._many import BlobSpec
 from filler_client._requests import FillerLike, FillOptions, Flat
 from filler_client._rules import RulesLike, rules_of
 from filler_client.torch._placement import parts_of
@@ -24,6 +26,8 @@ def fill_(
     *,
     name: str | None = None,
     seed: int = 0,
+    axes: FanAxes | None = None,
+    layout: str | None = None,
     client: FillerClient | None = None,
 ) -> torch.Tensor:
     """Fill a tensor in place, or the part of a DTensor that this process holds, and return it.
@@ -37,17 +41,20 @@ def fill_(
         filler: a FillerParameter, its prototxt, or the name of a type.
         name: selects the random numbers; tensors of one seed and shape need names of their own.
         seed: 0 to 2**64 - 1.
+        axes: which axes of the whole tensor are inputs, outputs and stacks, where it is not [out, in, kernel...].
+        layout: the same in words, such as `in,out` or `stack,in,out`.
         client: who computes; this process by default.
 
     Raises:
-        InvalidArgument: the tensor cannot hold a blob, or is on the device meta.
+        InvalidArgument: the tensor cannot hold a blob, or is on the device meta; or it does not have these axes.
         FillerError: one of the tree in `caffe_filler.errors`.
     """
     options: FillOptions = {} if name is None else {"name": name}
     _requests.warn_of_equal_blobs(options, filler, stacklevel=3)
     check_tensor(tensor, name or "")
     param, shape = _requests.filler_parameter(filler), tuple(tensor.shape)
-    targets = [Target(name or "", param, shape, part.box, part.tensor) for part in parts_of(tensor)]
+    meaning = _requests.fan_axes(shape, axes, layout)
+    targets = [Target(BlobSpec(param, shape, name or "", part.box, meaning), part.tensor) for part in parts_of(tensor)]
     fill_targets(targets, _requests.check_seed(seed), client)
     return tensor
 
@@ -112,7 +119,8 @@ def fill_flat_(
         found = checked.assign(Parameter(name, shape))
         if found is None:
             raise InvalidArgument(f"no rule fits parameter '{name}' of shape {list(shape)}; a rule '*' fits all others")
-        targets.append(Target(found.stream, found.filler, shape, Flat(begin - first, end - first), held))
+        region = Flat(begin - first, end - first)
+        targets.append(Target(BlobSpec(found.filler, shape, found.stream, region, found.axes), held))
     if at < stop:
         padding.append(partition.detach()[max(at - start, 0) :])
     fill_targets(targets, _requests.check_seed(seed), client)

@@ -8,6 +8,7 @@ import torch
 
 from caffe_filler.errors import InvalidArgument
 from filler_client._client import FillerClient
+from filler_client._many import BlobSpec
 from filler_client.torch._placement import Part, parts_of
 from filler_client.torch._targets import Target, fill_targets
 from filler_client.torch._views import can_hold_a_blob
@@ -61,7 +62,10 @@ def fill_all(fillings: Sequence[Filling], seed: int, client: FillerClient | None
         found, shape = filling.assignment, tuple(filling.tensor.shape)
         filling.parts = parts_of(filling.tensor)
         if can_hold_a_blob(filling.tensor.dtype):
-            targets += [Target(found.stream, found.filler, shape, part.box, part.tensor) for part in filling.parts]
+            targets += [
+                Target(BlobSpec(found.filler, shape, found.stream, part.box, found.axes), part.tensor)
+                for part in filling.parts
+            ]
         else:
             for part in filling.parts:
                 part.tensor.fill_(int(found.filler.value))

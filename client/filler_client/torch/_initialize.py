@@ -4,7 +4,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, TypeAlias
 
-import numpy as np
 import torch
 
 from caffe_filler.errors import InvalidArgument
@@ -17,7 +16,7 @@ from filler_client.torch._filling import Filling, check_tensor, fill_all
 from filler_client.torch._materialize import is_spoiled, materialize, spoil
 from filler_client.torch._module import NamePrefix, Slot, slots
 from filler_client.torch._report import InitEntry, InitReport, Status
-from filler_client.torch._views import sample
+from filler_client.torch._views import measured
 
 if TYPE_CHECKING:
     from filler_server.rules import Assignment
@@ -156,7 +155,7 @@ def _entries(
             yield InitEntry(name, shape, dtype, status)
         return
     found = filling.assignment
-    values = np.concatenate([np.empty(0), *(sample(part.tensor) for part in filling.parts)])
+    mean, std = measured([part.tensor for part in filling.parts]) or (None, None)
     entry = InitEntry(
         name=slot.name,
         shape=shape,
@@ -168,8 +167,8 @@ def _entries(
         fan_out=found.fan_out,
         mean=found.mean,
         std=found.std,
-        measured_mean=float(values.mean()) if values.size else None,
-        measured_std=float(values.std()) if values.size else None,
+        measured_mean=mean,
+        measured_std=std,
     )
     yield entry
     for name in slot.names:

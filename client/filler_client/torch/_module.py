@@ -2,7 +2,8 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, TypeAlias
+from functools import lru_cache
+from typing import TYPE_CHECKING, TypeAlias
 
 import torch
 
@@ -46,7 +47,7 @@ class Slot:
     def tensor(self) -> torch.Tensor:
         """The tensor that hangs there now."""
         module, name = self.places[0]
-        tensor: torch.Tensor = getattr(module, name)
+        tensor: torch.Tensor = (module._buffers if self.is_buffer else module._parameters)[name]
         return tensor
 
     @property
@@ -54,7 +55,7 @@ class Slot:
         """The parameter as rules see it."""
         from filler_server.rules import Parameter
 
-        siblings = {name: tuple(held.shape) for name, held in _held(self.owner, is_buffer=False)}
+        siblings = {name: tuple(held.shape) for name, held in _held(self.owner, is_buffer=False).items()}
         return Parameter(self.name, tuple(self.tensor.shape), self.module, self.within, siblings, self.is_buffer)
 
     @property
@@ -79,8 +80,6 @@ def slots(module: torch.nn.Module, name_prefix: NamePrefix = "") -> list[Slot]:
     """
     found: dict[object, Slot] = {}
     taken: dict[str, object] = {}
-    if any(type(inner).__name__ == "FullyShardedDataParallel" for inner in module.modules()):
-        raise _flat("FSDP1 (FullyShardedDataParallel)")
     for is_buffer in (False, True):
         for path, owner, attribute, tensor, within in _walk(module, is_buffer=is_buffer):
             _check(path, owner, tensor)
@@ -103,7 +102,9 @@ def _walk(
     waiting: list[tuple[str, torch.nn.Module, tuple[str, ...]]] = [("", module, ())]
     while waiting:
         path, owner, within = waiting.pop()
-        for attribute, tensor in _held(owner, is_buffer=is_buffer):
+        if type(owner).__name__ == "FullyShardedDataParallel":
+            raise _flat("FSDP1 (FullyShardedDataParallel)")
+        for attribute, tensor in _held(owner, is_buffer=is_buffer).items():
             yield f"{path}{attribute}", owner, attribute, tensor, within
         inner = tuple(dict.fromkeys((*within, *_classes(owner))))
         is_parallel = isinstance(owner, torch.nn.parallel.DistributedDataParallel | torch.nn.DataParallel)
@@ -112,13 +113,20 @@ def _walk(
             waiting.append((path if is_wrapped else f"{path}{name}.", child, within if is_wrapped else inner))
 
 
-def _held(module: torch.nn.Module, *, is_buffer: bool) -> Iterator[tuple[str, torch.Tensor]]:
-    named: Any = module.named_buffers if is_buffer else module.named_parameters
-    yield from named(recurse=False, remove_duplicate=False)
+def _held(module: torch.nn.Module, *, is_buffer: bool) -> dict[str, torch.Tensor]:
+    """Return the parameters or buffers of a module itself, as it keeps them."""
+    kept = module._buffers if is_buffer else module._parameters
+    return {name: tensor for name, tensor in kept.items() if tensor is not None}
 
 
 def _classes(module: torch.nn.Module) -> tuple[str, ...]:
-    kinds = [kind for kind in type(module).__mro__ if issubclass(kind, torch.nn.Module) and kind is not torch.nn.Module]
+    """Return the names of a module's class and of its bases, each without and with the Python module in front."""
+    return _names_of(type(module).__mro__)
+
+
+@lru_cache(maxsize=1024)
+def _names_of(classes: tuple[type, ...]) -> tuple[str, ...]:
+    kinds = [kind for kind in classes if issubclass(kind, torch.nn.Module) and kind is not torch.nn.Module]
     return tuple(name for kind in kinds for name in (kind.__name__, f"{kind.__module__}.{kind.__qualname__}"))
 
 

@@ -1,13 +1,13 @@
-"""NumPy's views of tensors, and samples of their values."""
+"""Views of tensors in NumPy, and figures of their values."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import ml_dtypes
-import numpy as np
 import torch
 from numpy.typing import NDArray
 
-_RUNS, _RUN = 64, 1024
+_RUNS, _RUN = 16, 1024
 """A sample of a large tensor: so many runs of so many values, evenly spaced."""
 
 
@@ -30,8 +30,17 @@ def receives(tensor: torch.Tensor) -> bool:
     return bool(tensor.device.type == "cpu" and tensor.is_contiguous())
 
 
-def sample(tensor: torch.Tensor) -> NDArray[np.float64]:
-    """Return values of a tensor, all of a small one and 65536 of a large one, from all over it."""
+def measured(tensors: Sequence[torch.Tensor]) -> tuple[float, float] | None:
+    """Return mean and standard deviation of the values of tensors, large ones sampled; None where there are none."""
+    values = [_sample(tensor) for tensor in tensors]
+    if not values:
+        return None
+    std, mean = torch.std_mean(torch.cat(values) if len(values) > 1 else values[0], correction=0)
+    return mean.item(), std.item()
+
+
+def _sample(tensor: torch.Tensor) -> torch.Tensor:
+    """Return values of a tensor as float64, all of a small one and 16384 of a large one, from all over it."""
     flat = tensor.detach()
     if flat.numel() > _RUNS * _RUN:
         # Whole rows, so that nothing is copied but what is looked at.
@@ -40,5 +49,4 @@ def sample(tensor: torch.Tensor) -> NDArray[np.float64]:
             flat = flat[: flat.numel() // _RUNS * _RUNS].view(_RUNS, -1)[:, :_RUN]
         else:
             flat = flat.flatten()[:: flat.numel() // (_RUNS * _RUN)][: _RUNS * _RUN]
-    values: NDArray[np.float64] = flat.to(torch.float64).cpu().numpy().ravel()
-    return values
+    return flat.to(torch.float64).reshape(-1)

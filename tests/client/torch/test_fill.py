@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from caffe_filler.errors import InvalidArgument, ShapeError
-from filler_client import FillerClient, Piece, UnnamedBlobWarning
+from filler_client import FanAxes, FillerClient, Piece, UnnamedBlobWarning
 
 pytestmark = pytest.mark.frameworks
 torch = pytest.importorskip("torch")
@@ -47,6 +47,20 @@ def test_a_tensor_is_filled_where_it_is() -> None:
 def test_strides_and_gradients_change_nothing(tensor: Any) -> None:
     fill_(tensor, FILLER, name="w", seed=SEED)
     assert (tensor.detach().numpy() == wanted((6, 5))).all()
+
+
+def test_fans_of_other_layouts_are_those_of_the_client() -> None:
+    for options in ({"layout": "stack,in,out"}, {"axes": FanAxes(stacks=0, inputs=1, outputs=2)}):
+        tensor = fill_(torch.empty(3, 7, 5), FILLER, name="w", seed=SEED, **options)
+        assert (tensor.numpy() == CLIENT.fill(FILLER, (3, 7, 5), name="w", seed=SEED, layout="stack,in,out")).all()
+    module = torch.nn.ParameterDict({"experts": torch.nn.Parameter(torch.empty(3, 7, 5))})
+    rules = f'rule {{ layout: "stack,in,out" filler {{ {FILLER} }} }}'
+    report = initialize_(module, rules, seed=SEED)
+    assert (report["experts"].fan_in, report["experts"].fan_out) == (7, 5)
+    wanted = CLIENT.fill(FILLER, (3, 7, 5), name="experts", seed=SEED, layout="stack,in,out")
+    assert (module["experts"].detach().numpy() == wanted).all()
+    flat = fill_flat_(torch.empty(60), [("experts", (3, 7, 5))], rules, start=40, seed=SEED)
+    assert (flat.numpy() == wanted.reshape(-1)[40:100]).all()
 
 
 def test_what_lies_beside_a_view_is_not_touched() -> None:
