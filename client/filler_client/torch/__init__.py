@@ -8,6 +8,8 @@ dcp.load(state, storage_reader=FillerStorageReader(rules, 1701))     # a checkpo
 
 net = load_net(Path("deploy.prototxt"), "net.caffemodel")
 prob = net(images)["prob"]
+
+assert digest(weight) == client.digest("xavier", (10, 500), name="proj.weight", seed=1701)    # of a DTensor, too
 """
 
 import typing
@@ -20,6 +22,7 @@ except ModuleNotFoundError as error:
     ) from None
 
 from filler_client._rules import RulesLike, rule_set
+from filler_client.torch._digest import digest
 from filler_client.torch._fill import FlatParameters, fill_, fill_flat_
 from filler_client.torch._initialize import initialize_
 from filler_client.torch._module import NamePrefix
@@ -36,6 +39,7 @@ __all__ = [
     "InitReport",
     "NamePrefix",
     "RulesLike",
+    "digest",
     "fill_",
     "fill_flat_",
     "initialize_",

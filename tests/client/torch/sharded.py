@@ -25,9 +25,10 @@ from torch.distributed.tensor import DTensor, Partial, Replicate, Shard, distrib
 from torch.distributed.tensor.parallel import ColwiseParallel, RowwiseParallel, parallelize_module
 from torch.distributed.tensor.placement_types import _StridedShard
 
+import filler_client
 from caffe_filler.errors import InvalidArgument
 from filler_client import FillerClient
-from filler_client.torch import FillerStorageReader, fill_, initialize_, rule_set
+from filler_client.torch import FillerStorageReader, digest, fill_, initialize_, rule_set
 
 SEED = 1701
 WORLDS = (1, 2, 3, 4)
@@ -199,7 +200,9 @@ def placed(client: FillerClient) -> Iterator[tuple[str, Tensors]]:
     for case, (mesh, placements) in cases.items():
         tensor = distribute_tensor(torch.full(SHAPE, torch.nan), mesh, placements, src_data_rank=None)
         fill_(tensor, FILLER, name="w", seed=SEED, client=client)
-        yield case, {"w": tensor.full_tensor()}
+        whole = tensor.full_tensor()
+        assert digest(tensor) == digest(whole) == filler_client.digest(whole.numpy()), case
+        yield case, {"w": whole}
     with pytest.raises(InvalidArgument, match="Partial"):
         fill_(DTensor.from_local(torch.empty(SHAPE), one, [Partial()]), FILLER, name="w", seed=SEED)
 
