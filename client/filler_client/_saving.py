@@ -5,11 +5,11 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias, TypedDict, Unpack
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, TypedDict, Unpack
 
 from caffe_filler import dtypes
 from caffe_filler.errors import InvalidArgument, NetError
-from caffe_filler.interface import option
+from caffe_filler.interface import option, option_name
 from caffe_filler.v1 import filler_pb2
 from filler_client import _finetune
 from filler_client._backend import Piece, StreamRequest
@@ -44,6 +44,10 @@ class SaveOptions(TypedDict, total=False):
             .safetensors has it in its metadata in any case.
         keep_complete: whether a file stays as it is whose manifest, in it or at `manifest`, says that it is what would
             be written. Its values are not read; `verify` holds them to the manifest.
+        part: number of a part, from 1, and number of parts, of a set of files that several processes write: those of
+            this part are written, and no index.
+        finish: whether, in place of writing, the files of all parts are held to their manifests and the index is
+            written.
         advance: is told the bytes of each step and the tensor that they belong to.
     """
 
@@ -54,6 +58,8 @@ class SaveOptions(TypedDict, total=False):
     allow_missing: bool
     manifest: str | PathLike[str] | None
     keep_complete: bool
+    part: tuple[int, int] | None
+    finish: bool
     advance: "Advance | None"
 
 
@@ -62,7 +68,8 @@ class SavedNet:
     """A net that has been written.
 
     Attributes:
-        path: the file to open: of several files their index.
+        path: the file to open: of several files their index; of a part its first file, or where there is none the one
+            that was named.
         files: all files, that one first.
         tensors: number of tensors.
         nbytes: length of all values in bytes.
@@ -107,6 +114,7 @@ def save_net(
     from filler_server.layouts.layers import definitions
     from filler_server.layouts.torch import to_torch
     from filler_server.tensors import cast
+    from filler_server.weights.parts import finish, save_part
     from filler_server.weights.saving import format_of, save
 
     names, advance = options.pop("names", "caffe"), options.pop("advance", None)
@@ -114,7 +122,19 @@ def save_net(
         raise InvalidArgument(f"tensors are named as in caffe or torch. Received: names={names!r}", field="names")
     ignore_shape, reshape = options.pop("ignore_shape", False), options.pop("reshape", False)
     allow_missing, manifest = options.pop("allow_missing", False), manifest_path(options.pop("manifest", None))
-    keep_complete = options.pop("keep_complete", False)
+    keep_complete, part, finishing = (
+        options.pop("keep_complete", False),
+        options.pop("part", None),
+        options.pop("finish", False),
+    )
+    if part is not None and finishing:
+        raise InvalidArgument(
+            f"a part is written or all are finished. Received: {option_name('part')}, {option_name('finish')}"
+        )
+    if part is not None and manifest is not None:
+        raise InvalidArgument(
+            f"a manifest of all parts is written with {option('finish')}. Received: {option_name('manifest')}"
+        )
     max_shard_bytes, stream = options.pop("max_shard_bytes", None), options.get("stream", "philox")
     request = _finetune.fill_request(net, **options)  # type: ignore[misc]
     target = Path(path)
@@ -146,22 +166,21 @@ def save_net(
         if manifest is not None:
             # What is not written whole must not have the manifest of what was there before.
             manifest.unlink(missing_ok=True)
-        saved = save(
-            tensors,
-            target,
-            metadata={"producer": "caffe-filler", "stream": stream, "seed": str(request.seed)},
-            net=definitions(plan.name, plan.layers) if needs_net else None,
-            max_shard_bytes=max_shard_bytes,
-            draft=draft,
-            advance=advance,
-        )
-        assert saved.path is not None  # noqa: S101 - for the type checker
+        metadata = {"producer": "caffe-filler", "stream": stream, "seed": str(request.seed)}
+        sized: Any = {"max_shard_bytes": max_shard_bytes, "draft": draft, "advance": advance}
+        if finishing:
+            saved = finish(tensors, target, **sized)
+        elif part is not None:
+            saved = save_part(tensors, target, part=part, metadata=metadata, **sized)
+        else:
+            described = definitions(plan.name, plan.layers) if needs_net else None
+            saved = save(tensors, target, metadata=metadata, net=described, **sized)
         assert saved.manifest is not None  # noqa: S101 - likewise
         if manifest is not None:
             write_manifest(manifest, saved.manifest)
         plan_of_merge = None if merge is None else merge.plan
     return SavedNet(
-        saved.path,
+        saved.path or target,
         saved.files,
         saved.tensors,
         saved.nbytes,

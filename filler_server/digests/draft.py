@@ -44,6 +44,6 @@ class Draft:
         return {KEY: Manifest(self._library, {name: self._entries[name] for name in names}, self._fill).text()}
 
     def manifest(self, files: Mapping[str, str] = MappingProxyType({})) -> Manifest:
-        """Return the manifest; `files` are the names of the files of several in which tensors lie."""
-        entries = {name: replace(entry, file=files.get(name)) for name, entry in self._entries.items()}
+        """Return the manifest of all tensors, or of those that lie in files, by the names of these."""
+        entries = {name: replace(self._entries[name], file=files.get(name)) for name in files or self._entries}
         return Manifest(self._library, entries, self._fill)

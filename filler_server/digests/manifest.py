@@ -120,6 +120,10 @@ class Manifest:
         head = [f"{_json(name)}: {_json(value)}" for name, value in document.items()]
         return "{\n" + ",\n".join([*head, '"tensors": {\n' + ",\n".join(lines)]) + "\n}\n}\n"
 
+    def is_like(self, other: "Manifest") -> bool:
+        """Return whether another one is of the same tensors of the same origin; digests, files and library aside."""
+        return self.fill == other.fill and _origins(self) == _origins(other)
+
     @property
     def digest(self) -> str:
         """Digest of all tensors, whatever files they lie in and in whatever order: 32 hexadecimal digits.
@@ -192,6 +196,10 @@ def joined(texts: Sequence[str]) -> str:
 
 def _json(value: Any) -> str:
     return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+
+
+def _origins(manifest: Manifest) -> dict[str, tuple[object, ...]]:
+    return {name: (entry.dtype, entry.shape, entry.filler, entry.blob) for name, entry in manifest.tensors.items()}
 
 
 def _plain(fill: Fill) -> dict[str, Any]:

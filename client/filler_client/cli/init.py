@@ -26,11 +26,13 @@ from filler_client.cli.options import (
     stream_option,
 )
 from filler_client.cli.weights_net import (
+    finish_option,
     is_beside,
     manifest_beside,
     manifest_option,
     max_shard_size_option,
     names_option,
+    part_option,
     print_notes,
     reshape_option,
 )
@@ -82,6 +84,8 @@ if TYPE_CHECKING:
 @dtype_option
 @names_option
 @max_shard_size_option
+@part_option
+@finish_option
 @manifest_option
 @click.option(
     "--test-net",
@@ -110,6 +114,8 @@ def init(
     dtype: str,
     names: "Names",
     max_shard_size: int | None,
+    part: tuple[int, int] | None,
+    finish: bool,
     manifest: str | None,
     test_net: int | None,
     as_json: bool,
@@ -144,8 +150,10 @@ def init(
       filler init --solver solver.prototxt --stream caffe -o weights.caffemodel
       filler init finetune.prototxt --weights bvlc_reference_caffenet.caffemodel --dry-run
       filler init nets/*.prototxt jobs.toml -o out/ -j 4
+      filler init train_val.prototxt -o weights.safetensors --max-shard-size 5GB --part 3/16
     """
     from caffe_filler import dtypes
+    from caffe_filler.printable import counted
     from filler_client import _requests
     from filler_client.cli.connect import connect
     from filler_client.cli.sources import choose, net_sources, settle_seed, settle_weights
@@ -154,8 +162,8 @@ def init(
     if output is None and not dry_run:
         raise click.UsageError("Missing option '-o' / '--output'.")
     if output is not None and _is_batch(nets, output, as_json=as_json, quiet=quiet, jobs=jobs):
-        if dry_run or (manifest is not None and not is_beside(manifest)):
-            raise click.UsageError("--dry-run and a name of the --manifest go with one net.")
+        if dry_run or part or finish or (manifest is not None and not is_beside(manifest)):
+            raise click.UsageError("--dry-run, --part, --finish and a name of the --manifest go with one net.")
         _batch(
             [*nets, *([] if solver is None else [str(solver)])],
             output,
@@ -203,7 +211,8 @@ def init(
         assert target is not None  # noqa: S101 - for the type checker
         earlier = [_requests.plan_request(other.data, **other.options) for other in before]
         values = sum(blob.count or 0 for blob in plan.blobs)
-        with progress(values * dtypes.parse(dtype).itemsize) as advance, _in_net(source.label):
+        share = values // (part[1] if part else 1)
+        with progress(share * dtypes.parse(dtype).itemsize) as advance, _in_net(source.label):
             saved = client.save_net(
                 source.data,
                 target,
@@ -214,6 +223,8 @@ def init(
                 allow_missing=allow_missing,
                 max_shard_bytes=max_shard_size,
                 manifest=manifest_beside(manifest, target),
+                part=part,
+                finish=finish,
                 advance=advance,
                 seed=seed,
                 dtype=dtype,
@@ -223,7 +234,10 @@ def init(
                 **source.options,
             )
     done = f"{rate(saved.nbytes, time.perf_counter() - begun)}: {saved.path}"
-    if saved.merge is None:
+    if part is not None or finish:
+        what = "checked" if part is None else f"part {part[0]} of {part[1]}"
+        print_line(f"{what}: {counted(saved.tensors, 'tensor')}, {done}")
+    elif saved.merge is None:
         _print(plan, done)
     else:
         _print_merge(saved.merge)

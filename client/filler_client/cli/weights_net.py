@@ -51,6 +51,31 @@ max_shard_size_option = click.option(
 )
 
 
+class Part(click.ParamType):  # type: ignore[type-arg]
+    """A part of so many: 3/16."""
+
+    name = "K/N"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, int]:
+        """Return the number of the part, from 1, and the number of parts."""
+        if isinstance(value, tuple):
+            return value
+        number, _, parts = value.partition("/")
+        if not (number.isdecimal() and parts.isdecimal() and 1 <= int(number) <= int(parts)):
+            self.fail(f"a part is like 3/16, from 1/16 to 16/16. Received: {value}", param, ctx)
+        return int(number), int(parts)
+
+
+part_option = click.option(
+    "--part",
+    type=Part(),
+    help="With --max-shard-size: write only the files of part K of N, so that N machines write them all.",
+)
+finish_option = click.option(
+    "--finish",
+    is_flag=True,
+    help="With --max-shard-size: hold the files of all parts to their digests and write the index, but no values.",
+)
 _BESIDE = ":beside"
 """Value of --manifest without a path; no path that ends in .json."""
 

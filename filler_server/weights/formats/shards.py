@@ -74,6 +74,26 @@ def index_of(target: Path) -> Path:
     return target.with_name(target.name + _INDEX)
 
 
+def shard_paths(target: Path, count: int) -> list[Path]:
+    """Return the paths of the files of a set that is written under a name."""
+    stem = target.name.removesuffix(target.suffix)
+    return [target.with_name(f"{stem}-{number:05}-of-{count:05}{target.suffix}") for number in range(1, count + 1)]
+
+
+def index_text(files: Sequence[tuple[Path, Sequence[Tensor]]]) -> bytes:
+    """Return the index of files with their tensors."""
+    total = sum(tensor.nbytes for _, shard in files for tensor in shard)
+    places = {tensor.name: path.name for path, shard in files for tensor in shard}
+    index = {"metadata": {"total_size": total}, "weight_map": places}
+    return json.dumps(index, indent=2, ensure_ascii=False).encode() + b"\n"
+
+
+def remove_others(target: Path, kept: Sequence[Path]) -> tuple[Path, ...]:
+    """Remove the file of a name, and shards of any set of it, but those that are kept; return what was there."""
+    earlier = [target, *_shards_beside(target)]
+    return _removed([path for path in earlier if path not in kept and path.exists()])
+
+
 def shards_named(index: Path) -> list[str]:
     """Return the names of the files that an index names.
 
@@ -202,12 +222,8 @@ class _ShardFiles(OpenFile):
     """The files of the shards and of the index, which all appear when they are complete, the index last."""
 
     def __init__(self, target: Path, shards: Sequence[Sequence[Tensor]]) -> None:
-        stem = target.name.removesuffix(target.suffix)
         self._target = target
-        self._paths = [
-            target.with_name(f"{stem}-{number:05}-of-{len(shards):05}{target.suffix}")
-            for number in range(1, len(shards) + 1)
-        ]
+        self._paths = shard_paths(target, len(shards))
         self._index_path = index_of(target)
         self._shards = shards
         self._parts: list[AtomicFile] = []
@@ -234,16 +250,13 @@ class _ShardFiles(OpenFile):
 
     def commit(self) -> None:
         """Give all files their names, and remove an earlier file and shards of other numbers."""
-        total = sum(tensor.nbytes for shard in self._shards for tensor in shard)
-        index = {"metadata": {"total_size": total}, "weight_map": self.places}
-        self._index.file.write(json.dumps(index, indent=2, ensure_ascii=False).encode() + b"\n")
+        self._index.file.write(index_text(list(zip(self._paths, self._shards, strict=True))))
         # An older index must not name some files of the old set and some of the new one.
         self._index_path.unlink(missing_ok=True)
         for part in self._parts:
             part.commit()
         self._index.commit()
-        earlier = [self._target, *_shards_beside(self._target)]
-        self.replaced = _removed([path for path in earlier if path not in self._paths and path.exists()])
+        self.replaced = remove_others(self._target, self._paths)
 
     def discard(self) -> None:
         """Remove what was written."""
