@@ -8,7 +8,6 @@ from filler_server.diagnostics.lint.registry import register
 from filler_server.diagnostics.lint.subject import Net, NetFile
 from filler_server.net.operations.normalization import BatchNorm, Bias, Scale
 from filler_server.net.plan import Layer, Value
-from filler_server.prototxt.upgrade.batch_norm import learns_statistics
 
 _SCALES = ("scale_bias", "scale_filler", "bias_filler")
 """Fields of NVIDIA's fork with which the layer has learnable blobs, too."""
@@ -25,15 +24,12 @@ _SCALES = ("scale_bias", "scale_filler", "bias_filler")
 )
 def batch_norm_learns(file: NetFile) -> Iterator[Hit]:
     """Find BatchNorm layers with a lr_mult other than 0, those included that the upgrade sets to 0."""
-    upgraded = {change.line for change in file.document.changes if "BatchNorm" in change.message}
-    lines = file.document.layer_lines
-    unknown = file.document.unknown or ({},) * len(lines)
+    unknown = file.document.unknown or ({},) * len(file.layers)
     for index, layer in enumerate(file.layers):
         has_scale = any(f"batch_norm_param.{name}" in unknown[index] for name in _SCALES)
         if layer.type != "BatchNorm" or has_scale or len(layer.param) > 3:
             continue
-        learns = any(spec.lr_mult for spec in layer.param)
-        if learns or learns_statistics(layer) or (layer.param and lines[index] in upgraded - {None}):
+        if any(spec.lr_mult for spec in layer.param) or _was_to_learn(file, index):
             yield Hit("lr_mult of its statistics is not 0", index, ("param",), mender=_freeze)
 
 
@@ -117,6 +113,18 @@ def batch_stats_in_test(net: Net) -> Iterator[Hit]:
         if isinstance(layer.operation, BatchNorm) and not layer.operation.use_global_stats:
             message = "use_global_stats is false in TEST"
             yield Hit(message, net.places[index], ("batch_norm_param", "use_global_stats"))
+
+
+def _was_to_learn(file: NetFile, index: int) -> bool:
+    """Whether a `param` of a layer has a lr_mult other than 0 in the text, which the upgrade has made 0."""
+    place = file.blocks[index] if file.blocks else None
+    if place is None or file.source is None:
+        return False
+    for spec in (block for entry in place[1].entries if entry.name == "param" for block in entry.blocks):
+        rates = [entry for entry in spec.entries if entry.name == "lr_mult"]
+        if not rates or file.source.text[rates[-1].value : rates[-1].value_end].strip("-0.f") != "":
+            return True
+    return False
 
 
 def _freeze(layer: caffe_pb2.LayerParameter) -> None:

@@ -170,7 +170,9 @@ def _collapsed(found: Sequence[Found]) -> list[Found]:
                 f"'{other.finding.layer}'{f' ({other.hit.short})' if other.hit.short else ''}" for other in group[1:]
             ]
             left = f" and {len(more) - _LISTED} more" if len(more) > _LISTED else ""
-            also = f"; so do {counted(len(more), 'more layer')}: {', '.join(more[:_LISTED])}{left}" if more else ""
+            also = (
+                f"; the same in {counted(len(more), 'more layer')}: {', '.join(more[:_LISTED])}{left}" if more else ""
+            )
             result.append(replace(one, finding=replace(one.finding, message=one.finding.message + also)))
     return result
 

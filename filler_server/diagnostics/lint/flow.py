@@ -1,6 +1,6 @@
 """Ways before and after the values of a plan, as far as initialization is concerned."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Literal, TypeAlias
 
 from filler_server.net.plan import Layer, NetPlan, Value
@@ -18,6 +18,9 @@ _KINDS: Mapping[str, Kind] = {
     **dict.fromkeys(("LSTM", "RNN", "Lstm", "LSTMUnit"), "gates"),
     **dict.fromkeys(("Softmax", "ArgMax", "Accuracy", "Silence", "HDF5Output", "Filter"), "end"),
 }
+_LONGEST_BRANCH = 64
+"""Layers that a residual branch has at most."""
+
 _PASSING = frozenset(
     (
         *("BatchReindex", "Bias", "Concat", "Crop", "Dropout", "Eltwise", "Flatten", "Flip", "Identity", "LRN"),
@@ -37,6 +40,7 @@ class Flow:
         self._hidden = [False] * len(plan.layers)
         for index in reversed(range(len(plan.layers))):
             self._look_ahead(index)
+        self._residual = frozenset(self._branches())
         self._from_data: list[bool] = []
         for layer in plan.layers:
             passes = layer.type in _PASSING and all(self._from_data[value.layer] for value in layer.producers)
@@ -53,6 +57,27 @@ class Flow:
     def is_from_data(self, value: Value) -> bool:
         """Whether a value is data, of which only their source knows the size, or made of them by passing layers."""
         return self._from_data[value.layer]
+
+    def is_residual(self, layer: int) -> bool:
+        """Whether a layer lies on a branch that is added to what the branch begins with."""
+        return layer in self._residual
+
+    def _branches(self) -> Iterator[int]:
+        """Yield the layers of residual branches: those from a bottom of a sum back to another bottom of it."""
+        for layer in self._plan.layers:
+            if layer.type != "Eltwise" or len(layer.producers) < 2:
+                continue
+            for start in layer.producers:
+                others, value = set(layer.producers) - {start}, start
+                branch: list[int] = []
+                while value not in others and len(branch) < _LONGEST_BRANCH:
+                    branch.append(value.layer)
+                    producers = self._plan.layers[value.layer].producers
+                    if not producers:
+                        break
+                    value = producers[0]
+                if value in others:
+                    yield from branch
 
     def _look_ahead(self, index: int) -> None:
         layer = self._plan.layers[index]

@@ -21,11 +21,13 @@ def frozen_at_random(net: Net) -> Iterator[Hit]:
     """Find layers with random weights, or zeros, that are not trained, in a net that is."""
     if not net.training or net.lacks_fillers or net.file.trained:
         return
+    # Where layers that are trained lack their fillers as well, the net is meant for trained weights: FIL003 tells that.
+    lacking = any(weight.is_zero and weight.rate and net.flow.is_hidden(weight.layer) for weight in net.weights)
     for weight in net.weights:
         filler = weight.filler
         if weight.rate or weight.blob.given or weight.blob.owner or filler.type in _MEANT_TO_STAY:
             continue
-        if filler.type == "constant" and filler.value:
+        if (filler.type == "constant" and filler.value) or (weight.is_zero and lacking):
             continue
         start = "zeros" if weight.is_zero else f"what its filler of type '{filler.type}' makes"
         yield Hit(f"lr_mult is 0: the weights stay {start}", net.places[weight.layer], ("param", "lr_mult"))

@@ -21,6 +21,7 @@ _FAMILIES = (
     "fillers",
     "zeros",
     "scale",
+    "signals",
     "fans",
     "bilinear",
     "biases",

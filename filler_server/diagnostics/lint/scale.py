@@ -145,7 +145,11 @@ def _gains(net: Net) -> Iterator[_Gain]:
         kinds = net.flow.after(weight.layer)
         if not square or not weight.inputs or weight.blob.owner or not weight.rate or layer.type == "Embed":
             continue
-        if weight.filler.type == "bilinear" or net.flow.is_from_data(layer.producers[0]):
+        if (
+            weight.filler.type == "bilinear"
+            or net.flow.is_residual(weight.layer)
+            or net.flow.is_from_data(layer.producers[0])
+        ):
             continue
         if not kinds <= {*_KEPT, "sigmoid"}:
             continue
@@ -180,8 +184,8 @@ def _judged(net: Net, kind: str) -> Iterator[Weight]:
     """Yield the hidden weights with a filler of a type by which the signal is to keep its size."""
     for weight in net.weights:
         is_own = weight.blob.owner is None and not weight.blob.given and weight.rate and not net.file.trained
-        is_table = net.plan.layers[weight.layer].type == "Embed"
-        if is_own and weight.filler.type == kind and net.flow.is_hidden(weight.layer) and not is_table:
+        is_other = net.plan.layers[weight.layer].type == "Embed" or net.flow.is_residual(weight.layer)
+        if is_own and weight.filler.type == kind and net.flow.is_hidden(weight.layer) and not is_other:
             yield weight
 
 

@@ -21,8 +21,9 @@ def refused_layer(net: Net) -> Iterator[Hit]:
     """Find layers that cannot be set up."""
     for refused in net.refused:
         layer = net.file.layers[refused.layer]
-        # Of rates of learning of a BatchNorm another rule tells.
-        if not (layer.type == "BatchNorm" and any(spec.lr_mult for spec in layer.param)):
+        # Of these other rules tell: rates of learning of a BatchNorm, and bottoms that nothing makes.
+        learns = layer.type == "BatchNorm" and any(spec.lr_mult for spec in layer.param)
+        if not learns and not refused.error.reason.startswith("Unknown bottom blob"):
             yield Hit(refused.error.reason, refused.layer)
 
 

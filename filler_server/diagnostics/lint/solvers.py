@@ -44,8 +44,9 @@ def no_random_seed(file: SolverFile) -> Iterator[Hit]:
 @register(
     "FIL049",
     "learning-rate-policy",
-    "error",
-    why="Caffe ends with an error at an unknown lr_policy, and one whose fields are missing makes the rate 0 or NaN.",
+    "warning",
+    why="Caffe ends with an error at an unknown lr_policy, and one whose fields are missing makes the rate 0 or NaN, "
+    "or leaves it as it is.",
     mend="Take one of fixed, step, exp, inv, multistep, poly and sigmoid, with the fields that it reads.",
     scope="solver",
 )

@@ -22,6 +22,20 @@ _NET: Descriptor = caffe_pb2.NetParameter.DESCRIPTOR  # type: ignore[assignment]
 _SOLVER: Descriptor = caffe_pb2.SolverParameter.DESCRIPTOR  # type: ignore[assignment]
 
 
+def _owners() -> dict[str, set[str]]:
+    """Return which blocks of a layer have a field, for those that the layer itself does not have."""
+    layer = caffe_pb2.LayerParameter.DESCRIPTOR
+    found: dict[str, set[str]] = {}
+    for block in layer.fields:
+        for field in block.message_type.fields if block.message_type is not None else ():
+            if field.name not in layer.fields_by_name and block.name != "blobs":
+                found.setdefault(field.name, set()).add(block.name)
+    return found
+
+
+_OWNERS = _owners()
+
+
 @register(
     "FIL032",
     "misspelled-field",
@@ -68,9 +82,28 @@ def misspelled_value(source: Source) -> Iterator[Hit]:
 
 
 @register(
+    "FIL053",
+    "misplaced-field",
+    "warning",
+    why="Caffe refuses a field that stands in the wrong block, and a filler with a field that no filler has.",
+    mend="Put the field into the block that has it, or give it the name that it has there.",
+    scope="text",
+)
+def misplaced_field(source: Source) -> Iterator[Hit]:
+    """Find fields of a layer itself that one of its blocks has, and strange fields of fillers."""
+    for word, meant in _strange_fields(source):
+        name, block = word.entry.name, word.schema.name
+        if meant is None and _is_misplaced(word):
+            owners = sorted(_OWNERS.get(name, ())) if block != "FillerParameter" else []
+            hint = f", {' and '.join(owners[:3])} have one" if owners else ""
+            message = f"{block} has no field {shorten(name)}{hint}"
+            yield Hit(message, place=source.place(word.entry.start), name=_layer_name(source, word))
+
+
+@register(
     "FIL034",
     "unknown-field",
-    "warning",
+    "note",
     why="BVLC's Caffe refuses a file with a field that it does not have, and a fork may mean anything by it.",
     mend="Remove the field, or look up what the fork that has it means.",
     scope="file",
@@ -83,7 +116,7 @@ def unknown_field(file: NetFile) -> Iterator[Hit]:
     by_block = {id(block[1]): index for index, block in enumerate(file.blocks) if block is not None}
     for word, meant in _strange_fields(file.source):
         key = word.schema.name, word.entry.name
-        if meant is not None or key in told or _is_understood(file, word, by_block):
+        if meant is not None or key in told or _is_misplaced(word) or _is_understood(file, word, by_block):
             continue
         told.add(key)
         message = f"{word.schema.name} has no field {shorten(word.entry.name)}"
@@ -113,6 +146,11 @@ def unknown_layer_type(net: Net) -> Iterator[Hit]:
         if types.meant_by(kind) is None:
             hint = did_you_mean(nearest_type_name(kind))
             yield Hit(f"unknown layer type '{shorten(kind)}'{hint}", place, ("type",))
+
+
+def _is_misplaced(word: Word) -> bool:
+    """Whether a field that its block does not have belongs into another one, or stands in a filler."""
+    return word.schema.name == "FillerParameter" or (word.schema.is_layer and word.entry.name in _OWNERS)
 
 
 def _words(source: Source) -> Iterator[Word]:

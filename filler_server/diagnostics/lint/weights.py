@@ -1,7 +1,7 @@
 """The layers of a plan that multiply their input with weights: their fillers, fans and the spread that these give."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from math import prod
 
@@ -126,3 +126,14 @@ def _fans(layer: Layer) -> tuple[float | None, float | None]:
     if isinstance(operation, Deconvolution):
         return shape[0] / operation.group * max(places / steps, 1), shape[1] * places
     return shape[1] * places, shape[0] / operation.group * places
+
+
+def with_moments(plan: NetPlan) -> NetPlan:
+    """Return a plan with mean and standard deviation of each blob, as its own filler promises them."""
+
+    def known(blob: Blob) -> Blob:
+        moments = moments_of(blob)
+        return blob if moments is None else replace(blob, mean=moments[0], std=moments[1])
+
+    layers = tuple(replace(layer, blobs=tuple(map(known, layer.blobs))) for layer in plan.layers)
+    return replace(plan, layers=layers)

@@ -2,11 +2,13 @@
 
 from collections.abc import Iterator
 
+from caffe_filler.caffe import caffe_pb2
 from caffe_filler.nearest import did_you_mean, nearest
 from filler_server.diagnostics.lint.hits import Hit
 from filler_server.diagnostics.lint.planning import imports
 from filler_server.diagnostics.lint.registry import register
 from filler_server.diagnostics.lint.subject import Net, NetFile
+from filler_server.net.operations.combination import Eltwise
 from filler_server.net.plan import Layer, Value
 from filler_server.net.registry import layer_type
 
@@ -14,6 +16,7 @@ _ENDS = frozenset(
     ("Accuracy", "ArgMax", "DetectionEvaluate", "DetectionOutput", "HDF5Output", "Sigmoid", "Silence", "Softmax")
 )
 _READ_THEIR_TOPS = frozenset(("Sigmoid", "TanH", "ELU", "Exp", "LRN", "MVN", "Softmax"))
+_NEVER_IN_PLACE = frozenset(("Convolution", "Deconvolution", "Im2col", "InnerProduct", "LRN", "Pooling"))
 _MOST_COMPARED = 100
 """Names that are compared with all others, to say which is meant."""
 
@@ -58,6 +61,25 @@ def in_place_over_needed_top(net: Net) -> Iterator[Hit]:
 
 
 @register(
+    "FIL052",
+    "impossible-in-place",
+    "warning",
+    why="The layer reads its bottom after it has begun to write its top, or gives it another shape: in place the "
+    "result is wrong, and Caffe does not say so.",
+    mend="Give the layer a top of its own.",
+)
+def impossible_in_place(net: Net) -> Iterator[Hit]:
+    """Find layers of types that cannot work in place, and do."""
+    for index, layer in enumerate(net.plan.layers):
+        operation = layer.operation
+        sums = isinstance(operation, Eltwise) and operation.operation == "sum"
+        if layer.type not in _NEVER_IN_PLACE and not sums:
+            continue
+        if any(top.name in layer.bottoms for top in layer.tops):
+            yield Hit(f"{layer.type} cannot work in place", net.places[index], ("top",))
+
+
+@register(
     "FIL029",
     "unused-top",
     "warning",
@@ -68,11 +90,15 @@ def unused_top(net: Net) -> Iterator[Hit]:
     """Find tops in a net that is trained which nothing reads, those aside that people look at."""
     if not net.training or any(imports(layer.parameter) for layer in net.plan.layers):
         return
+    # With stages there are states of the net that are not looked at.
+    has_more = any(map(_depends_on_more, net.file.layers))
+    elsewhere = {name for layer in net.file.layers for name in layer.bottom} if has_more else set()
     for index, layer in enumerate(net.plan.layers):
         kind = layer_type(layer.type)
         is_end = layer.type in _ENDS or kind is None or kind.loss or any(layer.loss_weights)
         for number, top in enumerate(layer.tops):
-            if is_end or net.plan.readers(Value(index, number)) or (number and not layer.is_source):
+            is_read = bool(net.plan.readers(Value(index, number))) or top.name in elsewhere
+            if is_end or is_read or (number and not layer.is_source):
                 continue
             yield Hit(f"nothing reads top '{top.name}'", net.places[index], (f"top[{number}]",))
 
@@ -128,7 +154,18 @@ def missing_in_state(net: Net) -> Iterator[Hit]:
     elsewhere = {top for layer in net.file.layers for top in layer.top}
     made_here = {top.name for layer in own for top in layer.tops}
     for name, index in net.missing.items():
+        makers = [layer for layer in net.file.layers if name in layer.top]
+        if any(map(_depends_on_more, (*makers, net.file.layers[index]))):
+            continue
         if name in elsewhere and name not in made_here:
             stages = "".join(f", stage {stage}" for stage in net.state.stage)
             number = list(net.file.layers[index].bottom).index(name)
             yield Hit(f"in {net.plan.phase}{stages} no layer makes '{name}'", index, (f"bottom[{number}]",))
+
+
+def _depends_on_more(layer: caffe_pb2.LayerParameter) -> bool:
+    """Whether a layer stands in the net at some stages or levels only."""
+    rules = (*layer.include, *layer.exclude)
+    return any(
+        rule.stage or rule.not_stage or rule.HasField("min_level") or rule.HasField("max_level") for rule in rules
+    )

@@ -8,6 +8,8 @@ from filler_server.diagnostics.lint.subject import Net
 from filler_server.diagnostics.lint.weights import Weight
 from filler_server.net.operations.convolution import Convolution, Deconvolution
 
+_FEW = 2
+
 
 @register(
     "FIL002",
@@ -33,13 +35,19 @@ def no_fillers(net: Net) -> Iterator[Hit]:
     "warning",
     why="A layer whose weights are all 0 passes on nothing and sends back no gradient to the layers before it.",
     mend='Give it a weight_filler, such as { type: "msra" } before a ReLU or { type: "xavier" } before a TanH.',
+    collapse=True,
 )
 def zero_weights(net: Net) -> Iterator[Hit]:
-    """Find hidden layers whose weights are zero, where other layers have fillers."""
-    if net.lacks_fillers or net.file.trained:
+    """Find hidden layers whose weights are zero, where other layers have fillers.
+
+    A net without a loss, most of whose layers lack fillers, is meant for trained weights.
+    """
+    zeros = [weight for weight in net.weights if weight.is_zero and weight.blob.owner is None]
+    for_weights = not net.has_loss and len(zeros) > _FEW and 2 * len(zeros) > len(net.weights)
+    if net.lacks_fillers or net.file.trained or for_weights:
         return
-    for weight in net.weights:
-        if weight.is_zero and weight.rate and weight.blob.owner is None and net.flow.is_hidden(weight.layer):
+    for weight in zeros:
+        if weight.rate and net.flow.is_hidden(weight.layer) and not net.flow.is_residual(weight.layer):
             how = 'has type "constant" and no value' if weight.explicit else "is missing"
             message = f"weight_filler {how}, so that all weights of this hidden layer are 0"
             yield Hit(message, net.places[weight.layer], weight.path)

@@ -46,10 +46,10 @@ def test_a_net_of_one_layer_says_nothing_of_its_depth() -> None:
 
 
 def test_the_depth_is_counted_along_one_way() -> None:
-    (finding,) = look(stack(5, 'type: "gaussian" std: 0.01'))
+    (finding,) = look(stack(5, 'type: "gaussian" std: 0.01'), "FIL007")
     assert "4 such layers one after the other together 0.00016 times" in finding.message
     assert finding.message.endswith(
-        "so do 3 more layers: 'ip3' (0.11 times, std 0.088), 'ip4' (0.11 times, std 0.088), "
+        "the same in 3 more layers: 'ip3' (0.11 times, std 0.088), 'ip4' (0.11 times, std 0.088), "
         "'ip5' (0.11 times, std 0.088)"
     )
 
