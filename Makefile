@@ -43,7 +43,7 @@ $(FRAMEWORKS_READY): pyproject.toml .ci/constraints.txt tests/frameworks.txt
 		--requirement tests/frameworks.txt
 	@touch $@
 
-test-frameworks: $(FRAMEWORKS_READY)  ## Run the tests that need PyTorch or ONNX, in an environment of their own.
+test-frameworks: $(FRAMEWORKS_READY)  ## Run the tests that need PyTorch, JAX or ONNX, in an environment of their own.
 	$(FRAMEWORKS)/bin/python -m pytest -m frameworks
 
 $(OPENCV5_READY): pyproject.toml .ci/constraints.txt tests/frameworks.txt tests/opencv5/requirements.txt

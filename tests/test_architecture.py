@@ -294,12 +294,13 @@ def test_the_client_imports_the_server_only_where_it_is_used() -> None:
     assert early == []
 
 
-def test_only_what_is_for_pytorch_imports_it() -> None:
+@pytest.mark.parametrize("framework", ["torch", "jax"])
+def test_only_what_is_for_a_framework_imports_it(framework: str) -> None:
     users = {
-        found.module for found in IMPORTS if within(found.module, "filler_client") and within(found.target, "torch")
+        found.module for found in IMPORTS if within(found.module, "filler_client") and within(found.target, framework)
     }
     assert users
-    assert all(within(module, "filler_client.torch") for module in users)
+    assert all(within(module, f"filler_client.{framework}") for module in users)
 
 
 def test_only_the_commands_about_servers_import_the_service() -> None:

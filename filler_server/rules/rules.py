@@ -1,6 +1,7 @@
 """Rules in their order, and the first that fits a parameter."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import TypeAlias
 
 from caffe_filler.axes import FanAxes
 from caffe_filler.errors import FillerError, InvalidArgument
@@ -12,6 +13,9 @@ from filler_server.frameworks.names import resolved
 from filler_server.rules.assignment import Assignment, by_fan_of, expectation, fans
 from filler_server.rules.parameter import Parameter
 from filler_server.rules.patterns import ClassPatterns, NamePatterns, is_pattern
+
+AxesOf: TypeAlias = Callable[[tuple[int, ...]], FanAxes | None]
+"""Tells the meaning of the axes of a parameter of a shape; None for that of Caffe."""
 
 _LONGEST = 48
 
@@ -46,8 +50,12 @@ class Rules:
         self.labels = tuple(rule.label for rule in self._rules)
         self._buffers = {name.rpartition(".")[2] for rule in message.rule for name in rule.name}
 
-    def assign(self, parameter: Parameter) -> Assignment | None:
+    def assign(self, parameter: Parameter, axes_of: AxesOf | None = None) -> Assignment | None:
         """Return what the first rule that fits a parameter fills it with, or None where none fits.
+
+        Args:
+            parameter: the parameter.
+            axes_of: tells the meaning of the axes where a rule does not; None: it is that of Caffe and PyTorch.
 
         Raises:
             FillerError: the rule's filler cannot fill a parameter of this shape.
@@ -57,7 +65,7 @@ class Rules:
         for rule in self._rules:
             if rule.fits(parameter):
                 try:
-                    return rule.assignment(parameter)
+                    return rule.assignment(parameter, axes_of)
                 except FillerError as error:
                     raise error.within(f"parameter '{printable(parameter.name)}', {rule.label}") from None
         return None
@@ -96,12 +104,12 @@ class _Rule:
             and (not self._rule.HasField("fan_of") or self._rule.fan_of in parameter.siblings)
         )
 
-    def assignment(self, parameter: Parameter) -> Assignment:
+    def assignment(self, parameter: Parameter, axes_of: AxesOf | None) -> Assignment:
         rule = self._rule
         filler = resolved(rule.filler) or rule.filler
         by_another = rule.HasField("fan_of")
         counted = parameter.siblings[rule.fan_of] if by_another else parameter.shape
-        axes = self._axes(counted)
+        axes = self._axes(counted, axes_of)
         weight = counted if axes is None else axes.weight_shape(counted)
         filled = parameter.shape if by_another else weight
         if by_another and 0 not in parameter.shape:
@@ -121,11 +129,13 @@ class _Rule:
             std=std,
         )
 
-    def _axes(self, shape: tuple[int, ...]) -> FanAxes | None:
+    def _axes(self, shape: tuple[int, ...], axes_of: AxesOf | None) -> FanAxes | None:
         """Return the meaning of the axes of a parameter of a shape, if it is not that of Caffe."""
         if self._rule.HasField("layout"):
             return FanAxes.from_layout(self._rule.layout, shape)
-        return FanAxes.from_wire(self._rule.axes, shape) if self._rule.HasField("axes") else None
+        if self._rule.HasField("axes"):
+            return FanAxes.from_wire(self._rule.axes, shape)
+        return None if axes_of is None else axes_of(shape)
 
 
 def _words(rule: InitRule) -> str:

@@ -1,0 +1,39 @@
+"""Global arrays whose devices have their own regions alone."""
+
+from collections.abc import Callable
+from typing import Any, TypeAlias
+
+import jax
+import numpy as np
+from numpy.typing import NDArray
+
+Box: TypeAlias = tuple[tuple[int, int], ...]
+"""Start and stop on each axis."""
+
+
+def box_of(index: Any, shape: tuple[int, ...]) -> Box:
+    """Return the region that JAX says by slices, some of them open."""
+    return tuple(part.indices(dim)[:2] for part, dim in zip(index, shape, strict=True))
+
+
+def boxes(shape: tuple[int, ...], sharding: jax.sharding.Sharding) -> list[Box]:
+    """Return the regions that the devices of this process hold, replicas once, in the order of their places."""
+    held = sharding.addressable_devices_indices_map(shape).values()
+    return sorted({box_of(index, shape) for index in held})
+
+
+def assembled(
+    shape: tuple[int, ...], sharding: jax.sharding.Sharding, dtype: np.dtype[Any], values: dict[Box, NDArray[Any]]
+) -> jax.Array:
+    """Return a global array from the values of each region that this process holds."""
+    return jax.make_array_from_callback(shape, sharding, lambda index: values[box_of(index, shape)], dtype=dtype)
+
+
+def sharded(
+    shape: tuple[int, ...],
+    sharding: jax.sharding.Sharding,
+    dtype: np.dtype[Any],
+    fill: Callable[[Box], NDArray[Any]],
+) -> jax.Array:
+    """Return a global array whose regions are computed one by one, replicas once."""
+    return assembled(shape, sharding, dtype, {box: fill(box) for box in boxes(shape, sharding)})
