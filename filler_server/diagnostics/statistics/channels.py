@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from filler_server.diagnostics.statistics.figures import BLOCK
 
-_FACTORS = np.random.default_rng(1).integers(1 << 31, 1 << 32, 1024, dtype=np.uint64) | np.uint64(1)
+_FACTORS = np.random.default_rng(1).integers(1 << 31, 1 << 32, 1024, dtype=np.uint32) | np.uint32(1)
 
 _BITS = {"float64": 40, "float32": 20, "float16": 8, "bfloat16": 6}
 """Bits by which random values of a dtype differ at least."""

@@ -101,10 +101,8 @@ class _Sums:
             if values.dtype not in (np.float32, np.float64):
                 values = values.astype(np.float64)
             center = self._mean if self._finite else _first_finite(values)
-            bins = np.zeros(self._bins.size, np.uint32)
             sums, before = np.array([0.0, 0.0, *self._extremes]), int(self._counts[1:].sum())
-            kernels.look(values, center, *self._place, bins, sums, self._counts)
-            self._bins += bins
+            kernels.look(values, center, *self._place, self._bins, sums, self._counts)
             self._extremes = sums[2:].tolist()
             self._count += values.size
             self._join(values.size - int(self._counts[1:].sum()) + before, center, *sums[:2].tolist())

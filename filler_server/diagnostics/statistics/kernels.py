@@ -1,4 +1,4 @@
-"""The compiled loops over the values of a blob: 1024 at a time, in 16 lanes, while the nearest cache has them.
+"""The compiled loops over the values of a blob: 1024 at a time, in 32 lanes, while the nearest cache has them.
 
 Imports Numba.
 """
@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from filler_server import compiled
+from filler_server.rng.vectors import below, fused, load, select, spread, store
 
 
 @compiled.serial
@@ -20,16 +21,15 @@ def look(values: Any, center: Any, low: Any, scale: Any, last: Any, bins: Any, s
         low: a value x counts in the bin (x - low) scale, at least 0 and at most `last`.
         scale: see there.
         last: see there.
-        bins: uint32 [last + 1], is added to; one bin alone is not.
+        bins: int64 [last + 1], is added to; one bin alone is not.
         sums: float64 [4]: sum and squares of the centered values, least and largest value; of the finite values alone.
         counts: int64 [3]: zeros, NaN, infinite values.
     """
-    index = np.empty(1024, np.int32)
-    totals, squares = np.empty(16, np.float64), np.empty(16, np.float64)
-    least, largest = np.empty(16, values.dtype), np.empty(16, values.dtype)
+    index, wide = np.empty(1024, np.int32), np.empty(1024, np.float64)
+    lanes, ends = np.empty(32, np.float64), np.empty(32, values.dtype)
     for begin in range(0, values.size, 1024):
         part = values[begin : begin + 1024]
-        whole = part.size - part.size % 16
+        whole = part.size - part.size % 32
         if bins.size > 1:
             for i in range(part.size):
                 place = (np.float64(part[i]) - low) * scale
@@ -37,41 +37,40 @@ def look(values: Any, center: Any, low: Any, scale: Any, last: Any, bins: Any, s
                 place = max(0.0, place)
                 index[i] = np.int32(min(last, place))
             for i in range(part.size):
-                bins[index[i]] += np.uint32(1)
+                bins[index[i]] += 1
         zeros = 0
         for i in range(part.size):
             zeros += part[i] == 0
         counts[0] += zeros
-        totals[:] = 0.0
-        squares[:] = 0.0
-        for i in range(0, whole, 16):
-            for lane in range(16):
-                x = np.float64(part[i + lane]) - center
-                totals[lane] += x
-                squares[lane] += x * x
+        for i in range(part.size):
+            wide[i] = np.float64(part[i]) - center
+        totals = squares = spread(0.0, 32)
+        least = largest = spread(part[0], 32)
+        for i in range(0, whole, 32):
+            x, y = load(wide, i, 32), load(part, i, 32)
+            totals = totals + x
+            squares = fused(x, x, squares)
+            least = select(below(y, least), y, least)
+            largest = select(below(largest, y), y, largest)
+        store(lanes, 0, squares)
+        square = np.sum(lanes)
+        store(lanes, 0, totals)
+        total = np.sum(lanes)
         for i in range(whole, part.size):
-            x = np.float64(part[i]) - center
-            totals[i - whole] += x
-            squares[i - whole] += x * x
-        square = np.sum(squares)
+            total += wide[i]
+            square += wide[i] * wide[i]
         if not np.isfinite(square):
             _look_at_finite(part, center, sums, counts)
             continue
-        sums[0] += np.sum(totals)
+        sums[0] += total
         sums[1] += square
-        least[:] = part[0]
-        largest[:] = part[0]
-        for i in range(0, whole, 16):
-            for lane in range(16):
-                x = part[i + lane]
-                least[lane] = min(least[lane], x)
-                largest[lane] = max(largest[lane], x)
+        store(ends, 0, least)
+        sums[2] = min(sums[2], np.float64(np.min(ends)))
+        store(ends, 0, largest)
+        sums[3] = max(sums[3], np.float64(np.max(ends)))
         for i in range(whole, part.size):
-            x = part[i]
-            least[0] = min(least[0], x)
-            largest[0] = max(largest[0], x)
-        sums[2] = min(sums[2], np.float64(np.min(least)))
-        sums[3] = max(sums[3], np.float64(np.max(largest)))
+            sums[2] = min(sums[2], np.float64(part[i]))
+            sums[3] = max(sums[3], np.float64(part[i]))
 
 
 @compiled.serial
@@ -113,10 +112,9 @@ def fingerprint(
         inputs: see there; a channel is one of [groups, outputs].
         outputs: see there.
         sign: the word of a value of -0, which counts as 0; of the type of the words.
-        factors: uint64 [1024], odd, below 2^32.
+        factors: uint32 [1024], odd.
         prints: uint64 [groups outputs].
     """
-    zero = sign ^ sign
     at, end = 0, words.size
     while at < end:
         run, offset = divmod(start + at, inner)
@@ -124,18 +122,19 @@ def fingerprint(
         column, output = divmod(place, outputs)
         position = column * inner + offset
         channel = group * outputs + output
+        odd = np.uint64(2) * np.uint64(position >> 10) + np.uint64(1)
         if inner == 1 and outputs > 1:
-            count = min(outputs - output, end - at)
-            factor = factors[position & 1023] * (np.uint64(2) * np.uint64(position >> 10) + np.uint64(1))
-            for i in range(count):
-                word = words[at + i]
-                prints[channel + i] += np.uint64(word if word != sign else zero) * factor
+            part = words[at : at + min(outputs - output, end - at)]
+            own = prints[channel : channel + part.size]
+            factor = np.uint64(factors[position & 1023]) * odd
+            for i in range(part.size):
+                own[i] += np.uint64(part[i]) * np.uint64(part[i] != sign) * factor
         else:
             first = position & 1023
-            count = min(inner - offset, end - at, 1024 - first)
+            part = words[at : at + min(inner - offset, end - at, 1024 - first)]
+            own_factors = factors[first : first + part.size]
             total = np.uint64(0)
-            for i in range(count):
-                word = words[at + i]
-                total += np.uint64(word if word != sign else zero) * factors[first + i]
-            prints[channel] += total * (np.uint64(2) * np.uint64(position >> 10) + np.uint64(1))
-        at += count
+            for i in range(part.size):
+                total += np.uint64(part[i]) * np.uint64(own_factors[i]) * np.uint64(part[i] != sign)
+            prints[channel] += total * odd
+        at += part.size

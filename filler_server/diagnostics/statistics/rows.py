@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from filler_server.diagnostics.statistics.figures import Figures, Ranks, look_at
+from filler_server.diagnostics.statistics.figures import BLOCK, Figures, Ranks, look_at
 from filler_server.diagnostics.statistics.judgement import ChanceTest, Judgement
 from filler_server.diagnostics.statistics.sampled import promised
 from filler_server.diagnostics.statistics.significance import kolmogorov
@@ -41,7 +41,7 @@ class NormalizedRows:
         self._length = distribution.length
         self._dtype = dtype
         self.promised = promised(distribution, "positive values whose rows sum to 1")
-        self._rest: NDArray[np.float64] = np.empty(0)
+        self._rest: NDArray[Any] = np.empty(0, dtype)
         self._wrong, self._rows = 0, 0
         self._ratios = look_at(np.dtype(np.float64), (0.0, 1.0), count)
         epsilon, least = _precision(dtype)
@@ -51,21 +51,18 @@ class NormalizedRows:
 
     def add(self, block: NDArray[Any]) -> None:
         """Sum up the rows that a block completes, and rank their values over the largest."""
-        values = np.concatenate([self._rest, block.astype(np.float64)])
+        values = np.concatenate([self._rest, block]) if self._rest.size else block
         whole = values.size - values.size % self._length
-        self._rest = values[whole:]
+        self._rest = values[whole:].copy()
         rows = values[:whole].reshape(-1, self._length)
         if not rows.size:
             return
         with np.errstate(all="ignore"):
-            sums, largest = rows.sum(axis=1), rows.max(axis=1, keepdims=True)
+            sums, largest = rows.sum(axis=1, dtype=np.float64), rows.max(axis=1, keepdims=True)
             self._wrong += int(np.count_nonzero(~(np.abs(sums - 1) <= self._tolerance)))
             self._rows += len(rows)
             if self._dtype.itemsize > 2:
-                ratios = rows / largest
-                others = np.ones(rows.shape, np.bool_)
-                others[np.arange(len(rows)), rows.argmax(axis=1)] = False
-                self._ratios.add(ratios[others])
+                self._ratios.add((rows / largest).reshape(-1))
 
     def judgement(self, figures: Figures, ranks: Ranks | None) -> Judgement:
         """Test the values over the largest of their rows, unless sums rule the promise out."""
@@ -75,10 +72,12 @@ class NormalizedRows:
         if figures.minimum is not None and figures.minimum < 0:
             faults.append(f"values reach {figures.minimum:.6g}, and none lies below 0")
         seen, found = self._ratios.figures(), self._ratios.ranks()
-        if seen.finite and found is not None and not faults:
-            distance = float(np.max(np.abs(found.below / seen.finite - found.edges)))
+        # The largest value of each row is below no edge.
+        others = seen.finite - self._rows
+        if others > 0 and found is not None and not faults:
+            distance = float(np.max(np.abs(found.below / others - found.edges)))
             error = float(found.edges[1] - found.edges[0])
-            tests.append(ChanceTest("distribution", distance, kolmogorov(distance, seen.finite), error))
+            tests.append(ChanceTest("distribution", distance, kolmogorov(distance, others), error))
         elif not faults:
             notes.append(f"{self._dtype} is too coarse to tell how the values of a row are distributed")
         return Judgement(tuple(tests), tuple(faults), tuple(notes))
@@ -107,7 +106,7 @@ class OrthonormalRows:
         self._lies = distribution.rows <= distribution.columns
         number = min(self._rows, self._columns)
         random = np.random.default_rng(1)
-        self._signs = random.choice([-1.0, 1.0], (_PROBES, number)).astype(np.float32)
+        self._signs = random.choice([-1.0, 1.0], (_PROBES, number))
         self._squares = np.zeros(number)
         self._is_short = not self._lies or self._columns <= LONGEST
         self._sums = np.zeros((_PROBES, self._columns if self._lies and self._is_short else 1))
@@ -123,8 +122,13 @@ class OrthonormalRows:
 
     def add(self, block: NDArray[Any]) -> None:
         """Add up squares of the vectors, and the vectors with signs."""
+        with np.errstate(all="ignore"):
+            for begin in range(0, block.size, BLOCK):
+                self._add(block[begin : begin + BLOCK])
+
+    def _add(self, block: NDArray[Any]) -> None:
         for row, column, part in row_parts(self._seen, block, self._columns):
-            values = part.astype(np.float64) / self._distribution.radius
+            values = part.astype(np.float64)
             rows, columns = slice(row, row + len(values)), slice(column, column + values.shape[1])
             self._total += float(values.sum())
             if self._lies:
@@ -149,19 +153,19 @@ class OrthonormalRows:
     def judgement(self, figures: Figures, ranks: Ranks | None) -> Judgement:
         """Compare lengths, and test the mean."""
         vectors = "rows" if self._lies else "columns"
+        radius = self._distribution.radius
         lengths = np.einsum("ij,ij->i", self._sums, self._sums) if self._lies else self._lengths
         faults = []
-        wrong = int(np.count_nonzero(~(np.abs(self._squares - 1) <= self._tolerance_of_lengths)))
+        wrong = int(np.count_nonzero(~(np.abs(self._squares / radius**2 - 1) <= self._tolerance_of_lengths)))
         if wrong:
-            gain = f"{self._distribution.radius:.6g}"
-            faults.append(f"{wrong:,} of {self._squares.size:,} {vectors} do not have the length {gain}")
-        elif self._is_short and not np.all(np.abs(lengths / self._squares.size - 1) <= self._tolerance):
+            faults.append(f"{wrong:,} of {self._squares.size:,} {vectors} do not have the length {radius:.6g}")
+        elif self._is_short and not np.all(np.abs(lengths / radius**2 / self._squares.size - 1) <= self._tolerance):
             faults.append(f"the {vectors} are not orthogonal to each other")
         if faults or self._columns * self._rows == 1:
             return Judgement(faults=tuple(faults))
         notes = () if self._is_short else (f"rows of more than {LONGEST:,} values are not held against each other",)
-        z = self._total / math.sqrt(self._rows * self._columns)
-        tail = float(self._distribution.cdf(-abs(z) * self._distribution.radius))
+        z = self._total / math.sqrt(self._rows * self._columns) / radius
+        tail = float(self._distribution.cdf(-abs(z) * radius))
         test = ChanceTest("mean", z * math.sqrt(max(self._rows, self._columns)), min(2 * tail, 1.0))
         return Judgement((test,), notes=notes)
 
