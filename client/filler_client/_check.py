@@ -171,7 +171,7 @@ def _weights_checked(
         expected,
         found,
         unused=tuple((tensor.name, tensor.shape) for tensor in merged.plan.unused),
-        notes=merged.plan.conflicts,
+        notes=(*merged.plan.conflicts, *_lacking(plan)),
         warnings=(*plan.warnings, *(problem for file in opened for problem in file.problems)),
     )
 
@@ -207,7 +207,14 @@ def _filled_checked(
     stream = filler_pb2.RandomStream.Name(request.stream).lower().replace("_", "-", 1).replace("_", ".")
     filled = f"filled with seed {request.seed}, {stream}, {dtypes.from_wire(request.dtype)}"
     source = f"{plan.name or 'net'} ({plan.phase}), {filled}"
-    return Checked(source, significance, expected, found, warnings=plan.warnings)
+    return Checked(source, significance, expected, found, notes=_lacking(plan), warnings=plan.warnings)
+
+
+def _lacking(plan: "NetPlan") -> tuple[str, ...]:
+    """Return what to tell of a net without fillers."""
+    if not any(True for _ in plan.blobs) or any(layer.has_filler and layer.blobs for layer in plan.layers):
+        return ()
+    return ("no layer has a filler: what is promised are the zeros that Caffe fills in then",)
 
 
 def _unfilled(plan: "NetPlan") -> "dict[str, CheckedBlob]":

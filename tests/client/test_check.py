@@ -97,6 +97,12 @@ def test_what_is_broken_or_dead_is_found(weights: dict[str, Any]) -> None:
     assert filler_client.check(NET, {**weights, "conv/0": conv * 0}).blobs[0].findings == ("all zero",)
 
 
+@pytest.mark.parametrize("value", ["nan", "inf"])
+def test_what_a_filler_breaks_is_broken_though_promised(value: str) -> None:
+    found = filler_client.check(NET.replace('type: "bilinear"', f'type: "constant" value: {value}'))
+    assert states(found) == {**INITIAL, "up/0": "broken"}
+
+
 def test_channels_of_a_deconvolution_are_those_of_its_second_axis() -> None:
     net = NET.replace("group: 8 ", "").replace("bilinear", "gaussian")
     weights = FillerClient.embedded().init_net(net, seed=1)
@@ -179,6 +185,12 @@ def test_values_of_the_prototxt_are_given_or_compared() -> None:
     assert states(filler_client.check(net, {"p/0": np.array([1, 2, 4.0])})) == {"p/0": "moved"}
 
 
+def test_a_net_without_fillers_promises_zeros() -> None:
+    found = filler_client.check('layer { name: "p" type: "Parameter" top: "p" parameter_param { shape { dim: 3 } } }')
+    assert found.passed
+    assert "no layer has a filler" in found.notes[0]
+
+
 def test_a_net_without_blobs_passes() -> None:
     found = filler_client.check('layer { name: "r" type: "Input" top: "r" }')
     assert (found.passed, found.blobs, found.tests) == (True, (), 0)
@@ -212,6 +224,7 @@ def test_it_shows_as_a_table(weights: dict[str, Any]) -> None:
     assert document["passed"] is True
     conv = document["blobs"][0]
     assert conv["ks_error"] < 0.05
+    assert [test["name"] for test in conv["tests"]] == ["mean", "variance", "distribution"]
     assert conv["z_mean"] == found["conv/0"].tests[0].statistic
     assert {"count", "mean", "std", "minimum", "maximum", "zeros", "fan_in", "fan_out"} <= conv.keys()
 

@@ -17,7 +17,7 @@ _BITS = {"float64": 40, "float32": 20, "float16": 8, "bfloat16": 6}
 _RARE = 20
 """Bits by which random channels should differ beyond what tells their pairs apart: chance makes one in a million."""
 
-_LONGEST_CHANNELS = 1 << 26
+_MOST_CHANNELS = 1 << 26
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +59,7 @@ class Channels:
     """A pass over the bits of a blob that tells channels of zeros and equal channels.
 
     Channels are told apart by fingerprints of 64 bits. They are not looked for where random ones would be equal by
-    chance: in vectors above all, whose channels have one value.
+    chance, nor in vectors, whose channels have one value.
 
     Args:
         axes: where the channels are.
@@ -69,8 +69,8 @@ class Channels:
     def __init__(self, axes: Axes, dtype: np.dtype[Any]) -> None:
         self._axes = axes
         bits = _BITS.get(dtype.name, 0) * axes.length
-        few = 1 < axes.channels <= _LONGEST_CHANNELS
-        self.is_judged = few and bits >= 2 * log2(axes.channels) + _RARE
+        some = axes.length > 1 and 1 < axes.channels <= _MOST_CHANNELS
+        self.is_judged = some and bits >= 2 * log2(axes.channels) + _RARE
         self._word = np.dtype(np.uint16) if dtype.itemsize == 2 else np.dtype(np.uint32)
         self._words = max(dtype.itemsize // self._word.itemsize, 1)
         self._sign = self._word.type(1 << (8 * self._word.itemsize - 1))

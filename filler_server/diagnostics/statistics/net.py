@@ -60,10 +60,11 @@ def check_blobs(
     for name, blob in blobs.items():
         if name in seen:
             entries.append(seen[name])
-        elif blob.owner is not None and blob.owner in seen:
-            entries.append(Seen(unseen_blob(blob, "shared")))
+        elif name in missing:
+            entries.append(Seen(missing[name]))
         else:
-            entries.append(Seen(missing.get(name) or unseen_blob(blob, "missing")))
+            is_shared = blob.owner in seen or blob.owner in missing
+            entries.append(Seen(unseen_blob(blob, "shared" if is_shared else "missing")))
     for layer in layers:
         if layer.missing:
             note = f"type '{layer.type}' is not known, and so neither are the blobs that it must have"

@@ -182,18 +182,16 @@ def _concluded(entry: Seen, corrected: list[float], significance: float) -> Chec
     notes = list(blob.notes)
     state = blob.state
     is_patterned = judgement is not None and entry.zero_share == 1.0 and not entry.is_varied
-    if judgement is None and (figures.nans or figures.infinite):
-        state = "broken"
-    elif judgement is not None:
+    if judgement is not None:
         faults = [
             *judgement.faults,
             *_channel_faults(entry, looked),
             *_improbable(judgement.tests, corrected, significance),
         ]
         state = "moved" if faults else "initial"
-        if faults and (figures.nans or figures.infinite):
-            state = "broken"
         notes += [*faults, *judgement.notes]
+    if figures.nans or figures.infinite:
+        state = "broken"
     return replace(
         blob,
         state=state,

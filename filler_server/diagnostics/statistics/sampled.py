@@ -84,7 +84,9 @@ class Sampled:
             of_moments = [] if known is None else _moment_tests(figures, zeros, known)
             tests += of_moments
             if not of_moments:
-                notes.append(f"mean and variance are not tested: as {self._dtype} the values have too few steps for it")
+                notes.append(
+                    f"mean and variance are not tested: the values are too few, or {self._dtype} is too coarse"
+                )
             if self._kept is None:
                 tests.append(_distance(ranks.below, shares, count))
             else:

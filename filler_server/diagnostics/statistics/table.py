@@ -1,6 +1,7 @@
 """A verdict as a table, for people, and as plain values."""
 
 from collections.abc import Iterator
+from dataclasses import asdict
 from html import escape
 from typing import Any
 
@@ -9,11 +10,9 @@ from caffe_filler.tables import table_lines
 from filler_server.diagnostics.statistics.result import Checked, CheckedBlob
 
 COLUMNS = [
-    ("blob", "left"),
-    ("shape", "left"),
-    ("filler", "left"),
-    ("state", "left"),
-    *((title, "right") for title in ("values", "mean", "std", "promised", "zeros", "z mean", "z var", "p KS")),
+    *((title, "left") for title in ("blob", "shape", "filler", "state")),
+    *((title, "right") for title in ("values", "fan in", "fan out", "zeros", "mean", "std", "promised", "min", "max")),
+    *((title, "right") for title in ("z mean", "z var", "p KS")),
 ]
 _WIDTH = 80
 
@@ -93,13 +92,15 @@ def _cells(blob: CheckedBlob) -> list[str]:
     filled = f"= {blob.owner}" if blob.owner else blob.filler.replace('type: "', "").replace('"', "")
     first = [blob.name, shape_text(blob.shape), filled, state]
     if figures is None:
-        return [*first, *[""] * 8]
-    promise = "" if promised is None else number_text(promised.std)
-    values = [number_text(figures.count), number_text(figures.mean), number_text(figures.std), promise]
+        return [*first, *[""] * (len(COLUMNS) - len(first))]
     share = f"{figures.zeros / figures.count:.1%}" if figures.count else ""
+    counts = [number_text(figures.count), number_text(blob.fan_in), number_text(blob.fan_out), share]
+    promise = None if promised is None else promised.std
+    values = (figures.mean, figures.std, promise, figures.minimum, figures.maximum)
     mean, variance, distribution = (blob.test(name) for name in ("mean", "variance", "distribution"))
     scores = ["" if test is None else f"{test.statistic:+.2f}" for test in (mean, variance)]
-    return [*first, *values, share, *scores, "" if distribution is None else f"{distribution.probability:.2g}"]
+    texts = ["" if value is None else f"{value:.3g}" for value in values]
+    return [*first, *counts, *texts, *scores, "" if distribution is None else f"{distribution.probability:.2g}"]
 
 
 def _blob_dict(blob: CheckedBlob) -> dict[str, Any]:
@@ -138,6 +139,7 @@ def _blob_dict(blob: CheckedBlob) -> dict[str, Any]:
         "ks": None if distribution is None else distribution.statistic,
         "ks_error": None if distribution is None else distribution.error,
         "ks_probability": None if distribution is None else distribution.probability,
+        "tests": [asdict(test) for test in blob.tests],
         "probability": blob.probability,
         "findings": list(blob.findings),
         "notes": list(blob.notes),

@@ -57,7 +57,8 @@ def test_the_same_values_in_another_order_are_another_channel() -> None:
     assert seen(values, Axes.first(values.shape)).repeated == 0
 
 
-@pytest.mark.parametrize("shape", [(), (7,), (7, 1), (1, 50), (0, 4), (4, 0)])
+@pytest.mark.parametrize("shape", [(), (7,), (7, 1), (7, 1, 1), (1, 50), (0, 4), (4, 0)])
 def test_channels_that_chance_makes_equal_are_not_judged(shape: tuple[int, ...]) -> None:
-    found = seen(np.zeros(shape, np.float32), Axes.first(shape))
-    assert (found.is_judged, found.zero, found.repeated) == (False, 0, 0)
+    for dtype in DTYPES:
+        found = seen(np.zeros(shape, dtype), Axes.first(shape))
+        assert (found.is_judged, found.zero, found.repeated) == (False, 0, 0)
