@@ -1,6 +1,7 @@
 """Signal of a net before any training: in theory, or simulated with PyTorch."""
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from math import isfinite
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -10,7 +11,7 @@ from caffe_filler.errors import InvalidArgument, Unavailable
 from caffe_filler.interface import option
 from caffe_filler.v1 import filler_pb2
 from filler_client import _requests
-from filler_client._requests import NetLike, NetOptions, PartialShape
+from filler_client._requests import NetLike, NetOptions, PartialShape, Stream
 
 if TYPE_CHECKING:
     from filler_server.diagnostics.signal.report import SignalReport
@@ -33,7 +34,9 @@ class SignalOptions(NetOptions, total=False):
         mean: mean of the inputs that are plain numbers; 0 by default.
         std: their standard deviation; 1 by default.
         simulate: whether to run the net with PyTorch (extra `torch`) rather than to reckon.
-        seeds: how many seeds to simulate, from 1 on; 5 by default.
+        seeds: how many seeds to simulate, 1, 2, ...; 5 by default.
+        stream: random numbers of simulated weights. By default those of Caffe, so that they are the ones that Caffe
+            starts from with that random_seed; philox for a net with fillers that no Caffe has.
     """
 
     batch: int | None
@@ -41,6 +44,7 @@ class SignalOptions(NetOptions, total=False):
     std: float
     simulate: bool
     seeds: int
+    stream: Stream
 
 
 def signal(plan: Plan, fill: Fill, net: NetLike, options: SignalOptions) -> "SignalReport":
@@ -57,6 +61,7 @@ def signal(plan: Plan, fill: Fill, net: NetLike, options: SignalOptions) -> "Sig
 
     settled = options.copy()
     batch, simulate, seeds = settled.pop("batch", None), settled.pop("simulate", False), settled.pop("seeds", 5)
+    stream = settled.pop("stream", None)
     inputs = InputStatistics(_number("mean", settled.pop("mean", 0.0)), _number("std", settled.pop("std", 1.0)))
     if inputs.std < 0:
         raise InvalidArgument(f"a standard deviation is not negative. Received: {option('std', inputs.std)}")
@@ -74,7 +79,17 @@ def signal(plan: Plan, fill: Fill, net: NetLike, options: SignalOptions) -> "Sig
         from filler_client.torch._signal import simulated
     except ModuleNotFoundError as error:
         raise Unavailable(f"simulating needs {error.name}: pip install 'caffe-filler[torch]'") from None
-    return simulated(made, source, planned, fill, inputs, seeds)
+    stream = _stream(made) if stream is None else stream
+    return simulated(made, source, planned, partial(fill, stream=stream), inputs, seeds)
+
+
+def _stream(plan: "NetPlan") -> Stream:
+    """Return the stream of Caffe, or philox where it has no numbers for a filler."""
+    from filler_server.fillers import registered
+
+    known = registered()
+    filled = (blob.filler.type for blob in plan.blobs if blob.owner is None and not blob.given)
+    return "caffe" if all(name in known and known[name].in_caffe for name in filled) else "philox"
 
 
 def _with_batch(plan: "NetPlan", batch: int, given: Mapping[str, PartialShape] | None) -> dict[str, PartialShape]:

@@ -8,13 +8,19 @@ import click
 from filler_client.cli.options import Server, in_file, net_options, server_option
 
 if TYPE_CHECKING:
-    from filler_client import NetOptions, SignalReport
+    from filler_client import NetOptions, SignalReport, Stream
 
 
 @click.command()
 @net_options
 @click.option("--simulate", is_flag=True, help="Run the net forward and backward in PyTorch (extra torch).")
 @click.option("--seeds", type=click.IntRange(1), default=5, show_default=True, help="With --simulate: how many seeds.")
+@click.option(
+    "--stream",
+    type=click.Choice(["philox", "caffe", "caffe-1.56", "caffe-1.55"]),
+    help="With --simulate: random numbers of the weights.  [default: caffe, for the weights that Caffe itself starts "
+    "from with random_seed 1, 2, ...; philox where it has no such filler]",
+)
 @click.option("--batch", type=click.IntRange(1), metavar="N", help="Number of samples, in place of the net's.")
 @click.option("--mean", type=float, default=0.0, show_default=True, help="Mean of inputs that are plain numbers.")
 @click.option("--std", type=float, default=1.0, show_default=True, help="Their standard deviation.")
@@ -25,6 +31,7 @@ def signal(
     solver: Path | None,
     simulate: bool,
     seeds: int,
+    stream: "Stream | None",
     batch: int | None,
     mean: float,
     std: float,
@@ -55,6 +62,8 @@ def signal(
     is_test = solver is not None and options.get("phase") == "TEST"
     source, _ = choose(sources, 0 if is_test else None)
     settled: dict[str, Any] = {"batch": batch, "mean": mean, "std": std, "simulate": simulate, "seeds": seeds}
+    if stream is not None:
+        settled["stream"] = stream
     with connect(server) as client, in_file(source.label):
         report = client.signal(source.data, **source.options, **settled)
     if as_json:

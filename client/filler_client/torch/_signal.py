@@ -26,8 +26,8 @@ def simulated(
 ) -> "SignalReport":
     """Return the signal of a net: means over seeds, and the standard deviation over them.
 
-    For each seed there are other weights and other inputs, as `filler_server.models.samples` draws them, and the net
-    is run forward and backward once.
+    For each seed there are other weights and other inputs, as `filler_server.models.samples` draws them by
+    `numpy.random.default_rng(1000 + seed)`, and the net is run forward and backward once.
 
     Args:
         plan: the net.

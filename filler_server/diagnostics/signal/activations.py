@@ -268,11 +268,11 @@ def softmax_(operation: activations.Softmax, layer: Layer) -> Passed:
     square = softmax(variance, number).square / number
     # A lognormal variable with the mean and the mean square of the probabilities.
     std = sqrt(max(log(square * number * number), 0.0))
-    points = np.exp(std * NODES - std * std / 2) / number
+    points = np.minimum(np.exp(std * NODES - std * std / 2) / number, 1.0)
     top = Activation(points, bottom.correlations)
 
     def back(tops: tuple[Gradient, ...]) -> Back:
-        gain = float(WEIGHTS @ (points**2 * (1 - 2 * points + number * square)))
+        gain = max(float(WEIGHTS @ (points**2 * (1 - 2 * points + number * square))), 0.0)
         return Back((Gradient(tops[0].mean_square * gain, tops[0].products * gain),))
 
     return Passed((top,), back)

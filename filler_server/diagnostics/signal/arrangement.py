@@ -1,6 +1,7 @@
 """Operations that arrange values anew."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -8,6 +9,7 @@ from filler_server.diagnostics.signal.combination import product
 from filler_server.diagnostics.signal.moments import CROSS, UNITS, Activation, Gradient, Moments, shaped
 from filler_server.diagnostics.signal.normal import WEIGHTS, quantiles
 from filler_server.diagnostics.signal.registry import Back, Layer, Passed, rule, size
+from filler_server.diagnostics.signal.windows import blended
 from filler_server.net.operations import arrangement
 
 
@@ -23,7 +25,7 @@ def concat(operation: arrangement.Concat, layer: Layer) -> Passed:
     top = mixture(layer.bottoms, counts, between=axis == 1)
 
     def back(tops: tuple[Gradient, ...]) -> Back:
-        gradient = Gradient(tops[0].mean_square, tops[0].products)
+        gradient = replace(tops[0], amplitude=None, profile=tops[0].profile if axis == 1 else None)
         return Back(tuple(gradient for _ in layer.bottoms))
 
     return Passed((top,), back) if len(layer.bottoms) > 1 else _same(layer)
@@ -49,7 +51,9 @@ def mixture(parts: Sequence[Activation], counts: Sequence[float], *, between: bo
     points = np.concatenate([part.plain().points for part in parts])
     weights = np.concatenate([share * WEIGHTS for share in shares])
     spread = float(sum(share * part.spread for share, part in zip(shares, parts, strict=True)))
-    return shaped(quantiles(points, weights), Moments(mean, square, products), spread)
+    made = shaped(quantiles(points, weights), Moments(mean, square, products), spread)
+    profile = blended([(share * part.mean_square, part.profile) for share, part in zip(shares, parts, strict=True)])
+    return replace(made, profile=profile if between else None)
 
 
 @rule(arrangement.Slice)
@@ -62,9 +66,11 @@ def slice_(operation: arrangement.Slice, layer: Layer) -> Passed:
         shares = [count / (sum(counts) or 1) for count in counts]
         square = sum(share * top.mean_square for share, top in zip(shares, tops, strict=True))
         products = np.sum([share * top.products for share, top in zip(shares, tops, strict=True)], axis=0)
-        return Back((Gradient(square, products),))
+        profile = blended([(share * top.mean_square, top.profile) for share, top in zip(shares, tops, strict=True)])
+        return Back((Gradient(square, products, profile=profile if operation.axis == 1 else None),))
 
-    return Passed((layer.bottom,) * number, back)
+    bottom = layer.bottom if operation.axis == 1 else replace(layer.bottom, profile=None)
+    return Passed((bottom,) * number, back)
 
 
 @rule(arrangement.Split)
@@ -79,7 +85,12 @@ def split(operation: arrangement.Split, layer: Layer) -> Passed:
 
 
 def _same(layer: Layer) -> Passed:
-    return Passed((layer.bottom,), lambda tops: Back((tops[0], *(None,) * (len(layer.bottoms) - 1))))
+    """Return the way through for elements that go to other places."""
+
+    def back(tops: tuple[Gradient, ...]) -> Back:
+        return Back((replace(tops[0], profile=None), *(None,) * (len(layer.bottoms) - 1)))
+
+    return Passed((replace(layer.bottom, profile=None),), back)
 
 
 @rule(
@@ -110,7 +121,7 @@ def crop(operation: arrangement.Crop, layer: Layer) -> Passed:
         gradient = Gradient(tops[0].mean_square * share, tops[0].products * share * share)
         return Back((gradient, None))
 
-    return Passed((layer.bottom,), back)
+    return Passed((replace(layer.bottom, profile=None),), back)
 
 
 @rule(arrangement.Tile)
@@ -123,7 +134,7 @@ def tile(operation: arrangement.Tile, layer: Layer) -> Passed:
         square = tiles * tops[0].mean_square + tiles * (tiles - 1) * float(tops[0].products[kind])
         return Back((Gradient(max(square, 0.0), tiles**2 * tops[0].products),))
 
-    return Passed((bottom,), back)
+    return Passed((replace(bottom, profile=None),), back)
 
 
 @rule(arrangement.BroadcastMul)

@@ -1,6 +1,7 @@
 """Operations that combine or choose values."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -15,6 +16,7 @@ from filler_server.diagnostics.signal.moments import (
 )
 from filler_server.diagnostics.signal.normal import WEIGHTS, Reals, quantiles, ranks
 from filler_server.diagnostics.signal.registry import Back, Layer, NotKnown, Passed, rule, size
+from filler_server.diagnostics.signal.windows import blended
 from filler_server.net.operations import combination
 
 
@@ -37,10 +39,11 @@ def weighted(layer: Layer, coefficients: Sequence[float]) -> Passed:
     top = parts[0][0].with_points(parts[0][0].points * parts[0][1])
     for bottom, coefficient in parts[1:]:
         top = _sum(top, bottom.with_points(bottom.points * coefficient))
+    top = replace(top, profile=blended([(part.mean_square * scale**2, part.profile) for part, scale in parts]))
     is_plain = len(parts) == 1
 
     def back(tops: tuple[Gradient, ...]) -> Back:
-        gradient = tops[0] if is_plain else Gradient(tops[0].mean_square, tops[0].products)
+        gradient = tops[0] if is_plain else replace(tops[0], amplitude=None)
         return Back(tuple(gradient.scaled(coefficient**2) for coefficient in coefficients))
 
     return Passed((top,), back)

@@ -1,19 +1,22 @@
 """Convolutions."""
 
+from dataclasses import replace
 from math import prod
 from typing import TypeAlias
 
 from filler_server.diagnostics.signal.moments import (
     ONES,
+    UNITS,
     Gradient,
     Moments,
+    Weights,
     normal,
     parameter_square,
     shifted,
     weighted_sum,
 )
 from filler_server.diagnostics.signal.registry import Back, Layer, NotKnown, Passed, rule, size
-from filler_server.diagnostics.signal.windows import pairs
+from filler_server.diagnostics.signal.windows import axes, met, summed
 from filler_server.net.operations import convolution
 
 _Convolution: TypeAlias = convolution.Convolution | convolution.Deconvolution
@@ -58,23 +61,46 @@ def _one(operation: _Convolution, layer: Layer, index: int, *, transposed: bool)
     channels = size(inputs[axis : axis + 1], "channels") / group
     made = size(outputs[axis : axis + 1], "outputs") / group
     places = (there, here) if transposed else (here, there)
-    inside = pairs(*places, kernel, stride, pad, dilation)
-    count_in, count_out = prod(here), prod(there)
-    if not (count_in and count_out):
+    windows = axes(*places, kernel, stride, pad, dilation)
+    if not (prod(here) and prod(there)):
         raise NotKnown("it has no values")
-    weights, of = layer.blob(0), layer.bottoms[index].moments
-    sums = weighted_sum(weights, channels, inside / count_out, of)
+    weights, bottom = layer.blob(0), layer.bottoms[index]
+    of = bottom.moments
+    taps, profile = summed(windows, bottom.profile, back=transposed)
+    sums = weighted_sum(weights, channels, taps, of)
+    sums.products[UNITS] = _between_groups(sums, weights, channels * taps, made, group, of)
     if operation.bias:
         sums = shifted(sums, layer.blob(1))
-    top = normal(sums, 2 / max(channels * inside / count_out, 1) if weights.variance else 0.0)
+    spread = 2 / max(channels * taps, 1) if weights.variance else 0.0
+    top = replace(normal(sums, spread), profile=profile)
 
     def back(tops: tuple[Gradient, ...]) -> Back:
         gradient = tops[0].moments
-        bottom = weighted_sum(weights, made, inside / count_in, gradient)
-        blobs = _blob_squares(inputs[:axis], of, gradient, inside / prod(kernel), count_out, bias=operation.bias)
-        return Back((Gradient(bottom.mean_square, bottom.products),), blobs)
+        hit, places = summed(windows, tops[0].profile, back=not transposed)
+        led = weighted_sum(weights, made, hit, gradient)
+        led.products[UNITS] = _between_groups(led, weights, made * hit, channels, group, gradient)
+        ends = (tops[0].profile, bottom.profile) if transposed else (bottom.profile, tops[0].profile)
+        meetings = met(windows, *ends) / prod(kernel)
+        blobs = _blob_squares(inputs[:axis], of, gradient, meetings, prod(there), bias=operation.bias)
+        return Back((Gradient(led.mean_square, led.products, profile=places),), blobs)
 
     return Passed((top,), back)
+
+
+def _between_groups(sums: Moments, weights: Weights, number: float, outputs: float, group: int, of: Moments) -> float:
+    """Return the mean product of two channels of a top, of one group or of two.
+
+    Args:
+        sums: moments of the top as if there were one group.
+        weights: their mean and variance.
+        number: over how many elements a sum goes.
+        outputs: channels of each group.
+        group: number of groups.
+        of: moments of the bottom.
+    """
+    same = max(outputs - 1, 0) / max(outputs * group - 1, 1)
+    apart = (weights.mean * number) ** 2 * float(of.products[UNITS])
+    return same * float(sums.products[UNITS]) + (1 - same) * apart
 
 
 def _blob_squares(

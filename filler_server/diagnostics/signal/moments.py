@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from filler_server.diagnostics.signal.normal import NODES, WEIGHTS, Kernel, Reals, quantiles
+from filler_server.diagnostics.signal.windows import Profile, blended
 
 NEAR, APART, CROSS, OTHER, UNITS = range(5)
 """Kinds of pairs of elements. Of one channel: in one sample at neighboring places, or at two places on average; in two
@@ -38,6 +39,7 @@ class Activation:
         correlations: of z, for each kind of pairs.
         kept: the probability to be kept by a Dropout, which scales what it keeps; otherwise an element is 0.
         spread: variance among channels of the variance within a channel, relative to its square.
+        profile: how the mean square is spread over places.
         saturated: share of elements near the bounds of a sigmoid or tanh; None where it makes no sense.
         dead: share of channels that are 0 in the whole batch; None where it makes no sense.
     """
@@ -46,6 +48,7 @@ class Activation:
     correlations: Reals
     kept: float = 1.0
     spread: float = 0.0
+    profile: Profile | None = None
     saturated: float | None = None
     dead: float | None = None
 
@@ -92,7 +95,7 @@ class Activation:
             return self
         points = np.append(self.points / self.kept, 0.0)
         weights = np.append(WEIGHTS * self.kept, 1 - self.kept)
-        return shaped(quantiles(points, weights), self.moments)
+        return replace(shaped(quantiles(points, weights), self.moments), profile=self.profile)
 
     def with_points(self, points: Reals) -> "Activation":
         """Return the distribution of a function of the elements."""
@@ -137,11 +140,13 @@ class Gradient:
         products: for each kind of pairs, the mean of the product of two elements.
         amplitude: where the gradient depends on the element: the root of the mean square that it has for each z of the
             activation, relative to that of all.
+        profile: how the mean square is spread over places.
     """
 
     mean_square: float
     products: Reals = field(default_factory=lambda: np.zeros(KINDS))
     amplitude: Reals | None = None
+    profile: Profile | None = None
 
     @property
     def moments(self) -> Moments:
@@ -170,7 +175,7 @@ class Gradient:
             return Gradient(0.0)
         old = np.maximum(Kernel(before)(activation.correlations), 1e-3)
         products = self.products * Kernel(after)(activation.correlations) / old
-        return Gradient(self.mean_square * gain, products, after / np.sqrt(gain))
+        return Gradient(self.mean_square * gain, products, after / np.sqrt(gain), self.profile)
 
 
 NOTHING = Gradient(0.0)
@@ -183,13 +188,14 @@ def total(gradients: list[Gradient]) -> Gradient:
         return gradients[0]
     square = sum(gradient.mean_square for gradient in gradients)
     products = np.sum([gradient.products for gradient in gradients], axis=0)
+    profile = blended([(gradient.mean_square, gradient.profile) for gradient in gradients])
     if not square or all(gradient.amplitude is None for gradient in gradients):
-        return Gradient(square, products)
+        return Gradient(square, products, None, profile)
     parts = [
         gradient.mean_square / square * (1.0 if gradient.amplitude is None else gradient.amplitude**2)
         for gradient in gradients
     ]
-    return Gradient(square, products, np.sqrt(np.sum(np.broadcast_arrays(*parts), axis=0)))
+    return Gradient(square, products, np.sqrt(np.sum(np.broadcast_arrays(*parts), axis=0)), profile)
 
 
 class Weights(NamedTuple):

@@ -11,6 +11,7 @@ from filler_server.diagnostics.signal.moments import (
     APART,
     CROSS,
     KINDS,
+    NEAR,
     ONES,
     OTHER,
     UNITS,
@@ -71,8 +72,9 @@ def _by_batch(layer: Layer, eps: float, blobs: tuple[float | None, ...]) -> Pass
     )
     correlations = np.clip(rest / within, -1, 1) if within else np.zeros(KINDS)
     correlations[UNITS] = 0.0
-    top = Activation(points, correlations)
-    wider = (within / (within + eps)) * (1 + bottom.spread) + eps / (within + eps)
+    top = Activation(points, correlations, profile=bottom.profile)
+    # Variances of channels differ, and so do those of batches; the mean of 1 / variance is larger than 1 / mean.
+    wider = 1 + within / (within + eps) * (bottom.spread + 2 / max(rows * places, 2))
 
     def back(tops: tuple[Gradient, ...]) -> Back:
         gradient = tops[0].moments
@@ -82,7 +84,7 @@ def _by_batch(layer: Layer, eps: float, blobs: tuple[float | None, ...]) -> Pass
         pairs = gradient.products - level - slope * top.products
         pairs[UNITS] = gradient.products[UNITS]
         gain = wider * scale * scale
-        return Back((Gradient(square * gain, pairs * gain),), blobs)
+        return Back((Gradient(square * gain, pairs * gain, profile=tops[0].profile),), blobs)
 
     return Passed((top,), back)
 
@@ -151,7 +153,8 @@ def mvn(operation: normalization.MVN, layer: Layer) -> Passed:
     products[samples] = 0.0 if not operation.across_channels else bottom.products[samples] - bottom.mean**2
     products[UNITS] = 0.0
     correlations = np.clip(products / within, -1, 1) if within > 1e-13 * bottom.mean_square else np.zeros(KINDS)
-    top = Activation((bottom.points - bottom.mean) * _narrowed(bottom, within) * scale, correlations)
+    narrow = _narrowed(bottom, within) * scale
+    top = Activation((bottom.points - bottom.mean) * narrow, correlations, profile=bottom.profile)
 
     def back(tops: tuple[Gradient, ...]) -> Back:
         gradient = tops[0].moments
@@ -159,7 +162,9 @@ def mvn(operation: normalization.MVN, layer: Layer) -> Passed:
         gone = common(gradient) + (common(along) * top.mean_square if operation.normalize_variance else 0.0)
         gain = scale * scale
         square = max(gradient.mean_square - gone, 0.0) * gain
-        return Back((Gradient(square, (gradient.products - gone) * gain * (gradient.products != 0)),))
+        products = gradient.products.copy()
+        products[[NEAR, APART]] -= gone
+        return Back((Gradient(square, products * gain, profile=tops[0].profile),))
 
     return Passed((top,), back)
 
@@ -244,7 +249,8 @@ def _reshaped(bottom: Activation, moments: Moments) -> Activation:
     variance = max(moments.mean_square - moments.mean**2, 0.0)
     wider = sqrt(variance / plain.variance) if plain.variance else 0.0
     points = (plain.points - plain.mean) * wider + moments.mean
-    return Activation(points, np.clip((moments.products - moments.mean**2) / (variance or 1.0), -1, 1))
+    correlations = np.clip((moments.products - moments.mean**2) / (variance or 1.0), -1, 1)
+    return Activation(points, correlations, profile=plain.profile)
 
 
 def _rows(layer: Layer) -> tuple[int, int] | None:

@@ -1,5 +1,6 @@
 """Poolings over windows that do not depend on data."""
 
+from dataclasses import replace
 from math import prod
 
 import numpy as np
@@ -17,7 +18,7 @@ from filler_server.diagnostics.signal.moments import (
 )
 from filler_server.diagnostics.signal.normal import NODES, WEIGHTS, Reals, largest, winners
 from filler_server.diagnostics.signal.registry import Back, Layer, NotKnown, Passed, rule
-from filler_server.diagnostics.signal.windows import pairs
+from filler_server.diagnostics.signal.windows import Axis, averaged, axes, whole
 from filler_server.net.operations import pooling
 
 
@@ -38,6 +39,7 @@ class _Windows:
     Attributes:
         places: number of places of the bottom.
         count: number of windows.
+        axes: the windows along each axis.
         size: places of a window, those of the padding included.
         held: places of a window that lie within the bottom, on average.
         shared: the part of a window that the next one has as well.
@@ -54,23 +56,25 @@ class _Windows:
         extents = _known(dims[len(dims) - spatial :])
         tops = (1,) * spatial if operation.global_pooling else _known(layer.top_shape()[len(dims) - spatial :])
         self.places, self.count, self.size = prod(extents), prod(tops), prod(kernel)
-        self.held = pairs(extents, tops, kernel, stride, pad) / max(self.count, 1)
+        self.axes = axes(extents, tops, kernel, stride, pad)
+        self.held = whole(self.axes) / max(self.count, 1)
         kept = zip(kernel, stride, tops, strict=True)
         shared = [max(extent - step, 0) / extent for extent, step, number in kept if number > 1]
         self.shared = sum(shared) / len(shared) if shared else 0.0
-        axes = [_axis(*axis) for axis in zip(extents, tops, kernel, stride, pad, strict=True)]
-        self.mean, self.single, self.double = (prod(axis[index] for axis in axes) for index in range(3))
+        sums = [_axis(axis) for axis in self.axes]
+        self.mean, self.single, self.double = (prod(axis[index] for axis in sums) for index in range(3))
         self.twice = _twice(kernel, stride, tops)
         if not (self.places and self.count and self.held):
             raise NotKnown("it has no values")
 
 
-def _axis(extent: int, windows: int, kernel: int, stride: int, pad: int) -> tuple[float, float, float]:
+def _axis(axis: Axis) -> tuple[float, float, float]:
     """Return the sums of `_Windows` for one axis; an average divides by the extents cut to the padded bottom."""
-    starts = np.arange(windows) * stride - pad
-    divisors = np.maximum(np.minimum(starts + kernel, extent + pad) - starts, 1)
-    held = np.maximum(np.minimum(starts + kernel, extent) - np.maximum(starts, 0), 0)
-    return tuple(float(part.mean()) for part in (held / divisors, held / divisors**2, (held / divisors) ** 2))  # type: ignore[return-value]
+    starts = np.arange(axis.windows) * axis.stride - axis.pad
+    ends = starts + axis.kernel
+    divisors = np.maximum(np.minimum(ends, axis.extent + axis.pad) - starts, 1)
+    held = np.maximum(np.minimum(ends, axis.extent) - np.maximum(starts, 0), 0) / divisors
+    return float(held.mean()), float((held / divisors).mean()), float((held**2).mean())
 
 
 _FARTHEST = 4
@@ -104,7 +108,7 @@ def _average(windows: _Windows, layer: Layer) -> Passed:
     products[APART] += overlap * min(2 / max(windows.count - 1, 1), 1.0)
     mean = windows.mean * bottom.mean
     moments = Moments(mean, max(square, mean * mean), products)
-    top = _averaged(bottom, moments, held)
+    top = replace(_averaged(bottom, moments, held), profile=averaged(windows.axes, bottom.profile))
 
     def back(tops: tuple[Gradient, ...]) -> Back:
         gradient, cover = tops[0], windows.count * held / windows.places
@@ -119,7 +123,7 @@ def _average(windows: _Windows, layer: Layer) -> Passed:
         own = max(square - float(common[NEAR]), 0.0)
         common[NEAR] += own * (held - 1) / held
         common[APART] += own * same
-        return Back((Gradient(square, common),))
+        return Back((Gradient(square, common, profile=averaged(windows.axes, gradient.profile, back=True)),))
 
     return Passed((top,), back)
 
@@ -144,7 +148,8 @@ def _maximum(windows: _Windows, layer: Layer) -> Passed:
     points: Reals = np.interp(places, NODES, bottom.points)
     own = np.maximum(bottom.correlations, 0)
     own[NEAR] += windows.shared * max(variance - own[NEAR], 0.0)
-    top = Activation(points, np.clip(own / variance, -1, 1))
+    profile = averaged(windows.axes, bottom.profile)
+    top = Activation(points, np.clip(own / variance, -1, 1), profile=profile)
     amplitude = winners(number, correlation)
     is_whole = bottom is layer.bottom
 
@@ -158,6 +163,7 @@ def _maximum(windows: _Windows, layer: Layer) -> Passed:
             before = amplitude * np.interp(NODES, places, gradient.amplitude)
             before = before / max(float(np.sqrt(WEIGHTS @ (before * before))), 1e-12)
         square = share * max(gradient.mean_square + several, 0.0)
-        return Back((Gradient(square, products, before if is_whole else None),))
+        spread = averaged(windows.axes, gradient.profile, back=True)
+        return Back((Gradient(square, products, before if is_whole else None, spread),))
 
     return Passed((top,), back)

@@ -1,38 +1,169 @@
-"""Counts of the places of windows that lie within their input."""
+"""Windows over the places of a value, and how the mean square is spread over the places of each axis.
 
+At a border a window has fewer places within its input, so that values are smaller there, and so are gradients. What a
+place has is taken as the product of what it has along each axis.
+"""
+
+from collections.abc import Sequence
 from functools import lru_cache
 from math import prod
+from typing import NamedTuple, TypeAlias
+
+import numpy as np
+
+from filler_server.diagnostics.signal.normal import Reals
+
+Profile: TypeAlias = tuple[Reals | None, ...]
+"""For each spatial axis the mean square along it relative to that of all; None where it is the same everywhere."""
+
+_LARGEST = 1 << 18
+"""Entries of the largest table of windows that is made; profiles of larger ones are taken to be flat."""
+
+
+class Axis(NamedTuple):
+    """Windows along one axis.
+
+    Attributes:
+        extent: of the input.
+        windows: how many there are.
+        kernel: extent of a window.
+        stride: step between windows.
+        pad: places before the input.
+        dilation: distance between the places of a window.
+    """
+
+    extent: int
+    windows: int
+    kernel: int
+    stride: int
+    pad: int
+    dilation: int = 1
+
+
+def axes(
+    extents: Sequence[int],
+    windows: Sequence[int],
+    kernel: Sequence[int],
+    stride: Sequence[int],
+    pad: Sequence[int],
+    dilation: Sequence[int] | None = None,
+) -> tuple[Axis, ...]:
+    """Return the windows along each axis."""
+    spaced = dilation or (1,) * len(kernel)
+    return tuple(map(Axis, extents, windows, kernel, stride, pad, spaced))
 
 
 @lru_cache(maxsize=4096)
-def _pairs(extent: int, windows: int, kernel: int, stride: int, pad: int, dilation: int) -> int:
+def pairs(axis: Axis) -> int:
+    """Return the number of pairs of a window and a place of it that lies within the input."""
     inside = 0
-    for tap in range(kernel):
-        # window * stride - pad + tap * dilation in [0, extent)
-        shift = pad - tap * dilation
-        first = max(-(-shift // stride), 0)
-        last = min((extent - 1 + shift) // stride, windows - 1)
+    for tap in range(axis.kernel):
+        # window * stride - shift lies in [0, extent).
+        shift = axis.pad - tap * axis.dilation
+        first = max(-(-shift // axis.stride), 0)
+        last = min((axis.extent - 1 + shift) // axis.stride, axis.windows - 1)
         inside += max(last - first + 1, 0)
     return inside
 
 
-def pairs(
-    extents: tuple[int, ...],
-    windows: tuple[int, ...],
-    kernel: tuple[int, ...],
-    stride: tuple[int, ...],
-    pad: tuple[int, ...],
-    dilation: tuple[int, ...] | None = None,
-) -> int:
-    """Return the number of pairs of a window and a place of it that lies within the input.
+@lru_cache(maxsize=64)
+def _table(axis: Axis) -> Reals | None:
+    """Return which place of the input lies in which window, [window, place]; None where that would be too large."""
+    if axis.extent * axis.windows > _LARGEST:
+        return None
+    offsets = np.arange(axis.extent) + axis.pad - np.arange(axis.windows)[:, None] * axis.stride
+    inside = (offsets >= 0) & (offsets % axis.dilation == 0) & (offsets < axis.kernel * axis.dilation)
+    return np.asarray(inside, float)
+
+
+def summed(windows: Sequence[Axis], profile: Profile | None, *, back: bool = False) -> tuple[float, Profile | None]:
+    """Return how many places a window has, each as its mean square counts, and the profile of the sums.
 
     Args:
-        extents: of the input, one for each spatial axis; so with the others.
-        windows: how many windows there are.
-        kernel: extents of a window.
-        stride: steps between windows.
-        pad: places before the input.
-        dilation: distances between the places of a window; 1 by default.
+        windows: those along each axis.
+        profile: that of the input; of the windows if `back`.
+        back: whether to sum over the windows in which a place lies, rather than over the places of a window.
     """
-    spaced = dilation or (1,) * len(kernel)
-    return prod(map(_pairs, extents, windows, kernel, stride, pad, spaced))
+    taps, made = 1.0, []
+    for axis, part in zip(windows, profile or (None,) * len(windows), strict=True):
+        mean, spread = _flat(axis, back) if part is None else _weighed(axis, part, back=back)
+        taps *= mean
+        made.append(spread)
+    return taps, tuple(made) if any(part is not None for part in made) else None
+
+
+@lru_cache(maxsize=512)
+def _flat(axis: Axis, back: bool) -> tuple[float, Reals | None]:
+    table = _table(axis)
+    if table is None:
+        return pairs(axis) / (axis.extent if back else axis.windows), None
+    return _relative(table.sum(0 if back else 1))
+
+
+def _weighed(axis: Axis, part: Reals, *, back: bool) -> tuple[float, Reals | None]:
+    table = _table(axis)
+    if table is None:
+        return pairs(axis) / (axis.extent if back else axis.windows), None
+    return _relative(part @ table if back else table @ part)
+
+
+def _relative(sums: Reals) -> tuple[float, Reals | None]:
+    mean = float(sums.mean())
+    if not mean or float(sums.max() - sums.min()) < 1e-9 * mean:
+        return mean, None
+    return mean, sums / mean
+
+
+def averaged(windows: Sequence[Axis], profile: Profile | None, *, back: bool = False) -> Profile | None:
+    """Return the profile of means over windows; arguments are those of `summed`."""
+    if profile is None:
+        return None
+    made: list[Reals | None] = []
+    for axis, part in zip(windows, profile, strict=True):
+        table = None if part is None else _table(axis)
+        if part is None or table is None:
+            made.append(None)
+            continue
+        sums = table.sum(0 if back else 1)
+        means = (part @ table if back else table @ part) / np.maximum(sums, 1)
+        made.append(_relative(means)[1])
+    return tuple(made)
+
+
+def met(windows: Sequence[Axis], inputs: Profile | None, outputs: Profile | None) -> float:
+    """Return the number of pairs of a window and a place of it, each as the product of the two profiles counts."""
+    count = 1.0
+    flat = (None,) * len(windows)
+    for axis, place, window in zip(windows, inputs or flat, outputs or flat, strict=True):
+        table = _table(axis) if place is not None or window is not None else None
+        if table is None:
+            count *= pairs(axis)
+            continue
+        left = table.sum(0) if window is None else window @ table
+        count *= float(left.sum() if place is None else left @ place)
+    return count
+
+
+def blended(parts: Sequence[tuple[float, Profile | None]]) -> Profile | None:
+    """Return the profile of a sum of independent values.
+
+    Args:
+        parts: the mean square and the profile of each.
+    """
+    known = [profile for _, profile in parts if profile is not None]
+    total = sum(square for square, _ in parts)
+    if not known or not total:
+        return None
+    made: list[Reals | None] = []
+    for axis in range(len(known[0])):
+        sums: Reals | float = 0.0
+        for square, profile in parts:
+            part = None if profile is None else profile[axis]
+            sums = sums + square / total * (1.0 if part is None else part)
+        made.append(sums if isinstance(sums, np.ndarray) else None)
+    return tuple(made)
+
+
+def whole(windows: Sequence[Axis]) -> int:
+    """Return the number of pairs of a window and a place of it, over all axes."""
+    return prod(map(pairs, windows))
