@@ -90,8 +90,12 @@ def fill_flat_(
         FillerError: one of the tree in `caffe_filler.errors`.
 
     Example:
-        flat = model._handle.flat_param  # FSDP1
-        fill_flat_(flat.data, list(zip(flat._fqns, flat._shapes)), rules, start=rank * flat.numel(), seed=1701)
+        # FSDP1, in PyTorch 2.7 to 2.13; with use_orig_params there is padding between parameters.
+        flat = model._handle.flat_param
+        named = iter(zip(flat._fqns, flat._shapes))
+        lengths = zip(flat._numels_with_padding, flat._is_padding_mask)
+        parameters = [(None, (length,)) if is_padding else next(named) for length, is_padding in lengths]
+        fill_flat_(flat.data, parameters, rules, start=rank * flat.numel(), seed=1701)
     """
     from filler_server.rules import Parameter
 

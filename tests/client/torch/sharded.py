@@ -20,7 +20,7 @@ import torch
 import torch.distributed as dist
 import torch.distributed.checkpoint as dcp
 from torch.distributed.device_mesh import init_device_mesh
-from torch.distributed.fsdp import CPUOffloadPolicy, fully_shard
+from torch.distributed.fsdp import CPUOffloadPolicy, FullyShardedDataParallel, fully_shard
 from torch.distributed.tensor import DTensor, Partial, Replicate, Shard, distribute_tensor
 from torch.distributed.tensor.parallel import ColwiseParallel, RowwiseParallel, parallelize_module
 from torch.distributed.tensor.placement_types import _StridedShard
@@ -28,7 +28,7 @@ from torch.distributed.tensor.placement_types import _StridedShard
 import filler_client
 from caffe_filler.errors import InvalidArgument
 from filler_client import FillerClient
-from filler_client.torch import FillerStorageReader, digest, fill_, initialize_, rule_set
+from filler_client.torch import FillerStorageReader, digest, fill_, fill_flat_, initialize_, rule_set
 
 SEED = 1701
 WORLDS = (1, 2, 3, 4)
@@ -189,6 +189,26 @@ def loaded(client: FillerClient) -> Iterator[tuple[str, Tensors]]:
     yield "checkpoint, torch.float32", gathered(model.named_parameters())
 
 
+def flat(client: FillerClient) -> Iterator[tuple[str, Tensors]]:
+    """FSDP1, whose flat partitions have padding between parameters; and a plain module, by the same rules."""
+    rules = {"*.bias": "uniform", "*": FILLER}
+    plain = Block()
+    initialize_(plain, rules, seed=SEED, client=client)
+    yield "Block, plain", {f"block.{name}": tensor.detach() for name, tensor in plain.named_parameters()}
+    module = FullyShardedDataParallel(Block(), use_orig_params=True, device_id=torch.device("cpu"))
+    partition = module._handle.flat_param
+    named = iter(zip(partition._fqns, partition._shapes, strict=True))
+    lengths = zip(partition._numels_with_padding, partition._is_padding_mask, strict=True)
+    parameters = [(None, (length,)) if is_padding else next(named) for length, is_padding in lengths]
+    start = dist.get_rank() * partition.numel()
+    fill_flat_(partition.data, parameters, rules, start=start, seed=SEED, client=client)
+    with FullyShardedDataParallel.summon_full_params(module):
+        tensors = {
+            name.rpartition("_module.")[2]: tensor.detach().clone() for name, tensor in module.named_parameters()
+        }
+    yield "Block, FSDP1", {f"block.{name}": tensor for name, tensor in tensors.items()}
+
+
 def placed(client: FillerClient) -> Iterator[tuple[str, Tensors]]:
     """One DTensor in many placements."""
     size = dist.get_world_size()
@@ -224,7 +244,7 @@ def run(rank: int, size: int, store: str, out: Path, address: str | None) -> Non
         clients["server"] = FillerClient(address)
     found: dict[str, dict[str, str]] = {}
     for where, client in clients.items():
-        for cases in (filled_models, stages, loaded, placed):
+        for cases in (filled_models, stages, loaded, flat, placed):
             for case, tensors in cases(client):
                 found[f"{size} processes, {where}: {case}"] = digests(tensors)
     if rank == 0:

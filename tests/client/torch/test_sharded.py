@@ -39,6 +39,14 @@ def test_gathered_parameters_have_one_digest_each(found: dict[str, dict[str, str
     assert [case for case, digests in cases.items() if digests != wanted] == []
 
 
+def test_flat_partitions_have_the_values_of_whole_parameters(found: dict[str, dict[str, str]]) -> None:
+    cases = {case: digests for case, digests in found.items() if "Block" in case}
+    assert len(cases) == 2 * 4 * 2
+    wanted = cases["1 processes, embedded: Block, plain"]
+    assert len(wanted) == 6
+    assert [case for case, digests in cases.items() if digests != wanted] == []
+
+
 def test_every_placement_gives_the_tensor_of_the_client(found: dict[str, dict[str, str]]) -> None:
     filler = 'type: "xavier" variance_norm: AVERAGE'
     whole = FillerClient.embedded().fill(filler, (13, 10), seed=1701, name="w")
