@@ -97,7 +97,7 @@ def rules_of(rules: RulesLike, names: Iterable[str] = (), *, is_whole: bool = Tr
         return _of_file(rules)
     if isinstance(rules, str):
         if "{" in rules or "\n" in rules or not rules.strip():
-            return read_rules(rules.encode("utf-8", "surrogateescape"))
+            return read_rules(_encoded(rules))
         return _of_name(rules, names, is_whole)
     if isinstance(rules, Sequence) and not isinstance(rules, bytes | bytearray | memoryview):
         message = InitRules()
@@ -115,8 +115,16 @@ def _of_mapping(rules: Mapping[Any, Any]) -> InitRules:
     for pattern, filler in rules.items():
         if not isinstance(pattern, str):
             raise InvalidArgument(f"rules map patterns of names to fillers. Received: {pattern!r}")
+        _encoded(pattern)
         message.rule.add(name=[pattern], filler=filler_parameter(filler))
     return message
+
+
+def _encoded(text: str) -> bytes:
+    try:
+        return text.encode()
+    except UnicodeEncodeError:
+        raise InvalidArgument(f"text must be encodable in UTF-8. Received: {text!r}") from None
 
 
 def _of_file(path: "os.PathLike[str]") -> "Rules":

@@ -1,6 +1,8 @@
 """Rules in their order, and the first that fits a parameter."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import lru_cache
 from typing import TypeAlias
 
 from caffe_filler.axes import FanAxes
@@ -78,6 +80,8 @@ class _Rule:
         self.index = index
         self.label = f"rule {index + 1}{_words(rule)}"
         self._rule = rule
+        # Models have many parameters of one shape.
+        self._for_shape = lru_cache(maxsize=1024)(self._assignment)
         self._names = NamePatterns(rule.name)
         self._module, self._within = ClassPatterns(rule.module), ClassPatterns(rule.within)
         if not rule.HasField("filler"):
@@ -106,23 +110,27 @@ class _Rule:
 
     def assignment(self, parameter: Parameter, axes_of: AxesOf | None) -> Assignment:
         rule = self._rule
-        filler = resolved(rule.filler) or rule.filler
-        by_another = rule.HasField("fan_of")
-        counted = parameter.siblings[rule.fan_of] if by_another else parameter.shape
-        axes = self._axes(counted, axes_of)
+        sibling = parameter.siblings[rule.fan_of] if rule.HasField("fan_of") else None
+        axes = self._axes(parameter.shape if sibling is None else sibling, axes_of)
+        found = self._for_shape(parameter.shape, sibling, axes)
+        return replace(found, stream=rule.stream if rule.HasField("stream") else parameter.name)
+
+    def _assignment(self, shape: tuple[int, ...], sibling: tuple[int, ...] | None, axes: FanAxes | None) -> Assignment:
+        """Return what fills a parameter of a shape, by its own fan or that of a sibling; the stream aside."""
+        filler = resolved(self._rule.filler) or self._rule.filler
+        counted = shape if sibling is None else sibling
         weight = counted if axes is None else axes.weight_shape(counted)
-        filled = parameter.shape if by_another else weight
-        if by_another and 0 not in parameter.shape:
+        if sibling is not None and 0 not in shape:
             filler = by_fan_of(filler, weight)
-        mean, std = expectation(filler, filled)
+        mean, std = expectation(filler, weight if sibling is None else shape)
         fan_in, fan_out = fans(weight)
         return Assignment(
             rule=self.label,
             index=self.index,
             filler=filler,
-            stream=rule.stream if rule.HasField("stream") else parameter.name,
-            axes=None if by_another else axes,
-            zero_padding=rule.zero_padding,
+            stream="",
+            axes=axes if sibling is None else None,
+            zero_padding=self._rule.zero_padding,
             fan_in=fan_in,
             fan_out=fan_out,
             mean=mean,

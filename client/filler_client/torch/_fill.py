@@ -105,7 +105,7 @@ def fill_flat_(
             "a partition has one axis and starts at an index of 0 or more. "
             f"Received: shape={list(partition.shape)}, start={start!r}"
         )
-    names = [name for name, _ in parameters if name is not None]
+    names = _names(parameters)
     checked = rules_of(rules, names, is_whole=False)
     stop, at = start + partition.numel(), 0
     targets: list[Target] = []
@@ -131,6 +131,26 @@ def fill_flat_(
     for held in padding:
         held.zero_()
     return partition
+
+
+def _names(parameters: FlatParameters) -> list[str]:
+    """Return the names of parameters that lie end to end.
+
+    Raises:
+        InvalidArgument: a name is not text or there twice, or a shape is not one.
+    """
+    names: list[str] = []
+    for name, shape in parameters:
+        if name is not None and not isinstance(name, str):
+            raise InvalidArgument(f"parameters are (name, shape), or (None, shape) for padding. Received: {name!r}")
+        if not all(isinstance(dim, int) and dim >= 0 for dim in shape):
+            raise InvalidArgument(f"a dimension is an integer, 0 or more. Received: '{name}', shape={list(shape)}")
+        if name is not None:
+            names.append(name)
+    if len(set(names)) < len(names):
+        twice = next(name for name in names if names.count(name) > 1)
+        raise InvalidArgument(f"every parameter has a name of its own. Received: '{twice}' twice")
+    return names
 
 
 def check_tensor(tensor: torch.Tensor, name: str) -> None:

@@ -132,6 +132,8 @@ def _names_of(classes: tuple[type, ...]) -> tuple[str, ...]:
 
 def _whole_name(path: str, prefix: NamePrefix) -> str:
     if not isinstance(prefix, str):
+        if not callable(prefix):
+            raise InvalidArgument(f"name_prefix is text, or a function. Received: name_prefix={prefix!r}")
         name = prefix(path)
         if not isinstance(name, str) or not name:
             raise InvalidArgument(f"name_prefix must return a name. Received: {name!r} for '{path}'")
@@ -141,7 +143,12 @@ def _whole_name(path: str, prefix: NamePrefix) -> str:
 
 def _identity(tensor: torch.Tensor) -> object:
     """Return what two tensors over the same memory have in common."""
-    if tensor.is_meta or type(tensor.detach()) is not torch.Tensor or not tensor.numel():
+    if (
+        tensor.is_meta
+        or tensor.layout != torch.strided
+        or type(tensor.detach()) is not torch.Tensor
+        or not tensor.numel()
+    ):
         return id(tensor)
     return tensor.data_ptr(), tuple(tensor.shape), tensor.stride(), tensor.dtype, tensor.device
 

@@ -101,7 +101,8 @@ class InitReport:
         counts: dict[str, int] = {}
         for entry in self.entries:
             counts[entry.status] = counts.get(entry.status, 0) + 1
-        return f"<InitReport: {', '.join(f'{count} {status}' for status, count in counts.items())}; seed {self.seed}>"
+        what = ", ".join(f"{count} {status}" for status, count in counts.items()) or "nothing to fill"
+        return f"<InitReport: {what}; seed {self.seed}>"
 
     def __str__(self) -> str:
         return self.table()
@@ -121,7 +122,7 @@ class InitReport:
         return f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>{notes}"
 
     def _notes(self) -> list[str]:
-        notes = [f"{repr(self)[1:-1]}"]
+        notes = [repr(self)[1:-1]]
         if self.not_filled:
             notes.append(f"{counted(len(self.not_filled), 'parameter')} that no rule fits: what they held before stays")
         if self.unused:

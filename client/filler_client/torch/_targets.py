@@ -41,7 +41,7 @@ def fill_targets(targets: Sequence[Target], seed: int, client: FillerClient | No
         client = FillerClient.embedded()
     if not isinstance(client, FillerClient):
         raise InvalidArgument(f"a client is a FillerClient. Received: {type(client).__name__}")
-    for batch in _batches(targets):
+    for batch in list(_batches(targets)):
         first = batch[0].tensor
         if first.device.type == "cpu":
             _receive(batch, seed, client)
@@ -72,9 +72,20 @@ def _receive(batch: Sequence[Target], seed: int, client: FillerClient) -> None:
 
 
 def _batches(targets: Sequence[Target]) -> Iterator[list[Target]]:
-    """Yield targets of one data type on one device."""
+    """Yield targets of one data type on one device.
+
+    Raises:
+        InvalidArgument: values of a tensor share memory.
+    """
     found: dict[tuple[torch.dtype, torch.device], list[Target]] = {}
     for target in targets:
+        if any(
+            not stride and size > 1 for stride, size in zip(target.tensor.stride(), target.tensor.shape, strict=True)
+        ):
+            raise InvalidArgument(
+                f"several values of '{target.blob.name}' share memory. "
+                f"Received: shape={list(target.tensor.shape)}, strides={target.tensor.stride()}"
+            )
         if target.tensor.numel():
             found.setdefault((target.tensor.dtype, target.tensor.device), []).append(target)
     yield from found.values()

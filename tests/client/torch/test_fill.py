@@ -71,6 +71,11 @@ def test_what_lies_beside_a_view_is_not_touched() -> None:
     assert (whole[1:7].float().numpy() == wanted((6, 5), dtype="bfloat16").astype(np.float32)).all()
 
 
+def test_values_that_share_memory_are_refused() -> None:
+    with pytest.raises(InvalidArgument, match="several values of 'w' share memory"):
+        fill_(torch.empty(1, 5).expand(6, 5), FILLER, name="w")
+
+
 def test_scalars_and_empty_tensors() -> None:
     assert fill_(torch.empty(()), 'type: "constant" value: 3', name="w").item() == 3
     assert fill_(torch.empty(0, 3), FILLER, name="w").shape == (0, 3)
@@ -131,6 +136,9 @@ def test_flat_partitions_are_checked() -> None:
     for tensor, start in ((part.reshape(2, 5), 0), (part, -1), (part, 0.5), (part.int(), 0)):
         with pytest.raises(InvalidArgument):
             fill_flat_(tensor, PARAMETERS, RULES, start=start, seed=SEED)  # type: ignore[arg-type]
+    for parameters in ([("a", (2, -3))], [("a", (2,)), ("a", (2,))], [(5, (2,))], [("a", (2.5,))]):
+        with pytest.raises(InvalidArgument):
+            fill_flat_(part, parameters, RULES, start=0, seed=SEED)  # type: ignore[arg-type]
     with pytest.raises(InvalidArgument, match=r"no rule fits parameter 'a\.weight'"):
         fill_flat_(part, PARAMETERS, {"*.bias": "constant"}, start=0, seed=SEED)
     with pytest.raises(InvalidArgument, match="depth="):
