@@ -4,6 +4,7 @@ from filler_client.torch import FillerStorageReader, fill_, initialize_, load_ne
 
 report = initialize_(model, "rules.prototxt", seed=1701)            # any sharding, in place, in one request
 fill_(weight, 'type: "xavier"', name="proj.weight", seed=1701)       # one tensor or DTensor
+print(lint(model, "rules.prototxt"))                                  # declared against measured, any sharding
 dcp.load(state, storage_reader=FillerStorageReader(rules, 1701))     # a checkpoint that is not there
 
 net = load_net(Path("deploy.prototxt"), "net.caffemodel")
@@ -25,6 +26,7 @@ from filler_client._rules import RulesLike, rule_set
 from filler_client.torch._digest import digest
 from filler_client.torch._fill import FlatParameters, fill_, fill_flat_
 from filler_client.torch._initialize import initialize_
+from filler_client.torch._lint import lint
 from filler_client.torch._module import NamePrefix
 from filler_client.torch._net import load_net
 from filler_client.torch._report import InitEntry, InitReport
@@ -43,6 +45,7 @@ __all__ = [
     "fill_",
     "fill_flat_",
     "initialize_",
+    "lint",
     "load_net",
     "rule_set",
 ]

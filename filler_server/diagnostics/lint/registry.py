@@ -11,9 +11,9 @@ from caffe_filler.nearest import did_you_mean, nearest
 from filler_server.diagnostics.lint.findings import Severity
 from filler_server.diagnostics.lint.hits import Hit
 
-Scope: TypeAlias = Literal["text", "file", "net", "pair", "solver"]
+Scope: TypeAlias = Literal["text", "file", "net", "pair", "solver", "parameters"]
 """Argument of a rule's function: the text of a net or solver, a net file, its net in one state, a train net with a test
-net, or a solver."""
+net, a solver, or the parameters of a model."""
 
 Look: TypeAlias = Callable[[Any], Iterable[Hit]]
 
@@ -27,6 +27,7 @@ _FAMILIES = (
     "biases",
     "batch_norm",
     "learning",
+    "parameters",
     "wiring",
     "losses",
     "spelling",

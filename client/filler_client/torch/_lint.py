@@ -1,0 +1,126 @@
+"""Lint of a module or a checkpoint: declared rules against the values that are there."""
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import torch
+
+from caffe_filler.errors import InvalidArgument
+from caffe_filler.nearest import did_you_mean, nearest
+from filler_client._rules import RulesLike, rules_of
+from filler_client.torch._module import NamePrefix, slots
+
+if TYPE_CHECKING:
+    from filler_server.diagnostics.lint.findings import Findings
+    from filler_server.diagnostics.lint.parameters import Measured
+    from filler_server.rules import Assignment, Parameter
+
+_NO_SHAPES: Mapping[str, Sequence[int]] = {}
+
+
+@torch.no_grad()
+def lint(
+    module: torch.nn.Module | Mapping[str, torch.Tensor],
+    rules: RulesLike,
+    *,
+    shapes: Mapping[str, Sequence[int]] = _NO_SHAPES,
+    select: Iterable[str] = (),
+    ignore: Iterable[str] = (),
+    name_prefix: NamePrefix = "",
+) -> "Findings":
+    """Return where the parameters of a module, or of a checkpoint, are not what rules declare.
+
+    Nothing is filled. The mean and standard deviation that each rule promises are compared with those that are
+    measured, over all values that this process holds; six standard errors are left to chance. Fans are those of whole
+    tensors. Parameters that no rule fits, that are the same although they are random, and bounds that never count are
+    found as well.
+
+    Args:
+        module: a module, plain or sharded (DTensors), or tensors by name, as in a state_dict.
+        rules: as of `initialize_`.
+        shapes: the whole shape of parameters that are held in part as plain tensors, by name, as ranks of Megatron do.
+        select: codes of rules of lint, or their beginnings, that alone count; all by default.
+        ignore: codes, or their beginnings, that do not count.
+        name_prefix: as of `initialize_`.
+
+    Raises:
+        InvalidArgument: a code that no rule of lint has, a name in `shapes` that is none here; rules or module cannot
+            be what they should.
+        FillerError: a filler cannot fill a parameter of its shape.
+
+    Example:
+        print(lint(model, "transformer"))
+    """
+    from filler_server.diagnostics.lint.findings import Findings
+    from filler_server.diagnostics.lint.parameters import check_parameters
+    from filler_server.diagnostics.lint.selection import Selection
+
+    selection = Selection.of(select, ignore)
+    held = _held(module, name_prefix)
+    for name in shapes:
+        if name not in held:
+            hint = did_you_mean(nearest(str(name), held))
+            raise InvalidArgument(f"shapes: there is no such parameter{hint}. Received: {name!r}", field="shapes")
+    checked = rules_of(rules, held, is_whole=not name_prefix)
+    measured = []
+    for name, (parameter, tensor, padding_row) in held.items():
+        whole = tuple(int(dim) for dim in shapes[name]) if name in shapes else parameter.shape
+        found = checked.assign(_of_shape(parameter, whole))
+        measured.append(_measured(name, whole, tensor, found, padding_row))
+    kind = "state_dict" if isinstance(module, Mapping) else type(module).__name__
+    return Findings(check_parameters(measured, selection, kind))
+
+
+def _held(
+    module: torch.nn.Module | Mapping[str, torch.Tensor], name_prefix: NamePrefix
+) -> "dict[str, tuple[Parameter, torch.Tensor, int | None]]":
+    """Return the parameters by name, as rules see them, with their tensors and the rows that are padding."""
+    from filler_server.rules import Parameter
+
+    if isinstance(module, torch.nn.Module):
+        own = (slot for slot in slots(module, name_prefix) if not slot.is_buffer)
+        return {slot.name: (slot.parameter, slot.tensor, slot.padding_row) for slot in own}
+    if not isinstance(module, Mapping) or not all(isinstance(value, torch.Tensor) for value in module.values()):
+        raise InvalidArgument(f"lint takes a module, or tensors by name. Received: {type(module).__name__}")
+    return {
+        name: (Parameter(name, tuple(tensor.shape)), tensor, None)
+        for name, tensor in module.items()
+        if tensor.is_floating_point()
+    }
+
+
+def _of_shape(parameter: "Parameter", shape: tuple[int, ...]) -> "Parameter":
+    if shape == parameter.shape:
+        return parameter
+    own = parameter.name.rpartition(".")[2]
+    siblings = {**parameter.siblings, **({own: shape} if own in parameter.siblings else {})}
+    return replace(parameter, shape=shape, siblings=siblings)
+
+
+def _measured(
+    name: str,
+    whole: tuple[int, ...],
+    tensor: torch.Tensor,
+    found: "Assignment | None",
+    padding_row: int | None,
+) -> "Measured":
+    """Measure the part of a parameter that is here."""
+    from filler_server.diagnostics.lint.parameters import Measured
+
+    local = tensor.detach()
+    if hasattr(local, "to_local"):
+        local = local.to_local()
+    one = Measured(name, whole, tuple(local.shape))
+    if found is not None:
+        zero_rows = int(found.zero_padding and padding_row is not None)
+        one = replace(one, rule=found.rule, filler=found.filler, expected_mean=found.mean, expected_std=found.std)
+        one = replace(one, zero_rows=zero_rows)
+    if local.is_meta or not local.numel():
+        return one
+    values = local.to("cpu", torch.float64).flatten()
+    digest = hashlib.blake2b(values.numpy().tobytes(), digest_size=16).hexdigest()
+    finite = bool(values.isfinite().all())
+    mean, std = float(values.mean()), float(values.std(correction=0))
+    return replace(one, count=values.numel(), finite=finite, mean=mean, std=std, digest=digest)
