@@ -14,6 +14,7 @@ from filler_client._client import FillerClient
 from filler_client._embedded import needs_numba
 from filler_client._finetune import FinetuneOptions
 from filler_client._models import ModelWeights, opened_weights
+from filler_client._options import takes_options
 from filler_client._received import received_tensors
 from filler_client._requests import NetLike
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 _OF_FILLING = ("seed", "dtype", "stream", "data_draws", "before")
 
 
+@takes_options(FinetuneOptions)
 def check(
     net: NetLike | None = None,
     weights: ModelWeights = None,

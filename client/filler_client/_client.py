@@ -104,7 +104,7 @@ class FillerClient:
             filler: a FillerParameter, its prototxt, or the name of a type.
             shape: shape of the whole blob.
             out: a C-contiguous array of the region's shape and of the dtype asked for, to receive into.
-            options: those of `FillOptions`: seed, name, dtype, region, stream.
+            options: those of `FillOptions`: seed, name, dtype, region, axes, layout, stream.
 
         Returns:
             `out`, or a new array of the region's shape.
@@ -207,7 +207,7 @@ class FillerClient:
         Args:
             filler: a FillerParameter, its prototxt, or the name of a type.
             shape: shape of the whole blob.
-            options: those of `FillOptions`: seed, name, dtype, region, stream.
+            options: those of `FillOptions`: seed, name, dtype, region, axes, layout, stream.
 
         Raises:
             FillerError: one of the tree in `caffe_filler.errors`.
@@ -241,7 +241,7 @@ class FillerClient:
         Args:
             filler: a FillerParameter, its prototxt, or the name of a type.
             shape: shape of the whole blob.
-            options: those of `FillOptions`: seed, name, dtype, region, stream.
+            options: those of `FillOptions`: seed, name, dtype, region, axes, layout, stream.
 
         Returns:
             A tensor called as the option `name` says, or `blob`.

@@ -1,4 +1,4 @@
-"""Keyword options of the clients' methods: their names, checked when a method is called."""
+"""Keyword options of public functions and methods: their names, checked when one is called."""
 
 import inspect
 from collections.abc import Callable
@@ -11,9 +11,9 @@ _Method = TypeVar("_Method", bound=Callable[..., Any])
 
 
 def takes_options(kind: type) -> Callable[[_Method], _Method]:
-    """Return a decorator for a method that takes the options of a TypedDict as `**options`.
+    """Return a decorator for a function or method that takes the options of a TypedDict as `**options`.
 
-    The method then refuses every other name with a TypeError, as Python itself does for named parameters, and its
+    It then refuses every other name with a TypeError, as Python itself does for named parameters, and its
     signature shows the options.
     """
 
@@ -24,7 +24,7 @@ def takes_options(kind: type) -> Callable[[_Method], _Method]:
             inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=..., annotation=annotation)
             for name, annotation in kind.__annotations__.items()
         ]
-        known = [entry.name for entry in (*own, *options)][1:]
+        known = [entry.name for entry in (*own, *options) if entry.name != "self"]
 
         def check(names: dict[str, Any]) -> None:
             for name in names:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, TypedDict, 
 from caffe_filler import dtypes
 from caffe_filler.errors import InvalidArgument, NetError
 from caffe_filler.interface import option, option_name
+from caffe_filler.printable import counted
 from caffe_filler.v1 import filler_pb2
 from filler_client import _finetune
 from filler_client._backend import Piece, StreamRequest
@@ -89,6 +90,12 @@ class SavedNet:
     merge: "MergePlan | None"
     manifest: "Manifest"
     is_kept: bool = False
+
+    def __repr__(self) -> str:
+        return (
+            f"SavedNet({str(self.path)!r}, {counted(len(self.files), 'file')}, {counted(self.tensors, 'tensor')}, "
+            f"{counted(self.nbytes, 'byte')})"
+        )
 
 
 class SaveNetOptions(FinetuneOptions, SaveOptions, total=False):

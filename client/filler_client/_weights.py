@@ -15,6 +15,7 @@ from caffe_filler.dtypes import DTypeLike
 from filler_client import _requests
 from filler_client._finetune import local_plan
 from filler_client._manifests import manifest_path, plain_draft, write_manifest
+from filler_client._options import takes_options
 from filler_client._requests import NetLike, NetOptions
 from filler_client._saving import Names
 
@@ -97,6 +98,7 @@ def save_weights(
     )
 
 
+@takes_options(NetOptions)
 def convert(
     source: "PathLikeStr | WeightsFile",
     target: PathLikeStr,
@@ -213,6 +215,9 @@ class Inspected:
 
     file: "WeightsFile"
     statistics: "tuple[Statistics, ...]"
+
+    def __repr__(self) -> str:
+        return f"Inspected({self.file!r}, statistics of {len(self.statistics)})"
 
 
 def inspect(path: "PathLikeStr | WeightsFile", *, values: bool = True, advance: "Advance | None" = None) -> Inspected:

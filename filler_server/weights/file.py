@@ -8,6 +8,7 @@ from types import MappingProxyType, TracebackType
 
 from caffe_filler.caffe import caffe_pb2
 from caffe_filler.errors import UnknownBlob
+from caffe_filler.printable import counted
 from filler_server.layouts.caffe import split_name
 from filler_server.net.plan import unique_names
 from filler_server.prototxt.report import Problem
@@ -52,6 +53,9 @@ class WeightsFile:
     metadata: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     problems: tuple[Problem, ...] = ()
     resources: ExitStack = field(default_factory=ExitStack, repr=False)
+
+    def __repr__(self) -> str:
+        return f"WeightsFile({str(self.path)!r}, {self.format}, {counted(len(self.tensors), 'tensor')})"
 
     def __getitem__(self, name: str) -> Tensor:
         """Return the tensor of a name.

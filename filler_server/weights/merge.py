@@ -53,7 +53,7 @@ class UnusedTensor:
     shape: tuple[int, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class MergePlan:
     """Fate of every blob of the net, and of every tensor of the files.
 
@@ -84,6 +84,12 @@ class MergePlan:
     def missing(self) -> tuple[str, ...]:
         """Names of the blobs that no file has, in the order of the net."""
         return tuple(blob.name for blob in self.blobs if blob.action == "filled")
+
+    def __repr__(self) -> str:
+        return (
+            f"MergePlan({counted(len(self.blobs), 'blob')}, {len(self.missing)} of them filled, "
+            f"{counted(len(self.unused), 'unused tensor')}, {counted(len(self.conflicts), 'conflict')})"
+        )
 
 
 @dataclass(slots=True)

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from caffe_filler.errors import FillerError
-from filler_client import AsyncFillerClient, FanAxes, FillerClient, Flat, Stream
+from filler_client import AsyncFillerClient, FanAxes, FillerClient, Flat, Stream, digest
 from tests.processes import ServerProcess
 
 T = TypeVar("T")
@@ -117,6 +117,7 @@ def test_layouts(clients: Clients, filler: str, shape: tuple[int, ...], layout: 
         lambda client: client.fill(text, shape, seed=3, name="w", dtype=dtype, layout=layout)
     )
     assert equal(awaited, whole)
+    assert clients.remote.digest(text, shape, seed=3, name="w", dtype=dtype, layout=layout) == digest(whole)
     for kind, axis in (("row", 0), ("column", 1), ("flat", 0)):
         parts = [
             client.fill(text, shape, seed=3, name="w", dtype=dtype, layout=layout, region=region)

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import filler_client
 from caffe_filler import dtypes
 from caffe_filler.caffe import caffe_pb2
 from caffe_filler.errors import InvalidArgument
@@ -73,6 +74,57 @@ def test_signatures_show_the_options(kind: type[Any]) -> None:
     assert {"net", "seed", "dtype", "stream", "phase", "lenient", "blobs"} <= shown.keys()
     assert "options" not in shown
     assert inspect.iscoroutinefunction(AsyncFillerClient.init_net)
+
+
+def public_calls() -> dict[str, Callable[..., Any]]:
+    """Every function that the client has, and every method of the clients."""
+    found = {name: getattr(filler_client, name) for name in filler_client.__all__}
+    calls = {name: value for name, value in found.items() if inspect.isfunction(value)}
+    for kind in (FillerClient, AsyncFillerClient):
+        for name, method in inspect.getmembers(kind, callable):
+            if not name.startswith("_"):
+                calls[f"{kind.__name__}.{name}"] = method
+    return calls
+
+
+@pytest.mark.parametrize("name", public_calls())
+def test_every_public_call_names_its_options_and_refuses_others(name: str) -> None:
+    call = public_calls()[name]
+    parameters = inspect.signature(call).parameters.values()
+    assert not [entry for entry in parameters if entry.kind is entry.VAR_KEYWORD]
+    needed = [
+        entry for entry in parameters if entry.default is entry.empty and entry.kind is entry.POSITIONAL_OR_KEYWORD
+    ]
+
+    async def run_it() -> None:
+        answer = call(*[None] * len(needed), no_option=5)
+        if inspect.isawaitable(answer):
+            await answer
+
+    with pytest.raises(TypeError, match="unexpected keyword argument 'no_option'"):
+        asyncio.run(run_it())
+
+
+def test_options_of_functions_may_all_be_given_by_name(tmp_path: Path) -> None:
+    net, weights = tmp_path / "net.prototxt", tmp_path / "w.npz"
+    net.write_text(NET)
+    FillerClient.embedded().save_net(net=net, path=weights)
+    filler_client.convert(source=weights, target=tmp_path / "w.safetensors", phase="TRAIN")
+    with pytest.raises(TypeError, match=r"'phas' \(did you mean 'phase'\?\)$"):
+        filler_client.convert(weights, tmp_path / "x.safetensors", phas="TRAIN")  # type: ignore[call-arg]
+
+
+def test_how_answers_are_shown(tmp_path: Path) -> None:
+    client, weights = FillerClient.embedded(), tmp_path / "w.npz"
+    saved = client.save_net(NET, weights)
+    assert repr(saved) == f"SavedNet('{weights}', 1 file, 2 tensors, 36 bytes)"
+    assert repr(client.plan_finetune(NET, weights, phase="TEST")) == (
+        "MergePlan(4 blobs, 2 of them filled, 0 unused tensors, 0 conflicts)"
+    )
+    looked_at = filler_client.inspect(weights)
+    assert repr(looked_at.file) == f"WeightsFile('{weights}', npz, 2 tensors)"
+    assert repr(looked_at) == f"Inspected({looked_at.file!r}, statistics of 2)"
+    assert repr(client.plan_net(NET)).startswith("NetPlan(")
 
 
 @pytest.mark.parametrize(

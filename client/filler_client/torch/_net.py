@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING, Any, Unpack
 import torch
 
 from filler_client._models import ModelOptions, ModelWeights, open_model
+from filler_client._options import takes_options
 from filler_client._requests import NetLike
 
 if TYPE_CHECKING:
     from filler_server.models.torch import TorchModule
 
 
+@takes_options(ModelOptions)
 def load_net(net: NetLike, weights: ModelWeights = None, **options: Unpack[ModelOptions]) -> torch.nn.Module:
     """Return a net of Caffe with its weights as a module of PyTorch: that which `filler export` writes as source.
 
