@@ -40,7 +40,7 @@ class Torch:
         self._outputs = graph.outputs
         self._module = load_net(net, weights, **options)
         made = tuple(top for node in graph.nodes for top in node.tops)
-        read = {bottom for node in graph.nodes for bottom in node.bottoms}
+        read = {bottom for node in graph.nodes if node.tops for bottom in node.bottoms}
         self._read = [name for name in self._inputs if name in read]
         whole: ModelOptions = {**options, "tops": made}
         self._whole = load_net(net, weights, **whole)

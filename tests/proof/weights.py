@@ -44,7 +44,7 @@ def typical_weights(net: NetLike, **options: Unpack[NetOptions]) -> Arrays:
             if blob.name not in arrays:
                 continue
             if layer.type == "BatchNorm" or (layer.type == "BN" and index > 1):
-                arrays[blob.name] = np.full_like(arrays[blob.name], (0, _FACTOR, _FACTOR, 1)[index])
+                arrays[blob.name] = np.full_like(arrays[blob.name], (0, _FACTOR, _FACTOR, 1, 0)[index])
             else:
                 arrays[blob.name] = _varied(arrays[blob.name], index, generator)
             if layer.type == "Scale":
