@@ -139,7 +139,7 @@ def _masked_gaussian(distribution: MaskedGaussian) -> Fill:
 
     def fill(out: Values, runs: Runs, random: RandomStream) -> None:
         random.gaussian(out, runs, mean, std)
-        for begin, end, block in _blocks(runs, _BLOCK):
+        for begin, end, block in _blocks(runs, _BLOCK, _BLOCK):
             mask = np.empty(end - begin, np.bool_)
             random.bernoulli(mask, block, kept)
             out[begin:end] *= mask
@@ -191,7 +191,7 @@ class _Rows:
             # Nothing is to be cut, which small blobs would feel.
             self._fill_block(out, runs, random)
             return
-        for begin, end, block in _blocks(_cut_at_rows(runs, length), max(_BLOCK // length, 1) * length):
+        for begin, end, block in _blocks(_cut_at_rows(runs, length), max(_BLOCK // length, 1) * length, _BLOCK):
             self._fill_block(out[begin:end], block, random)
 
     def _fill_block(self, out: Values, pieces: Runs, random: RandomStream) -> None:
@@ -237,7 +237,7 @@ class _Rows:
         return sums
 
 
-def _blocks(pieces: Runs, longest: int, most: int = _BLOCK) -> Iterator[tuple[int, int, Runs]]:
+def _blocks(pieces: Runs, longest: int, most: int) -> Iterator[tuple[int, int, Runs]]:
     """Pieces that together have about `most` values, and where these begin and end in what all pieces have.
 
     Pieces are cut after `longest` values where that is needed.

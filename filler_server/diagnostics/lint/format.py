@@ -32,7 +32,7 @@ def unreadable(source: Source) -> Iterator[Hit]:
     "deprecated-syntax",
     "note",
     why="Caffe brings such a file to the current format each time it reads it, and newer tools do not read it at all.",
-    mend="Run `filler upgrade`, or `filler lint --fix`.",
+    mend="Let `filler upgrade` write it in the current format, or let lint fix it.",
     scope="file",
     fixes=True,
 )

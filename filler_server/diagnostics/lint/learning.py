@@ -14,7 +14,7 @@ _MEANT_TO_STAY = ("bilinear", "identity", "dirac", "orthogonal")
     "frozen-at-random",
     "warning",
     why="With lr_mult 0 the weights stay what the filler made them, unless trained ones are loaded.",
-    mend="Start from trained weights (weights in the solver, or --weights), or remove lr_mult: 0.",
+    mend="Start from trained weights, which the solver or the caller names, or remove lr_mult: 0.",
     collapse=True,
 )
 def frozen_at_random(net: Net) -> Iterator[Hit]:

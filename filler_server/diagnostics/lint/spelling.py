@@ -129,7 +129,7 @@ def unknown_field(file: NetFile) -> Iterator[Hit]:
     "unknown-layer-type",
     "note",
     why="Of a layer of an unknown type neither shapes nor weights are known, nor what follows for the layers after it.",
-    mend="Give the shapes of its tops with --input or --top where a command takes these.",
+    mend="Give the shapes of its tops where a command takes these.",
 )
 def unknown_layer_type(net: Net) -> Iterator[Hit]:
     """Find layers whose type neither BVLC nor a fork that is known has."""
