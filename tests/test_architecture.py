@@ -375,7 +375,8 @@ LIGHT = {
         "f.save_weights({'ip/0': numpy.ones((4, 72), 'f'), 'ip/1': numpy.ones(4, 'f')}, f'{path}/w.npz')\n"
         "f.convert(f'{path}/w.npz', f'{path}/w.safetensors')\n"
         "assert [found.verdict for found in f.diff(f'{path}/w.npz', f'{path}/w.safetensors')] == ['equal'] * 2\n"
-        "assert f.inspect(f'{path}/w.npz').statistics[0].mean == 1"
+        "assert f.inspect(f'{path}/w.npz').statistics[0].mean == 1\n"
+        "assert f.verify(f'{path}/w.safetensors').is_equal"
     ),
     "run a net": (
         "import filler_client as f\n"

@@ -39,8 +39,8 @@ class Verification:
 
     @property
     def is_equal(self) -> bool:
-        """Whether everything is as the manifests have it, and there is something."""
-        return bool(self.tensors) and all(found.is_equal for found in self.tensors)
+        """Whether everything is as the manifests have it."""
+        return all(found.is_equal for found in self.tensors)
 
 
 def verify(

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from crc32c import crc32c
 
 from caffe_filler.v1 import filler_pb2
+from filler_server import compiled
 from filler_server.api.replies import blob_header
 from filler_server.api.requests import Job
 from filler_server.engine.digests import computed_digest
@@ -24,7 +25,9 @@ def digest_replies(job: Job, checksum: int) -> Iterator[filler_pb2.DigestRespons
     reply = filler_pb2.DigestResponse(header=filler_pb2.StreamHeader(blobs=len(job.tensors)))
     summed = 0
     for number, tensor in enumerate(job.tensors[job.blob :], job.blob):
-        found = computed_digest(tensor)
+        # A call that sends nothing has no more of the processors than one that does.
+        with compiled.alone():
+            found = computed_digest(tensor)
         entry = reply.blobs.add(blob=number, header=blob_header(tensor), low=found.low, high=found.high)
         entry.header.request_crc32c = checksum
         entry.crc32c = crc32c(found.to_bytes())

@@ -68,6 +68,26 @@ class _Work:
 
 
 @dataclass(frozen=True, slots=True)
+class _Manifests:
+    """Manifests of the outputs.
+
+    Attributes:
+        beside_all: each output has one beside it.
+        keep_complete: outputs that are complete by their manifests stay as they are.
+    """
+
+    beside_all: bool
+    keep_complete: bool
+
+    def beside(self, path: Path) -> Path | None:
+        """Return the path of the manifest beside an output; None where there is none."""
+        from filler_server.digests.manifest import ENDING
+
+        is_needed = self.keep_complete and path.suffix.lower() != ".safetensors"
+        return path.with_name(path.name + ENDING) if self.beside_all or is_needed else None
+
+
+@dataclass(frozen=True, slots=True)
 class _Done:
     """The end of a job.
 
@@ -89,7 +109,14 @@ class _Done:
 
 
 def run_batch(
-    client: FillerClient, jobs: Sequence[Job], folder: Path, *, workers: int, with_manifests: bool, output: Output
+    client: FillerClient,
+    jobs: Sequence[Job],
+    folder: Path,
+    *,
+    workers: int,
+    with_manifests: bool,
+    keep_complete: bool,
+    output: Output,
 ) -> bool:
     """Do jobs side by side, and return whether all of them succeeded.
 
@@ -98,8 +125,9 @@ def run_batch(
         jobs: the jobs.
         folder: folder of the outputs, which is made.
         workers: number of jobs that are worked on at once.
-        with_manifests: whether each output has its manifest beside it; those without room for it in them have it
-            in any case, so that a later run knows that they are complete.
+        with_manifests: whether each output has its manifest beside it.
+        keep_complete: whether outputs that are complete already stay; those without room for a manifest then have it
+            beside them in any case.
         output: how to tell what is done.
 
     Raises:
@@ -116,7 +144,8 @@ def run_batch(
             done.append(failed)
             _tell(failed, output)
     with nullcontext(_nothing) if output.quiet else progress(0) as advance:
-        for finished in _results(client, works, workers, with_manifests, _Count(advance, len(works))):
+        manifests = _Manifests(with_manifests, keep_complete)
+        for finished in _results(client, works, workers, manifests, _Count(advance, len(works))):
             done.append(finished)
             _tell(finished, output)
     if not (output.quiet or output.as_json):
@@ -208,7 +237,7 @@ def _check_paths(works: Sequence[_Work]) -> None:
 
 
 def _results(
-    client: FillerClient, works: Sequence[_Work], workers: int, with_manifests: bool, advance: _Count
+    client: FillerClient, works: Sequence[_Work], workers: int, manifests: "_Manifests", advance: _Count
 ) -> Iterator[_Done]:
     """Yield the end of each job as it comes; what is unfinished at an error ends at once and leaves nothing."""
     stopped = threading.Event()
@@ -221,7 +250,7 @@ def _results(
     with _ending(ThreadPoolExecutor(workers, "job"), stopped, client) as pool:
         futures: list[Future[_Done]] = [
             # Messages name options as this thread's do.
-            pool.submit(copy_context().run, _do, client, work, with_manifests, checked)
+            pool.submit(copy_context().run, _do, client, work, manifests, checked)
             for work in works
         ]
         for future in as_completed(futures):
@@ -243,18 +272,16 @@ def _ending(pool: ThreadPoolExecutor, stopped: threading.Event, client: FillerCl
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _do(client: FillerClient, work: _Work, with_manifests: bool, advance: Advance) -> _Done:
+def _do(client: FillerClient, work: _Work, manifests: _Manifests, advance: Advance) -> _Done:
     begun = time.perf_counter()
     try:
-        saved, parameters = _save(client, work, with_manifests, advance)
+        saved, parameters = _save(client, work, manifests, advance)
     except _FAILURES as error:
         return _Done(work.job, work.path, time.perf_counter() - begun, error=_text(error))
     return _Done(work.job, work.path, time.perf_counter() - begun, saved, parameters)
 
 
-def _save(client: FillerClient, work: _Work, with_manifests: bool, advance: Advance) -> "tuple[SavedNet, int]":
-    from filler_server.digests.manifest import ENDING
-
+def _save(client: FillerClient, work: _Work, manifests: _Manifests, advance: Advance) -> "tuple[SavedNet, int]":
     advance(0, work.path.name)
     options: Mapping[str, Any] = work.job.options
     source = work.source
@@ -264,14 +291,13 @@ def _save(client: FillerClient, work: _Work, with_manifests: bool, advance: Adva
         values = sum(blob.count or 0 for blob in plan.blobs)
         advance(0, work.path.name, values * dtypes.parse(options["dtype"]).itemsize)
         earlier = [_requests.plan_request(other.data, **other.options) for other in work.before]
-        has_room = work.path.suffix.lower() == ".safetensors"
         saved = client.save_net(
             source.data,
             work.path,
             weights=work.weights or None,
             max_shard_bytes=options["max_shard_size"],
-            manifest=work.path.with_name(work.path.name + ENDING) if with_manifests or not has_room else None,
-            keep_complete=True,
+            manifest=manifests.beside(work.path),
+            keep_complete=manifests.keep_complete,
             advance=advance,
             seed=work.seed,
             before=earlier if options["stream"] != "philox" else (),

@@ -189,7 +189,8 @@ def init(
         )
     if (dry_run or ignore_shape or reshape) and not (weights or solver):
         raise click.UsageError("--dry-run, --ignore-shape and --reshape go with --weights.")
-    net = _FILE.convert(nets[0], None, ctx) if nets else None
+    argument = next(parameter for parameter in ctx.command.params if parameter.name == "nets")
+    net = _FILE.convert(nets[0], argument, ctx) if nets else None
     target = None if output is None else Path(output)
     sources = net_sources(net, solver, options)
     weights = settle_weights(sources, weights, solver)
@@ -291,6 +292,7 @@ def _batch(
             folder,
             workers=workers or min(os.cpu_count() or 1, _MOST_WORKERS),
             with_manifests=with_manifests,
+            keep_complete=template is None or "{" in template or len(todo) > 1,
             output=Output(as_json, quiet),
         )
     sys.exit(0 if succeeded else 1)

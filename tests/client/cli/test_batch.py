@@ -73,6 +73,14 @@ def test_a_failure_is_told_and_the_others_are_filled(nets: Path, tmp_path: Path)
     assert sorted(Path(entry["net"]).stem for entry in entries if entry["error"]) == ["bad", "worse"]
 
 
+def test_one_file_has_nothing_beside_it(nets: Path, tmp_path: Path) -> None:
+    path = tmp_path / "w.npz"
+    for _ in range(2):
+        entry = json.loads(succeed("init", nets / "a.prototxt", "-o", path, "--json"))
+        assert (entry["path"], entry["skipped"]) == (str(path), False)
+    assert names(tmp_path) == ["nets", "w.npz"]
+
+
 def test_a_job_file_with_shards_and_formats(nets: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     jobs = tmp_path / "jobs.toml"

@@ -287,6 +287,20 @@ def two_million_empty_selections() -> bytes:
     return _field(1, _field(1, b"layer {}")) + b"\x2a\x00" * 2_000_000
 
 
+@hostile("Digest")
+def two_million_empty_blobs_to_sum_up() -> bytes:
+    """Blobs of two bytes each, in the request of another call."""
+    return _field(1, b"\x0a\x00" * 2_000_000)
+
+
+@hostile("Digest")
+def digests_of_the_longest_owner() -> bytes:
+    """A blob with a short name and a long owner, selected many times."""
+    net = _plan_request(_sharers("o" * 4000, 1))
+    request = filler_pb2.FillNetRequest(net=net, blobs=[{"name": "0/0"}] * 20_000)
+    return filler_pb2.DigestRequest(fill_net=request).SerializeToString()
+
+
 @hostile("PlanNet")
 def two_million_empty_inputs() -> bytes:
     """Shapes of two bytes each."""
