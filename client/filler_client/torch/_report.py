@@ -40,7 +40,7 @@ class InitEntry:
         fan_out: outputs of each input, likewise.
         mean: the mean that theory expects of the whole tensor.
         std: the standard deviation that theory expects of it.
-        measured_mean: the mean of values that this process holds, up to 16384 of them; None where it holds none.
+        measured_mean: the mean of values that this process holds, up to 8192 of them; None where it holds none.
         measured_std: their standard deviation.
         tied_to: the name under which a tied parameter was filled.
     """

@@ -1,13 +1,14 @@
 """Views of tensors in NumPy, and figures of their values."""
 
 from collections.abc import Sequence
+from math import sqrt
 from typing import Any
 
 import ml_dtypes
 import torch
 from numpy.typing import NDArray
 
-_RUNS, _RUN = 16, 1024
+_RUNS, _RUN = 16, 512
 """A sample of a large tensor: so many runs of so many values, evenly spaced."""
 
 
@@ -32,15 +33,19 @@ def receives(tensor: torch.Tensor) -> bool:
 
 def measured(tensors: Sequence[torch.Tensor]) -> tuple[float, float] | None:
     """Return mean and standard deviation of the values of tensors, large ones sampled; None where there are none."""
-    values = [_sample(tensor) for tensor in tensors]
-    if not values:
+    samples = [_sample(tensor) for tensor in tensors]
+    if not samples:
         return None
-    std, mean = torch.std_mean(torch.cat(values) if len(values) > 1 else values[0], correction=0)
-    return mean.item(), std.item()
+    values = torch.cat(samples) if len(samples) > 1 else samples[0]
+    # From the first value on, so that equal values have a deviation of 0.
+    first = values[0].item()
+    values = values - first
+    mean = values.sum().item() / values.numel()
+    return first + mean, sqrt(max(torch.dot(values, values).item() / values.numel() - mean * mean, 0.0))
 
 
 def _sample(tensor: torch.Tensor) -> torch.Tensor:
-    """Return values of a tensor as float64, all of a small one and 16384 of a large one, from all over it."""
+    """Return values of a tensor as float64, all of a small one and 8192 of a large one, from all over it."""
     flat = tensor.detach()
     if flat.numel() > _RUNS * _RUN:
         # Whole rows, so that nothing is copied but what is looked at.
