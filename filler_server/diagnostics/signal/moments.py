@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from math import inf, isfinite
 from typing import NamedTuple
 
 import numpy as np
@@ -105,6 +106,8 @@ class Activation:
 def normal(moments: Moments, spread: float = 0.0) -> Activation:
     """Return the normal distribution with some moments."""
     mean, mean_square, products = moments
+    if not isfinite(mean_square):
+        return constant(inf)
     variance = max(mean_square - mean * mean, 0.0)
     if not variance > 1e-14 * mean_square:
         return Activation(np.full_like(NODES, mean), np.zeros(KINDS), spread=spread)

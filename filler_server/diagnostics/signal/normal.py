@@ -12,6 +12,8 @@ Reals: TypeAlias = NDArray[np.float64]
 _REACH = 7.5
 _HALF = 32
 _ORDER = 32
+_ATOM = 0.05
+"""Probability of a single value from which on it counts as one that many elements have."""
 
 
 def _nodes() -> tuple[Reals, Reals]:
@@ -104,7 +106,11 @@ def quantiles(points: Reals, weights: Reals) -> Reals:
     """Return the distribution of some points, each with a weight, as an ascending function of a normal variable."""
     order = np.argsort(points, kind="stable")
     ordered, mass = points[order], weights[order]
-    made: Reals = np.interp(ranks(), np.cumsum(mass) - mass / 2, ordered)
+    middles = np.cumsum(mass) - mass / 2
+    # A value that many elements have, such as 0, stays one.
+    half = np.where(mass > _ATOM, mass / 2, 0.0)
+    places = np.stack([middles - half, middles + half], 1).ravel()
+    made: Reals = np.interp(ranks(), places, np.repeat(ordered, 2))
     return made
 
 

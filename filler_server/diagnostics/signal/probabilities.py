@@ -56,6 +56,8 @@ def _softmax(variance: float, number: int) -> Softmax:
         twice = (np.exp(2 * np.minimum(exponents, 200.0)) * decays) @ WEIGHTS
         square = number * float((twice * np.exp((number - 1) * logs)).sum()) * step
         log_sum = float((np.exp(-np.exp(np.minimum(places, 300.0))) - np.exp(number * logs)).sum()) * step
+    # Beyond, the largest number has nearly all, and the rest grows less as 1 / std.
+    square = 1 - (1 - square) * narrow / std
     return Softmax(min(max(square, 1 / number), 1.0), log_sum * std / narrow)
 
 

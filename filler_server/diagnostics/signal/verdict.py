@@ -80,9 +80,9 @@ def _sentence(subject: str, trend: Trend) -> str:
         case "unknown":
             return f"{subject} is not known over two layers with weights."
         case "dies":
-            return f"{subject} dies: it is 0 from layer '{trend.layer}' on."
+            return f"{subject} dies: it is 0 from '{trend.layer}' on."
         case "keeps":
-            return f"{subject} keeps its size: mean square times {trend.factor:.2g} over all layers with weights."
+            return f"{subject} keeps its size: mean square times {trend.factor:.2g}."
         case "vanishes":
-            return f"{subject} vanishes from layer '{trend.layer}' on: mean square times {trend.factor:.2g} in all."
-    return f"{subject} explodes from layer '{trend.layer}' on: mean square times {trend.factor:.2g} in all."
+            return f"{subject} vanishes from '{trend.layer}' on: mean square times {trend.factor:.2g}."
+    return f"{subject} explodes from '{trend.layer}' on: mean square times {trend.factor:.2g}."

@@ -19,7 +19,7 @@ def test_a_stack_of_sigmoids_keeps_values_and_loses_the_gradient() -> None:
     assert report.verdict.backward.factor is not None
     # Each slope is at most 1 / 4.
     assert report.verdict.backward.factor < (1 / 16) ** 19
-    assert "Backward, the gradient vanishes from layer 'ip" in str(report)
+    assert "Backward, the gradient vanishes from 'ip" in str(report)
 
 
 def test_a_standard_deviation_of_1_explodes() -> None:

@@ -1,0 +1,61 @@
+"""The signal that PyTorch computes: as Caffe measured it, and as theory has it."""
+
+import json
+from pathlib import Path
+from statistics import fmean
+
+import pytest
+
+from filler_client import FillerClient
+from tests.diagnostics.signal.nets import stack
+
+pytest.importorskip("torch")
+pytestmark = pytest.mark.frameworks
+
+NETS = ["lenet", "cifar10_full", "tanh_xavier", "relu_msra", "resnet"]
+
+
+@pytest.mark.parametrize("name", NETS)
+def test_with_the_weights_of_caffe_it_is_what_caffe_measured(name: str, shared: Path) -> None:
+    folder = shared / "golden" / "forward" / "signal"
+    runs = list(json.loads((folder / f"sig_{name}.json").read_text())["seeds"].values())[:2]
+    report = FillerClient.embedded().signal(folder / f"sig_{name}.prototxt", simulate=True, seeds=2)
+    for index, value in enumerate(report.values):
+        tops = [run["layers"][index]["tops"][0] for run in runs]
+        assert value.mean_square == pytest.approx(fmean(top["var"] + top["mean"] ** 2 for top in tops), rel=1e-3)
+        measured = fmean(top.get("grad_ms") or 0.0 for top in tops)
+        assert value.gradient_mean_square == pytest.approx(measured, rel=1e-3), value.layer
+        assert value.zeros == pytest.approx(fmean(top["zeros"] for top in tops), abs=1e-4)
+    blobs = {
+        f"{layer['layer']}/{blob['index']}": [run["layers"][index]["params"][number] for run in runs]
+        for index, layer in enumerate(runs[0]["layers"])
+        for number, blob in enumerate(layer["params"])
+    }
+    for blob in report.parameters:
+        if "grad_ms" in blobs[blob.name][0]:
+            measured = fmean(entry["grad_ms"] for entry in blobs[blob.name])
+            assert blob.gradient_mean_square == pytest.approx(measured, rel=1e-3), blob.name
+
+
+def test_theory_and_simulation_agree_on_a_net_of_many_layers() -> None:
+    net = stack('type: "msra"', "ReLU", depth=4, width=512, batch=32, norm=True)
+    client = FillerClient.embedded()
+    theory, simulated = client.signal(net), client.signal(net, simulate=True, seeds=2, stream="philox")
+    assert simulated.title == "net (TRAIN), simulated with 2 seeds"
+    for mine, other in zip(theory.values, simulated.values, strict=True):
+        if mine.layer not in ("label", "loss"):
+            assert mine.mean_square == pytest.approx(other.mean_square, rel=0.1), mine.layer
+            assert mine.gradient_mean_square == pytest.approx(other.gradient_mean_square, rel=0.15), mine.layer
+    first = simulated.json()["values"][0]
+    assert list(first)[2:6] == ["mean", "mean_spread", "variance", "variance_spread"]
+    assert first["saturated"] is None
+    assert first["saturated_spread"] is None
+    for mine, other in zip(theory.parameters, simulated.parameters, strict=True):
+        if mine.name.startswith("ip") and mine.name.endswith("/0"):
+            assert mine.gradient_mean_square == pytest.approx(other.gradient_mean_square, rel=0.25), mine.name
+
+
+def test_fillers_that_no_caffe_has_are_filled_by_philox() -> None:
+    net = stack('type: "orthogonal"', "TanH", depth=2, width=16, batch=4)
+    report = FillerClient.embedded().signal(net, simulate=True, seeds=1)
+    assert report.parameters[0].mean_square == pytest.approx(1 / 16, rel=1e-3)

@@ -1,0 +1,53 @@
+"""Windows and profiles, held to counts by hand."""
+
+import numpy as np
+import pytest
+
+from filler_server.diagnostics.signal.windows import Axis, averaged, blended, met, pairs, summed
+
+
+@pytest.mark.parametrize(
+    "axis", [Axis(7, 5, 3, 1, 0), Axis(7, 7, 3, 1, 1), Axis(8, 4, 3, 2, 1), Axis(9, 5, 3, 1, 0, 2), Axis(3, 9, 7, 1, 6)]
+)
+def test_pairs_are_those_of_a_loop(axis: Axis) -> None:
+    places = [
+        window * axis.stride - axis.pad + tap * axis.dilation
+        for window in range(axis.windows)
+        for tap in range(axis.kernel)
+    ]
+    inside = sum(0 <= place < axis.extent for place in places)
+    assert pairs(axis) == inside
+    taps, _ = summed([axis], None)
+    assert taps == pytest.approx(inside / axis.windows)
+    back, _ = summed([axis], None, back=True)
+    assert back == pytest.approx(inside / axis.extent)
+    assert met([axis], (np.ones(axis.extent),), None) == pytest.approx(inside)
+
+
+def test_without_padding_all_places_are_alike() -> None:
+    assert summed([Axis(7, 5, 3, 1, 0)] * 2, None) == (9.0, None)
+
+
+def test_a_profile_follows_the_border() -> None:
+    axis = Axis(4, 4, 3, 1, 1)
+    taps, profile = summed([axis], None)
+    assert taps == 2.5
+    assert profile is not None
+    assert profile[0] == pytest.approx(np.array([2, 3, 3, 2]) / 2.5)
+    taps, again = summed([axis], profile)
+    assert taps == pytest.approx((5 + 8 + 8 + 5) / 2.5 / 4)
+    assert again is not None
+    assert again[0] == pytest.approx(np.array([5, 8, 8, 5]) / 6.5)
+
+
+def test_windows_too_large_for_a_table_are_flat() -> None:
+    axis = Axis(100_000, 100_000, 3, 1, 1)
+    assert summed([axis], None) == (pytest.approx(3, abs=1e-4), None)
+    assert averaged([axis], (np.ones(100_000),)) == (None,)
+
+
+def test_profiles_blend_by_mean_squares() -> None:
+    made = blended([(1.0, (np.array([0.5, 1.5]),)), (3.0, None)])
+    assert made is not None
+    assert made[0] == pytest.approx([0.875, 1.125])
+    assert blended([(1.0, None), (2.0, None)]) is None
