@@ -61,8 +61,8 @@ class Slot:
     @property
     def padding_row(self) -> int | None:
         """The row that the module names as padding."""
-        row = getattr(self.owner, "padding_idx", None)
-        return None if row is None or not self.tensor.dim() else int(row % self.tensor.shape[0])
+        row, rows = getattr(self.owner, "padding_idx", None), self.tensor.shape[:1].numel()
+        return row % rows if isinstance(row, int) and self.tensor.dim() and rows else None
 
 
 def slots(module: torch.nn.Module, name_prefix: NamePrefix = "") -> list[Slot]:
@@ -108,9 +108,10 @@ def _walk(
             yield f"{path}{attribute}", owner, attribute, tensor, within
         inner = tuple(dict.fromkeys((*within, *_classes(owner))))
         is_parallel = isinstance(owner, torch.nn.parallel.DistributedDataParallel | torch.nn.DataParallel)
-        for name, child in reversed(list(owner.named_children())):
-            is_wrapped = name in _WRAPPERS or (is_parallel and name == "module")
-            waiting.append((path if is_wrapped else f"{path}{name}.", child, within if is_wrapped else inner))
+        for name, child in reversed(owner._modules.items()):
+            if child is not None:
+                is_wrapped = name in _WRAPPERS or (is_parallel and name == "module")
+                waiting.append((path if is_wrapped else f"{path}{name}.", child, within if is_wrapped else inner))
 
 
 def _held(module: torch.nn.Module, *, is_buffer: bool) -> dict[str, torch.Tensor]:
@@ -143,12 +144,8 @@ def _whole_name(path: str, prefix: NamePrefix) -> str:
 
 def _identity(tensor: torch.Tensor) -> object:
     """Return what two tensors over the same memory have in common."""
-    if (
-        tensor.is_meta
-        or tensor.layout != torch.strided
-        or type(tensor.detach()) is not torch.Tensor
-        or not tensor.numel()
-    ):
+    is_plain = tensor.layout == torch.strided and type(tensor.detach()) is torch.Tensor
+    if tensor.is_meta or not is_plain or not tensor.numel():
         return id(tensor)
     return tensor.data_ptr(), tuple(tensor.shape), tensor.stride(), tensor.dtype, tensor.device
 

@@ -173,6 +173,7 @@ class Net(torch.nn.Module):
         self.norm = torch.nn.BatchNorm1d(4)
         self.head = torch.nn.Linear(4, 6, bias=False)
         self.head.weight = self.embed.weight
+        self.again = self.head
 
 
 @pytest.fixture(autouse=True)

@@ -112,6 +112,13 @@ def test_tied_parameters_are_filled_once_and_stay_tied() -> None:
     assert initialize_(model, RULES, seed=SEED)["head.weight"].status == "tied"
 
 
+def test_modules_that_hang_twice_in_one_are_listed_under_both_names() -> None:
+    module = torch.nn.ModuleDict({"a": (shared := torch.nn.Linear(3, 2)), "b": shared, "c": torch.nn.Linear(3, 2)})
+    report = initialize_(module, RULES, seed=SEED)
+    assert [entry.name for entry in report] == ["a.weight", "b.weight", "a.bias", "b.bias", "c.weight", "c.bias"]
+    assert {entry.name for entry in report if entry.status == "tied"} == {"b.weight", "b.bias"}
+
+
 def test_memory_that_overlaps_otherwise_is_refused() -> None:
     model = Model()
     model.head.weight = torch.nn.Parameter(model.embed.weight.detach()[1:])
@@ -268,6 +275,7 @@ def test_types_that_no_blob_has_are_refused() -> None:
 def test_empty_parameters_and_modules_are_nothing_to_fill() -> None:
     with pytest.warns(UserWarning, match="zero-element"):
         module = torch.nn.Linear(0, 3)
+    assert initialize_(torch.nn.Embedding(0, 3), "torch", seed=SEED)["weight"].status == "filled"
     report = initialize_(module, RULES, seed=SEED, name_prefix="m")
     assert report["m.weight"].std is None
     assert module.bias.tolist() == [0, 0, 0]
