@@ -141,7 +141,7 @@ def _of_name(name: str, names: Iterable[str], is_whole: bool) -> "Rules":
     """Return the set of a name, or the rules of a file that is called so."""
     from pathlib import Path
 
-    from filler_server.rules.sets import SETS, depth_of
+    from filler_server.rules.sets import SETS, transformer_of
 
     if name == "transformer":
         if not is_whole:
@@ -149,7 +149,7 @@ def _of_name(name: str, names: Iterable[str], is_whole: bool) -> "Rules":
                 "a rank of several may hold a part of the model; rule_set('transformer', depth=...) says how many "
                 "blocks the whole model has. Received: rules='transformer'"
             )
-        return _rule_set(name, {"depth": depth_of(names)})
+        return transformer_of(names)
     if name == "caffe":
         raise InvalidArgument("rule_set('caffe', net=...) says of which net. Received: rules='caffe'")
     if name in SETS:

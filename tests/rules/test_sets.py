@@ -87,11 +87,24 @@ def test_options_of_transformer_are_checked(options: dict[str, object]) -> None:
 
 
 def test_depth_is_counted_by_names_of_whole_models() -> None:
-    assert sets.depth_of([f"model.layers.{index}.w" for index in range(12)] + ["wte.weight"]) == 12
-    assert sets.depth_of(["h.0.w"]) == 1
-    for names in ([], ["wte.weight"], ["h.1.w", "h.2.w"], ["h.0.w", "h.2.w"]):
+    names = [f"model.layers.{index}.{name}" for index in range(8) for name in ("q_proj.weight", "mlp.down_proj.weight")]
+    rules = sets.transformer_of([*names, "wte.weight"])
+    assert rules.message == sets.transformer(depth=8).message
+    assert sets.transformer_of(["h.0.c_proj.weight"]).message == sets.transformer(depth=1).message
+    for wrong in ([], ["wte.weight"], ["h.1.fc2.weight", "h.2.fc2.weight"], ["h.0.fc2.weight", "h.2.fc2.weight"]):
         with pytest.raises(InvalidArgument, match="depth="):
-            sets.depth_of(names)
+            sets.transformer_of(wrong)
+
+
+@pytest.mark.parametrize("other", ["layers.0.blocks.0.fc2.weight", "decoder.layers.0.fc2.weight"])
+def test_depth_of_several_stacks_is_not_guessed(other: str) -> None:
+    with pytest.raises(InvalidArgument, match=r"several stacks of blocks; .*depth="):
+        sets.transformer_of(["layers.0.fc2.weight", other])
+
+
+def test_blocks_without_a_matrix_to_scale_are_refused() -> None:
+    with pytest.raises(InvalidArgument, match=r"nothing in block 1 is called as .* outputs="):
+        sets.transformer_of(["h.0.mlp.c_proj.weight", "h.1.mlp.proj_out.weight"])
 
 
 def test_caffe_has_the_fillers_and_numbers_of_a_net(nets: Path) -> None:

@@ -5,9 +5,9 @@ from pathlib import Path
 from filler_server.rules.reading import read_rules
 from filler_server.rules.rules import Rules
 from filler_server.rules.sets.caffe import caffe
-from filler_server.rules.sets.transformer import depth_of, transformer
+from filler_server.rules.sets.transformer import transformer, transformer_of
 
-__all__ = ["SETS", "caffe", "depth_of", "torch", "transformer"]
+__all__ = ["SETS", "caffe", "torch", "transformer", "transformer_of"]
 
 SETS = ("torch", "caffe", "transformer")
 """Their names."""

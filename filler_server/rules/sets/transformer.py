@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from math import isfinite, sqrt
 
 from caffe_filler.errors import InvalidArgument
+from filler_server.rules.patterns import NamePatterns
 from filler_server.rules.reading import read_rules
 from filler_server.rules.rules import Rules
 
@@ -27,7 +28,7 @@ rule {{
 }}
 """
 
-_BLOCK = re.compile(r"(?:^|\.)(?:layers?|blocks?|h|resblocks)\.(\d+)\.")
+_BLOCK = re.compile(r"(?:^|\.)(?:layers?|blocks?|h|resblocks)\.(\d+)(?=\.)")
 
 
 def transformer(*, depth: int, std: float = 0.02, outputs: Iterable[str] = OUTPUTS) -> Rules:
@@ -57,21 +58,39 @@ def transformer(*, depth: int, std: float = 0.02, outputs: Iterable[str] = OUTPU
     return read_rules(_TEXT.format(std=float(std), scaled=std / sqrt(2 * depth), outputs=quoted).encode())
 
 
-def depth_of(names: Iterable[str]) -> int:
-    """Return the number of blocks of a whole model, counted by the names of its parameters.
+def transformer_of(names: Iterable[str]) -> Rules:
+    """Return the rules for a whole model, with the depth that the names of its parameters tell.
 
     Blocks are numbered after `layers.`, `layer.`, `blocks.`, `block.`, `h.` or `resblocks.`.
 
     Raises:
-        InvalidArgument: no parameter has such a name, or the numbers are not those from 0 on.
+        InvalidArgument: no parameter has such a name, there are several stacks of blocks, or the numbers are not those
+            from 0 on; or a block has no matrix that is called as one that writes to the residual stream.
     """
-    numbers = {int(found[1]) for name in names if (found := _BLOCK.search(name))}
+    outputs = NamePatterns(OUTPUTS)
+    scaled: dict[int, bool] = {}
+    stacks: set[str] = set()
+    for name in names:
+        for found in _BLOCK.finditer(name):
+            number = int(found[1])
+            stacks.add(name[: found.start(1)])
+            scaled[number] = scaled.get(number, False) or outputs.fit(name, is_buffer=False)
     remedy = "rule_set('transformer', depth=...) says how many the whole model has"
-    if not numbers:
+    if not scaled:
         raise InvalidArgument(f"no parameter is called as in a block, such as layers.0.*; {remedy}")
-    if numbers != set(range(len(numbers))):
+    if len(stacks) > 1:
+        raise InvalidArgument(
+            f"there are several stacks of blocks; {remedy}. Received: {', '.join(sorted(stacks)[:3])}"
+        )
+    if scaled.keys() != set(range(len(scaled))):
         raise InvalidArgument(
             f"this is not a whole model; {remedy}. "
-            f"Received: {len(numbers)} blocks, numbered {min(numbers)} to {max(numbers)}"
+            f"Received: {len(scaled)} blocks, numbered {min(scaled)} to {max(scaled)}"
         )
-    return len(numbers)
+    if not all(scaled.values()):
+        number = next(number for number, found in scaled.items() if not found)
+        raise InvalidArgument(
+            f"nothing in block {number} is called as a matrix that writes to the residual stream; "
+            "rule_set('transformer', depth=..., outputs=[...]) says how these are called"
+        )
+    return transformer(depth=len(scaled))
