@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from functools import lru_cache
 from math import prod
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +11,15 @@ from numpy.typing import NDArray
 from caffe_filler.axes import FanAxes
 
 _Indices = NDArray[np.int64]
+
+
+class _Axis(NamedTuple):
+    """An axis of the blob: its length, and what one more on it means in the weight, among the weights, in the blob."""
+
+    dim: int
+    within: int
+    among: int
+    in_blob: int
 
 
 class Arrangement:
@@ -33,26 +43,26 @@ class Arrangement:
         self.count = prod(self.shape)
         self.stacks = axes.stack_count(shape)
         self.stack_axes = axes.stacks
-        self._dims = tuple(shape)
         kernel = axes.kernel(len(shape))
         order = [axis for axis in (*axes.stacks, *axes.outputs, *axes.inputs, *kernel) if shape[axis] > 1]
         self.leads = _come_first(axes.stacks, order)
         self.has_rows = _come_first((*axes.stacks, *axes.outputs), order)
         self.is_caffe = self.stacks == 1 and order == sorted(order)
-        # What one more on an axis means among the values of one weight, and among the weights.
-        self._within = dict.fromkeys(axes.stacks, 0) | _strides((*axes.outputs, *axes.inputs, *kernel), self._dims)
-        self._among = _strides(axes.stacks, self._dims)
-        self._in_blob = _strides(range(len(shape)), self._dims)
+        # What one more on an axis means among the values of one weight, among the weights, and in the blob.
+        within, among = _strides((*axes.outputs, *axes.inputs, *kernel), shape), _strides(axes.stacks, shape)
+        in_blob = _strides(range(len(shape)), shape)
+        self._axes = [
+            _Axis(shape[n], within.get(n, 0), among.get(n, 0), in_blob[n]) for n in range(len(shape)) if shape[n] > 1
+        ]
 
     def weights_of(self, indices: _Indices) -> tuple[_Indices, _Indices]:
         """Return for flat indices of the blob the number of the weight and the flat index in it, both in C order."""
         weight, within = np.zeros_like(indices), np.zeros_like(indices)
         rest = indices
-        for axis in reversed(range(len(self._dims))):
-            rest, index = np.divmod(rest, self._dims[axis])
-            within += index * self._within[axis]
-            if axis in self._among:
-                weight += index * self._among[axis]
+        for axis in reversed(self._axes):
+            rest, index = np.divmod(rest, axis.dim)
+            within += index * axis.within
+            weight += index * axis.among
         return weight, within
 
     def places_of(self, weight: int, start: int, stop: int) -> tuple[_Indices, _Indices]:
@@ -60,17 +70,15 @@ class Arrangement:
 
         The first result are flat indices of the blob, ascending, the second those in the weight.
         """
-        origin = 0
-        for axis in reversed(self.stack_axes):
-            weight, number = divmod(weight, self._dims[axis])
-            origin += number * self._in_blob[axis]
         numbers = np.arange(start, stop, dtype=np.int64)
-        places, within = np.full_like(numbers, origin), np.zeros_like(numbers)
-        for axis in reversed(range(len(self._dims))):
-            if axis not in self._among:
-                numbers, index = np.divmod(numbers, self._dims[axis])
-                places += index * self._in_blob[axis]
-                within += index * self._within[axis]
+        places, within = np.zeros_like(numbers), np.zeros_like(numbers)
+        for axis in reversed(self._axes):
+            if axis.among:
+                places += weight // axis.among % axis.dim * axis.in_blob
+            else:
+                numbers, index = np.divmod(numbers, axis.dim)
+                places += index * axis.in_blob
+                within += index * axis.within
         return places, within
 
     def weights_in(self, starts: Sequence[int], shape: Sequence[int], *, is_flat: bool) -> int:
@@ -103,6 +111,6 @@ def _come_first(some: Sequence[int], axes: list[int]) -> bool:
     return {*sorted(axes)[: len(set(axes).intersection(some))]} <= {*some}
 
 
-def _strides(axes: Sequence[int], dims: tuple[int, ...]) -> dict[int, int]:
+def _strides(axes: Sequence[int], dims: Sequence[int]) -> dict[int, int]:
     """Return for each of some axes what one more on it means in C order of these axes alone."""
     return {axis: prod(dims[inner] for inner in axes[number + 1 :]) for number, axis in enumerate(axes)}

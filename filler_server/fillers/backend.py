@@ -4,9 +4,8 @@ This is the one place that executes distributions; all else knows them as data. 
 imported where the first one is launched.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import lru_cache
-from itertools import pairwise
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
@@ -97,7 +96,7 @@ def _arranged(distribution: Distribution, arrangement: Arrangement) -> Fill:
     fill_weight = prepare(distribution)
 
     def fill(out: Values, runs: Runs, random: RandomStream) -> None:
-        for begin, end, block in _blocks(runs, _SCATTERED, _SCATTERED):
+        for begin, end, block in runs.blocks(_SCATTERED, _SCATTERED):
             checkpoint()
             _, places = arrangement.weights_of(block.indices())
             fill_weight(out[begin:end], Runs(places, np.arange(end - begin + 1)), random)
@@ -139,7 +138,7 @@ def _masked_gaussian(distribution: MaskedGaussian) -> Fill:
 
     def fill(out: Values, runs: Runs, random: RandomStream) -> None:
         random.gaussian(out, runs, mean, std)
-        for begin, end, block in _blocks(runs, _BLOCK, _BLOCK):
+        for begin, end, block in runs.blocks(_BLOCK, _BLOCK):
             mask = np.empty(end - begin, np.bool_)
             random.bernoulli(mask, block, kept)
             out[begin:end] *= mask
@@ -191,7 +190,7 @@ class _Rows:
             # Nothing is to be cut, which small blobs would feel.
             self._fill_block(out, runs, random)
             return
-        for begin, end, block in _blocks(_cut_at_rows(runs, length), max(_BLOCK // length, 1) * length, _BLOCK):
+        for begin, end, block in _cut_at_rows(runs, length).blocks(_BLOCK, max(_BLOCK // length, 1) * length):
             self._fill_block(out[begin:end], block, random)
 
     def _fill_block(self, out: Values, pieces: Runs, random: RandomStream) -> None:
@@ -235,23 +234,6 @@ class _Rows:
                 kernels.add_rows(block, sums[first : first + batch])
         self._last = _RowSum(random, dtype, int(rows[-1]), float(sums[-1]))
         return sums
-
-
-def _blocks(pieces: Runs, longest: int, most: int) -> Iterator[tuple[int, int, Runs]]:
-    """Pieces that together have about `most` values, and where these begin and end in what all pieces have.
-
-    Pieces are cut after `longest` values where that is needed.
-    """
-    count = pieces.count
-    if count <= most:
-        yield 0, count, pieces
-        return
-    pieces = pieces.split(longest)
-    cuts = np.searchsorted(pieces.bounds, np.arange(0, count + most, most))
-    for first, last in pairwise(np.minimum(cuts, pieces.starts.size).tolist()):
-        if first < last:
-            begin, end = int(pieces.bounds[first]), int(pieces.bounds[last])
-            yield begin, end, Runs(pieces.starts[first:last], pieces.bounds[first : last + 1] - begin)
 
 
 def _cut_at_rows(runs: Runs, length: int) -> Runs:

@@ -30,7 +30,7 @@ _STEP = 1 << 25
 """About so many products of a block with earlier vectors are computed between two looks whether they are wanted."""
 
 _DRAWN = 1 << 18
-"""Values that are drawn at once."""
+"""Values that are drawn, or looked up, at once."""
 
 _WORKSHOP = threading.Lock()
 """Held while a matrix is made: its vectors take twice the memory of its values, or as much as they."""
@@ -129,15 +129,15 @@ class Whole:
             start = int(runs.starts[0])
             out[:] = self._matrix(0, out.dtype, random)[start : start + out.size]
             return
-        indices = runs.indices()
         if self._arrangement is None:
-            np.take(self._matrix(0, out.dtype, random), indices, out=out)
+            np.take(self._matrix(0, out.dtype, random), runs.indices(), out=out)
             return
-        numbers, within = self._arrangement.weights_of(indices)
-        order = np.argsort(numbers, kind="stable")
-        present, first = np.unique(numbers[order], return_index=True)
-        for number, some in zip(present.tolist(), np.split(order, first[1:]), strict=True):
-            out[some] = self._matrix(number, out.dtype, random)[within[some]]
+        for begin, end, block in runs.blocks(_DRAWN, _DRAWN):
+            numbers, within = self._arrangement.weights_of(block.indices())
+            order = np.argsort(numbers, kind="stable")
+            present, first = np.unique(numbers[order], return_index=True)
+            for number, some in zip(present.tolist(), np.split(order, first[1:]), strict=True):
+                out[begin:end][some] = self._matrix(number, out.dtype, random)[within[some]]
 
     def _matrix(self, number: int, dtype: _Dtype, random: RandomStream) -> Values:
         with self._lock:

@@ -1,7 +1,9 @@
 """The one interface of all sources of random numbers: values by their place in a blob."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
+from itertools import pairwise
 from typing import ClassVar, Protocol, TypeAlias
 
 import numpy as np
@@ -64,6 +66,21 @@ class Runs:
             self.count
         )
         return indices
+
+    def blocks(self, most: int, longest: int) -> Iterator[tuple[int, int, "Runs"]]:
+        """Yield runs that together have about `most` elements, and where these begin and end among all elements.
+
+        Runs are cut after `longest` elements where that is needed.
+        """
+        if self.count <= most:
+            yield 0, self.count, self
+            return
+        pieces = self.split(longest)
+        cuts = np.searchsorted(pieces.bounds, np.arange(0, self.count + most, most))
+        for first, last in pairwise(np.minimum(cuts, pieces.starts.size).tolist()):
+            if first < last:
+                begin, end = int(pieces.bounds[first]), int(pieces.bounds[last])
+                yield begin, end, Runs(pieces.starts[first:last], pieces.bounds[first : last + 1] - begin)
 
     def split(self, longest: int) -> "Runs":
         """The same elements in runs of at most `longest`, so that threads can share a long one."""
