@@ -1,5 +1,6 @@
 """Weights whose axes are not Caffe's: fans, places, and each filler that depends on them."""
 
+import hashlib
 from math import prod, sqrt
 from typing import Any
 
@@ -291,6 +292,19 @@ def test_a_filler_of_one_s_own_is_filled_in_caffe_s_order_alone(monkeypatch: pyt
         with pytest.raises(FillerError, match=r"filler type 'placed', .*are filled in Caffe's order alone") as caught:
             values("placed", shape, layout)
         assert caught.value.field == "axes"
+
+
+FROZEN = {
+    ("msra", "stack,in,out"): "c674b0aca80c1256",
+    ("orthogonal", "stack,in,out"): "d1540349e9bb7dd9",
+    ("orthogonal", "in,stack,out"): "44a5e2e4c5a0d20d",
+}
+
+
+@pytest.mark.parametrize(("filler", "layout"), FROZEN)
+def test_values_are_the_frozen_ones(filler: str, layout: str) -> None:
+    got = hashlib.sha256(values(filler, (3, 10, 7), layout).astype("<f4").tobytes()).hexdigest()[:16]
+    assert got == FROZEN[filler, layout]
 
 
 def test_arrangements_are_made_once() -> None:

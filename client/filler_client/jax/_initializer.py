@@ -3,13 +3,13 @@
 import hashlib
 import operator
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from google.protobuf import text_format
 from jax.custom_batching import custom_vmap
 from numpy.typing import NDArray
 
@@ -66,25 +66,39 @@ def initializer(
     if client is not None and not isinstance(client, FillerClient):
         raise InvalidArgument(f"a client is a FillerClient. Received: {type(client).__name__}")
     return Initializer(
-        filler=filler_parameter(filler),
-        axes=JaxAxes(in_axis, out_axis, batch_axis),
-        seed=None if seed is None else check_seed(seed),
-        name=name,
-        dtype=dtype,
-        client=FillerClient.embedded() if client is None else client,
+        filler_parameter(filler),
+        JaxAxes(in_axis, out_axis, batch_axis),
+        None if seed is None else check_seed(seed),
+        name,
+        dtype,
+        FillerClient.embedded() if client is None else client,
     )
 
 
-@dataclass(frozen=True)
 class Initializer:
-    """A filler as an initializer of JAX; made by `initializer`."""
+    """A filler as an initializer of JAX, made by `initializer`; as functions are, it is equal to itself alone.
 
-    filler: FillerParameter
-    axes: JaxAxes
-    seed: int | None
-    name: str | None
-    dtype: Any
-    client: FillerClient = field(repr=False)
+    It is no dataclass: Flax would look into it where it compares modules.
+    """
+
+    def __init__(
+        self,
+        filler: FillerParameter,
+        axes: JaxAxes,
+        seed: int | None,
+        name: str | None,
+        dtype: Any,
+        client: FillerClient,
+    ) -> None:
+        self._filler = filler
+        self._axes = axes
+        self._seed = seed
+        self._name = name
+        self._dtype = dtype
+        self._client = client
+
+    def __repr__(self) -> str:
+        return f"<initializer {text_format.MessageToString(self._filler, as_one_line=True)}>"
 
     def __call__(self, key: Any, shape: Sequence[int], dtype: Any = None, out_sharding: Any = None) -> jax.Array:
         """Return an array.
@@ -99,20 +113,20 @@ class Initializer:
             InvalidArgument: the filler cannot fill such an array, or the key is not a single one.
             FillerError: one of the tree in `caffe_filler.errors`.
         """
-        wanted = dtype if dtype is not None else self.dtype if self.dtype is not None else jnp.float_
+        wanted = dtype if dtype is not None else self._dtype if self._dtype is not None else jnp.float_
         real = jax.dtypes.canonicalize_dtype(dtypes.parse(wanted))
         dims = tuple(operator.index(dim) for dim in shape)
         if 0 in dims:
             return jnp.zeros(dims, real, out_sharding=out_sharding)
-        axes = self.axes.of(dims)
-        check_fans(self.filler, dims, axes)
+        axes = self._axes.of(dims)
+        check_fans(self._filler, dims, axes)
         # What is wrong is told here, and not in a callback.
-        fill_request(self.filler, dims, name=self.name or "", axes=axes)
+        fill_request(self._filler, dims, name=self._name or "", axes=axes)
         words = _words(key)
 
         def values(words: Any, region: Any = None) -> NDArray[Any]:
             seed, name = self._stream(np.asarray(words))
-            return self.client.fill(self.filler, dims, seed=seed, name=name, dtype=real, axes=axes, region=region)
+            return self._client.fill(self._filler, dims, seed=seed, name=name, dtype=real, axes=axes, region=region)
 
         if isinstance(words, jax.core.Tracer):
             array = self._called_back(values, jax.ShapeDtypeStruct(dims, real))(words)
@@ -123,15 +137,15 @@ class Initializer:
 
     def _stream(self, words: NDArray[Any]) -> tuple[int, str]:
         """Return the seed and the name that a key stands for."""
-        if self.seed is None:
-            return _seed(words), self.name or ""
-        return self.seed, f"key:{words.astype('>u4').tobytes().hex()}" if self.name is None else self.name
+        if self._seed is None:
+            return _seed(words), self._name or ""
+        return self._seed, f"key:{words.astype('>u4').tobytes().hex()}" if self._name is None else self._name
 
     def _called_back(self, values: Any, result: jax.ShapeDtypeStruct) -> Any:
         def call(words: Any) -> Any:
             return jax.pure_callback(values, result, words, vmap_method="sequential")
 
-        if self.seed is None or self.name is None:
+        if self._seed is None or self._name is None:
             return call
         single = custom_vmap(call)
 
@@ -139,7 +153,7 @@ class Initializer:
         def refuse(axis_size: int, in_batched: Any, words: Any) -> Any:
             raise InvalidArgument(
                 f"under jax.vmap all {axis_size} arrays would be the same, as seed and name are given; without one of "
-                f"them the key tells them apart. Received: seed={self.seed}, name={self.name!r}"
+                f"them the key tells them apart. Received: seed={self._seed}, name={self._name!r}"
             )
 
         return single

@@ -152,6 +152,24 @@ def test_a_module_of_flax() -> None:
     assert jnp.isfinite(Net().apply({"params": params}, x)).all()
 
 
+class Remembered(nn.Module):
+    kernel_init: Any
+
+    @nn.compact
+    def __call__(self, x: Any) -> Any:
+        return nn.remat(nn.Dense)(4, kernel_init=self.kernel_init)(x)
+
+
+def test_a_module_that_has_it_can_be_hashed() -> None:
+    init = initializer("xavier")
+    assert repr(init) == '<initializer type: "xavier">'
+    module = nn.jit(Remembered)(init)
+    assert hash(module) == hash(nn.jit(Remembered)(init))
+    for _ in range(2):
+        kernel = module.init(jax.random.key(3), jnp.ones((1, 600)))["params"]["CheckpointDense_0"]["kernel"]
+        assert float(kernel.std()) == pytest.approx(sqrt(1 / 600), rel=0.1)
+
+
 def test_a_module_of_nnx() -> None:
     layer = nnx.Linear(40, 60, kernel_init=initializer("xavier"), rngs=nnx.Rngs(0))
     other = nnx.Linear(40, 60, kernel_init=initializer("xavier"), rngs=nnx.Rngs(1))
