@@ -3,7 +3,7 @@
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
-from typing import TYPE_CHECKING, Literal, Unpack
+from typing import TYPE_CHECKING, Unpack
 
 from caffe_filler import dtypes
 from caffe_filler.errors import FillerError, InvalidArgument
@@ -19,7 +19,7 @@ from filler_client._received import received_tensors
 from filler_client._requests import NetLike
 
 if TYPE_CHECKING:
-    from filler_server.diagnostics.statistics.result import Checked, CheckedBlob
+    from filler_server.diagnostics.statistics.result import Checked, CheckedBlob, Expected
     from filler_server.net.plan import NetPlan
     from filler_server.tensors import Advance, Tensor
     from filler_server.weights.file import WeightsFile
@@ -33,7 +33,7 @@ def check(
     weights: ModelWeights = None,
     *,
     significance: float = 0.001,
-    expected: Literal["initial", "trained"] = "initial",
+    expected: "Expected" = "initial",
     reshape: bool = False,
     client: FillerClient | None = None,
     advance: "Advance | None" = None,
@@ -120,14 +120,14 @@ def _sources(
 
 
 def _tensors_checked(
-    opened: "list[WeightsFile]", significance: float, expected: Literal["initial", "trained"], advance: "Advance | None"
+    opened: "list[WeightsFile]", significance: float, expected: "Expected", advance: "Advance | None"
 ) -> "Checked":
     from filler_server.diagnostics.statistics.net import look_at_tensors
     from filler_server.diagnostics.statistics.result import Checked
 
     (file,) = opened
     return Checked(
-        f"{file.path}, {file.format}",
+        str(file.path),
         significance,
         expected,
         look_at_tensors(file.tensors, significance=significance, advance=advance),
@@ -140,7 +140,7 @@ def _weights_checked(
     plan: "NetPlan",
     opened: "list[WeightsFile]",
     significance: float,
-    expected: Literal["initial", "trained"],
+    expected: "Expected",
     reshape: bool,
     advance: "Advance | None",
 ) -> "Checked":
@@ -183,7 +183,7 @@ def _filled_checked(
     request: filler_pb2.FillNetRequest,
     client: FillerClient,
     significance: float,
-    expected: Literal["initial", "trained"],
+    expected: "Expected",
     advance: "Advance | None",
 ) -> "Checked":
     from filler_server.diagnostics.statistics.net import check_blobs

@@ -44,12 +44,12 @@ def test_the_defaults_of_a_module(name: str) -> None:
     weight = values[parts[0].name]
     explained = {part.name: part for part in explain(name, tuple(weight.shape)).parts}
     for key, found in values.items():
-        law = explained[key].distribution
-        assert law is not None
-        if law.std == 0:
-            assert bool((found == law.mean).all())
+        theory = explained[key].distribution
+        assert theory is not None
+        if theory.std == 0:
+            assert bool((found == theory.mean).all())
             continue
-        assert float(found.std()) == pytest.approx(law.std, rel=5 / sqrt(found.numel()))
-        assert abs(float(found.mean()) - law.mean) < 5 * law.std / sqrt(found.numel())
-        assert law.minimum * 1.000001 <= float(found.min())
-        assert float(found.max()) <= law.maximum * 1.000001
+        assert float(found.std()) == pytest.approx(theory.std, rel=5 / sqrt(found.numel()))
+        assert abs(float(found.mean()) - theory.mean) < 5 * theory.std / sqrt(found.numel())
+        assert theory.minimum * 1.000001 <= float(found.min())
+        assert float(found.max()) <= theory.maximum * 1.000001

@@ -114,7 +114,7 @@ def check(
     }
     expected: Any = "trained" if trained else "initial"
     label, described, known = _source(net, solver, weights, test_net, cast("FinetuneOptions", {**options, **explicit}))
-    with in_file(label), connect(server) as client, progress(0) as advance:
+    with in_file(label), connect(server) as client, progress(None) as advance:
         found = _check.check(
             described,
             weights or None,

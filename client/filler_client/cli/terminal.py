@@ -105,8 +105,12 @@ def _print_notes(notes: Iterable[Any], source: object, kind: tuple[str, str]) ->
 
 
 @contextmanager
-def progress(total: int) -> Iterator[Advance]:
-    """Show bytes, rate and time left on standard error while the block runs, when that is a terminal."""
+def progress(total: int | None) -> Iterator[Advance]:
+    """Show bytes, rate and time left on standard error while the block runs, when that is a terminal.
+
+    Args:
+        total: number of bytes; None where it is not known.
+    """
     # Half of the time that a command takes to start, for the few that show their progress.
     from rich.console import Console
     from rich.progress import (
@@ -145,7 +149,8 @@ def progress(total: int) -> Iterator[Advance]:
         expected = [total]
 
         def advance(nbytes: int, name: str, more: int = 0) -> None:
-            expected[0] += more
+            if expected[0] is not None:
+                expected[0] += more
             bar.update(task, advance=nbytes, total=expected[0], description=printable(name))
 
         yield advance

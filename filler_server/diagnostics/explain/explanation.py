@@ -61,9 +61,9 @@ class Explanation:
         if self.fan_in is not None:
             found.append(("fans", f"fan_in {self.fan_in:,}, fan_out {self.fan_out:,}"))
         if self.distribution is not None:
-            law = self.distribution
-            moments = f"mean {number_text(law.mean)}, std {number_text(law.std)}"
-            found.append(("moments", f"{moments}, from {number_text(law.minimum)} to {number_text(law.maximum)}"))
+            of = self.distribution
+            moments = f"mean {number_text(of.mean)}, std {number_text(of.std)}"
+            found.append(("moments", f"{moments}, from {number_text(of.minimum)} to {number_text(of.maximum)}"))
         if self.paper is not None:
             found.append(("paper", self.paper))
         found += [
@@ -135,8 +135,8 @@ class Explained:
 
 
 def _part_dict(part: Explanation) -> dict[str, Any]:
-    law, shares = part.distribution, part.bars
-    figures = (None,) * 4 if law is None else (law.mean, law.std, law.minimum, law.maximum)
+    of, shares = part.distribution, part.bars
+    figures = (None,) * 4 if of is None else (of.mean, of.std, of.minimum, of.maximum)
     mean, std, low, high = (None if value is None or not isfinite(value) else float(value) for value in figures)
     return {
         "name": part.name or None,
