@@ -1,4 +1,4 @@
-"""Origin of an exported model: names and digests of the files, and what the net asks for of images."""
+"""Origin of an exported model: names and SHA-256 of the files, and what the net asks for of images."""
 
 import hashlib
 import json
@@ -20,7 +20,7 @@ def provenance(net: NetLike, weights: Sequence[Path], plan: "NetPlan") -> Callab
     """Return a function that tells where a model comes from; the files are read in the meantime.
 
     Keys are `caffe.net` and `caffe.weights` with the names of the files, those with `.sha256` after them with their
-    digests, `caffe.transform_param` with what the net asks for of images, as JSON by the tops of its data layers, and
+    SHA-256, `caffe.transform_param` with what the net asks for of images, as JSON by the tops of its data layers, and
     `producer`.
 
     Args:

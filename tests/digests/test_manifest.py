@@ -73,6 +73,15 @@ def test_what_is_not_a_manifest_is_refused(text: str, message: str, tmp_path: Pa
     assert len(str(caught.value)) < 600
 
 
+def test_the_digest_of_all_tensors_is_of_names_and_values_alone() -> None:
+    one, two = replace(ENTRY, digest=Digest(1, 2)), replace(ENTRY, digest=Digest(3, 4))
+    whole = replace(MANIFEST, tensors={"a": one, "b": two})
+    moved = {"b": replace(two, file="other", filler=None, blob=None), "a": one}
+    assert whole.digest == Manifest("another", moved).digest == "e2720338be9ff724d839de007fee84c5"
+    for tensors in ({"a": two, "b": one}, {"a": one}, {"a": one, "b": replace(two, shape=(3, 2))}):
+        assert replace(whole, tensors=tensors).digest != whole.digest
+
+
 def test_a_draft_has_the_length_of_the_manifest() -> None:
     draft = Draft("caffe-filler 1.0", FILL, {"a": ('type: "msra"', Blob("a", (3,)))})
     draft.begin([ArrayTensor(name, np.zeros(3, np.float32)) for name in ("a", "b")])

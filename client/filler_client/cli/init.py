@@ -93,7 +93,12 @@ if TYPE_CHECKING:
     metavar="K",
     help="With --solver: fill its test net of this number, from 0, in place of its train net.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line and file.")
+@click.option(
+    "--json",
+    "as_json",
+    is_flag=True,
+    help="Print one JSON object a line and file: net, path, parameters, bytes, digest, seconds, skipped, error.",
+)
 @click.option("-q", "--quiet", is_flag=True, help="Print nothing but errors and warnings.")
 @server_option
 @click.pass_context
