@@ -43,7 +43,7 @@ class SourceLayer:
     def written_type(self) -> str:
         """The layer's type as the file has it: a fork's V1 type by its name there."""
         former = self.unknown.get("type")
-        return self.parameter.type if former is None else str(former.values[-1])
+        return str(former.values[-1]) if former is not None and former.values else self.parameter.type
 
     def report_inner_fields(self, kind: LayerType, layer: LayerContext) -> None:
         """Report fields that no fork has inside a block that the layer's type understands."""

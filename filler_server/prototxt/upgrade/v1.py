@@ -99,5 +99,5 @@ def _upgrade_layer(old: caffe_pb2.V1LayerParameter, layer: caffe_pb2.LayerParame
             setattr(layer, field.name, value)
     if source.type is not None:
         layer.type = source.type
-    elif "type" in source.unknown:
+    elif "type" in source.unknown and source.unknown["type"].values:
         layer.type = current_type(str(source.unknown["type"].values[-1]))

@@ -3,6 +3,7 @@ from google.protobuf import text_format
 
 from caffe_filler.caffe import caffe_pb2
 from caffe_filler.errors import PrototxtError
+from filler_server.net.planner import plan_net
 from filler_server.prototxt import NetDocument, read_net
 from filler_server.prototxt.upgrade.v1 import TYPES
 
@@ -86,3 +87,10 @@ def test_types_of_forks_get_their_names_of_the_current_format() -> None:
         {"type": ["NOBODYS_TYPE"]},
     ]
     assert len(document.problems) == 4
+
+
+def test_a_list_without_types_is_no_type() -> None:
+    document = read_net(b'layers { name: "x" type: [] top: "t" }')
+    assert document.net.layer[0].type == ""
+    assert document.problems[0].message.startswith("V1LayerParameter.type holds one value, not a list")
+    assert plan_net(document).warnings[-1].message.startswith("unknown layer type ''")
