@@ -41,7 +41,9 @@ def _flat(ctx: click.Context, param: click.Parameter, value: Sequence[tuple[str,
 )
 @click.option("--select", multiple=True, type=Codes(), callback=_flat, help="Rules that alone count; repeatable.")
 @click.option("--ignore", multiple=True, type=Codes(), callback=_flat, help="Rules that do not count; repeatable.")
-@click.option("--fix", "mend", is_flag=True, help="Mend in place what is certain, and report what is left.")
+@click.option(
+    "--fix", "mend", is_flag=True, help="Mend what is certain in the files that are given, and report what is left."
+)
 @input_option
 def lint(
     nets: tuple[str, ...],

@@ -60,7 +60,7 @@ def kernel(net: Net) -> Iterator[Hit]:
 def trained(net: Net) -> Iterator[Hit]:
     """Find bilinear weights that a solver trains."""
     for weight, _ in _bilinear(net):
-        if net.training and weight.rate:
+        if net.plan.phase == "TRAIN" and weight.rate:
             message = f"training changes these bilinear weights (lr_mult {weight.rate:g})"
             yield Hit(message, net.places[weight.layer], ("param",))
 

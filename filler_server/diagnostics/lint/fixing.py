@@ -20,7 +20,9 @@ from filler_server.prototxt.rewrite import file_kind, upgrade_text
 from filler_server.prototxt.rewrite.file import encode
 from filler_server.prototxt.rewrite.message import Rewriter
 
-_ROUNDS = 8
+_ROUNDS = 64
+"""Mends, or kinds of mends, of one file: each reads and plans it once more."""
+
 _NO_SHAPES: Inputs = MappingProxyType({})
 
 
@@ -47,8 +49,8 @@ def fix_file(
 ) -> Fixed:
     """Mend what is found in a text where that is certain; binary files stay as they are.
 
-    Names that misspell a known one are corrected, a net in an old format is upgraded, and fields are removed or set
-    that do nothing or what Caffe would do with them. A net plans to the same shapes afterwards, unless it could not be
+    Fields and values that misspell a known one are corrected, a net in an old format is upgraded, and fields that do
+    nothing are removed; rates of statistics become 0. A net plans to the same shapes afterwards, unless it could not be
     read before; a mend with which it does not is left out. Comments stay; those inside of a field that is removed move
     in front of it.
 
@@ -60,26 +62,25 @@ def fix_file(
         limits: how much the file may ask for.
     """
     mended: list[Finding] = []
-    refused: set[tuple[str, str]] = set()
+    left: set[tuple[str, str]] = set()
+    alone = False
     for _ in range(_ROUNDS):
         checked = check_file(data, name, selection, inputs=inputs, limits=limits)
-        wanted = [found for found in checked.found if found.rule.fixes and _key(found) not in refused]
-        attempt = _attempt(data, wanted, limits)
-        if attempt is None:
+        wanted = [found for found in checked.found if found.rule.fixes and _key(found) not in left]
+        if not wanted:
             break
-        result, done = attempt
+        attempt = _attempt(data, wanted[:1] if alone else wanted, limits)
+        if attempt is None and not alone:
+            break
+        result, done = attempt or (data, wanted[:1])
         if result != data and _holds(data, result, done, inputs, limits):
             data = result
             mended += [found.finding for found in done]
-        elif len(done) > 1:
-            # One of them is at fault: they are tried one after the other.
-            single = _first_that_holds(data, done, inputs, limits)
-            refused.update(_key(found) for found in done if single is None or found is not single[1])
-            if single is not None:
-                data = single[0]
-                mended.append(single[1].finding)
+        elif alone or len(done) == 1:
+            left.update(map(_key, done))
         else:
-            refused.update(map(_key, done))
+            # One of them is at fault: from here on they are tried one after the other.
+            alone = True
     return Fixed(data, tuple(mended))
 
 
@@ -88,7 +89,6 @@ def _attempt(data: bytes, wanted: Sequence[Found], limits: ReadLimits) -> tuple[
     renames = [found for found in wanted if found.hit.rename is not None]
     if renames:
         return _renamed(data, renames, limits), renames
-    upgrades = [found for found in wanted if found.hit.mender is None]
     try:
         document = read_net(data, limits=limits, lenient=True)
         if document.format != "text":
@@ -96,7 +96,8 @@ def _attempt(data: bytes, wanted: Sequence[Found], limits: ReadLimits) -> tuple[
         if document.changes:
             # What the upgrade changes it changes at once: rates of a BatchNorm's statistics, too.
             is_batch_norm = all("BatchNorm" in change.message for change in document.changes)
-            done = [found for found in wanted if found.rule.code == "FIL022"] if is_batch_norm else upgrades
+            code = "FIL022" if is_batch_norm else "FIL031"
+            done = [found for found in wanted if found.rule.code == code]
             return (upgrade_text(data, limits=limits, lenient=True).data, done) if done else None
     except FillerError:
         return None
@@ -135,26 +136,17 @@ def _rewritten(data: bytes, menders: Sequence[Found], limits: ReadLimits) -> byt
     return encode(rewriter.edits.apply(), data)
 
 
-def _first_that_holds(
-    data: bytes, wanted: Sequence[Found], inputs: Inputs, limits: ReadLimits
-) -> tuple[bytes, Found] | None:
-    for found in wanted[:_ROUNDS]:
-        attempt = _attempt(data, [found], limits)
-        if attempt is not None and attempt[0] != data and _holds(data, attempt[0], [found], inputs, limits):
-            return attempt[0], found
-    return None
-
-
 def _holds(before: bytes, after: bytes, done: Sequence[Found], inputs: Inputs, limits: ReadLimits) -> bool:
     """Whether a text after its mends can be read, and plans to the same shapes as before."""
     try:
         olds, news = (_nets(data, inputs, limits) for data in (before, after))
     except FillerError:
         return False
-    if any(found.hit.rename is not None for found in done):
-        # Caffe refuses it as it is, so that there are no shapes to keep.
-        return True
-    return len(olds) == len(news) and all(map(_plans_alike, olds, news))
+    if len(olds) != len(news):
+        return False
+    # A file with a misspelled name is refused as it is, so that there are no shapes to keep.
+    renamed = any(found.hit.rename is not None for found in done)
+    return all(map(_refuses_no_more, olds, news)) and (renamed or all(map(_plans_alike, olds, news)))
 
 
 def _nets(data: bytes, inputs: Inputs, limits: ReadLimits) -> list[Net]:
@@ -165,10 +157,12 @@ def _nets(data: bytes, inputs: Inputs, limits: ReadLimits) -> list[Net]:
     return nets_of(file, states_of(file), inputs)
 
 
+def _refuses_no_more(old: Net, new: Net) -> bool:
+    return {refused.layer for refused in new.refused} <= {refused.layer for refused in old.refused}
+
+
 def _plans_alike(old: Net, new: Net) -> bool:
     """Whether a net has the same layers with the same shapes, as far as they were known before."""
-    if not {refused.layer for refused in new.refused} <= {refused.layer for refused in old.refused}:
-        return False
     known = {layer.name: layer for layer in new.plan.layers}
     refused = {old.file.layers[each.layer].name for each in old.refused}
     for layer in old.plan.layers:

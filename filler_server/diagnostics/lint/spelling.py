@@ -76,8 +76,8 @@ def misspelled_value(source: Source) -> Iterator[Hit]:
         if meant is not None:
             what = "layer type" if known is types else word.field.enum
             message = f"{what}: there is no {shorten(text)}{did_you_mean(meant, quote='')}"
-            new = f'"{meant}"' if known is types else meant
-            rename = Rename(word.entry.value, text, new)
+            # A layer of an unknown type is planned around, with other shapes than one of the type that is meant.
+            rename = None if known is types else Rename(word.entry.value, text, meant)
             yield Hit(message, place=source.place(word.entry.value), name=_layer_name(source, word), rename=rename)
 
 

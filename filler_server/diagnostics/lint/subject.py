@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import TypeAlias
 
 from caffe_filler.caffe import caffe_pb2
 from caffe_filler.errors import FillerError
@@ -12,6 +13,9 @@ from filler_server.diagnostics.lint.weights import Weight, weights_of
 from filler_server.net.plan import Layer, NetPlan, Shape
 from filler_server.prototxt.document import NetDocument, SolverDocument
 from filler_server.prototxt.rewrite.syntax import Block, Entry
+
+Inputs: TypeAlias = Mapping[str, Shape]
+"""Shapes of inputs by name; None, or None for a dimension, leaves it open."""
 
 
 @dataclass(frozen=True)
@@ -119,6 +123,3 @@ class SolverFile:
 
     document: SolverDocument
     source: Source | None
-
-
-Inputs = Mapping[str, Shape]

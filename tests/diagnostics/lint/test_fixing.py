@@ -25,9 +25,17 @@ def test_a_field_that_does_nothing_goes_and_comments_stay() -> None:
 def test_names_are_corrected_where_they_stand() -> None:
     text = DATA + product("ip", "data", 'num_output: 4 weight_fillr { type: "xavier" }') + "# a comment"
     assert fixed(text) == text.replace("fillr", "filler")
-    pool = 'layer { name: "p" type: "Convolutoin" bottom: "data" top: "p" pooling_param { pool: MAXX } }'
-    assert '"Convolution"' in fixed(DATA + pool)
-    assert "pool: MAX }" in fixed(DATA + pool)
+    loss = (
+        'layer { name: "p" type: "HingeLoss" bottom: "data" bottom: "data" top: "p" loss_param { normalization: FUL } }'
+    )
+    assert "normalization: FULL }" in fixed(DATA + loss)
+
+
+def test_types_of_layers_are_left_to_people() -> None:
+    text = DATA + 'layer { name: "r" type: "ReLUU" bottom: "data" top: "r" }\n'
+    text += 'layer { name: "c" type: "Convolutoin" bottom: "data" top: "c" }\n'
+    assert codes(text)[-1] == "FIL033"
+    assert fixed(text) == text
 
 
 def test_rates_of_statistics_become_zero() -> None:
@@ -57,9 +65,8 @@ def test_the_examples_of_the_pages(code: str) -> None:
     assert code not in codes(result)
     before, after = (plan_net(read_net(text.encode(), lenient=True)) for text in (bad, result))
     assert [layer.name for layer in before.layers] == [layer.name for layer in after.layers]
-    if code != "FIL033":
-        assert [layer.tops for layer in before.layers] == [layer.tops for layer in after.layers]
-        assert [blob.shape for blob in before.blobs] == [blob.shape for blob in after.blobs]
+    assert [layer.tops for layer in before.layers] == [layer.tops for layer in after.layers]
+    assert [blob.shape for blob in before.blobs] == [blob.shape for blob in after.blobs]
 
 
 def test_only_what_is_selected_and_not_ignored_is_mended() -> None:
@@ -67,6 +74,13 @@ def test_only_what_is_selected_and_not_ignored_is_mended() -> None:
     assert fixed(text, ignore=["FIL005"]) == text
     assert fixed(text, select=["FIL032"]) == text
     assert fixed(f"# filler: ignore[FIL]\n{text.removeprefix(DATA)}").count("std") == 1
+
+
+def test_a_mend_that_does_not_hold_keeps_no_other_from_being_made() -> None:
+    first = product("ip", "data", "num_output: 4 num_ouput: 5")
+    second = product("other", "data", 'num_output: 4 weight_fillr { type: "xavier" std: 0.1 }')
+    result = fixed(DATA + first + second)
+    assert result == DATA + first + second.replace("fillr", "filler").replace(" std: 0.1", "")
 
 
 def test_what_would_not_be_read_is_left_alone() -> None:
