@@ -10,10 +10,12 @@ BENCH_READY := $(BENCH)/ready
 PEERS := tests/benchmarks/requirements.txt
 FRAMEWORKS := build/frameworks-venv
 FRAMEWORKS_READY := $(FRAMEWORKS)/ready
+DOCS := build/docs-venv
+DOCS_READY := $(DOCS)/ready
 OPENCV5 := build/opencv5-venv
 OPENCV5_READY := $(OPENCV5)/ready
 
-.PHONY: help run test test-frameworks opencv soak fix check lint types bench protos wheel clean
+.PHONY: help run test test-frameworks opencv soak fix check lint types docs bench protos wheel clean
 .DEFAULT_GOAL := help
 
 help:  ## Show these commands.
@@ -74,6 +76,16 @@ lint: $(READY)  ## Check style and formatting.
 
 types: $(READY)  ## Check types, strictly.
 	$(BIN)/mypy
+
+$(DOCS_READY): pyproject.toml .ci/constraints.txt client/docs/requirements.txt protos/caffe_filler/v1/filler.proto
+	test -x $(DOCS)/bin/python || $(PYTHON) -m venv $(DOCS)
+	$(DOCS)/bin/python -m pip install --quiet --disable-pip-version-check --constraint .ci/constraints.txt --upgrade pip
+	$(DOCS)/bin/python -m pip install --quiet --constraint .ci/constraints.txt --editable . \
+		--requirement client/docs/requirements.txt
+	@touch $@
+
+docs: $(DOCS_READY)  ## Build the documentation into build/docs.
+	NO_MKDOCS_2_WARNING=1 $(DOCS)/bin/mkdocs build --strict --quiet --config-file client/docs/mkdocs.yml
 
 $(BENCH_READY): pyproject.toml .ci/constraints.txt $(PEERS)
 	test -x $(BENCH)/bin/python || $(PYTHON) -m venv $(BENCH)
