@@ -15,6 +15,8 @@ What is assumed:
   elements of one image as well: real images are smoother, and pooled values then larger.
 * Layers are wide: sums over their inputs are normal, and what holds on average holds for each. The gradient that comes
   to a layer does not depend on the values there, but for what maxima and kinks choose.
+* Forward, mean squares are those of a typical net: behind many layers of few units the mean over nets is larger, as it
+  is made of few of them. Backward they are means over nets.
 * Weights of different layers do not know each other; those that are shared are taken as if they did not, too.
 * Neighboring places go together as their windows overlap; farther ones are all alike.
 """

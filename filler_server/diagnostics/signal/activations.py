@@ -39,12 +39,17 @@ def by_value(layer: Layer, function: Callable[[Reals], tuple[Reals, Reals]]) -> 
     if not np.isfinite(points).all():
         raise NotKnown("it is not defined for all values that its bottom can have")
     is_whole = bottom is layer.bottom
+    top = bottom.with_points(points)
+    if bottom.drift:
+        square = float(WEIGHTS @ (points * points))
+        elasticity = float(WEIGHTS @ (points * slopes * bottom.points)) / square if square else 0.0
+        top = replace(top, drift=bottom.drift * elasticity**2)
 
     def back(tops: tuple[Gradient, ...]) -> Back:
         gradient = tops[0].through(slopes, bottom)
         return Back((gradient if is_whole else replace(gradient, amplitude=None),))
 
-    return Passed((bottom.with_points(points),), back)
+    return Passed((top,), back)
 
 
 def _values(*kinds: type[Any]) -> Callable[[_Function], _Function]:
@@ -186,7 +191,7 @@ def _slope_square(operation: activations.PReLU, layer: Layer, left: Activation, 
     dims = layer.shape()
     try:
         square = own_square(left, gradient, size(dims[:1]), size(dims[2:]))
-        return square * (size(dims[1:2]) if operation.channel_shared else 1)
+        return square and square * (size(dims[1:2]) if operation.channel_shared else 1)
     except NotKnown:
         return None
 

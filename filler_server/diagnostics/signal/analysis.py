@@ -1,7 +1,7 @@
 """Signal of a net in theory: one pass forward over its operations, and one back."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from math import isfinite
+from math import isfinite, sqrt
 
 import numpy as np
 
@@ -166,13 +166,14 @@ class _Analysis:
             return ValueSignal(
                 value, layer.name, top.name, gradient_mean_square=square, unknown=str(activation), gradient_unknown=why
             )
+        typical = activation.typical
         return ValueSignal(
             value,
             layer.name,
             top.name,
-            mean=activation.mean,
-            variance=activation.variance,
-            mean_square=activation.mean_square,
+            mean=activation.mean * sqrt(typical),
+            variance=activation.variance * typical,
+            mean_square=activation.mean_square * typical,
             gradient_mean_square=square,
             zeros=min(max(activation.zeros, 0.0), 1.0),
             saturated=activation.saturated,

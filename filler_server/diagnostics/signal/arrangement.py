@@ -53,7 +53,9 @@ def mixture(parts: Sequence[Activation], counts: Sequence[float], *, between: bo
     spread = float(sum(share * part.spread for share, part in zip(shares, parts, strict=True)))
     made = shaped(quantiles(points, weights), Moments(mean, square, products), spread)
     profile = blended([(share * part.mean_square, part.profile) for share, part in zip(shares, parts, strict=True)])
-    return replace(made, profile=profile if between else None)
+    drift = sum((share * part.mean_square) ** 2 * part.drift for share, part in zip(shares, parts, strict=True))
+    drift = float(drift) / (square * square or 1.0)
+    return replace(made, profile=profile if between else None, drift=drift)
 
 
 @rule(arrangement.Slice)

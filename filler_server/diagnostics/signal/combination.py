@@ -39,7 +39,10 @@ def weighted(layer: Layer, coefficients: Sequence[float]) -> Passed:
     top = parts[0][0].with_points(parts[0][0].points * parts[0][1])
     for bottom, coefficient in parts[1:]:
         top = _sum(top, bottom.with_points(bottom.points * coefficient))
-    top = replace(top, profile=blended([(part.mean_square * scale**2, part.profile) for part, scale in parts]))
+    squares = [part.mean_square * scale**2 for part, scale in parts]
+    profile = blended([(square, part.profile) for square, (part, _) in zip(squares, parts, strict=True)])
+    drift = sum(square**2 * part.drift for square, (part, _) in zip(squares, parts, strict=True))
+    top = replace(top, profile=profile, drift=drift / (sum(squares) ** 2 or 1.0))
     is_plain = len(parts) == 1
 
     def back(tops: tuple[Gradient, ...]) -> Back:
@@ -57,16 +60,18 @@ def _sum(first: Activation, second: Activation) -> Activation:
     moments = Moments(mean, square, first.products + second.products + cross)
     if first.mean_square == 0 or second.mean_square == 0:
         return first if second.mean_square == 0 else second
-    left, right = first.plain().points, second.plain().points
-    points = np.add.outer(left, right).ravel()
-    return shaped(_quantiles(points), moments)
+    points = np.add.outer(_pairwise(first.plain().points), _pairwise(second.plain().points)).ravel()
+    return shaped(quantiles(points, _PAIR_WEIGHTS), moments)
 
 
-_PAIR_WEIGHTS = np.multiply.outer(WEIGHTS, WEIGHTS).ravel()
+def _pairwise(points: Reals) -> Reals:
+    """Return the means of each two neighbors, of which there are few enough to combine all with all."""
+    sums: Reals = (points * WEIGHTS).reshape(-1, 2).sum(1)
+    return np.asarray(sums / _PAIRED)
 
 
-def _quantiles(points: Reals) -> Reals:
-    return quantiles(points, _PAIR_WEIGHTS)
+_PAIRED = WEIGHTS.reshape(-1, 2).sum(1)
+_PAIR_WEIGHTS = np.multiply.outer(_PAIRED, _PAIRED).ravel()
 
 
 def product(layer: Layer) -> Passed:
@@ -82,8 +87,9 @@ def product(layer: Layer) -> Passed:
         moments = _multiplied(moments, bottom.moments)
     points = layer.bottoms[0].plain().points
     for bottom in layer.bottoms[1:]:
-        points = _quantiles(np.multiply.outer(points, bottom.plain().points).ravel())
-    top = shaped(points, moments)
+        combined = np.multiply.outer(_pairwise(points), _pairwise(bottom.plain().points))
+        points = quantiles(combined.ravel(), _PAIR_WEIGHTS)
+    top = replace(shaped(points, moments), drift=sum(bottom.drift for bottom in layer.bottoms))
 
     def back(tops: tuple[Gradient, ...]) -> Back:
         gradients = []

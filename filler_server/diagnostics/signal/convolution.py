@@ -72,7 +72,8 @@ def _one(operation: _Convolution, layer: Layer, index: int, *, transposed: bool)
     if operation.bias:
         sums = shifted(sums, layer.blob(1))
     spread = 2 / max(channels * taps, 1) if weights.variance else 0.0
-    top = replace(normal(sums, spread), profile=profile)
+    drift = bottom.drift_after(channels * group)
+    top = replace(normal(sums, spread), profile=profile, drift=drift)
 
     def back(tops: tuple[Gradient, ...]) -> Back:
         gradient = tops[0].moments

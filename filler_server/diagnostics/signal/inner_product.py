@@ -1,5 +1,7 @@
 """Inner products and tables."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from filler_server.diagnostics.signal.moments import (
@@ -34,7 +36,8 @@ def inner_product_(operation: inner_product.InnerProduct, layer: Layer) -> Passe
     sums = weighted_sum(weights, channels, fan / max(channels, 1), of)
     if operation.bias:
         sums = shifted(sums, layer.blob(1))
-    top = normal(sums, 2 / fan if fan and weights.variance else 0.0)
+    spread = 2 / fan if fan and weights.variance else 0.0
+    top = replace(normal(sums, spread), drift=layer.bottom.drift_after(channels))
 
     def back(tops: tuple[Gradient, ...]) -> Back:
         gradient = tops[0].moments

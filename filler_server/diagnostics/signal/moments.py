@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from math import inf, isfinite
+from math import exp, inf, isfinite
 from typing import NamedTuple
 
 import numpy as np
@@ -41,6 +41,7 @@ class Activation:
         kept: the probability to be kept by a Dropout, which scales what it keeps; otherwise an element is 0.
         spread: variance among channels of the variance within a channel, relative to its square.
         profile: how the mean square is spread over places.
+        drift: variance, over nets, of the logarithm of the mean square that the layers before leave.
         saturated: share of elements near the bounds of a sigmoid or tanh; None where it makes no sense.
         dead: share of channels that are 0 in the whole batch; None where it makes no sense.
     """
@@ -50,6 +51,7 @@ class Activation:
     kept: float = 1.0
     spread: float = 0.0
     profile: Profile | None = None
+    drift: float = 0.0
     saturated: float | None = None
     dead: float | None = None
 
@@ -58,7 +60,7 @@ class Activation:
         """The mean."""
         mean = float(WEIGHTS @ self.points)
         # Of a symmetric distribution rounding leaves something.
-        return mean if abs(mean) > 1e-14 * float(np.abs(self.points).max()) else 0.0
+        return mean if mean * mean > 1e-28 * self.mean_square else 0.0
 
     @cached_property
     def mean_square(self) -> float:
@@ -96,7 +98,29 @@ class Activation:
             return self
         points = np.append(self.points / self.kept, 0.0)
         weights = np.append(WEIGHTS * self.kept, 1 - self.kept)
-        return replace(shaped(quantiles(points, weights), self.moments), profile=self.profile)
+        made = shaped(quantiles(points, weights), self.moments)
+        return replace(made, profile=self.profile, drift=self.drift)
+
+    def drift_after(self, channels: float) -> float:
+        """Return the drift of sums of the elements, as each channel has a mean square of its own.
+
+        Args:
+            channels: how many there are; they do not depend on each other.
+        """
+        square = self.mean_square * self.kept
+        if not (square > 0 and channels and self.correlations[CROSS] > 0):
+            return self.drift
+        shared = float(Kernel(self.points**2 / square)(self.correlations[CROSS : CROSS + 1])[0])
+        return self.drift + max(shared - 1, 0.0) / channels
+
+    @property
+    def typical(self) -> float:
+        """The share of the mean square that a typical net has, by the geometric mean over nets.
+
+        The mean square behind many layers is a product of as many random gains: few nets have a large one, which the
+        mean over all is made of.
+        """
+        return exp(-self.drift / 2)
 
     def with_points(self, points: Reals) -> "Activation":
         """Return the distribution of a function of the elements."""
@@ -171,13 +195,13 @@ class Gradient:
             slopes: the derivative at the points of the activation.
             activation: what the function is of.
         """
-        before = np.ones_like(NODES) if self.amplitude is None else self.amplitude
-        after = before * slopes
+        after = slopes if self.amplitude is None else self.amplitude * slopes
         gain = float(WEIGHTS @ (after * after))
         if not gain > 0:
             return Gradient(0.0)
-        old = np.maximum(Kernel(before)(activation.correlations), 1e-3)
-        products = self.products * Kernel(after)(activation.correlations) / old
+        products = self.products * Kernel(after)(activation.correlations)
+        if self.amplitude is not None:
+            products /= np.maximum(Kernel(self.amplitude)(activation.correlations), 1e-3)
         return Gradient(self.mean_square * gain, products, after / np.sqrt(gain), self.profile)
 
 
@@ -251,8 +275,11 @@ def shifted(moments: Moments, bias: Weights) -> Moments:
     return Moments(mean, moments.mean_square + more + bias.variance, products)
 
 
-def parameter_square(of: Moments, gradient: Moments, rows: float, places: float) -> float:
-    """Return the mean square of a sum over batch and places of a gradient times an activation.
+_CANCELLED = 1e-6
+
+
+def parameter_square(of: Moments, gradient: Moments, rows: float, places: float) -> float | None:
+    """Return the mean square of a sum over batch and places of a gradient times an activation; None if it is not known.
 
     Args:
         of: moments of the activation; of ones for a bias.
@@ -264,14 +291,19 @@ def parameter_square(of: Moments, gradient: Moments, rows: float, places: float)
     pairs = gradient.products * of.products
     sample = max(places - 1, 0) * pairs[APART]
     batch = max(rows - 1, 0) * (pairs[CROSS] + max(places - 1, 0) * pairs[OTHER])
-    return max(float(rows * places * (same + sample + batch)), 0.0)
+    number = rows * places
+    total, scale = float(number * (same + sample + batch)), number * same
+    # In front of a BatchNorm all terms cancel; where they seem to do more, nothing is known.
+    if total < -_CANCELLED * scale:
+        return None
+    return total if total > _CANCELLED * scale else 0.0
 
 
 ONES = Moments(1.0, 1.0, np.ones(KINDS))
 """The moments of a value of ones."""
 
 
-def own_square(of: Activation, gradient: Gradient, rows: float, places: float) -> float:
+def own_square(of: Activation, gradient: Gradient, rows: float, places: float) -> float | None:
     """Return what `parameter_square` does where the gradient comes to these very elements.
 
     Args:

@@ -250,7 +250,7 @@ def _reshaped(bottom: Activation, moments: Moments) -> Activation:
     wider = sqrt(variance / plain.variance) if plain.variance else 0.0
     points = (plain.points - plain.mean) * wider + moments.mean
     correlations = np.clip((moments.products - moments.mean**2) / (variance or 1.0), -1, 1)
-    return Activation(points, correlations, profile=plain.profile)
+    return Activation(points, correlations, profile=plain.profile, drift=plain.drift)
 
 
 def _rows(layer: Layer) -> tuple[int, int] | None:

@@ -108,7 +108,8 @@ def _average(windows: _Windows, layer: Layer) -> Passed:
     products[APART] += overlap * min(2 / max(windows.count - 1, 1), 1.0)
     mean = windows.mean * bottom.mean
     moments = Moments(mean, max(square, mean * mean), products)
-    top = replace(_averaged(bottom, moments, held), profile=averaged(windows.axes, bottom.profile))
+    profile = averaged(windows.axes, bottom.profile)
+    top = replace(_averaged(bottom, moments, held), profile=profile, drift=bottom.drift)
 
     def back(tops: tuple[Gradient, ...]) -> Back:
         gradient, cover = tops[0], windows.count * held / windows.places
@@ -149,7 +150,7 @@ def _maximum(windows: _Windows, layer: Layer) -> Passed:
     own = np.maximum(bottom.correlations, 0)
     own[NEAR] += windows.shared * max(variance - own[NEAR], 0.0)
     profile = averaged(windows.axes, bottom.profile)
-    top = Activation(points, np.clip(own / variance, -1, 1), profile=profile)
+    top = Activation(points, np.clip(own / variance, -1, 1), profile=profile, drift=bottom.drift)
     amplitude = winners(number, correlation)
     is_whole = bottom is layer.bottom
 

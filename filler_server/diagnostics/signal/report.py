@@ -56,7 +56,8 @@ class ParameterSignal:
     Attributes:
         name: its name.
         mean_square: mean of the squares of its values.
-        gradient_mean_square: mean square of the gradient of the loss with respect to them.
+        gradient_mean_square: mean square of the gradient of the loss with respect to them; None for statistics, and
+            where the parts of a sum nearly cancel.
         spread: as of `ValueSignal`.
     """
 
