@@ -51,7 +51,7 @@ def fill_(
     """
     options: FillOptions = {} if name is None else {"name": name}
     _requests.warn_of_equal_blobs(options, filler, stacklevel=3)
-    check_tensor(tensor, name or "")
+    _check(tensor, name or "")
     param, shape = _requests.filler_parameter(filler), tuple(tensor.shape)
     meaning = _requests.fan_axes(shape, axes, layout)
     targets = [Target(BlobSpec(param, shape, name or "", part.box, meaning), part.tensor) for part in parts_of(tensor)]
@@ -99,7 +99,7 @@ def fill_flat_(
     """
     from filler_server.rules import Parameter
 
-    check_tensor(partition, "partition")
+    _check(partition, "partition")
     if partition.dim() != 1 or isinstance(start, bool) or not isinstance(start, int) or start < 0:
         raise InvalidArgument(
             "a partition has one axis and starts at an index of 0 or more. "
@@ -153,7 +153,7 @@ def _names(parameters: FlatParameters) -> list[str]:
     return names
 
 
-def check_tensor(tensor: torch.Tensor, name: str) -> None:
+def _check(tensor: torch.Tensor, name: str) -> None:
     """Make sure that a tensor can hold a blob.
 
     Raises:
