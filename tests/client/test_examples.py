@@ -66,6 +66,21 @@ def test_a_transformer_has_the_same_weights_on_any_number_of_processes() -> None
     assert len(digests) == 1
 
 
+@pytest.mark.frameworks
+def test_a_model_of_flax_has_the_same_weights_on_every_mesh() -> None:
+    pytest.importorskip("flax")
+    environment = {**os.environ, "XLA_FLAGS": "--xla_force_host_platform_device_count=8", "JAX_PLATFORMS": "cpu"}
+    digests = set()
+    for mesh in (("8", "1"), ("2", "4")):
+        program = [sys.executable, str(EXAMPLES / "initialize_flax.py"), *mesh]
+        result = subprocess.run(program, env=environment, capture_output=True, text=True, check=False)
+        assert result.returncode == 0, result.stderr
+        found = re.search(r"SHA-256 of all parameters: (\w{64})", result.stdout)
+        assert found is not None
+        digests.add(found[1])
+    assert len(digests) == 1
+
+
 def free_port() -> int:
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
