@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from types import MappingProxyType
 from typing import Any
 
@@ -28,6 +29,9 @@ from filler_server.prototxt.rewrite import file_kind
 
 _LISTED = 8
 """Further layers that a collapsed finding names."""
+
+_MOST_HITS = 1000
+"""Hits of one rule in one net; nobody reads more."""
 
 _NO_SHAPES: Inputs = MappingProxyType({})
 
@@ -125,7 +129,10 @@ def _looks(scope: Scope, subjects: Sequence[Any], selection: Selection) -> list[
         if rule.scope == scope and rule.code in selection.codes:
             for subject in subjects:
                 checkpoint()
-                hits += [(rule, hit) for hit in rule.look(subject)]
+                found = list(islice(rule.look(subject), _MOST_HITS + 1))
+                if len(found) > _MOST_HITS:
+                    found[-1] = Hit(f"more than {_MOST_HITS} findings of this rule; the rest is not listed")
+                hits += [(rule, hit) for hit in found]
     return hits
 
 

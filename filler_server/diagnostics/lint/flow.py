@@ -67,17 +67,16 @@ class Flow:
         for layer in self._plan.layers:
             if layer.type != "Eltwise" or len(layer.producers) < 2:
                 continue
-            for start in layer.producers:
-                others, value = set(layer.producers) - {start}, start
+            ends = frozenset(layer.producers)
+            for start in ends:
                 branch: list[int] = []
-                while value not in others and len(branch) < _LONGEST_BRANCH:
+                value: Value | None = start
+                while value is not None and len(branch) < _LONGEST_BRANCH:
                     branch.append(value.layer)
-                    producers = self._plan.layers[value.layer].producers
-                    if not producers:
+                    value = next(iter(self._plan.layers[value.layer].producers), None)
+                    if value in ends:
+                        yield from branch
                         break
-                    value = producers[0]
-                if value in others:
-                    yield from branch
 
     def _look_ahead(self, index: int) -> None:
         layer = self._plan.layers[index]

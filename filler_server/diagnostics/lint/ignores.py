@@ -1,7 +1,7 @@
 """Comments `# filler: ignore[FIL012]`, which keep lint quiet where they stand."""
 
 import re
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 
 from filler_server.diagnostics.lint.selection import codes_of
@@ -29,7 +29,8 @@ class Ignores:
     """
 
     def __init__(self, source: Source, layers: "Sequence[tuple[Entry, Block] | None]" = ()) -> None:
-        self._ranges: list[tuple[int, int, frozenset[str]]] = []
+        self._lines: dict[int, frozenset[str]] = {}
+        self._layers: list[tuple[int, int]] = []
         found = [(place[0], comment, alone) for place, comment, alone in source.comments()]
         if not any(patterns(comment) for _, comment, _ in found):
             return
@@ -41,10 +42,22 @@ class Ignores:
             if codes and alone:
                 at = bisect_left(code, line)
                 if at < len(code):
-                    self._ranges.append((code[at], ends.get(code[at], code[at]), codes))
+                    self._add(code[at], codes)
+                    if code[at] in ends:
+                        self._layers.append((code[at], ends[code[at]]))
             elif codes:
-                self._ranges.append((line, line, codes))
+                self._add(line, codes)
+        self._layers.sort()
 
     def ignores(self, code: str, line: int | None) -> bool:
         """Whether findings of a rule on a line are ignored."""
-        return line is not None and any(first <= line <= last and code in codes for first, last, codes in self._ranges)
+        if line is None or not self._lines:
+            return False
+        if code in self._lines.get(line, ()):
+            return True
+        # Layers do not lie in each other: the last one that begins before the line is the one that may hold it.
+        at = bisect_right(self._layers, line, key=lambda layer: layer[0]) - 1
+        return at >= 0 and line <= self._layers[at][1] and code in self._lines[self._layers[at][0]]
+
+    def _add(self, line: int, codes: frozenset[str]) -> None:
+        self._lines[line] = self._lines.get(line, frozenset()) | codes

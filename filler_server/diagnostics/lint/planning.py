@@ -22,6 +22,9 @@ from filler_server.prototxt.unknown import PassedOver
 _MOST_REFUSED = 16
 """Layers that are refused in one state, after which the rest of it is not planned: each costs a plan of the net."""
 
+_MOST_LAYERS = 65536
+"""Layers that are planned in one state, over and over where some are refused."""
+
 _MOST_STAGES = 6
 _REFUSED_TYPE = "(refused)"
 
@@ -93,15 +96,16 @@ class _Attempt:
 
     def plan(self) -> Net | None:
         missing = dict(self._missing())
-        for _ in range(_MOST_REFUSED):
+        for _ in range(max(2, min(_MOST_REFUSED, _MOST_LAYERS // max(len(self.kept), 1)))):
             sources = {name for index in self.kept for name in self._source_tops(index)}
             open_inputs = dict.fromkeys(name for name, _ in self._missing())
             inputs = {name: shape for name, shape in self.inputs.items() if name in sources or name in open_inputs}
             try:
                 plan = plan_net(
-                    self._document(),
+                    self._document() if self.refused else self.file.document,
                     phase=self.state.phase,
-                    level=None,
+                    level=self.state.level,
+                    stages=self.state.stage,
                     inputs={**dict.fromkeys(open_inputs), **inputs},
                     lenient=True,
                 )

@@ -19,6 +19,9 @@ from filler_server.net.plan import Value
 _FACTOR = 1e6
 """Ratio of mean squares from which on a signal counts as gone, or as out of hand: 1000 of root mean squares."""
 
+_LEAST_LAYERS = 3
+"""Layers with weights over which a signal can have a course: from the second one on, and not behind the last."""
+
 
 @dataclass(frozen=True, slots=True)
 class _Step:
@@ -85,7 +88,8 @@ def _hit(net: Net, course: _Course, what: str) -> Hit:
 
 
 def _courses(net: Net) -> tuple[_Course, ...]:
-    if net.plan.phase != "TRAIN" or net.file.trained or net.lacks_fillers:
+    learned = sum(bool(layer.blobs) for layer in net.plan.layers)
+    if net.plan.phase != "TRAIN" or net.file.trained or net.lacks_fillers or learned < _LEAST_LAYERS:
         return ()
     return net.plan.keep("courses of lint", None, lambda: _worked_out(net))
 

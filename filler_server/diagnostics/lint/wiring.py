@@ -151,13 +151,16 @@ def missing_in_state(net: Net) -> Iterator[Hit]:
     own = [layer for layer, place in zip(net.plan.layers, net.places, strict=True) if place is not None]
     if not any(layer.is_source for layer in own):
         return
-    elsewhere = {top for layer in net.file.layers for top in layer.top}
     made_here = {top.name for layer in own for top in layer.tops}
+    all_makers: dict[str, list[caffe_pb2.LayerParameter]] = {}
+    for layer in net.file.layers:
+        for top in layer.top:
+            all_makers.setdefault(top, []).append(layer)
     for name, index in net.missing.items():
-        makers = [layer for layer in net.file.layers if name in layer.top]
+        makers = all_makers.get(name, [])
         if any(map(_depends_on_more, (*makers, net.file.layers[index]))):
             continue
-        if name in elsewhere and name not in made_here:
+        if makers and name not in made_here:
             stages = "".join(f", stage {stage}" for stage in net.state.stage)
             number = list(net.file.layers[index].bottom).index(name)
             yield Hit(f"in {net.plan.phase}{stages} no layer makes '{name}'", index, (f"bottom[{number}]",))

@@ -116,3 +116,17 @@ def test_inline_values_are_not_judged() -> None:
         "ip", "data", "num_output: 1 bias_term: false", "blobs { shape { dim: [1, 256] } data: %s }" % ([0.5] * 256)
     )
     assert codes(text + product("next", "ip", 'num_output: 4 weight_filler { type: "xavier" }')) == []
+
+
+def test_so_many_findings_are_listed_as_anybody_reads() -> None:
+    text = DATA + "".join(product(f"ip{number}", "data", ODD) for number in range(1100))
+    found = look(text, "FIL005")
+    assert len(found) == 1001
+    assert sum("the rest is not listed" in finding.message for finding in found) == 1
+
+
+def test_long_ways_and_many_bottoms_take_no_time_of_their_square() -> None:
+    relu = 'layer { name: "r%d" type: "ReLU" bottom: "%s" top: "t%d" }\n'
+    text = DATA + "".join(relu % (n, f"t{n - 1}" if n else "data", n) for n in range(1500))
+    bottoms = " ".join(f'bottom: "t{n}"' for n in range(1500))
+    assert look(text + f'layer {{ name: "sum" type: "Eltwise" {bottoms} top: "sum" }}\n', "FIL0") == []

@@ -1,4 +1,4 @@
-"""Nets of the wild: no crash, and mends that keep every shape. Every sixteenth of them is looked at."""
+"""Nets of the wild: no crash, and mends that keep every shape. One in 24 of them is looked at."""
 
 from pathlib import Path
 
@@ -22,7 +22,7 @@ def shapes(data: bytes) -> list[object]:
 
 
 def test_every_file_has_findings_or_none(shared: Path) -> None:
-    files = sorted(path for path in (shared / "corpus").rglob("*.prototxt") if path.is_file())[::16]
+    files = sorted(path for path in (shared / "corpus").rglob("*.prototxt") if path.is_file())[::24]
     selection = Selection.of()
     mended = 0
     for path in files:
@@ -33,5 +33,5 @@ def test_every_file_has_findings_or_none(shared: Path) -> None:
         mended += fixed.data != data
         before = shapes(data)
         assert not before or shapes(fixed.data) == before, path
-    assert len(files) > 5
+    assert len(files) > 3
     assert mended
