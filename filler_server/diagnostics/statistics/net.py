@@ -129,7 +129,7 @@ def _seen(
         except FillerError as error:
             state, notes = "unknown", (str(error),)
         if held is None and not notes:
-            state, notes = "unknown", (f"values of {tensor.dtype} are not held against a filler",)
+            state, notes = "unknown", (f"values of {tensor.dtype} cannot be held against this filler",)
     axes = _axes(layer, index, tensor.shape)
     looked = look(tensor, held, axes, advance)
     checked = replace(

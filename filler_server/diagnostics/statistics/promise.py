@@ -18,7 +18,9 @@ _FLOATS = ("float32", "float64", "float16", "bfloat16")
 
 
 def judge(filler: Filler, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Judge | None:
-    """Return what holds a blob against its filler; None where values of this dtype say nothing of it.
+    """Return what holds a blob against its filler, or None.
+
+    There is none where values of this dtype say nothing of the filler, or its distribution has no finite quantiles.
 
     Raises:
         InvalidArgument: the filler cannot fill a blob of this shape.
@@ -35,4 +37,5 @@ def judge(filler: Filler, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Judge
     # The sum of a longer row is so near to its mean that its values are as good as independent.
     if isinstance(distribution, RowNormalizedUniform) and distribution.length <= LONGEST:
         return NormalizedRows(distribution, dtype, prod(shape))
-    return Sampled(distribution, dtype)
+    sampled = Sampled(distribution, dtype)
+    return None if sampled.bounds is None else sampled

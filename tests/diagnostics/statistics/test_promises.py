@@ -8,9 +8,11 @@ import pytest
 
 from filler_server.diagnostics.statistics.blob import look
 from filler_server.diagnostics.statistics.patterns import given
+from filler_server.diagnostics.statistics.promise import judge
 from filler_server.diagnostics.statistics.rows import row_parts
 from filler_server.tensors import SequentialTensor
 from tests.diagnostics.statistics.fillers import array, filled, is_alarm, looked
+from tests.fillers.streams import filler_of
 
 DTYPES = [np.float32, np.float64, np.float16, ml_dtypes.bfloat16]
 PATTERNS = {
@@ -131,3 +133,27 @@ def test_parts_of_rows() -> None:
     block = np.arange(5, 23)
     parts = [(row, column, part.tolist()) for row, column, part in row_parts(5, block, 8)]
     assert parts == [(0, 5, [[5, 6, 7]]), (1, 0, [list(range(8, 16))]), (2, 0, [list(range(16, 23))])]
+
+
+class Unbounded:
+    """A distribution without finite quantiles at its ends."""
+
+    mean, std, minimum, maximum = 0.0, 1.0, -np.inf, np.inf
+
+    def quantile(self, q: Any) -> Any:
+        return np.copysign(np.inf, np.asarray(q) - 0.5)
+
+
+class Odd:
+    """A filler of the user's own."""
+
+    def check(self, shape: tuple[int, ...]) -> None:
+        assert shape
+
+    def distribution(self, shape: tuple[int, ...], dtype: Any) -> Any:
+        return Unbounded()
+
+
+def test_what_cannot_be_judged_has_no_judge() -> None:
+    assert judge(Odd(), (3,), np.dtype(np.float32)) is None
+    assert judge(filler_of('type: "xavier"'), (3,), np.dtype(np.int64)) is None
