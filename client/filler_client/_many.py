@@ -136,6 +136,8 @@ class Batches:
 
 
 def _specs(blobs: Iterable[BlobSpec], values: filler_pb2.FillRequest) -> list[filler_pb2.BlobSpec]:
+    if isinstance(blobs, BlobSpec) or not isinstance(blobs, Iterable):
+        raise InvalidArgument(f"blobs are a sequence of BlobSpec. Received: {type(blobs).__name__}")
     parameters: dict[str, FillerParameter] = {}
     specs = []
     for number, blob in enumerate(blobs):

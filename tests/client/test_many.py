@@ -122,6 +122,13 @@ def test_what_is_refused_is_refused_alike(fills: list[Fill], case: str) -> None:
     assert not SHARED.any()
 
 
+@pytest.mark.parametrize("blobs", [ONE, None, 5])
+def test_what_is_no_sequence_of_blobs(fills: list[Fill], blobs: Any) -> None:
+    for fill in fills:
+        with pytest.raises(InvalidArgument, match=r"blobs are a sequence of BlobSpec\. Received: "):
+            fill(blobs)
+
+
 def test_an_array_that_does_not_fit_is_found_before_any_is_written(fills: list[Fill]) -> None:
     first = np.full((3, 4), 7, np.float32)
     for fill in fills:
