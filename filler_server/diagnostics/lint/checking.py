@@ -66,7 +66,7 @@ def check_file(
     selection: Selection,
     *,
     inputs: Inputs = _NO_SHAPES,
-    states: Iterable[caffe_pb2.NetState] = (),
+    states: Sequence[caffe_pb2.NetState] = (),
     trained: bool = False,
     limits: ReadLimits = DEFAULT_LIMITS,
 ) -> Checked:
@@ -85,24 +85,21 @@ def check_file(
         ShapeError: a shape that no blob can have.
     """
     try:
-        kind = file_kind(data, limits)
-        net, solver = (read_net, None) if kind == "net" else (None, read_solver)
-        document = None if net is None else net(data, limits=limits, lenient=True)
-        settings = None if solver is None else solver(data, limits=limits, lenient=True)
+        is_net = file_kind(data, limits) == "net"
+        read = read_net if is_net else read_solver
+        document = read(data, limits=limits, lenient=True)
     except FillerError as error:
         return Checked(_unreadable(error, name, selection))
-    written = document.format if document is not None else settings.format if settings is not None else "text"
-    source = Source(decode(data), limits) if written == "text" else None
-    if document is None:
-        assert settings is not None  # noqa: S101 - the file is one of the two
-        hits = [*_looks("text", [source] if source else [], selection)]
-        hits += _looks("solver", [SolverFile(settings, source)], selection)
-        return Checked(_found(hits, name, source, None), solver=settings)
+    source = Source(decode(data), limits) if document.format == "text" else None
+    hits = _looks("text", [source] if source else [], selection)
+    if isinstance(document, SolverDocument):
+        hits += _looks("solver", [SolverFile(document, source)], selection)
+        return Checked(_found(hits, name, source, None), solver=document)
     file = NetFile(name, document, source, trained)
     nets = nets_of(file, states_of(file, states), inputs)
-    hits = [*_looks("text", [source] if source else [], selection), *_looks("file", [file], selection)]
+    hits += _looks("file", [file], selection)
     hits += _looks("net", nets, selection)
-    if not list(states):
+    if not states:
         hits += _looks("pair", _pairs(nets), selection)
     return Checked(_found(hits, name, source, file), tuple(nets))
 

@@ -4,7 +4,7 @@ A layer that Caffe refuses is planned as one of an unknown type, or left out whe
 others are planned. What is missing in front of a layer is declared as an input of unknown shape.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 
@@ -29,11 +29,10 @@ _MOST_STAGES = 6
 _REFUSED_TYPE = "(refused)"
 
 
-def states_of(file: NetFile, given: Iterable[caffe_pb2.NetState] = ()) -> list[caffe_pb2.NetState]:
+def states_of(file: NetFile, given: Sequence[caffe_pb2.NetState] = ()) -> Sequence[caffe_pb2.NetState]:
     """Return the states to look at: those given, or TRAIN and TEST, also with each stage that a rule asks for."""
-    chosen = list(given)
-    if chosen:
-        return chosen
+    if given:
+        return given
     own = file.document.net.state
     rules = (rule for layer in file.layers for rule in (*layer.include, *layer.exclude))
     stages = dict.fromkeys(stage for rule in rules for stage in (*rule.stage, *rule.not_stage))
