@@ -168,6 +168,9 @@ def power(operation: activations.Power, points: Reals) -> tuple[Reals, Reals]:
     if operation.power in (0.0, 1.0):
         slope = operation.scale * operation.power
         return inner if operation.power else np.ones_like(points), np.full_like(points, slope)
+    if operation.power < 0 and inner[0] * inner[-1] < 0:
+        # Near 0 it is so large that there is no mean square.
+        return np.full_like(points, np.nan), points
     return inner**operation.power, operation.power * operation.scale * inner ** (operation.power - 1)
 
 
@@ -253,6 +256,8 @@ _FINE = (np.arange(2000) + 0.5) / 2000
 def signed_power(operation: activations.SignedPower, points: Reals) -> tuple[Reals, Reals]:
     """Return values and slopes of SignedPower."""
     inner = operation.shift + operation.scale * points
+    if operation.power < 0:
+        return np.full_like(points, np.nan), points
     made = np.sign(inner) * np.abs(inner) ** operation.power
     return made, operation.power * operation.scale * np.abs(inner) ** (operation.power - 1)
 

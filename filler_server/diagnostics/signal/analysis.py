@@ -160,7 +160,7 @@ class _Analysis:
     def _value(self, value: Value, *, has_loss: bool) -> ValueSignal:
         layer, top = self._plan.layers[value.layer], self._plan.top(value)
         activation, gradient = self._activations[value], self._gradients.get(value)
-        square = gradient.mean_square if isinstance(gradient, Gradient) and has_loss else None
+        square = float(gradient.mean_square) if isinstance(gradient, Gradient) and has_loss else None
         why = str(gradient) if isinstance(gradient, NotKnown) else None
         if isinstance(activation, NotKnown):
             return ValueSignal(
@@ -212,19 +212,24 @@ _Before = _BeforeError()
 
 
 def _weights(blob: Blob) -> Weights | None:
-    """Return mean and variance of a blob: as its filler has them, or those of the values in the prototxt."""
+    """Return mean and variance of a blob, as its filler has them, or those of the values in the prototxt.
+
+    None where they are not known or not finite.
+    """
     if blob.mean is not None and blob.std is not None:
-        return Weights(blob.mean, blob.std**2)
-    if blob.values is None:
-        return None
-    values = np.array(blob.values.double_data or blob.values.data, float)
-    return Weights(float(values.mean()), float(values.var())) if values.size else None
+        weights = Weights(blob.mean, blob.std**2)
+    else:
+        values = np.array([] if blob.values is None else blob.values.double_data or blob.values.data, float)
+        if not values.size:
+            return None
+        weights = Weights(float(values.mean()), float(values.var()))
+    return weights if isfinite(weights.mean_square) else None
 
 
 def _learned(weights: Weights | None) -> Activation:
     """Return the distribution of a blob that is a top; it is the same for all samples."""
     if weights is None:
-        raise NotKnown("what fills its blob 0 is not known")
+        raise NotKnown("what its blob 0 is filled with is not known or not finite")
     mean, square = weights.mean, weights.mean_square
     return normal(Moments(mean, square, np.array([mean**2, mean**2, square, mean**2, mean**2])))
 

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from math import prod, sqrt
+from statistics import NormalDist
 
 import numpy as np
 
@@ -23,7 +24,7 @@ from filler_server.diagnostics.signal.moments import (
     shifted,
     weighted_sum,
 )
-from filler_server.diagnostics.signal.normal import Reals
+from filler_server.diagnostics.signal.normal import WEIGHTS, Reals
 from filler_server.diagnostics.signal.registry import Back, Layer, NotKnown, Passed, rule, size
 from filler_server.net.operations import normalization
 
@@ -113,12 +114,30 @@ def lrn(operation: normalization.LRN, layer: Layer) -> Passed:
     # What lies beyond the border counts as 0.
     inside = prod(_covered(operation.local_size, extent) for extent in (dims[1:2] if across else dims[2:]))
 
+    others = _sums(bottom, max(inside - 1, 0.0))
+
     def function(points: Reals) -> tuple[Reals, Reals]:
-        level = first + rate * (points**2 + max(inside - 1, 0) * bottom.mean_square)
-        made = level**-operation.beta
-        return points * made, made - 2 * operation.beta * rate * points**2 * made / level
+        levels = first + rate * (points[:, None] ** 2 + others)
+        made = levels**-operation.beta
+        slopes = made - 2 * operation.beta * rate * points[:, None] ** 2 * made / levels
+        return points * np.sqrt((made**2).mean(1)), np.sqrt((slopes**2).mean(1))
 
     return by_value(layer, function)
+
+
+def _sums(bottom: Activation, number: float) -> Reals:
+    """Return the sums of squares of some elements, by their quantiles: those of a gamma distribution.
+
+    Source: Wilson and Hilferty (1931).
+    """
+    square = bottom.mean_square
+    if not (number and square):
+        return np.zeros(1)
+    spread = max(float(WEIGHTS @ bottom.points**4) / bottom.kept**3 / square**2 - 1, 0.0) / number
+    return number * square * np.maximum(1 - spread / 9 + sqrt(spread) / 3 * _QUANTILES, 0) ** 3
+
+
+_QUANTILES = np.array([NormalDist().inv_cdf((place + 0.5) / 15) for place in range(15)])
 
 
 def _covered(number: int, extent: int | None) -> float:

@@ -18,7 +18,7 @@ from filler_server.diagnostics.signal.moments import (
 )
 from filler_server.diagnostics.signal.normal import NODES, WEIGHTS, Reals, largest, winners
 from filler_server.diagnostics.signal.registry import Back, Layer, NotKnown, Passed, rule
-from filler_server.diagnostics.signal.windows import Axis, averaged, axes, whole
+from filler_server.diagnostics.signal.windows import Axis, averaged, axes, scaled, whole
 from filler_server.net.operations import pooling
 
 
@@ -45,6 +45,7 @@ class _Windows:
         shared: the part of a window that the next one has as well.
         mean, single, double: sums over the places of a window that lie within the bottom, on average: of what each
             counts for in an average, of its square, and of the products of all two.
+        cover: along each axis, the square of an average over a window relative to that over one without padding.
         twice: how many other windows have the same largest place as one has.
     """
 
@@ -61,20 +62,25 @@ class _Windows:
         kept = zip(kernel, stride, tops, strict=True)
         shared = [max(extent - step, 0) / extent for extent, step, number in kept if number > 1]
         self.shared = sum(shared) / len(shared) if shared else 0.0
-        sums = [_axis(axis) for axis in self.axes]
-        self.mean, self.single, self.double = (prod(axis[index] for axis in sums) for index in range(3))
+        parts = [_axis(axis) for axis in self.axes]
+        self.mean = prod(float(held.mean()) for held, _ in parts)
+        self.single = prod(float((held / divisors).mean()) for held, divisors in parts)
+        self.double = prod(float((held**2).mean()) for held, _ in parts)
+        self.cover = [held**2 for held, _ in parts]
         self.twice = _twice(kernel, stride, tops)
         if not (self.places and self.count and self.held):
             raise NotKnown("it has no values")
 
 
-def _axis(axis: Axis) -> tuple[float, float, float]:
-    """Return the sums of `_Windows` for one axis; an average divides by the extents cut to the padded bottom."""
+def _axis(axis: Axis) -> tuple[Reals, Reals]:
+    """Return the part of each window that lies within the bottom, and its extent cut to the padded bottom."""
     starts = np.arange(axis.windows) * axis.stride - axis.pad
     ends = starts + axis.kernel
     divisors = np.maximum(np.minimum(ends, axis.extent + axis.pad) - starts, 1)
     held = np.maximum(np.minimum(ends, axis.extent) - np.maximum(starts, 0), 0) / divisors
-    return float(held.mean()), float((held / divisors).mean()), float((held**2).mean())
+    if not held.all():
+        raise NotKnown("a window lies beyond its bottom")
+    return held, divisors
 
 
 _FARTHEST = 4
@@ -108,7 +114,7 @@ def _average(windows: _Windows, layer: Layer) -> Passed:
     products[APART] += overlap * min(2 / max(windows.count - 1, 1), 1.0)
     mean = windows.mean * bottom.mean
     moments = Moments(mean, max(square, mean * mean), products)
-    profile = averaged(windows.axes, bottom.profile)
+    profile = scaled(averaged(windows.axes, bottom.profile), windows.cover)
     top = replace(_averaged(bottom, moments, held), profile=profile, drift=bottom.drift)
 
     def back(tops: tuple[Gradient, ...]) -> Back:

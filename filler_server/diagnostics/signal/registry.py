@@ -86,7 +86,7 @@ class Layer:
         """
         weights = self.weights[index] if index < len(self.weights) else None
         if weights is None:
-            raise NotKnown(f"what fills its blob {index} is not known")
+            raise NotKnown(f"what its blob {index} is filled with is not known or not finite")
         return weights
 
     def top_shape(self, index: int = 0) -> tuple[int | None, ...]:

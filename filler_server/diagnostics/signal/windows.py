@@ -130,6 +130,15 @@ def averaged(windows: Sequence[Axis], profile: Profile | None, *, back: bool = F
     return tuple(made)
 
 
+def scaled(profile: Profile | None, factors: Sequence[Reals]) -> Profile | None:
+    """Return a profile times factors along each axis."""
+    made = [
+        _relative(factor if part is None else part * factor)[1]
+        for part, factor in zip(profile or (None,) * len(factors), factors, strict=True)
+    ]
+    return tuple(made) if any(part is not None for part in made) else None
+
+
 def met(windows: Sequence[Axis], inputs: Profile | None, outputs: Profile | None) -> float:
     """Return the number of pairs of a window and a place of it, each as the product of the two profiles counts."""
     count = 1.0

@@ -136,3 +136,29 @@ def test_every_published_net_has_a_signal_or_a_reason(client: FillerClient, nets
         }
         report = client.signal(path, inputs=sides)
         assert all(value.mean_square is not None for value in report.values), path
+
+
+@pytest.mark.parametrize("value", ["nan", "inf", "-inf"])
+def test_fillers_that_are_not_finite_are_not_known(client: FillerClient, value: str) -> None:
+    report = client.signal(stack(f'type: "constant" value: {value}', "ReLU", depth=1, width=4, batch=2))
+    json.dumps(report.json(), allow_nan=False)
+    assert report.parameters[0].mean_square is None
+    assert any("not finite" in note for note in report.notes)
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        'type: "Power" power_param { power: -1 }',
+        'type: "Power" power_param { power: 0.5 }',
+        'type: "Log"',
+        'type: "Exp" exp_param { scale: 1000 }',
+        'type: "Pooling" pooling_param { pool: AVE kernel_size: 2 stride: 3 }',
+        'type: "Pooling" pooling_param { pool: STOCHASTIC kernel_size: 2 }',
+    ],
+)
+def test_what_has_no_mean_square_is_not_known(client: FillerClient, layer: str) -> None:
+    net = 'layer { name: "x" type: "Input" top: "x" input_param { shape { dim: [2, 3, 6, 6] } } }'
+    report = client.signal(f'{net} layer {{ name: "y" bottom: "x" top: "y" {layer} }}')
+    assert report.values[1].mean_square is None
+    assert report.notes[0].startswith("Unknown: layer 'y': ")
