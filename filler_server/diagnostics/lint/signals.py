@@ -14,6 +14,7 @@ from filler_server.diagnostics.lint.registry import register
 from filler_server.diagnostics.lint.subject import Net
 from filler_server.diagnostics.lint.weights import with_moments
 from filler_server.diagnostics.signal.analysis import signal
+from filler_server.net.operations.normalization import BN, BatchNorm
 from filler_server.net.plan import Value
 
 _FACTOR = 1e6
@@ -107,6 +108,9 @@ def _worked_out(net: Net) -> tuple[_Course, ...]:
             forward.append(_Step(index, came))
         if gradient is not None:
             backward.append(_Step(index, gradient * prod(dim or 1 for dim in (layer.tops[0].shape or ())[1:])))
+    if any(isinstance(layer.operation, BatchNorm | BN) for layer in plan.layers):
+        # Gradients grow from one to the next (Yang et al. 2019), and weights in front of them are as good at any size.
+        backward = []
     # The last layer gets the gradient of the loss itself.
     return (
         _Course("forward, the signal", forward[1:]),
