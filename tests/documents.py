@@ -68,25 +68,31 @@ def run_line(line: str, environment: dict[str, str]) -> str:
 def run_page(page: Path, folder: Path, *, takes: Callable[[Block], bool] = lambda block: True) -> dict[str, Any]:
     """Run the blocks of a page that it `takes`, in the current folder; return the names that its programs made.
 
-    Servers that it starts are stopped at its end. They listen on a free port in place of 50051.
+    Text after a block is what its last command prints. Servers that it starts are stopped at its end. They listen on a
+    free port in place of 50051.
     """
     environment = make_shell(folder)
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = str(free.getsockname()[1])
     names: dict[str, Any] = {"__name__": page.stem}
+    printed = ""
     with ExitStack() as servers:
         for block in filter(takes, blocks(page)):
             text = block.text.replace("50051", port)
             if block.file:
                 Path(block.file).write_text(text, encoding="utf-8")
             elif block.kind == "python":
-                exec(compile(text, page.name, "exec"), names)
+                with redirect_stdout(io.StringIO()) as output:
+                    exec(compile(text, page.name, "exec"), names)
+                printed = output.getvalue()
             elif block.kind == "sh":
                 for line in text.splitlines():
                     if line.startswith("filler serve ") and "--print-config" not in line:
                         command = [sys.executable, "-m", "filler_client.cli", *shlex.split(line)[1:]]
                         servers.callback(ServerProcess(command=command).stop)
                     elif not line.startswith("source "):
-                        run_line(line, environment)
+                        printed = run_line(line, environment)
+            elif block.kind == "text":
+                assert printed == block.text
     return names

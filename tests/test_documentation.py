@@ -25,7 +25,9 @@ def test_guides_run(guide: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
 
 @pytest.mark.frameworks
-@pytest.mark.parametrize("guide", [path for path in GUIDES if any(map(needs_frameworks, blocks(path)))])
+@pytest.mark.parametrize(
+    "guide", [path for path in GUIDES if any(map(needs_frameworks, blocks(path)))], ids=lambda path: path.stem
+)
 def test_guides_run_with_frameworks(guide: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for framework in ("torch", "jax", "onnxruntime"):
         pytest.importorskip(framework)

@@ -46,7 +46,9 @@ def _command_pages() -> dict[str, str]:
     for name, verb in verbs.items():
         context = click.Context(verb, info_name=name, parent=parent)
         usage = f"```text\n{verb.get_usage(context)}\n```"
-        records = (param.get_help_record(context) for param in verb.get_params(context))
+        records = (
+            param.get_help_record(context) for param in verb.get_params(context) if isinstance(param, click.Option)
+        )
         options = _table(("option", ""), ((f"`{flag}`", _escaped(text)) for flag, text in filter(None, records)))
         pages[f"reference/cli/{name}.md"] = f"# filler {name}\n\n{usage}\n\n{_help(verb)}\n\n## Options\n\n{options}"
     return pages

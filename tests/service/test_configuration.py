@@ -17,7 +17,6 @@ from filler_server.api.setting import Setting
 from filler_server.service.configuration import ALL, build, read_file, to_toml
 from filler_server.service.settings import Log, Settings, TlsFiles
 from tests.client.cli.command import fail, run, succeed
-from tests.conftest import ROOT
 
 
 def effective(*options: object, env: dict[str, str] | None = None) -> dict[str, Any]:
@@ -167,12 +166,9 @@ def test_opentelemetry_is_optional() -> None:
 
 def test_every_limit_says_what_it_protects() -> None:
     printed = to_toml(Settings()).partition("[limits]")[2]
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
     limits = [entry for entry in ALL if entry.section == "limits"]
     assert len(limits) > 30
     for entry in limits:
         comment = printed[: printed.index(f"\n{entry.name} = ")].splitlines()[-1]
         assert comment == f"# {entry.text}"
         assert " Protects " in comment
-        # Shares of streams of all kinds are named together.
-        assert f"`{entry.name}`" in readme or (entry.name.startswith("peer_") and "`peer_...`" in readme)
