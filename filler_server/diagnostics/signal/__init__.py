@@ -19,4 +19,11 @@ What is assumed:
   is made of few of them. Backward they are means over nets.
 * Weights of different layers do not know each other; those that are shared are taken as if they did not, too.
 * Neighboring places go together as their windows overlap; farther ones are all alike.
+
+How near it comes to a real Caffe, as the mean over five seeds: within 13 % forward and 20 % backward for 20 layers of
+tanh or sigmoid, within 30 % for 20 layers of 128 ReLU units, whose standard error is 25 %; within 10 % for LeNet, 25 %
+for a ResNet, 50 % for a net of overlapping poolings. Gradients of parameters sum over batch and places, where little of
+a gradient has much weight: they are right to a factor of 2 to 3, where small nets of few channels are far apart to 10.
+It is wrong by more for weights whose mean is not 0 in front of saturating units, for functions that grow
+faster than linear (powers), and for gradients of regressions on a net's own output in front of a layer that widens.
 """

@@ -103,7 +103,7 @@ class _Analysis:
         for value in layer.producers:
             bottom = self._activations[value]
             if isinstance(bottom, NotKnown):
-                raise _Before
+                raise _BeforeError
             bottoms.append(bottom)
         passed = function(
             layer.operation,
@@ -144,7 +144,7 @@ class _Analysis:
         known = [top for top in tops if isinstance(top, Gradient)]
         try:
             if index not in self._back or len(known) < len(tops):
-                raise _Before
+                raise _BeforeError
             bottoms, blobs = self._back[index](tuple(known))
         except NotKnown as unknown:
             self._note(str(unknown), layer.name)
@@ -206,9 +206,6 @@ class _Analysis:
 
 class _BeforeError(NotKnown):
     """Something before is not known, of which a note stands there."""
-
-
-_Before = _BeforeError()
 
 
 def _weights(blob: Blob) -> Weights | None:

@@ -63,7 +63,6 @@ class Layer:
         same: for each bottom, the index of the first that is the same value.
         kinds: for each bottom, the operation that made it.
         weights: mean and variance of each blob, None where they are not known.
-        shared: whether another layer has the same blobs.
     """
 
     plan: PlanLayer
