@@ -33,8 +33,11 @@ def normal(stddev: float = 1e-2) -> FillerParameter:
     return fillers.gaussian(0.0, stddev)
 
 
-def truncated_normal(stddev: float = 1e-2, lower: float = -2.0, upper: float = 2.0) -> FillerParameter:
-    """Return normal values around 0 between bounds that count in standard deviations."""
+def truncated_normal(stddev: float = 1e-2, *, lower: float = -2.0, upper: float = 2.0) -> FillerParameter:
+    """Return normal values around 0 between bounds that count in standard deviations.
+
+    By position the bounds come after the dtype.
+    """
     return fillers.truncated(0.0, stddev, lower * stddev, upper * stddev)
 
 

@@ -143,6 +143,8 @@ WRONG = {
     "jax.nn.initializers.variance_scaling(1.0)": "missing a required argument",
     "jax.nn.initializers.he_normal(in_axis=0)": "axis 0 is out",
     "constant()": "differ: write which is meant",
+    # The second argument is the dtype.
+    "jax.nn.initializers.truncated_normal(0.5, -1.0, 3.0)": "too many positional arguments",
     "truncated_normal": "differ: write which is meant",
 }
 
