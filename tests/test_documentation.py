@@ -1,6 +1,7 @@
 """The documentation: its programs run, and it has every public name."""
 
 import re
+import shutil
 from collections import Counter
 from pathlib import Path
 
@@ -18,6 +19,7 @@ def needs_frameworks(block: Block) -> bool:
     return FRAMEWORKS.search(block.text) is not None
 
 
+@pytest.mark.skipif(shutil.which("bash") is None, reason="needs bash")
 @pytest.mark.parametrize("guide", GUIDES, ids=lambda path: path.stem)
 def test_guides_run(guide: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
