@@ -15,7 +15,7 @@ DOCS_READY := $(DOCS)/ready
 OPENCV5 := build/opencv5-venv
 OPENCV5_READY := $(OPENCV5)/ready
 
-.PHONY: help run test test-frameworks opencv soak fix check lint types docs bench protos wheel clean
+.PHONY: help run report test test-frameworks opencv soak fix check lint types docs bench protos wheel clean
 .DEFAULT_GOAL := help
 
 help:  ## Show these commands.
@@ -34,6 +34,10 @@ run: $(READY)  ## Serve on a local socket and stream CaffeNet (61 M parameters) 
 	until $(BIN)/filler fillers --server unix:$(RUN)/filler.sock >$(RUN)/fillers.txt 2>&1; do kill -0 $$server; done; \
 	$(BIN)/filler init tests/nets/caffenet.prototxt --input data=256,3,227,227 --seed 1701 \
 		--server unix:$(RUN)/filler.sock -o $(RUN)/caffenet.safetensors
+
+report: $(READY)  ## Build a page about CaffeNet and its weights into build/report.
+	@mkdir -p build/report
+	$(BIN)/filler report tests/nets/caffenet.prototxt --input data=256,3,227,227 --seed 1701 -o build/report/caffenet.html
 
 test: $(READY)  ## Run the tests, on all cores.
 	$(BIN)/python -m pytest --numprocesses logical --maxprocesses 8 --dist worksteal

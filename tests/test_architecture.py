@@ -303,6 +303,13 @@ def test_only_what_is_for_a_framework_imports_it(framework: str) -> None:
     assert all(within(module, f"filler_client.{framework}") for module in users)
 
 
+@pytest.mark.parametrize("library", ["jinja2", "markupsafe", "matplotlib"])
+def test_only_the_report_imports_what_makes_pages(library: str) -> None:
+    users = {found.module for found in IMPORTS if within(found.target, library)}
+    assert users
+    assert all(within(module, "filler_server.diagnostics.report") for module in users)
+
+
 def test_only_the_commands_about_servers_import_the_service() -> None:
     users = {
         found.module

@@ -74,6 +74,7 @@ if typing.TYPE_CHECKING:
     from filler_client._export import Exported, export
     from filler_client._lint import LintLike, fix, lint, lint_rules
     from filler_client._models import ModelWeights
+    from filler_client._report import report
     from filler_client._run import InputLike, run
     from filler_client._translate import translate
     from filler_client._verification import VerificationError
@@ -81,6 +82,7 @@ if typing.TYPE_CHECKING:
     from filler_server.diagnostics.explain.explanation import Explained
     from filler_server.diagnostics.lint.findings import Finding, Findings
     from filler_server.diagnostics.lint.fixing import Fixed
+    from filler_server.diagnostics.report.page import Report
     from filler_server.diagnostics.signal.report import SignalReport
     from filler_server.diagnostics.statistics.result import Checked, CheckedBlob
     from filler_server.digests import Digest, Manifest, digest
@@ -138,6 +140,7 @@ __all__ = [
     "PrototxtError",
     "RegionError",
     "RegionLike",
+    "Report",
     "RetryPolicy",
     "SaveNetOptions",
     "SaveOptions",
@@ -176,6 +179,7 @@ __all__ = [
     "lint_rules",
     "open_weights",
     "operations",
+    "report",
     "run",
     "save_weights",
     "translate",
@@ -203,6 +207,8 @@ _LAZY = {
     "Fixed": "filler_server.diagnostics.lint.fixing",
     **dict.fromkeys(("LintLike", "fix", "lint", "lint_rules"), "filler_client._lint"),
     "ModelWeights": "filler_client._models",
+    "report": "filler_client._report",
+    "Report": "filler_server.diagnostics.report.page",
     "SignalReport": "filler_server.diagnostics.signal.report",
     "Translation": "filler_server.frameworks.translation",
     "VerificationError": "filler_client._verification",

@@ -1,9 +1,9 @@
 """Values of blobs held against what their fillers promise."""
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
-from typing import TYPE_CHECKING, Unpack
+from typing import TYPE_CHECKING, TypeAlias, Unpack
 
 from caffe_filler import dtypes
 from caffe_filler.errors import FillerError, InvalidArgument
@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from filler_server.net.plan import NetPlan
     from filler_server.tensors import Advance, Tensor
     from filler_server.weights.file import WeightsFile
+
+    Watch: TypeAlias = Callable[[str, Tensor], Tensor]
+    """Returns a tensor to read in place of that of a blob."""
 
 _OF_FILLING = ("seed", "dtype", "stream", "data_draws", "before")
 
@@ -75,6 +78,32 @@ def check(
         >>> found.passed, found["a/0"].state, found["a/0"].findings
         (True, 'initial', ())
     """
+    return check_watched(
+        net,
+        weights,
+        None,
+        significance=significance,
+        expected=expected,
+        reshape=reshape,
+        client=client,
+        advance=advance,
+        **options,
+    )
+
+
+def check_watched(
+    net: NetLike | None,
+    weights: ModelWeights,
+    watch: "Watch | None",
+    *,
+    significance: float = 0.001,
+    expected: "Expected" = "initial",
+    reshape: bool = False,
+    client: FillerClient | None = None,
+    advance: "Advance | None" = None,
+    **options: Unpack[FinetuneOptions],
+) -> "Checked":
+    """Do as `check`, while each tensor is read as what `watch` returns for it and the name of its blob."""
     if not (isinstance(significance, float) and 0 < significance < 1):
         raise InvalidArgument(
             f"{option_name('significance')} is a probability between 0 and 1. Received: {significance!r}",
@@ -90,17 +119,17 @@ def check(
             names = ", ".join(option_name(name) for name in given)
             raise InvalidArgument(f"the values are those of the weights, and not filled: leave out {names}")
         if described is None:
-            return _tensors_checked(opened, significance, expected, advance)
+            return _tensors_checked(opened, watch, significance, expected, advance)
         try:
             request = _finetune.fill_request(described, **options)
             plan = _finetune.local_plan(request.net)
         except FillerError as error:
             raise error.in_file(net) if isinstance(net, os.PathLike) else error from None
         if opened:
-            return _weights_checked(plan, opened, significance, expected, reshape, advance)
+            return _weights_checked(plan, opened, watch, significance, expected, reshape, advance)
         if client is None:
             client = files.enter_context(FillerClient.embedded())
-        return _filled_checked(plan, request, client, significance, expected, advance)
+        return _filled_checked(plan, request, client, watch, significance, expected, advance)
 
 
 def _sources(
@@ -120,7 +149,11 @@ def _sources(
 
 
 def _tensors_checked(
-    opened: "list[WeightsFile]", significance: float, expected: "Expected", advance: "Advance | None"
+    opened: "list[WeightsFile]",
+    watch: "Watch | None",
+    significance: float,
+    expected: "Expected",
+    advance: "Advance | None",
 ) -> "Checked":
     from filler_server.diagnostics.statistics.net import look_at_tensors
     from filler_server.diagnostics.statistics.result import Checked
@@ -130,7 +163,11 @@ def _tensors_checked(
         str(file.path),
         significance,
         expected,
-        look_at_tensors(file.tensors, significance=significance, advance=advance),
+        look_at_tensors(
+            (tensor for _, tensor in _watched(((tensor.name, tensor) for tensor in file.tensors), watch)),
+            significance=significance,
+            advance=advance,
+        ),
         notes=("no net tells what fills the blobs, and so nothing is promised of them",),
         warnings=file.problems,
     )
@@ -139,6 +176,7 @@ def _tensors_checked(
 def _weights_checked(
     plan: "NetPlan",
     opened: "list[WeightsFile]",
+    watch: "Watch | None",
     significance: float,
     expected: "Expected",
     reshape: bool,
@@ -157,7 +195,7 @@ def _weights_checked(
     ]
     found = check_blobs(
         plan.layers,
-        tensors,
+        _watched(tensors, watch),
         significance=significance,
         is_filled=False,
         missing={
@@ -182,6 +220,7 @@ def _filled_checked(
     plan: "NetPlan",
     request: filler_pb2.FillNetRequest,
     client: FillerClient,
+    watch: "Watch | None",
     significance: float,
     expected: "Expected",
     advance: "Advance | None",
@@ -204,12 +243,22 @@ def _filled_checked(
     received = received_tensors(request, shapes, lambda part: client.pieces(part, plan=plan)) if wanted else []
     tensors = _owned(plan, received, advance)
     found = check_blobs(
-        plan.layers, tensors, significance=significance, is_filled=True, missing=unfilled, advance=advance
+        plan.layers,
+        _watched(tensors, watch),
+        significance=significance,
+        is_filled=True,
+        missing=unfilled,
+        advance=advance,
     )
     stream = filler_pb2.RandomStream.Name(request.stream).lower().replace("_", "-", 1).replace("_", ".")
     filled = f"filled with seed {request.seed}, {stream}, {dtypes.from_wire(request.dtype)}"
     source = f"{plan.name or 'net'} ({plan.phase}), {filled}"
     return Checked(source, significance, expected, found, notes=_lacking(plan), warnings=plan.warnings)
+
+
+def _watched(tensors: "Iterable[tuple[str, Tensor]]", watch: "Watch | None") -> "Iterable[tuple[str, Tensor]]":
+    """Return the tensors as they are to be read."""
+    return tensors if watch is None else ((name, watch(name, tensor)) for name, tensor in tensors)
 
 
 def _lacking(plan: "NetPlan") -> tuple[str, ...]:

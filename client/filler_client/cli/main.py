@@ -25,6 +25,7 @@ from filler_client.cli.init import init
 from filler_client.cli.inspect import inspect
 from filler_client.cli.lint import lint, rule
 from filler_client.cli.plan import plan
+from filler_client.cli.report import report
 from filler_client.cli.run import run
 from filler_client.cli.serve import serve as serve_command
 from filler_client.cli.signal import signal as signal_command
@@ -52,6 +53,7 @@ def filler() -> None:
       filler export deploy.prototxt --weights caffenet.caffemodel -o caffenet.onnx
       filler lint train_val.prototxt
       filler signal train_val.prototxt --input data=64,3,227,227
+      filler report deploy.prototxt --seed 1701 -o report.html
       filler serve --listen localhost:50051
     """
 
@@ -74,6 +76,7 @@ for command in (
     lint,
     rule,
     signal_command,
+    report,
     serve_command,
     health,
     completion,
