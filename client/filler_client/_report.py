@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Unpack, cast
 from caffe_filler import dtypes
 from caffe_filler.errors import FillerError, InvalidArgument, Unavailable
 from caffe_filler.interface import option
+from caffe_filler.v1 import filler_pb2
 from filler_client import _check, _finetune, _lint, _requests
 from filler_client._client import FillerClient
 from filler_client._finetune import FinetuneOptions
@@ -112,7 +113,7 @@ def _contents(
     if not has_weights:
         stream = _stream_name(request.stream)
         provenance += [("Seed", str(request.seed)), ("Stream", stream), ("Type", dtypes.from_wire(request.dtype).name)]
-        command = _command(net, options, request.seed, stream)
+        command = _command(net, plan.phase, options, request)
     return Contents(title, sets, plan, signal, findings, text, provenance, command)
 
 
@@ -162,19 +163,19 @@ def _label(weights: Any) -> str:
 
 
 def _stream_name(stream: Any) -> str:
-    from caffe_filler.v1 import filler_pb2
-
     return filler_pb2.RandomStream.Name(stream).lower().replace("_", "-", 1).replace("_", ".")
 
 
-def _command(net: NetLike | None, options: FinetuneOptions, seed: int, stream: str) -> str | None:
+def _command(
+    net: NetLike | None, phase: str, options: FinetuneOptions, request: filler_pb2.FillNetRequest
+) -> str | None:
     """Return the command that fills a net of a file so, None where options are messages, or there is no file."""
     if not isinstance(net, os.PathLike) or options.get("before"):
         return None
     words: list[str] = ["filler", "init", os.fspath(net)]
-    for name in ("phase", "level", "dtype", "data_draws"):
-        if options.get(name):
-            words += [f"--{name.replace('_', '-')}", str(options.get(name))]
+    words += ["--phase", phase] if phase != "TRAIN" else []
+    words += ["--level", str(options["level"])] if options.get("level") else []
+    words += ["--data-draws", str(options["data_draws"])] if "data_draws" in options else []
     for stage in options.get("stages", ()):
         words += ["--stage", stage]
     for name, flag in (("inputs", "--input"), ("tops", "--top")):
@@ -184,5 +185,6 @@ def _command(net: NetLike | None, options: FinetuneOptions, seed: int, stream: s
     for blob, filler in (options.get("fillers") or {}).items():
         words += ["--filler", f"{blob}={filler if isinstance(filler, str) else str(filler).replace(chr(10), ' ')}"]
     words += [f"--{name}" for name in ("strict", "lenient") if options.get(name)]
-    words += ["--seed", str(seed), "--stream", stream, "-o", "weights.safetensors"]
+    words += ["--seed", str(request.seed), "--stream", _stream_name(request.stream)]
+    words += ["--dtype", dtypes.from_wire(request.dtype).name, "-o", "weights.safetensors"]
     return shlex.join(words)

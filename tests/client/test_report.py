@@ -1,10 +1,11 @@
 """The page about a net and its weights."""
 
 import re
+import shlex
 import shutil
 import subprocess
 import sys
-from html import escape
+from html import escape, unescape
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import pytest
 import filler_client
 from caffe_filler.errors import InvalidArgument, NetError, Unavailable
 from filler_client import FillerClient, Report
+from tests.client.cli.command import succeed
 from tests.client.page import Page
 
 NET = """name: "small </title><script>alert(1)</script>"
@@ -138,6 +140,39 @@ def test_weights_that_no_net_tells_of_and_odd_values() -> None:
     assert [attributes["id"] for attributes in page.all("h2")] == ["weights", "distributions"]
     assert "\x1b" not in found.html
     assert "\u202e" not in found.html
+
+
+def test_the_command_makes_the_same_weights(tmp_path: Path) -> None:
+    path = tmp_path / "net.prototxt"
+    path.write_text(
+        'layer { name: "d" type: "Data" top: "d" top: "l" data_param { batch_size: 2 } '
+        'include { phase: TEST stage: "s" } } '
+        'layer { name: "i" type: "InnerProduct" bottom: "d" top: "i" inner_product_param { num_output: 3 } }'
+    )
+    found = filler_client.report(
+        path,
+        seed=5,
+        stream="caffe-1.56",
+        dtype=np.float64,
+        data_draws=0,
+        phase="test",
+        stages=["s"],
+        inputs={"d": (2, 4)},
+        fillers={"i/0": 'type: "gaussian" std: 2'},
+    )
+    ((_, command),) = re.findall(r"<pre class=(.)command.><code>(.*)</code>", found.html)
+    words = shlex.split(unescape(command))
+    assert words[:2] == ["filler", "init"]
+    done = succeed(*words[1:-1], tmp_path / "weights.safetensors")
+    assert b"12 parameters" in done or b"15 parameters" in done
+    written = filler_client.check(
+        path, tmp_path / "weights.safetensors", phase="test", stages=["s"], inputs={"d": (2, 4)}
+    )
+    shown = re.search(r'i/0</th><td>.*?</td><td>.*?</td>\n<td class="right">(.*?)</td>', found.html)
+    assert shown is not None
+    assert written["i/0"].figures is not None
+    assert written["i/0"].figures.mean == pytest.approx(float(shown[1]), rel=1e-3)
+    assert written["i/0"].dtype == "float64"
 
 
 def test_what_cannot_be_reported() -> None:

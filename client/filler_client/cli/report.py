@@ -104,12 +104,16 @@ def report(
     described: Path | bytes | None = net
     label = net or (weights[0] if weights else output)
     if solver is not None:
+        if options.get("phase") == "TEST":
+            raise click.UsageError("--solver stands for its train net: give its test net as NET.")
         sources = net_sources(net, solver, options)
         source, _ = choose(sources, None)
         settled = {**settled, **source.options}
         label = source.label
         described = label if label.is_file() else source.data
         if not weights:
+            for path in sources.weights:
+                print_line(f"{solver}: note: the nets start from the weights in {path}: --weights shows them", err=True)
             settled["seed"] = settle_seed(sources, seed, solver)
     elif net is None and not weights:
         raise click.UsageError("give a net, --weights and a file, or --solver and a solver.")

@@ -11,7 +11,7 @@ from filler_server.diagnostics.lint.findings import Findings
 from filler_server.diagnostics.report import plots
 from filler_server.diagnostics.report.plots import Drawing
 from filler_server.diagnostics.report.sample import MOST_VALUES, BlobSample
-from filler_server.diagnostics.signal.report import SignalReport
+from filler_server.diagnostics.signal.report import SignalReport, ValueSignal
 from filler_server.diagnostics.statistics.result import Checked
 from filler_server.fillers import get_filler
 from filler_server.fillers.distributions import Distribution
@@ -89,25 +89,30 @@ class Card:
 
 
 def signal_figures(report: SignalReport, plan: NetPlan | None) -> list[Figure]:
-    """Return plots of the signal forward and backward, without inputs on which no loss depends, such as labels."""
+    """Return plots of the signal forward and backward, losses and inputs on which none depends (labels) left out."""
     found = []
-    labels = {
-        value.value
-        for value in report.values
-        if plan is not None and plan.layers[value.value.layer].is_source and value.gradient_mean_square == 0
-    }
+    aside = {value.value for value in report.values if plan is not None and _is_aside(plan, value)}
     for name, title, direction, verdict in (
         ("mean_square", "mean square", "forward", report.verdict.forward),
         ("gradient_mean_square", "mean square of gradient", "backward", report.verdict.backward),
     ):
-        sizes = [None if value.value in labels else getattr(value, name) for value in report.values]
+        sizes = [None if value.value in aside else getattr(value, name) for value in report.values]
         drawing = plots.signal_plot(title, sizes)
         if drawing is not None:
             known = [size for size in sizes if size]
             alt = f"{title} over {len(sizes)} values, between {min(known):.3g} and {max(known):.3g}"
-            caption = f"Signal {direction}, {report.title}; dashed: 1. The course: {verdict.course}."
+            caption = (
+                f"Signal {direction}, {report.title}, losses and labels aside; dashed: 1. Course: {verdict.course}."
+            )
             found.append(Figure(f"signal-{direction}", drawing, alt, caption))
     return found
+
+
+def _is_aside(plan: NetPlan, value: ValueSignal) -> bool:
+    """Return whether a value is a loss, or an input on which none depends."""
+    layer = plan.layers[value.value.layer]
+    is_loss = value.value.top < len(layer.loss_weights) and layer.loss_weights[value.value.top] != 0
+    return is_loss or (layer.is_source and value.gradient_mean_square == 0)
 
 
 def cards(contents: Contents) -> tuple[list[Card], int]:

@@ -52,6 +52,10 @@ class Sample:
         if first < last:
             self._values[self._order[first:last]] = block[self._sorted[first:last] - start].astype(np.float64)
 
+    def finish(self) -> None:
+        """Forget the places, which take more memory than the values."""
+        self._order = self._sorted = np.empty(0, np.int64)
+
     @property
     def values(self) -> NDArray[np.float64]:
         """The values in the shape of the places; NaN where they did not come."""
@@ -97,6 +101,8 @@ class BlobSample(Tensor):
                 sample.add(start, block)
             start += block.size
             yield block
+        for sample in self._samples:
+            sample.finish()
 
 
 def spread_places(count: int) -> NDArray[np.int64]:
