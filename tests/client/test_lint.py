@@ -83,7 +83,9 @@ def test_select_ignore_and_inputs() -> None:
     text = data + product("one", "data", 'num_output: 4 weight_filler { type: "gaussian" sparse: 8 }')
     assert found(text, select=["FIL018"]) == [("net", "FIL018")]
     assert found(text, ignore=["FIL018"]) == []
-    net = data + product("ip", "data", 'num_output: 1 weight_filler { type: "xavier" }')
+    net = 'layer { name: "d" type: "Input" top: "data" }\n' + product(
+        "ip", "data", 'num_output: 1 weight_filler { type: "xavier" }'
+    )
     net += 'layer { name: "prob" type: "Softmax" bottom: "ip" top: "prob" softmax_param { axis: 0 } }\n'
     assert [finding.code for finding in filler_client.lint(net, inputs={"data": (1, 64)})] == ["FIL042"]
     assert [finding.code for finding in filler_client.lint(net, inputs={"data": (None, 64)})] == []
@@ -114,3 +116,19 @@ def test_the_rules_explain_themselves() -> None:
     rule = filler_client.lint_rules()["FIL005"]
     assert (rule.name, rule.fixes) == ("ignored-filler-field", True)
     assert rule.page.startswith("# FIL005")
+
+
+def test_a_shape_is_given_once_for_nets_with_batches_of_their_own() -> None:
+    data = (
+        'layer { name: "%s" type: "Data" top: "data" top: "label" include { phase: %s } data_param { batch_size: %d } }'
+    )
+    net = "\n".join(
+        [
+            data % ("train", "TRAIN", 8),
+            data % ("test", "TEST", 4),
+            'layer { name: "ip" type: "InnerProduct" bottom: "data" top: "ip"',
+            '  inner_product_param { num_output: 3 weight_filler { type: "gaussian" std: 0.1 } } }',
+            'layer { name: "loss" type: "SoftmaxWithLoss" bottom: "ip" bottom: "label" top: "loss" }',
+        ]
+    )
+    assert [finding.code for finding in filler_client.lint(net, inputs={"data": (8, 1, 10, 10)})] == []

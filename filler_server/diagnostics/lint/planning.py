@@ -95,10 +95,18 @@ class _Attempt:
 
     def plan(self) -> Net | None:
         missing = dict(self._missing())
+        # The nets of a file may have batches of their own, and a shape is given once for all of them.
+        batched = {
+            name for index in self.kept if _has_batch(self.file.layers[index]) for name in self._source_tops(index)
+        }
         for _ in range(max(2, min(_MOST_REFUSED, _MOST_LAYERS // max(len(self.kept), 1)))):
             sources = {name for index in self.kept for name in self._source_tops(index)}
             open_inputs = dict.fromkeys(name for name, _ in self._missing())
-            inputs = {name: shape for name, shape in self.inputs.items() if name in sources or name in open_inputs}
+            inputs = {
+                name: (None, *shape[1:]) if shape and name in batched else shape
+                for name, shape in self.inputs.items()
+                if name in sources or name in open_inputs
+            }
             try:
                 plan = plan_net(
                     self._document() if self.refused else self.file.document,
@@ -179,3 +187,8 @@ def imports(layer: caffe_pb2.LayerParameter) -> bool:
 
 def _without_rules(fields: Mapping[str, PassedOver]) -> Mapping[str, PassedOver]:
     return {path: value for path, value in fields.items() if not path.startswith(("include", "exclude"))}
+
+
+def _has_batch(layer: caffe_pb2.LayerParameter) -> bool:
+    """Whether a layer itself says how many items a batch has."""
+    return any(getattr(value, "batch_size", 0) for _, value in layer.ListFields())
