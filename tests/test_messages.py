@@ -7,8 +7,13 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 FLAG = re.compile(r"(?<![\w-])--[a-z]")
-ON_THE_COMMAND_LINE = ("client/filler_client/cli/", "filler_server/service/", "protos/caffe_filler/interface.py")
-"""Rooms that only a command prints, and the one that writes flags for messages."""
+ON_THE_COMMAND_LINE = (
+    "client/filler_client/cli/",
+    "client/filler_client/_report.py",
+    "filler_server/service/",
+    "protos/caffe_filler/interface.py",
+)
+"""Rooms that only a command prints, the one that writes flags for messages, and the page that shows a command."""
 
 
 def flags(source: str) -> Iterator[tuple[int, str]]:
