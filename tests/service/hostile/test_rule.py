@@ -31,9 +31,6 @@ GIB = 1 << 30
 SETTLE = 30
 """Seconds in which what is kept must go back."""
 
-KEPT_BY_CONNECTIONS = 2 * MOST_KEPT
-"""What many thousand small answers, let go at once, leave in the allocator's free pieces, which the next ones use."""
-
 
 @pytest.fixture(scope="module")
 def confined() -> Iterator[ServerProcess]:
@@ -93,10 +90,10 @@ def test_hostile_connections(confined: ServerProcess, attack: str) -> None:
     watched = WatchedProcess(confined.process.pid)
     with attacked(confined.address, ATTACKS[attack], 4):
         check_serves(confined)
-    taken = watched.taken(settle=SETTLE, most=KEPT_BY_CONNECTIONS)
+    taken = watched.taken(settle=SETTLE, most=MOST_KEPT)
     # Eight requests may come late, of up to 65 MB each; that is what the server lets clients of any kind hold.
     assert taken.peak <= 8 * 65 * MIB + MOST_MEMORY
-    assert taken.kept <= KEPT_BY_CONNECTIONS
+    assert taken.kept <= MOST_KEPT
 
 
 @pytest.mark.parametrize("attack", ["half_sent_health_checks", "health_checks_without_a_body", "idle_connections"])
