@@ -3,6 +3,7 @@
 import gc
 import os
 import threading
+import time
 
 from caffe_filler.memory import give_back_freed_memory
 
@@ -13,6 +14,9 @@ _GROWTH = 32 << 20
 _WORTH = 8 << 20
 _LONGEST_PAUSE = 32
 """Rounds between two attempts, each of which takes some milliseconds, when they give back less than is worth it."""
+
+_IDLE = 0.1
+"""Seconds of processor time in a round below which the process idles, and an attempt disturbs nobody."""
 
 _STATISTICS = "/proc/self/statm"
 _PAGE = os.sysconf("SC_PAGE_SIZE")
@@ -36,19 +40,48 @@ class FreedMemory:
         self._thread.join()
 
     def _run(self) -> None:
-        least = last = _resident()
-        pause = rounds = 1
+        pace = Pace(_resident(), time.process_time())
         while not self._closed.wait(_ROUND):
-            now = _resident()
-            least, rounds = min(least, now), rounds + 1
-            # What was in use when memory was given back last may be free by now, which nothing shows.
-            if now > last + _GROWTH or (now > least + _GROWTH and rounds > pause):
+            if pace.is_due(_resident(), time.process_time()):
                 # Calls that have ended are garbage in circles.
                 gc.collect()
                 give_back_freed_memory()
-                last = _resident()
-                pause = 1 if now - last >= _WORTH else min(2 * pause, _LONGEST_PAUSE)
-                least, rounds = min(least, last), 1
+                pace.given_back(_resident(), time.process_time())
+
+
+class Pace:
+    """Tells in which rounds an attempt to give memory back is worth its time.
+
+    What is in use and what is free look alike from outside. So attempts that give back little become rarer; but when
+    work has just ended, there is one at once, since what it had is free then, and nobody waits.
+
+    Args:
+        resident: bytes of memory that the process has.
+        spent: seconds of processor time that it has taken.
+    """
+
+    def __init__(self, resident: int, spent: float) -> None:
+        self._least = self._last = self._now = resident
+        self._spent = spent
+        self._pause = self._rounds = 1
+        self._idles, self._has_worked = True, False
+
+    def is_due(self, resident: int, spent: float) -> bool:
+        """Whether an attempt is worth it in this round, at the end of which the process has these."""
+        self._idles, self._spent = spent - self._spent < _IDLE, spent
+        self._has_worked = self._has_worked or not self._idles
+        self._now, self._least = resident, min(self._least, resident)
+        self._rounds += 1
+        is_time = self._rounds > self._pause or (self._idles and self._has_worked)
+        # What was in use when memory was given back last may be free by now.
+        return resident > self._last + _GROWTH or (resident > self._least + _GROWTH and is_time)
+
+    def given_back(self, resident: int, spent: float) -> None:
+        """Note what an attempt has left."""
+        self._pause = 1 if self._now - resident >= _WORTH else min(2 * self._pause, _LONGEST_PAUSE)
+        self._last, self._least = resident, min(self._least, resident)
+        # Work that goes on may free its memory any time now.
+        self._rounds, self._has_worked, self._spent = 1, not self._idles, spent
 
 
 def _resident() -> int:
