@@ -21,6 +21,7 @@ from filler_server.layouts.caffe import split_name
 from filler_server.prototxt.limits import ReadLimits
 from filler_server.prototxt.reader import read_net
 from filler_server.tensors import BLOCK, SequentialTensor, Tensor
+from filler_server.weights.called_file import CalledFile
 from filler_server.weights.compressed import most_unpacked
 from filler_server.weights.extras import needs_extra
 from filler_server.weights.file import StoredLayer
@@ -233,7 +234,7 @@ class Hdf5Writer(PlainWriter):
             raise InvalidArgument(f"HDF5 is written to a file that can be read, no pipe. Received: {self._file}")
         self._offsets: list[int] = []
         # Times are left out, so that equal tensors make equal files.
-        with h5py.File(self._file, "w") as root:
+        with CalledFile(self._file) as file, h5py.File(file, "w") as root:
             data = root.create_group(_DATA)
             for tensor in self._tensors:
                 self._offsets.append(_create(data, tensor))

@@ -1,13 +1,17 @@
 """Caffe's HDF5 weights, against h5py."""
 
+import errno
+import os
 import random
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from caffe_filler.errors import FillerError, InvalidArgument, LimitExceeded, Unavailable, WeightsError
+from filler_server import output
 from filler_server.weights import names
 from filler_server.weights.formats import hdf5
 from filler_server.weights.formats.hdf5 import Hdf5Writer
@@ -16,6 +20,7 @@ from tests.weights.files import announced, same, write
 
 h5py = pytest.importorskip("h5py")
 
+F32 = np.dtype(np.float32)
 SIX = np.arange(6, dtype=np.float32).reshape(2, 3)
 LARGE = np.random.default_rng(1).standard_normal((3, 700, 900)).astype(np.float32)
 
@@ -205,4 +210,23 @@ def test_a_blob_and_a_layer_of_one_name(tmp_path: Path) -> None:
     both = [announced("a/0", (1,), np.dtype(np.float32)), announced("a/0/0", (1,), np.dtype(np.float32))]
     with pytest.raises(InvalidArgument, match=r"cannot hold a tensor of this name.*Received: name='a/0/0'"):
         Hdf5Writer(tmp_path / "w.h5", both)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("room", [0, 100, 2_000, 10_000])
+def test_a_full_disk_is_told_whatever_h5py_calls_after_it(
+    room: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_to_disk = output._NamedFile.write
+
+    def write_or_fail(self: output._NamedFile, data: Any, /) -> int:
+        if self.tell() + len(data) <= room:
+            return write_to_disk(self, data)
+        # With an exception under way a method that is in no cache is not found.
+        sys._clear_type_cache()
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "full")
+
+    monkeypatch.setattr(output._NamedFile, "write", write_or_fail)
+    with pytest.raises(OSError, match="No space left"), Hdf5Writer(tmp_path / "w.h5", [announced("a/0", (9000,), F32)]):
+        pass
     assert list(tmp_path.iterdir()) == []
