@@ -8,22 +8,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from filler_server.models.graph import Dims, Graph, Node
-from filler_server.net.operations import arrangement, combination, inner_product, losses, recurrent, regions, resizing
+from filler_server.net.operations.meanings import (
+    REARRANGES,
+    ImageSize,
+    Labels,
+    Marks,
+    Probabilities,
+    Regions,
+    meaning,
+)
 
 Draw: TypeAlias = Callable[[Any, Dims], NDArray[Any]]
 """Draws values of a shape with a generator."""
-
-_ARRANGES = (
-    arrangement.Concat,
-    arrangement.Flatten,
-    arrangement.Identity,
-    arrangement.Permute,
-    arrangement.Reshape,
-    arrangement.Slice,
-    arrangement.Split,
-    arrangement.Tile,
-)
-"""Operations whose tops hold the values of their bottoms."""
 
 
 def sample_inputs(graph: Graph, generator: Any, mean: float = 0.0, std: float = 1.0) -> dict[str, NDArray[np.float32]]:
@@ -58,39 +54,23 @@ def _readers(graph: Graph, name: str) -> Iterator[tuple[Node, int]]:
         for index, bottom in enumerate(node.bottoms):
             if bottom in same:
                 yield node, index
-                if isinstance(node.operation, _ARRANGES):
+                if isinstance(node.operation, REARRANGES):
                     same.update(node.tops)
 
 
 def _wanted(graph: Graph, node: Node, index: int) -> Draw | None:
     """Return what draws a bottom that a layer takes for more than plain numbers, None for any other."""
-    first = graph.shapes[node.bottoms[0]]
-    known = None if first is None or None in first else graph.shape(node.bottoms[0])
-    match node.operation, index:
-        case (losses.SoftmaxWithLoss() | losses.Accuracy() | losses.InfogainLoss()) as operation, 1 if known:
-            return _below(known[operation.axis])
-        case ((losses.HingeLoss() | losses.MultinomialLogisticLoss()), 1) if known:
-            return _below(prod(known[1:]))
-        case losses.SigmoidCrossEntropyLoss(), 1:
-            return _uniform
-        case losses.ContrastiveLoss(), 2:
-            return _below(2)
-        case inner_product.Embed(input_dim=number), 0:
+    match meaning(node.operation, index, len(node.bottoms), graph.shapes[node.bottoms[0]]):
+        case Labels(below=int(number)):
             return _below(number)
-        case combination.BatchReindex(), 1 if known:
-            return _below(known[0])
-        case combination.Filter(), _ if index == len(node.bottoms) - 1:
-            return _below(2)
-        case ((recurrent.LSTM() | recurrent.RNN()), 1):
+        case Probabilities():
+            return _uniform
+        case Marks():
             return _going_on
-        case recurrent.LSTMUnit(), 2:
-            return _below(2)
-        case resizing.Upsample(mask=True, size=(int(height), int(width))), 1:
-            return _below(height * width)
-        case (regions.ROIPooling() | regions.PSROIPooling()) as operation, 1 if known:
-            return _regions(known, operation.spatial_scale)
-        case regions.Proposal(feat_stride=stride), 2 if known:
-            return _image(known[2] * stride, known[3] * stride)
+        case Regions(features=(int(images), _, int(height), int(width)), scale=scale):
+            return _regions(images, (height / scale, width / scale))
+        case ImageSize(height=int(height), width=int(width)):
+            return _image(height, width)
     return None
 
 
@@ -109,13 +89,13 @@ def _going_on(generator: Any, shape: Dims) -> NDArray[Any]:
     return values
 
 
-def _regions(features: Dims, scale: float) -> Draw:
-    """Return what draws rows (image, x1, y1, x2, y2) in pixels of images with these features."""
+def _regions(images: int, size: tuple[float, float]) -> Draw:
+    """Return what draws rows (image, x1, y1, x2, y2) in pixels of so many images of a height and width."""
 
     def draw(generator: Any, shape: Dims) -> NDArray[Any]:
         rows = np.empty((shape[0], 5))
-        rows[:, 0] = generator.integers(0, features[0], shape[0])
-        for first, extent in ((1, features[3] / scale), (2, features[2] / scale)):
+        rows[:, 0] = generator.integers(0, images, shape[0])
+        for first, extent in ((1, size[1]), (2, size[0])):
             corners = np.sort(generator.integers(0, max(int(extent), 1), (shape[0], 2)), 1)
             rows[:, [first, first + 2]] = corners
         return rows.reshape(shape)

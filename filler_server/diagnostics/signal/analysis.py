@@ -21,7 +21,7 @@ from filler_server.diagnostics.signal.moments import (
 from filler_server.diagnostics.signal.registry import Backward, Layer, NotKnown, rule_for
 from filler_server.diagnostics.signal.report import ParameterSignal, SignalReport, ValueSignal
 from filler_server.diagnostics.signal.verdict import Step, Verdict, trend
-from filler_server.net.operations import Custom, Operation, Python, Unknown
+from filler_server.net.operations import Operation, unknown_reason
 from filler_server.net.operations.data import Parameter
 from filler_server.net.plan import Blob, NetPlan, Value
 
@@ -232,14 +232,7 @@ def _learned(weights: Weights | None) -> Activation:
 
 
 def _reason(operation: Operation) -> str:
-    match operation:
-        case Unknown(reason=why):
-            return why or "what it computes is not known"
-        case Custom():
-            return "it is known by its shapes alone"
-        case Python(module=module, layer=layer):
-            return f"it is written in Python ({module}.{layer})"
-    return f"there is no rule for {type(operation).__name__}"
+    return unknown_reason(operation) or f"there is no rule for {type(operation).__name__}"
 
 
 def _finite(top: Activation | NotKnown) -> Activation | NotKnown:

@@ -10,20 +10,17 @@ from caffe_filler.caffe.caffe_pb2 import FillerParameter
 from filler_server.diagnostics.signal.moments import KINDS, Activation, Moments, constant, normal
 from filler_server.diagnostics.signal.normal import ranks
 from filler_server.diagnostics.signal.registry import NotKnown
-from filler_server.net.operations import arrangement, combination, data, inner_product, losses, recurrent
-from filler_server.net.plan import NetPlan, Shape, Value
-
-_ARRANGES = (
-    arrangement.Concat,
-    arrangement.Flatten,
-    arrangement.Identity,
-    arrangement.Permute,
-    arrangement.Reshape,
-    arrangement.Slice,
-    arrangement.Split,
-    arrangement.Tile,
+from filler_server.net.operations import data, recurrent
+from filler_server.net.operations.meanings import (
+    REARRANGES,
+    ImageSize,
+    Labels,
+    Marks,
+    Probabilities,
+    Regions,
+    meaning,
 )
-"""Operations whose tops hold the values of their bottoms."""
+from filler_server.net.plan import NetPlan, Shape, Value
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,36 +69,27 @@ def _readers(plan: NetPlan, value: Value) -> list[tuple[int, int]]:
         for edge in plan.readers(same):
             found.append((edge.reader, edge.bottom))
             layer = plan.layers[edge.reader]
-            if isinstance(layer.operation, _ARRANGES):
+            if isinstance(layer.operation, REARRANGES):
                 values.extend(Value(edge.reader, top) for top in range(len(layer.tops)))
     return sorted(found)
 
 
 def _wanted(plan: NetPlan, reader: int, bottom: int, shape: Shape) -> Activation | None:
-    """Return the distribution of a bottom that a layer takes for more than plain numbers, None for any other."""
+    """Return the distribution of a bottom that a layer takes for more than plain numbers, None for any other.
+
+    Raises:
+        NotKnown: it depends on images.
+    """
     layer = plan.layers[reader]
-    first = plan.top(layer.producers[0]).shape
-    operation: Any = layer.operation
-    match operation, bottom:
-        case ((losses.SoftmaxWithLoss() | losses.Accuracy() | losses.InfogainLoss()), 1):
-            return _labels(first[operation.axis] if first is not None else None)
-        case ((losses.HingeLoss() | losses.MultinomialLogisticLoss()), 1):
-            known = [dim for dim in (first or (None, None))[1:] if dim is not None]
-            return _labels(int(np.prod(known)) if first is not None and len(known) == len(first) - 1 else None)
-        case losses.SigmoidCrossEntropyLoss(), 1:
-            return _uniform(0.0, 1.0)
-        case losses.ContrastiveLoss(), 2:
-            return _labels(2)
-        case inner_product.Embed(input_dim=number), 0:
+    match meaning(layer.operation, bottom, len(layer.producers), plan.top(layer.producers[0]).shape):
+        case Labels(below=number):
             return _labels(number)
-        case combination.BatchReindex(), 1:
-            return _labels(first[0] if first else None)
-        case combination.Filter(), _ if bottom == len(layer.producers) - 1:
-            return _labels(2)
-        case ((recurrent.LSTM() | recurrent.RNN()), 1):
+        case Probabilities():
+            return _uniform(0.0, 1.0)
+        case Marks():
             return _marks(shape)
-        case recurrent.LSTMUnit(), 2:
-            return _labels(2)
+        case Regions() | ImageSize():
+            raise NotKnown("it describes images that are not known")
     return None
 
 

@@ -14,7 +14,7 @@ from typing import Any, TypeAlias, TypeVar
 from numpy.typing import NDArray
 
 from filler_server.models.graph import Node
-from filler_server.net.operations import Custom, Operation, Python, Unknown
+from filler_server.net.operations import Operation, unknown_reason
 
 Array: TypeAlias = NDArray[Any]
 
@@ -78,13 +78,9 @@ def function_for(operation: Operation) -> Function:
 
 def reason(node: Node) -> str | None:
     """Return why a node cannot be computed, or None where it can."""
-    match node.operation:
-        case Unknown(reason=why):
-            return why or "what it computes is not known"
-        case Custom():
-            return "it is known by its shapes alone"
-        case Python(module=module, layer=layer):
-            return f"it is written in Python ({module}.{layer})"
+    why = unknown_reason(node.operation)
+    if why is not None:
+        return why
     if type(node.operation) not in _functions:
         return f"{type(node.operation).__name__} is not among the operations that are computed"
     return _functions[type(node.operation)][1](node.operation, node)

@@ -28,7 +28,7 @@ from filler_server.net.operations import (
     regions,
     resizing,
 )
-from filler_server.net.operations.base import Custom, Extent, Extents, Operation, Python, Unknown
+from filler_server.net.operations.base import Custom, Extent, Extents, Operation, Python, Unknown, unknown_reason
 
 __all__ = [
     "Custom",
@@ -51,4 +51,5 @@ __all__ = [
     "recurrent",
     "regions",
     "resizing",
+    "unknown_reason",
 ]

@@ -153,3 +153,15 @@ def _shown(value: object) -> str:
         inside = ", ".join(map(_shown, value))
         return f"({inside},)" if len(value) == 1 else f"({inside})"
     return repr(value)
+
+
+def unknown_reason(operation: Operation) -> str | None:
+    """Return why nobody here knows what an operation computes, None where it is known."""
+    match operation:
+        case Unknown(reason=why):
+            return why or "what it computes is not known"
+        case Custom():
+            return "it is known by its shapes alone"
+        case Python(module=module, layer=layer):
+            return f"it is written in Python ({module}.{layer})"
+    return None
