@@ -16,7 +16,7 @@ from caffe_filler.errors import Cancelled, FillerError
 from caffe_filler.v1 import filler_pb2
 from filler_client import _finetune, _requests
 from filler_client._async_embedded import AsyncEmbeddedBackend
-from filler_client._backend import ArrayList, AsyncBackend, Piece, StreamRequest, client_text
+from filler_client._backend import ArrayList, AsyncBackend, BlobDigest, Piece, StreamRequest, client_text
 from filler_client._finetune import FinetuneOptions, WeightsLike
 from filler_client._many import Batches, BlobSpec
 from filler_client._options import takes_options
@@ -26,7 +26,6 @@ from filler_client._saving import SavedNet, SaveNetOptions, save_net
 from filler_client._security import Security, SecurityOptions
 
 if TYPE_CHECKING:
-    from filler_client._digests import BlobDigest
     from filler_server.digests import Digest
     from filler_server.net.plan import NetPlan
     from filler_server.weights.merge import MergePlan

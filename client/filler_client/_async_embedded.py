@@ -10,11 +10,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from numpy.typing import NDArray
 
 from caffe_filler.v1 import filler_pb2
-from filler_client._backend import Arrays, InOrder, Piece, StreamRequest
+from filler_client._backend import Arrays, BlobDigest, InOrder, Piece, StreamRequest
 from filler_client._embedded import EmbeddedBackend
 
 if TYPE_CHECKING:
-    from filler_client._digests import BlobDigest
     from filler_server.net.plan import NetPlan
 
 _Entry = TypeVar("_Entry")

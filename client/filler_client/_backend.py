@@ -1,6 +1,6 @@
 """Backends of the clients: a remote server, or the library in this process."""
 
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias
 
 from numpy.typing import NDArray
@@ -9,7 +9,7 @@ from caffe_filler.errors import InvalidArgument
 from caffe_filler.v1 import filler_pb2
 
 if TYPE_CHECKING:
-    from filler_client._digests import BlobDigest
+    from filler_server.digests import Digest
     from filler_server.net.plan import NetPlan
 
 StreamRequest: TypeAlias = filler_pb2.FillRequest | filler_pb2.FillNetRequest
@@ -33,11 +33,27 @@ class Piece(NamedTuple):
     last: bool
 
 
+class BlobDigest(NamedTuple):
+    """The digest of a blob of a request.
+
+    Attributes:
+        header: name, shape, region, dtype and length of the blob.
+        digest: of its region.
+    """
+
+    header: filler_pb2.BlobHeader
+    digest: "Digest"
+
+
 Arrays: TypeAlias = Mapping[str, NDArray[Any]]
 """A caller's arrays to receive into, by the names of the blobs; others are received into new ones."""
 
 ArrayList: TypeAlias = Sequence[NDArray[Any] | None]
 """A caller's arrays in the order of the blobs, with None for a new one."""
+
+
+Fill: TypeAlias = Callable[..., Mapping[str, NDArray[Any]]]
+"""Returns the weights of a net, as `FillerClient.init_net`."""
 
 
 class InOrder(NamedTuple):

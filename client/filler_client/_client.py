@@ -13,7 +13,7 @@ from caffe_filler import dtypes
 from caffe_filler.errors import FillerError
 from caffe_filler.v1 import filler_pb2
 from filler_client import _finetune, _requests
-from filler_client._backend import ArrayList, Arrays, Backend, Piece, client_text
+from filler_client._backend import ArrayList, Arrays, Backend, BlobDigest, Piece, client_text
 from filler_client._embedded import EmbeddedBackend
 from filler_client._finetune import FinetuneOptions, WeightsLike
 from filler_client._many import Batches, BlobSpec
@@ -26,7 +26,6 @@ from filler_client._security import Security, SecurityOptions
 from filler_client._signal import SignalOptions
 
 if TYPE_CHECKING:
-    from filler_client._digests import BlobDigest
     from filler_server.diagnostics.signal.report import SignalReport
     from filler_server.digests import Digest
     from filler_server.net.plan import NetPlan

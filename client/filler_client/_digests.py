@@ -1,7 +1,6 @@
 """The stream of a Digest: each message measured and compared with its request."""
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, NamedTuple
 
 from crc32c import crc32c
 from google.protobuf.message import DecodeError
@@ -10,27 +9,12 @@ from caffe_filler.errors import DataLoss
 from caffe_filler.v1 import filler_pb2
 from caffe_filler.wire import Malformed
 from filler_client._answer import ExpectedStream, blobs_asked_for, short
-from filler_client._backend import StreamRequest
+from filler_client._backend import BlobDigest, StreamRequest
 from filler_client._replies import check_fields
-
-if TYPE_CHECKING:
-    from filler_server.digests import Digest
 
 _LONGEST = 4 << 20
 _MOST_FIELDS = 1 << 16
 """Bytes and fields of a message, several times what servers send: digests of some blobs and the blobs' names."""
-
-
-class BlobDigest(NamedTuple):
-    """The digest of a blob of a request.
-
-    Attributes:
-        header: name, shape, region, dtype and length of the blob.
-        digest: of its region.
-    """
-
-    header: filler_pb2.BlobHeader
-    digest: "Digest"
 
 
 def digest_request(request: StreamRequest) -> filler_pb2.DigestRequest:

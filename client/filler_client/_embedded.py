@@ -11,10 +11,9 @@ from numpy.typing import NDArray
 from caffe_filler.errors import Unavailable
 from caffe_filler.v1 import filler_pb2
 from filler_client._arrays import Receivers, flat
-from filler_client._backend import Arrays, InOrder, Piece, StreamRequest, closed
+from filler_client._backend import Arrays, BlobDigest, InOrder, Piece, StreamRequest, closed
 
 if TYPE_CHECKING:
-    from filler_client._digests import BlobDigest
     from filler_server.api.requests import Job
     from filler_server.engine.computed import ComputedTensor
     from filler_server.net.plan import NetPlan
@@ -85,7 +84,7 @@ class EmbeddedBackend:
         self.check_open()
         with needs_numba():
             from filler_server.api import requests
-        from filler_client._digests import BlobDigest, digest_request
+        from filler_client._digests import digest_request
         from filler_server.api.limits import UNLIMITED
         from filler_server.api.replies import blob_header
         from filler_server.engine.digests import computed_digest

@@ -18,9 +18,9 @@ from caffe_filler.metadata import INTERFACE
 from caffe_filler.v1 import filler_pb2
 from filler_client._answer import ExpectedStream, planned_blobs
 from filler_client._arrays import Arrivals, Receivers
-from filler_client._backend import Arrays, InOrder, Piece, StreamRequest, closed
+from filler_client._backend import Arrays, BlobDigest, InOrder, Piece, StreamRequest, closed
 from filler_client._connection import SERVICE, RequestId, channel_options, parse_targets
-from filler_client._digests import BlobDigest, DigestPosition, digest_request
+from filler_client._digests import DigestPosition, digest_request
 from filler_client._endings import Endings
 from filler_client._errors import from_rpc
 from filler_client._replies import read_fillers, read_plan, read_upgrade

@@ -3,14 +3,13 @@
 from collections.abc import Callable, Mapping
 from functools import partial
 from math import isfinite
-from typing import TYPE_CHECKING, Any, TypeAlias
-
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, TypeAlias
 
 from caffe_filler.errors import InvalidArgument, Unavailable
 from caffe_filler.interface import option
 from caffe_filler.v1 import filler_pb2
 from filler_client import _requests
+from filler_client._backend import Fill
 from filler_client._requests import NetLike, NetOptions, PartialShape, Stream
 
 if TYPE_CHECKING:
@@ -19,9 +18,6 @@ if TYPE_CHECKING:
 
 Plan: TypeAlias = "Callable[[filler_pb2.PlanNetRequest], NetPlan]"
 """Plans a net."""
-
-Fill: TypeAlias = Callable[..., Mapping[str, NDArray[Any]]]
-"""Returns the weights of a net, as `FillerClient.init_net`."""
 
 _MOST_SEEDS = 10_000
 

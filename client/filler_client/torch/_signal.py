@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from filler_client._requests import NetLike, NetOptions
 
 if TYPE_CHECKING:
+    from filler_client._backend import Fill
     from filler_client._models import ModelOptions
-    from filler_client._signal import Fill
     from filler_server.diagnostics.signal.data import InputStatistics
     from filler_server.diagnostics.signal.report import SignalReport
     from filler_server.net.plan import NetPlan, Value
