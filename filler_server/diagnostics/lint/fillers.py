@@ -10,6 +10,7 @@ from filler_server.diagnostics.lint.registry import register
 from filler_server.diagnostics.lint.subject import Net, NetFile
 from filler_server.fillers import get_filler
 from filler_server.fillers.factory import registered
+from filler_server.net.plan import Blob, Layer
 
 _FILLER = caffe_pb2.FillerParameter.DESCRIPTOR
 
@@ -65,22 +66,21 @@ def refused_fillers(file: NetFile) -> Iterator[Hit]:
 )
 def fillers_of_other_shapes(net: Net) -> Iterator[Hit]:
     """Find blobs whose filler cannot fill their shape."""
-    for position, layer in enumerate(net.plan.layers):
-        for number, blob in enumerate(layer.blobs):
-            shape = blob.known_shape
-            if shape is None or blob.given or blob.owner is not None:
-                continue
-            try:
-                filler = get_filler(blob.filler)
-            except FillerError:
-                continue
-            try:
-                filler.check(shape)
-            except ShapeError as error:
-                yield Hit(f"blob {number}: {error.reason}", net.places[position], _path(layer.definition, number))
-            except FillerError:
-                # Of a number that does not fit the shape, another rule tells.
-                continue
+    for place, layer, number, blob in _filled_blobs(net):
+        shape = blob.known_shape
+        if shape is None or blob.owner is not None:
+            continue
+        try:
+            filler = get_filler(blob.filler)
+        except FillerError:
+            continue
+        try:
+            filler.check(shape)
+        except ShapeError as error:
+            yield Hit(f"blob {number}: {error.reason}", place, _path(layer.definition, number))
+        except FillerError:
+            # Of a number that does not fit the shape, another rule tells.
+            continue
 
 
 @register(
@@ -92,13 +92,11 @@ def fillers_of_other_shapes(net: Net) -> Iterator[Hit]:
 )
 def sparse_above_outputs(net: Net) -> Iterator[Hit]:
     """Find gaussian fillers that are to keep more inputs of each output than their blob has outputs."""
-    for position, layer in enumerate(net.plan.layers):
-        for number, blob in enumerate(layer.blobs):
-            first = blob.shape[0] if blob.shape else None
-            if blob.given or blob.filler.type != "gaussian" or first is None or blob.filler.sparse <= first:
-                continue
+    for place, layer, number, blob in _filled_blobs(net):
+        first = blob.shape[0] if blob.shape else None
+        if blob.filler.type == "gaussian" and first is not None and blob.filler.sparse > first:
             message = f"sparse is {blob.filler.sparse}, and the first axis of the blob has {first}"
-            yield Hit(message, net.places[position], (*_path(layer.definition, number), "sparse"))
+            yield Hit(message, place, (*_path(layer.definition, number), "sparse"))
 
 
 @register(
@@ -110,12 +108,11 @@ def sparse_above_outputs(net: Net) -> Iterator[Hit]:
 )
 def unitball_of_single_values(net: Net) -> Iterator[Hit]:
     """Find positive_unitball on blobs with one value in each row, such as a bias."""
-    for position, layer in enumerate(net.plan.layers):
-        for number, blob in enumerate(layer.blobs):
-            shape = blob.known_shape
-            if shape and not blob.given and blob.filler.type == "positive_unitball" and blob.count == shape[0]:
-                message = "each row of the blob has one value, which positive_unitball makes 1"
-                yield Hit(message, net.places[position], _path(layer.definition, number))
+    for place, layer, number, blob in _filled_blobs(net):
+        shape = blob.known_shape
+        if shape and blob.filler.type == "positive_unitball" and blob.count == shape[0]:
+            message = "each row of the blob has one value, which positive_unitball makes 1"
+            yield Hit(message, place, _path(layer.definition, number))
 
 
 @register(
@@ -150,6 +147,14 @@ def fillers_of(layer: caffe_pb2.LayerParameter) -> Iterator[tuple[tuple[str, ...
                 values = value if field.is_repeated else [value]
                 for number, filler in enumerate(values):
                     yield (block.name, f"{field.name}[{number}]" if number else field.name), filler
+
+
+def _filled_blobs(net: Net) -> Iterator[tuple[int | None, Layer, int, Blob]]:
+    """Yield the blobs that do not have their values in the net: place and layer, the blob's index, and itself."""
+    for place, layer in zip(net.places, net.plan.layers, strict=True):
+        for number, blob in enumerate(layer.blobs):
+            if not blob.given:
+                yield place, layer, number, blob
 
 
 def _path(layer: caffe_pb2.LayerParameter | None, number: int) -> tuple[str, ...]:
