@@ -7,6 +7,7 @@ from google.protobuf.unknown_fields import UnknownFieldSet
 import filler_server.net.layers  # noqa: F401 - registers the layer types
 from caffe_filler.caffe import caffe_pb2
 from caffe_filler.errors import NetError
+from caffe_filler.filler_types import CAFFE_FILLERS
 from caffe_filler.nearest import did_you_mean
 from filler_server.cancellation import checkpoint
 from filler_server.net.asked import asks_for_blobs, fillers
@@ -225,6 +226,9 @@ class LayerPlanner:
             fault = "a blob without values cannot be filled"
         if fault is not None:
             layer.refuse(f"blob '{name}': {fault}", shape=blob.shape)
+        if self._strict and blob.filler.type not in CAFFE_FILLERS:
+            there_are = f"BVLC's Caffe has no filler of this type; there are {', '.join(CAFFE_FILLERS)}"
+            layer.refuse(f"blob '{name}': {there_are}", type=blob.filler.type)
         owner, dims = self._shared.share(layer, index, name, blob.shape)
         asked = options_for(dims)
         unknown = f"the shape of blob '{name}', {text(dims)}, cannot be known: give {asked}" if asked else None

@@ -120,6 +120,11 @@ _INPUT = 'layer { name: "d" type: "Input" top: "d" input_param { shape { dim: [1
             "2:87: PoolingParameter has no field ceil_mode, passed over",
         ),
         ('type: "CuDNNReLU"', "line 2, layer 'x': layer type 'CuDNNReLU' is taken for 'ReLU'"),
+        (
+            'type: "Bias" bias_param { filler { type: "truncated_gaussian" } }',
+            "line 2, layer 'x': blob 'x/0': BVLC's Caffe has no filler of this type; there are constant, gaussian, "
+            "uniform, positive_unitball, xavier, msra, bilinear. Received: type='truncated_gaussian'",
+        ),
     ],
 )
 def test_strict_planning_refuses_what_only_forks_understand(layer: str, words: str) -> None:

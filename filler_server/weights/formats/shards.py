@@ -140,7 +140,7 @@ def shards_of(tensors: Sequence[Tensor], max_bytes: int) -> list[list[Tensor]]:
     """Return the tensors in their order, each group as long as `max_bytes` allows; a longer tensor stands alone.
 
     Raises:
-        InvalidArgument: the size is below 1.
+        InvalidArgument: the size is below 1, or makes more files than an index may name.
     """
     if max_bytes < 1:
         raise InvalidArgument(f"a shard has at least 1 byte. Received: {option('max_shard_bytes', max_bytes)}")
@@ -152,6 +152,9 @@ def shards_of(tensors: Sequence[Tensor], max_bytes: int) -> list[list[Tensor]]:
             length = 0
         shards[-1].append(tensor)
         length += tensor.nbytes
+    if len(shards) > _MOST_SHARDS:
+        size = option("max_shard_bytes", max_bytes)
+        raise InvalidArgument(f"a set has up to {_MOST_SHARDS} files. Received: {size}, which makes {len(shards)}")
     return shards
 
 

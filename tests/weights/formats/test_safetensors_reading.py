@@ -104,6 +104,13 @@ def test_groups(lengths: tuple[int, ...], most: int, groups: list[int]) -> None:
     assert [len(shard) for shard in shards_of(headers(*lengths), most)] == groups
 
 
+def test_a_set_has_no_more_files_than_are_read() -> None:
+    lengths = (5,) * 1001
+    assert len(shards_of(headers(*lengths[1:]), 9)) == 1000
+    with pytest.raises(InvalidArgument, match=r"up to 1000 files. Received: max_shard_bytes=9, which makes 1001$"):
+        shards_of(headers(*lengths), 9)
+
+
 def write_shards(folder: Path, arrays: dict[str, Any], most: int) -> None:
     with ShardedSafetensorsWriter(
         folder / "model.safetensors", shards_of(tensors(arrays), most), metadata={"format": "pt"}
