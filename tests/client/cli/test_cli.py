@@ -11,8 +11,10 @@ from safetensors.numpy import load_file
 from caffe_filler.errors import PrototxtError
 from filler_client import FanAxes, FillerClient
 from filler_client.cli.main import filler
-from tests.client.cli.command import fail, succeed
+from tests.client.cli.command import fail, run, run_anew, succeed
 from tests.processes import ServerProcess
+
+LENET = Path(__file__).parents[2] / "nets" / "lenet.prototxt"
 
 
 def test_plan_json(nets: Path) -> None:
@@ -219,6 +221,25 @@ def test_a_failure_ends_with_1_in_one_line(nets: Path, tmp_path: Path) -> None:
         assert text in stderr
         assert stderr.count("\n") == 1, stderr
     assert list(tmp_path.iterdir()) == [broken]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("--version",),
+        ("plan", LENET, "--json"),
+        ("fill", "xavier", "--shape", "3,4", "--name", "a", "-o", "-"),
+        ("init", LENET, "-o", "nowhere/weights.npz"),
+        ("inspect", LENET),
+        ("lint", LENET),
+        ("health",),
+    ],
+    ids=lambda arguments: arguments[0],
+)
+def test_an_interpreter_of_its_own_does_the_same(arguments: tuple[object, ...]) -> None:
+    """Other tests fork their processes from one that has imported everything."""
+    anew, forked = run_anew(*arguments), run(*arguments)
+    assert (anew.returncode, anew.stdout, anew.stderr) == (forked.returncode, forked.stdout, forked.stderr)
 
 
 def test_the_help_of_fill_is_about_one_blob() -> None:

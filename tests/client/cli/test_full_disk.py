@@ -7,15 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from tests.client.cli.command import succeed
+from tests.client.cli.command import run, succeed
 
 LIMIT = 100_000
 FULL = Path("/dev/full")
 
 
-def limited(*arguments: object, unbuffered: str = "", stdout: Path | None = None) -> subprocess.CompletedProcess[bytes]:
-    """Run `filler` in a process that writes no file beyond `LIMIT`."""
-    with (stdout or Path("/dev/null")).open("wb") as output:
+def limited(*arguments: object, unbuffered: str, stdout: Path) -> subprocess.CompletedProcess[bytes]:
+    """Run `filler` in an interpreter of its own that writes no file beyond `LIMIT`."""
+    with stdout.open("wb") as output:
         return subprocess.run(
             [sys.executable, "-m", "filler_client.cli", *map(str, arguments)],
             stdout=output,
@@ -37,13 +37,14 @@ def weights(tmp_path: Path) -> Path:
 @pytest.mark.parametrize("ending", ["npz", "safetensors", "caffemodel", "h5", "prototxt"])
 def test_a_net_that_does_not_fit(nets: Path, tmp_path: Path, ending: str) -> None:
     target = tmp_path / f"x.{ending}"
-    done = limited("init", nets / "lenet.prototxt", "-o", target)
+    done = run("init", nets / "lenet.prototxt", "-o", target, file_limit=LIMIT)
     assert (done.returncode, done.stderr.decode()) == (1, f"filler: [Errno 27] File too large: '{target}'\n")
     assert list(tmp_path.iterdir()) == []
 
 
 def test_shards_that_do_not_fit(nets: Path, tmp_path: Path) -> None:
-    done = limited("init", nets / "lenet.prototxt", "-o", tmp_path / "x.safetensors", "--max-shard-size", "500KiB")
+    shards = ("-o", tmp_path / "x.safetensors", "--max-shard-size", "500KiB")
+    done = run("init", nets / "lenet.prototxt", *shards, file_limit=LIMIT)
     assert f"File too large: '{tmp_path}/x-0000" in done.stderr.decode()
     assert list(tmp_path.iterdir()) == []
 
@@ -51,7 +52,7 @@ def test_shards_that_do_not_fit(nets: Path, tmp_path: Path) -> None:
 def test_a_file_that_is_copied_by_the_system(weights: Path, tmp_path: Path) -> None:
     """Values that lie in a file as they are wanted do not pass through the process."""
     for name in ("x.npy", "x.npz", "x.h5"):
-        done = limited("convert", weights, tmp_path / name)
+        done = run("convert", weights, tmp_path / name, file_limit=LIMIT)
         assert (done.returncode, done.stderr.decode()) == (
             1,
             f"filler: [Errno 27] File too large: '{tmp_path / name}'\n",

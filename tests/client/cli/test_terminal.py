@@ -17,7 +17,7 @@ import pytest
 
 import filler_client.cli
 from filler_client.cli import terminal
-from tests.client.cli.command import run, succeed
+from tests.client.cli.command import run, run_anew, succeed
 from tests.service.faults.http2 import GOAWAY, SETTINGS, frame
 
 EVIL = "evil\x1b]0;owned\x07\x1b[2J\x9b31m\r\n\u202edetrever"
@@ -101,7 +101,7 @@ def test_what_a_server_says_when_it_hangs_up() -> None:
 
     server = threading.Thread(target=serve)
     server.start()
-    done = run("fillers", "--server", f"127.0.0.1:{listener.getsockname()[1]}", "--retry-for", "1")
+    done = run_anew("fillers", "--server", f"127.0.0.1:{listener.getsockname()[1]}", "--retry-for", "1")
     listener.shutdown(socket.SHUT_RDWR)
     listener.close()
     server.join()
