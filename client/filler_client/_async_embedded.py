@@ -99,3 +99,5 @@ async def _in_thread(entries_of: Callable[[], Iterator[_Entry]]) -> AsyncIterato
         ended = loop.run_in_executor(pool, context.run, getattr(entries, "close", lambda: None))
         pool.shutdown(wait=False)
         await ended
+        # It has nothing to do any more, so that this waits for its end only.
+        pool.shutdown()
