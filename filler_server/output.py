@@ -119,6 +119,11 @@ class AtomicFile(OpenFile):
         """The path."""
         return (self._path,)
 
+    @property
+    def hidden(self) -> Path:
+        """Path of the file until it is complete."""
+        return self._partial
+
     def commit(self) -> None:
         """Give the file its name, over an older one; a member of a set may be closed already."""
         if not self.file.closed:
@@ -167,22 +172,47 @@ def remove_remains(path: Path) -> None:
     """Remove hidden files of `path`, and of its shards and their index, that no process is writing."""
     if fcntl is None:  # pragma: no cover - Windows
         return
+    sets: dict[str, list[Path]] = {}
+    for token, file in _unfinished_of(path):
+        sets.setdefault(token, []).append(file)
+    for files in sets.values():
+        with contextlib.ExitStack() as held, contextlib.suppress(OSError):
+            for file in files:
+                fcntl.flock(held.enter_context(_open_to_lock(file)).fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
+            for file in files:
+                file.unlink()
+
+
+def unfinished(path: Path) -> list[Path]:
+    """Return the hidden files of `path`, and of its shards and their index, that are being written or are remains."""
+    return [file for _, file in _unfinished_of(path)]
+
+
+def _unfinished_of(path: Path) -> list[tuple[str, Path]]:
+    """Return the token and the path of each hidden file of `path`, and of its shards and their index."""
     own = rf"\.{re.escape(path.stem)}(?:-\d{{5}}-of-\d{{5}})?{re.escape(path.suffix)}(?:\.index\.json)?"
     name = re.compile(
         rf"(?:{own}|\.{re.escape(_hidden_name(path))})\.([0-9a-f]{{{2 * _TOKEN_BYTES}}}){re.escape(_PART)}"
     )
-    sets: dict[str, list[Path]] = {}
-    with contextlib.suppress(OSError):
-        for entry in os.scandir(path.parent):
-            if found := name.fullmatch(entry.name):
-                sets.setdefault(found[1], []).append(Path(entry.path))
-    for files in sets.values():
-        with contextlib.ExitStack() as held, contextlib.suppress(OSError):
-            for file in files:
-                opened = held.enter_context(file.open("rb"))
-                fcntl.flock(opened.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
-            for file in files:
-                file.unlink()
+    try:
+        return [
+            (found[1], Path(entry.path)) for entry in os.scandir(path.parent) if (found := name.fullmatch(entry.name))
+        ]
+    except OSError:
+        return []
+
+
+def _open_to_lock(file: Path) -> BinaryIO:
+    """Open a file so that it can be locked.
+
+    Raises:
+        OSError: it cannot be opened.
+    """
+    try:
+        # NFS locks only what is open for writing.
+        return file.open("r+b")
+    except PermissionError:
+        return file.open("rb")
 
 
 def _followed(path: Path) -> Path:

@@ -1,5 +1,7 @@
 """Files that appear whole or not at all, and the remains of processes that were killed."""
 
+import errno
+import fcntl
 import io
 import os
 import subprocess
@@ -9,7 +11,7 @@ from typing import Any, BinaryIO, cast
 
 import pytest
 
-from filler_server.output import AtomicFile, OpenFile, remove_remains, write_atomically
+from filler_server.output import AtomicFile, OpenFile, remove_remains, unfinished, write_atomically
 
 KILLED = """
 import os, signal, sys
@@ -102,6 +104,26 @@ def test_a_set_belongs_to_whoever_writes_one_of_its_files(tmp_path: Path) -> Non
     shard.commit()
     index.commit()
     assert hidden(tmp_path) == []
+
+
+def test_remains_are_removed_where_only_what_is_open_for_writing_can_be_locked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on NFS."""
+    lock = fcntl.flock
+
+    def lock_of_nfs(file: int, operation: int) -> None:
+        if fcntl.fcntl(file, fcntl.F_GETFL) & os.O_ACCMODE == os.O_RDONLY:
+            raise OSError(errno.EBADF, os.strerror(errno.EBADF))
+        lock(file, operation)
+
+    path = tmp_path / "w.npz"
+    killed(path)
+    assert [file.name for file in unfinished(path)] == hidden(tmp_path)
+    monkeypatch.setattr(fcntl, "flock", lock_of_nfs)
+    remove_remains(path)
+    assert hidden(tmp_path) == []
+    assert unfinished(path) == unfinished(tmp_path / "missing" / "w.npz") == []
 
 
 def test_a_folder_that_does_not_exist_is_named(tmp_path: Path) -> None:

@@ -44,7 +44,8 @@ class SaveOptions(TypedDict, total=False):
         manifest: where to write the manifest, a .json: the digest of each tensor and where it comes from. A
             .safetensors has it in its metadata in any case.
         keep_complete: whether a file stays as it is whose manifest, in it or at `manifest`, says that it is what would
-            be written. Its values are not read; `verify` holds them to the manifest.
+            be written. Its values are not read; `verify` holds them to the manifest. Those of the files of a `part` are
+            read, and held to it.
         part: number of a part, from 1, and number of parts, of a set of files that several processes write: those of
             this part are written, and no index.
         finish: whether, in place of writing, the files of all parts are held to their manifests and the index is
@@ -78,7 +79,7 @@ class SavedNet:
         warnings: what may well be wrong with it.
         merge: what became of each blob, where trained weights were given.
         manifest: the digest of each tensor, and where it comes from.
-        is_kept: whether it was complete already, and stayed as it is.
+        is_kept: whether all of it was complete already, and stayed as it is.
     """
 
     path: Path
@@ -164,7 +165,7 @@ def save_net(
         tensors = [cast(tensor, dtype) for tensor in tensors]
         draft = net_draft(plan, request, tensors, filled, stream=stream, names=names)
         draft.begin(tensors)
-        if keep_complete and merge is None:
+        if keep_complete and merge is None and part is None and not finishing:
             kept = complete(target, draft.manifest(), tensors, max_shard_bytes, manifest)
             if kept is not None:
                 files, found = kept
@@ -178,7 +179,8 @@ def save_net(
         if finishing:
             saved = finish(tensors, target, **sized)
         elif part is not None:
-            saved = save_part(tensors, target, part=part, metadata=metadata, **sized)
+            keep_files = keep_complete and merge is None
+            saved = save_part(tensors, target, part=part, metadata=metadata, keep_complete=keep_files, **sized)
         else:
             described = definitions(plan.name, plan.layers) if needs_net else None
             saved = save(tensors, target, metadata=metadata, net=described, **sized)
@@ -195,6 +197,7 @@ def save_net(
         _warnings(plan, plan_of_merge),
         plan_of_merge,
         saved.manifest,
+        is_kept=bool(saved.files) and saved.kept == saved.files,
     )
 
 

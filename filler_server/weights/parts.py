@@ -13,7 +13,7 @@ from caffe_filler.interface import option, option_name
 from caffe_filler.printable import counted
 from filler_server.digests import Draft, Entry, Manifest
 from filler_server.digests.manifest import KEY
-from filler_server.output import write_atomically
+from filler_server.output import remove_remains, write_atomically
 from filler_server.tensors import Advance, Tensor
 from filler_server.weights.formats.shards import index_of, index_text, remove_others, shard_paths, shards_of
 from filler_server.weights.opening import open_weights
@@ -31,9 +31,10 @@ def save_part(
     max_shard_bytes: int | None,
     metadata: Mapping[str, str],
     draft: Draft,
+    keep_complete: bool = False,
     advance: Advance | None = None,
 ) -> Saved:
-    """Write the files that a part owns; an index that is there is removed, as it may be of other files.
+    """Write the files that a part owns; before that an index is removed, as it may be of other files.
 
     Args:
         tensors: those of the whole set.
@@ -42,6 +43,8 @@ def save_part(
         max_shard_bytes: length of a file.
         metadata: is written to each file.
         draft: the manifest of the whole set.
+        keep_complete: whether files stay that are what would be written, and whose values have the digests of their
+            manifests.
         advance: is told the bytes of each step.
 
     Raises:
@@ -54,20 +57,34 @@ def save_part(
         raise InvalidArgument(
             f"parts are numbered from 1 to their number. Received: {option('part', f'{number}/{parts}')}", field="part"
         )
-    files = _files(tensors, target, max_shard_bytes, "part")
-    index_of(target).unlink(missing_ok=True)
-    saved = [
-        save(shard, path, metadata=metadata, draft=draft, advance=advance) for path, shard in files[number - 1 :: parts]
-    ]
-    own = {name: entry for one in saved if one.manifest is not None for name, entry in one.manifest.tensors.items()}
     whole = draft.manifest()
+    own: dict[str, Entry] = {}
+    notes: list[str] = []
+    kept: list[Path] = []
+    files = files_of(tensors, target, max_shard_bytes, "part")[number - 1 :: parts]
+    for path, shard in files:
+        found = _complete(path, shard, whole) if keep_complete else None
+        if found is not None:
+            own.update(found)
+            kept.append(path)
+            if advance is not None:
+                for tensor in shard:
+                    advance(tensor.nbytes, tensor.name)
+            continue
+        index_of(target).unlink(missing_ok=True)
+        saved = save(shard, path, metadata=metadata, draft=draft, advance=advance)
+        assert saved.manifest is not None  # noqa: S101 - for the type checker
+        own.update(saved.manifest.tensors)
+        notes += saved.notes
+    written = [tensor for _, shard in files for tensor in shard]
     return Saved(
-        saved[0].path if saved else None,
-        tuple(path for one in saved for path in one.files),
-        sum(one.tensors for one in saved),
-        sum(one.nbytes for one in saved),
-        tuple(note for one in saved for note in one.notes),
+        files[0][0] if files else None,
+        tuple(path for path, _ in files),
+        len(written),
+        sum(tensor.nbytes for tensor in written),
+        tuple(notes),
         Manifest(whole.library, own, whole.fill),
+        tuple(kept),
     )
 
 
@@ -93,7 +110,7 @@ def finish(
         InvalidArgument: the format is not written in several files.
         OSError: a file cannot be read or written.
     """
-    files = _files(tensors, target, max_shard_bytes, "finish")
+    files = files_of(tensors, target, max_shard_bytes, "finish")
     wanted = draft.manifest()
     found: dict[str, Entry] = {}
     faults: list[str] = []
@@ -116,16 +133,27 @@ def finish(
     if len(files) > 1:
         write_atomically(index_of(target), index_text(files))
         paths = [index_of(target), *paths]
+    remove_remains(target)
     removed = ", ".join(path.name for path in remove_others(target, paths))
     notes = (f"removed what an earlier run had left under this name: {removed}",) if removed else ()
     nbytes = sum(tensor.nbytes for tensor in tensors)
     return Saved(paths[0], tuple(paths), len(tensors), nbytes, notes, Manifest(wanted.library, found, wanted.fill))
 
 
-def _files(
+def files_of(
     tensors: Sequence[Tensor], target: Path, max_shard_bytes: int | None, asked: str
 ) -> list[tuple[Path, list[Tensor]]]:
-    """Return the path and the tensors of each file of a set."""
+    """Return the path and the tensors of each file of a set.
+
+    Args:
+        tensors: those of the whole set.
+        target: `<name>.safetensors`.
+        max_shard_bytes: length of a file.
+        asked: name of the option for which a set is divided.
+
+    Raises:
+        InvalidArgument: the format is not written in several files, or no length is given.
+    """
     if max_shard_bytes is None or not format_of(target).has_shards:
         raise InvalidArgument(
             f"only a .safetensors with {option_name('max_shard_bytes')} is divided. "
@@ -134,6 +162,14 @@ def _files(
         )
     shards = shards_of(tensors, max_shard_bytes)
     return list(zip(shard_paths(target, len(shards)) if len(shards) > 1 else [target], shards, strict=True))
+
+
+def _complete(path: Path, shard: Sequence[Tensor], wanted: Manifest) -> dict[str, Entry] | None:
+    """Return the entries of a file that is there already and what it should be; else None."""
+    try:
+        return _checked(path, shard, wanted, None)
+    except (FillerError, OSError):
+        return None
 
 
 def _checked(path: Path, shard: Sequence[Tensor], wanted: Manifest, advance: Advance | None) -> dict[str, Entry]:
@@ -150,6 +186,8 @@ def _checked(path: Path, shard: Sequence[Tensor], wanted: Manifest, advance: Adv
         expected = {tensor.name: wanted.tensors[tensor.name] for tensor in shard}
         if not manifest.is_like(Manifest(wanted.library, expected, wanted.fill)):
             raise WeightsError("it is of another run")
+        if manifest.library != wanted.library:
+            raise WeightsError(f"it is of {manifest.library}, and this is {wanted.library}")
         for one in verified(weights.tensors, manifest.tensors, advance=advance):
             if not one.is_equal:
                 raise WeightsError(f"tensor '{one.name}': {one.finding}")

@@ -34,6 +34,7 @@ class Saved:
         nbytes: length of all values in bytes.
         notes: what a user of the file should know of its values.
         manifest: the digest of each tensor and where it comes from, where that was asked for.
+        kept: those of the files that were complete already, and stayed as they are.
     """
 
     path: Path | None
@@ -42,6 +43,7 @@ class Saved:
     nbytes: int
     notes: tuple[str, ...] = ()
     manifest: Manifest | None = None
+    kept: tuple[Path, ...] = ()
 
 
 def save(

@@ -3,11 +3,14 @@
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 
 import filler_client
 from caffe_filler.errors import InvalidArgument, WeightsError
 from filler_client import FillerClient, verify
+from filler_client._provenance import library
+from filler_client.cli.weights_net import Part
 from tests.client.cli.command import fail, succeed
 
 NET = """
@@ -93,6 +96,57 @@ def test_an_earlier_set_does_not_stay(client: FillerClient, tmp_path: Path) -> N
     assert "removed what an earlier run had left" in saved.notes[0]
 
 
+def test_a_part_that_is_written_once_more_keeps_what_is_complete(client: FillerClient, tmp_path: Path) -> None:
+    path = tmp_path / "w.safetensors"
+    options: Any = {"seed": 7, "max_shard_bytes": 1, "part": (1, 1), "keep_complete": True}
+    first = client.save_net(NET, path, **options)
+    assert not first.is_kept
+    shards = first.files
+    assert len(shards) == 9
+    whole = contents(tmp_path)
+    index = client.save_net(NET, path, seed=7, max_shard_bytes=1, finish=True).path
+    told: list[int] = []
+    kept = client.save_net(NET, path, **options, advance=lambda nbytes, name: told.append(nbytes))
+    assert kept.is_kept
+    assert (kept.manifest, kept.files, sum(told)) == (first.manifest, shards, first.nbytes)
+    assert index.exists()
+    shards[0].unlink()
+    # The manifest is as it was, and a value is not.
+    shards[1].write_bytes(shards[1].read_bytes()[:-1] + b"?")
+    shards[2].write_bytes(shards[2].read_bytes()[:-1])
+    # As another run has it, and another version.
+    client.save_net(NET, tmp_path / "other.safetensors", max_shard_bytes=1, seed=8)
+    (tmp_path / shards[3].name.replace("w-", "other-")).replace(shards[3])
+    for other in tmp_path.glob("other*"):
+        other.unlink()
+    version = library().encode()
+    shards[4].write_bytes(shards[4].read_bytes().replace(version, version[:-1] + b"9"))
+    left = shards[5].stat().st_mtime_ns
+    (tmp_path / f".{shards[0].name}.01234567.part").write_bytes(b"of a process that was killed")
+    again = client.save_net(NET, path, **options)
+    assert not again.is_kept
+    assert contents(tmp_path) == whole
+    assert shards[5].stat().st_mtime_ns == left
+
+
+def test_finishing_removes_what_killed_parts_have_left(client: FillerClient, tmp_path: Path) -> None:
+    path = tmp_path / "w.safetensors"
+    client.save_net(NET, path, seed=7, max_shard_bytes=150, part=(1, 1))
+    for name in ("w-00002-of-00007.safetensors", "w-00002-of-00003.safetensors"):
+        (tmp_path / f".{name}.01234567.part").write_bytes(b"half")
+    client.save_net(NET, path, seed=7, max_shard_bytes=150, finish=True)
+    assert not [name for name in contents(tmp_path) if name.startswith(".")]
+
+
+def test_files_of_another_version_are_not_finished(client: FillerClient, tmp_path: Path) -> None:
+    path = tmp_path / "w.safetensors"
+    (shard, *_) = client.save_net(NET, path, seed=7, max_shard_bytes=150, part=(1, 1)).files
+    version = library().encode()
+    shard.write_bytes(shard.read_bytes().replace(version, version[:-1] + b"9"))
+    with pytest.raises(WeightsError, match=rf"1 file of 4 .*it is of {library()[:-1]}9, and this is {library()}"):
+        client.save_net(NET, path, seed=7, max_shard_bytes=150, finish=True)
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -124,3 +178,40 @@ def test_the_command_line(tmp_path: Path) -> None:
     assert succeed(*arguments, "--finish", "--manifest").startswith(b"checked: 9 tensors, ")
     assert filler_client.verify(tmp_path).is_equal
     assert "a part is like 3/16" in fail(2, *arguments, "--part", "3/2")
+
+
+@pytest.mark.parametrize(
+    ("text", "part"),
+    [("3/16", (3, 16)), ("JOB_COMPLETION_INDEX/16", (16, 16)), ("RANK/WORLD_SIZE", (1, 4)), ("2/WORLD_SIZE", (2, 4))],
+)
+def test_parts_are_numbers_or_variables_that_count_from_0(
+    text: str, part: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in {"JOB_COMPLETION_INDEX": "15", "RANK": "0", "WORLD_SIZE": "4"}.items():
+        monkeypatch.setenv(name, value)
+    assert Part().convert(text, None, None) == part
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "Received: ''"),
+        ("3", "Received: ''"),
+        ("3/", "Received: ''"),
+        ("-1/4", "Received: '-1'"),
+        ("1/4/4", "Received: '4/4'"),
+        ("³/4", "Received: '³'"),
+        ("0/4", "from 1/16 to 16/16. Received: 0/4"),
+        ("0/0", "Received: 0/0"),
+        ("INDEX/16", "Received: INDEX/16, which is 17/16"),
+        ("NO_SUCH_VARIABLE/16", "The environment has no NO_SUCH_VARIABLE"),
+        ("WORD/16", "Received: WORD='two', which is not a number"),
+    ],
+)
+def test_other_parts_are_refused(text: str, message: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("INDEX", "16")
+    monkeypatch.setenv("WORD", "two")
+    with pytest.raises(click.BadParameter) as caught:
+        Part().convert(text, None, None)
+    assert "a part is like 3/16" in caught.value.message
+    assert message in caught.value.message

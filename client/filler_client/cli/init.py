@@ -230,6 +230,8 @@ def init(
                 max_shard_bytes=max_shard_size,
                 manifest=manifest_beside(manifest, target),
                 part=part,
+                # A part that is written once more is one whose process ended early, or of which a file is damaged.
+                keep_complete=part is not None,
                 finish=finish,
                 advance=advance,
                 seed=seed,
@@ -242,7 +244,8 @@ def init(
     done = f"{rate(saved.nbytes, time.perf_counter() - begun)}: {saved.path}"
     if part is not None or finish:
         what = "checked" if part is None else f"part {part[0]} of {part[1]}"
-        print_line(f"{what}: {counted(saved.tensors, 'tensor')}, {done}")
+        kept = ", complete already" if saved.is_kept else ""
+        print_line(f"{what}: {counted(saved.tensors, 'tensor')}{kept}, {done}")
     elif saved.merge is None:
         _print(plan, done)
     else:

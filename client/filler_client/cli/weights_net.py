@@ -1,5 +1,6 @@
 """Options of the verbs that write weights."""
 
+import os
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
@@ -52,7 +53,7 @@ max_shard_size_option = click.option(
 
 
 class Part(click.ParamType):  # type: ignore[type-arg]
-    """A part of so many: 3/16."""
+    """A part of so many: 3/16, or in the place of a number the name of an environment variable that has it."""
 
     name = "K/N"
 
@@ -61,15 +62,43 @@ class Part(click.ParamType):  # type: ignore[type-arg]
         if isinstance(value, tuple):
             return value
         number, _, parts = value.partition("/")
-        if not (number.isdecimal() and parts.isdecimal() and 1 <= int(number) <= int(parts)):
-            self.fail(f"a part is like 3/16, from 1/16 to 16/16. Received: {value}", param, ctx)
-        return int(number), int(parts)
+        try:
+            # Variables count from 0: JOB_COMPLETION_INDEX, SLURM_PROCID, RANK.
+            part = int(number) if _is_number(number) else _variable(number) + 1
+            count = int(parts) if _is_number(parts) else _variable(parts)
+        except ValueError as error:
+            self.fail(f"a part is like 3/16, or JOB_COMPLETION_INDEX/16. {error}", param, ctx)
+        if not 1 <= part <= count:
+            meant = "" if value == f"{part}/{count}" else f", which is {part}/{count}"
+            self.fail(f"a part is like 3/16, from 1/16 to 16/16. Received: {value}{meant}", param, ctx)
+        return part, count
+
+
+def _is_number(text: str) -> bool:
+    return text.isascii() and text.isdecimal()
+
+
+def _variable(name: str) -> int:
+    """Return the number that an environment variable has.
+
+    Raises:
+        ValueError: it is not a name, or has no number.
+    """
+    if not (name.isascii() and name.isidentifier()):
+        raise ValueError(f"Received: {name!r} where a number stands")
+    value = os.environ.get(name)
+    if value is None:
+        raise ValueError(f"The environment has no {name}")
+    if not _is_number(value):
+        raise ValueError(f"Received: {name}={value!r}, which is not a number")
+    return int(value)
 
 
 part_option = click.option(
     "--part",
     type=Part(),
-    help="With --max-shard-size: write only the files of part K of N, so that N machines write them all.",
+    help="With --max-shard-size: write only the files of part K of N, so that N machines write all; those that are "
+    "complete stay. K and N may name environment variables, as in JOB_COMPLETION_INDEX/16; that of K counts from 0.",
 )
 finish_option = click.option(
     "--finish",
