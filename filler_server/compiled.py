@@ -14,12 +14,13 @@ import threading
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
 import numba
 import numpy as np
+from numba.core.ccallback import CFunc
 from numba.core.errors import NumbaWarning
 from numpy.typing import NDArray
 
@@ -64,6 +65,48 @@ def inlined(function: Kernel) -> Kernel:
     """Compile `function` into each kernel that calls it."""
     kernel: Kernel = _numba.njit(forceinline=True, **_OPTIONS)(function)
     return kernel
+
+
+def expanded(function: Kernel) -> Kernel:
+    """Put the statements of `function` into each kernel that calls it; nothing of it is compiled alone."""
+    kernel: Kernel = _numba.njit(inline="always", **_OPTIONS)(function)
+    return kernel
+
+
+class Routine:
+    """A function that kernels call by its address: its code is compiled once, and no kernel for each such function.
+
+    It is compiled, or loaded, when its address is first asked for. It must not fail: nobody would hear of it.
+
+    Args:
+        function: what to compile.
+        arguments: Numba's types of its arguments; it gives nothing back.
+    """
+
+    def __init__(self, function: Callable[..., None], arguments: tuple[Any, ...]) -> None:
+        self._lock = threading.Lock()
+        compiled: Any = CFunc(function, (arguments, _numba.void), {}, {**_OPTIONS, "nopython": True})
+        self._compiled = compiled
+        try:
+            compiled.enable_caching()
+        except RuntimeError:
+            # No directory for the cache can be written.
+            return
+        _guard_cache(compiled._cache, function)
+
+    @property
+    def is_loaded(self) -> bool:
+        """Whether its code comes from the cache."""
+        return bool(self._compiled.cache_hits)
+
+    @cached_property
+    def address(self) -> int:
+        """The place of its code; the caller waits until it is there."""
+        with self._lock:
+            if self._compiled.address is None:
+                self._compiled.compile()
+        address: int = self._compiled.address
+        return address
 
 
 def has_long_vectors() -> bool:
@@ -209,11 +252,15 @@ def _compile(function: Kernel, *, parallel: bool) -> Kernel:
         # No directory for the cache can be written.
         kernel = _numba.njit(parallel=parallel, **_OPTIONS)(function)
     else:
-        # Nothing is read from there before the first call.
-        _check_cache(Path(kernel._cache.cache_path), Path(function.__code__.co_filename))
-        _save_alone(kernel._cache)
+        _guard_cache(kernel._cache, function)
     compiled: Kernel = kernel
     return compiled
+
+
+def _guard_cache(kernel_cache: Any, function: Callable[..., Any]) -> None:
+    """Make sure that a cache is nobody else's, before anything is read from there, and that it is well kept."""
+    _check_cache(Path(kernel_cache.cache_path), Path(function.__code__.co_filename))
+    _save_alone(kernel_cache)
 
 
 def _save_alone(kernel_cache: Any) -> None:

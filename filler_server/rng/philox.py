@@ -160,7 +160,25 @@ class Bernoulli(NamedTuple):
 
 
 Distribution: TypeAlias = Uniform | Gaussian | Truncated | Bernoulli
-"""Transformation of the words, prepared for the kernels."""
+"""Transformation of the words."""
+
+
+class Prepared(NamedTuple):
+    """A distribution as the kernels take it.
+
+    Attributes:
+        kind: its class.
+        numbers: uint8, the bytes of its numbers.
+    """
+
+    kind: type[Distribution]
+    numbers: NDArray[np.uint8]
+
+    @classmethod
+    def of(cls, distribution: Distribution) -> "Prepared":
+        """Prepare a distribution."""
+        return cls(type(distribution), np.array(distribution).view(np.uint8))
+
 
 _SHORT = 256
 """Characters of a name up to which the ids of its streams are kept."""
@@ -224,7 +242,7 @@ class PhiloxStream:
             RegionError: `runs` do not fit `out`.
         """
         check_out(out, runs, np.float32, np.float64)
-        _launch()(out, runs, self._value_words, truncated(out.dtype, mean, std, low, high))
+        _launch()(out, runs, self._value_words, _truncated(out.dtype, mean, std, low, high))
 
     def bernoulli(self, out: NDArray[np.bool_], runs: Runs, probability: float) -> None:
         """Fill `out` with True of the given probability.
@@ -236,7 +254,7 @@ class PhiloxStream:
         check_out(out, runs, np.bool_)
         check_probability(probability)
         if threshold := round(float(probability) * 2**32):
-            _launch()(out, runs, self._words("mask", "mask"), Bernoulli(np.uint64(threshold)))
+            _launch()(out, runs, self._words("mask", "mask"), Prepared.of(Bernoulli(np.uint64(threshold))))
         else:
             out[:] = False
 
@@ -256,7 +274,7 @@ def _stream_ids(name: str, first: str, second: str) -> tuple[int, ...]:
 
 
 @cache
-def _launch() -> Callable[[NDArray[Any], Runs, tuple[int, ...], Distribution], None]:
+def _launch() -> Callable[[NDArray[Any], Runs, tuple[int, ...], Prepared], None]:
     """Return the kernels that compute values; the first call imports Numba."""
     from filler_server.rng.philox_kernels import launch
 
@@ -265,14 +283,19 @@ def _launch() -> Callable[[NDArray[Any], Runs, tuple[int, ...], Distribution], N
 
 # The signs are arguments because a cache takes 0 and -0 for the same.
 @lru_cache
-def _gaussian(dtype: np.dtype[Any], mean: float, std: float, sign: float) -> Gaussian:
+def _gaussian(dtype: np.dtype[Any], mean: float, std: float, sign: float) -> Prepared:
     distribution = Gaussian(dtype.type(mean), dtype.type(std))
     check_gaussian(float(distribution.mean), float(distribution.std))
-    return distribution
+    return Prepared.of(distribution)
 
 
 @lru_cache
-def _uniform(dtype: np.dtype[Any], lowest: float, highest: float, low_sign: float, high_sign: float) -> Uniform:
+def _truncated(dtype: np.dtype[Any], mean: float, std: float, low: float, high: float) -> Prepared:
+    return Prepared.of(truncated(dtype, mean, std, low, high))
+
+
+@lru_cache
+def _uniform(dtype: np.dtype[Any], lowest: float, highest: float, low_sign: float, high_sign: float) -> Prepared:
     number = dtype.type
     low, high = number(lowest), number(highest)
     check_uniform(float(low), float(high))
@@ -284,4 +307,4 @@ def _uniform(dtype: np.dtype[Any], lowest: float, highest: float, low_sign: floa
     step = half / bits
     if step * bits > half:
         step = np.nextafter(step, number(0))
-    return Uniform(middle, step)
+    return Prepared.of(Uniform(middle, step))

@@ -6,7 +6,6 @@ Everything that is compiled, the vectors and the constants aside, stands in this
 not see changes elsewhere.
 """
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -16,7 +15,8 @@ from numpy.typing import NDArray
 
 from filler_server import compiled
 from filler_server.rng import truncation
-from filler_server.rng.philox import DOUBLE, MULTIPLIERS, SINGLE, WEYL, Bernoulli, Distribution, Gaussian, Uniform
+from filler_server.rng.addresses import address, call, move
+from filler_server.rng.philox import DOUBLE, MULTIPLIERS, SINGLE, WEYL, Bernoulli, Gaussian, Prepared, Uniform
 from filler_server.rng.stream import Runs
 from filler_server.rng.truncation import Truncated
 from filler_server.rng.vectors import (
@@ -24,7 +24,6 @@ from filler_server.rng.vectors import (
     at_most,
     below,
     bitcast,
-    constant,
     fused,
     load,
     root,
@@ -52,7 +51,6 @@ _WEYL_0, _WEYL_1 = map(np.uint64, WEYL)
 # In this order of the counters, values are put into theirs by one unpacking within each 16 bytes.
 _ORDER = [8 * eight + lane for eight in range(COUNTERS // 8) for lane in (0, 4, 1, 5, 2, 6, 3, 7)]
 _PLACES = np.argsort(_ORDER).tolist()
-_lanes = constant(_ORDER)
 _in_lanes = shuffle(_ORDER)
 _even_halves = shuffle([lane + (lane % 2) * (2 * COUNTERS - 1) for lane in range(2 * COUNTERS)])
 _odd_halves = shuffle([lane + 1 + (lane % 2) * (2 * COUNTERS - 1) for lane in range(2 * COUNTERS)])
@@ -180,10 +178,10 @@ def philox(low: Any, table: Any) -> Any:
 
 
 @compiled.inlined
-def philox_wide(low: Any, tables: Any) -> Any:
+def philox_wide(low: Any, table: Any, lower: Any) -> Any:
     """The numbers of two streams as the upper and the lower halves of one: words 0, 1, 2 and 3, vectors of int64."""
-    upper_02, upper_13 = philox(low, tables[0])
-    lower_02, lower_13 = philox(low, tables[1])
+    upper_02, upper_13 = philox(low, table)
+    lower_02, lower_13 = philox(low, lower)
     high_02, high_13 = bitcast(upper_02, types.uint64), bitcast(upper_13, types.uint64)
     low_02, low_13 = bitcast(lower_02, types.uint64), bitcast(lower_13, types.uint64)
     return (
@@ -310,12 +308,12 @@ def truncated_double(word: Any, numbers: Any) -> Any:
     return select(below(high, value), high, value)
 
 
-def _words(low: Any, tables: Any, distribution: Any) -> Any:
-    return philox(low, tables[0])
+def _words(low: Any, table: Any, lower: Any, distribution: Any) -> Any:
+    return philox(low, table)
 
 
-def _words_double(low: Any, tables: Any, distribution: Any) -> Any:
-    return philox_wide(low, tables)
+def _words_double(low: Any, table: Any, lower: Any, distribution: Any) -> Any:
+    return philox_wide(low, table, lower)
 
 
 def _uniform(words: Any, distribution: Any) -> Any:
@@ -376,7 +374,7 @@ _MAKERS = {
 }
 
 
-def draw(low: Any, tables: Any, distribution: Any) -> Any:
+def draw(low: Any, table: Any, lower: Any, distribution: Any) -> Any:
     """Return the words of a group of counters as the distribution takes them. Compiled only."""
     raise NotImplementedError
 
@@ -387,7 +385,7 @@ def made(words: Any, distribution: Any) -> Any:
 
 
 @overload(draw, jit_options={"forceinline": True})
-def _draw_by_type(low: Any, tables: Any, distribution: Any) -> Any:
+def _draw_by_type(low: Any, table: Any, lower: Any, distribution: Any) -> Any:
     return _MAKERS[distribution.instance_class, distribution.dtype][0]
 
 
@@ -396,142 +394,212 @@ def _made_by_type(words: Any, distribution: Any) -> Any:
     return _MAKERS[distribution.instance_class, distribution.dtype][1]
 
 
-@compiled.serial
-def fill_groups(out: Any, place: Any, counter: Any, groups: Any, tables: Any, distribution: Any) -> None:
-    """Write the values of consecutive counters, which have one high word, to `out` from `place` on."""
-    low = _lanes() + (np.uint64(counter) & _LOW_32)
-    words = draw(low, tables, distribution)
-    for group in range(groups):
+@compiled.expanded
+def _fill_groups(out: Any, counters: Any, groups: Any, table: Any, lower: Any, distribution: Any) -> None:
+    """Write the values of groups of counters.
+
+    Args:
+        out: pointer to the values.
+        counters: pointer to the low words of the counters of the first group; those of each further one are higher by
+            `COUNTERS`.
+        groups: number of groups, at least 1.
+        table: pointer to what `schedule` has computed.
+        lower: the same for the second stream, which gives what float64 has beyond float32.
+        distribution: what to make of the words.
+    """
+    natural = load(counters, 0, COUNTERS)
+    low = _in_lanes(natural, natural)
+    words = draw(low, table, lower, distribution)
+    for group in range(groups - 1):
         # While the values of one group are made, the words of the next are: that keeps more of the CPU at work.
-        ahead = draw(low + np.uint64((group + 1) * COUNTERS), tables, distribution)
-        store(out, place + group * VALUES, made(words, distribution))
+        ahead = draw(low + np.uint64((group + 1) * COUNTERS), table, lower, distribution)
+        store(out, group * VALUES, made(words, distribution))
         words = ahead
+    store(out, (groups - 1) * VALUES, made(words, distribution))
+
+
+def _uniform_groups(out: Any, counters: Any, groups: Any, table: Any, lower: Any, numbers: Any) -> None:
+    _fill_groups(out, counters, groups, table, lower, Uniform(numbers[0], numbers[1]))
+
+
+def _gaussian_groups(out: Any, counters: Any, groups: Any, table: Any, lower: Any, numbers: Any) -> None:
+    _fill_groups(out, counters, groups, table, lower, Gaussian(numbers[0], numbers[1]))
+
+
+def _truncated_groups(out: Any, counters: Any, groups: Any, table: Any, lower: Any, numbers: Any) -> None:
+    distribution = Truncated(
+        numbers[0],
+        numbers[1],
+        numbers[2],
+        numbers[3],
+        numbers[4],
+        numbers[5],
+        numbers[6],
+        numbers[7],
+        numbers[8],
+    )
+    _fill_groups(out, counters, groups, table, lower, distribution)
+
+
+def _bernoulli_groups(out: Any, counters: Any, groups: Any, table: Any, lower: Any, numbers: Any) -> None:
+    _fill_groups(out, counters, groups, table, lower, Bernoulli(numbers[0]))
+
+
+def _routine(function: Any, value: Any, number: Any) -> compiled.Routine:
+    words = types.CPointer(types.uint64)
+    return compiled.Routine(function, (types.CPointer(value), words, types.intp, words, words, types.CPointer(number)))
+
+
+_ROUTINES: dict[tuple[type, int], compiled.Routine] = {
+    (Uniform, 4): _routine(_uniform_groups, types.float32, types.float32),
+    (Uniform, 8): _routine(_uniform_groups, types.float64, types.float64),
+    (Gaussian, 4): _routine(_gaussian_groups, types.float32, types.float32),
+    (Gaussian, 8): _routine(_gaussian_groups, types.float64, types.float64),
+    (Truncated, 4): _routine(_truncated_groups, types.float32, types.float32),
+    (Truncated, 8): _routine(_truncated_groups, types.float64, types.float64),
+    (Bernoulli, 1): _routine(_bernoulli_groups, types.uint8, types.uint64),
+}
+"""The code that makes the values of groups of counters, by distribution and bytes of a value. Calling it by its address
+lets what walks over runs be compiled once for all of them."""
 
 
 @compiled.serial
-def fill(out: Any, starts: Any, bounds: Any, begin: Any, end: Any, ids: Any, distribution: Any) -> None:
+def fill(
+    out: Any,
+    size: Any,
+    starts: Any,
+    bounds: Any,
+    begin: Any,
+    end: Any,
+    routine: Any,
+    numbers: Any,
+    key_0: Any,
+    key_1: Any,
+    stream_0: Any,
+    stream_1: Any,
+    lower_0: Any,
+    lower_1: Any,
+) -> None:
     """Write the values of the runs number `begin` to `end`.
 
     Args:
-        out: float32, float64 or bool [bounds[-1]], as the distribution says.
+        out: uint8 [bounds[-1] * size], the bytes of the values.
+        size: bytes of a value: 1, 4 or 8.
         starts: as in `Runs`.
         bounds: as in `Runs`.
         begin: number of the first run.
         end: number of the run after the last.
-        ids: the two words of the key and of the ids of two streams; the second gives what float64 has beyond float32.
-        distribution: what to make of the words.
+        routine: address of what makes the values.
+        numbers: uint8, the bytes of the numbers of the distribution.
+        key_0: word 0 of the key.
+        key_1: word 1 of the key.
+        stream_0: word 0 of the id of the stream.
+        stream_1: word 1 of it.
+        lower_0: the same of the second stream, which gives what float64 has beyond float32.
+        lower_1: word 1 of it.
     """
-    # One allocation, as six would take as long as a small blob.
+    # One allocation, as five would take as long as a small blob.
     scratch = np.empty(2 * _TABLE + 3 * COUNTERS + VALUES, np.uint64)
-    tables = scratch[: 2 * _TABLE].reshape(2, _TABLE)
+    table, lower = scratch[:_TABLE], scratch[_TABLE : 2 * _TABLE]
     counters = scratch[2 * _TABLE : 2 * _TABLE + COUNTERS]
-    offsets = scratch[2 * _TABLE + COUNTERS : 2 * _TABLE + 2 * COUNTERS].view(np.int64)
-    lengths = scratch[2 * _TABLE + 2 * COUNTERS : 2 * _TABLE + 3 * COUNTERS].view(np.int64)
-    tile = scratch[2 * _TABLE + 3 * COUNTERS :].view(out.dtype)
+    offsets = scratch[2 * _TABLE + COUNTERS : 2 * _TABLE + 2 * COUNTERS]
+    lengths = scratch[2 * _TABLE + 2 * COUNTERS : 2 * _TABLE + 3 * COUNTERS]
+    tile = address(scratch) + 8 * (2 * _TABLE + 3 * COUNTERS)
     high, is_prepared = 0, False
-    run, written, place = begin, 0, bounds[begin]
+    run, written = begin, 0
+    place = address(out) + bounds[begin] * size
     while run < end:
         index, left = starts[run] + written, bounds[run + 1] - bounds[run] - written
         counter = index >> 2
         if not is_prepared or counter >> _HIGH != high:
             high, is_prepared = counter >> _HIGH, True
-            schedule(tables[0], np.uint64(high), ids[0], ids[1], ids[2], ids[3])
-            if out.itemsize == 8:
-                schedule(tables[1], np.uint64(high), ids[0], ids[1], ids[4], ids[5])
+            schedule(table, np.uint64(high), key_0, key_1, stream_0, stream_1)
+            if size == 8:
+                schedule(lower, np.uint64(high), key_0, key_1, lower_0, lower_1)
         groups = min(left // VALUES, (((high + 1) << _HIGH) - counter) // COUNTERS)
-        if groups > 0 and index & 3 == 0:
-            fill_groups(out, place, counter, groups, tables, distribution)
-            place += groups * VALUES
+        is_tiled = groups == 0 or index & 3 != 0
+        count, pieces = 0, 0
+        if is_tiled:
+            # Short runs and the ends of long ones share a group.
+            groups = 1
+            while run < end and count < COUNTERS:
+                index, left = starts[run] + written, bounds[run + 1] - bounds[run] - written
+                counter, skipped = index >> 2, index & 3
+                if left > 0 and counter >> _HIGH != high:
+                    break
+                more = min(min((skipped + left + 3) >> 2, COUNTERS - count), ((high + 1) << _HIGH) - counter)
+                length = min(4 * more - skipped, left)
+                if left > 0:
+                    for j in range(more):
+                        counters[count + j] = np.uint64(counter + j) & _LOW_32
+                    offsets[pieces], lengths[pieces] = 4 * count + skipped, length
+                    count += more
+                    pieces += 1
+                written += length
+                if length == left:
+                    run += 1
+                    written = 0
+        else:
+            for j in range(COUNTERS):
+                counters[j] = np.uint64(counter + j) & _LOW_32
             written += groups * VALUES
             if left == groups * VALUES:
                 run += 1
                 written = 0
-            continue
-        # Short runs and the ends of long ones share a group.
-        count, pieces = 0, 0
-        while run < end and count < COUNTERS:
-            index, left = starts[run] + written, bounds[run + 1] - bounds[run] - written
-            counter, skipped = index >> 2, index & 3
-            if left > 0 and counter >> _HIGH != high:
-                break
-            more = min((skipped + left + 3) >> 2, COUNTERS - count, ((high + 1) << _HIGH) - counter)
-            length = min(4 * more - skipped, left)
-            if left > 0:
-                for j in range(more):
-                    counters[count + j] = np.uint64(counter + j) & _LOW_32
-                offsets[pieces], lengths[pieces] = 4 * count + skipped, length
-                count += more
-                pieces += 1
-            written += length
-            if length == left:
-                run += 1
-                written = 0
-        low = load(counters, 0, COUNTERS)
-        store(tile, 0, made(draw(_in_lanes(low, low), tables, distribution), distribution))
+        target = tile if is_tiled else place
+        call(routine, target, address(counters), groups, address(table), address(lower), address(numbers))
+        if not is_tiled:
+            place += groups * VALUES * size
         for piece in range(pieces):
-            for i in range(lengths[piece]):
-                out[place + i] = tile[offsets[piece] + i]
-            place += lengths[piece]
-
-
-# A tuple costs a caller from Python more than all other arguments together, which small blobs feel.
-
-
-@compiled.serial
-def fill_uniform(out: Any, starts: Any, bounds: Any, middle: Any, step: Any, *ids: Any) -> None:
-    """Write the uniform values of all runs; the arguments as in `fill` and `Uniform`, the ids one by one."""
-    fill(out, starts, bounds, 0, starts.size, ids, Uniform(middle, step))
-
-
-@compiled.serial
-def fill_gaussian(out: Any, starts: Any, bounds: Any, mean: Any, std: Any, *ids: Any) -> None:
-    """Write the normal values of all runs; the arguments as in `fill` and `Gaussian`, the ids one by one."""
-    fill(out, starts, bounds, 0, starts.size, ids, Gaussian(mean, std))
-
-
-@compiled.serial
-def fill_truncated(
-    out: Any,
-    starts: Any,
-    bounds: Any,
-    mean: Any,
-    std: Any,
-    low: Any,
-    high: Any,
-    split: Any,
-    step: Any,
-    left: Any,
-    right: Any,
-    middle: Any,
-    *ids: Any,
-) -> None:
-    """Write the truncated values of all runs; the arguments as in `fill` and `Truncated`, the ids one by one."""
-    distribution = Truncated(mean, std, low, high, split, step, left, right, middle)
-    fill(out, starts, bounds, 0, starts.size, ids, distribution)
-
-
-@compiled.serial
-def fill_bernoulli(out: Any, starts: Any, bounds: Any, threshold: Any, *ids: Any) -> None:
-    """Write the Bernoulli values of all runs; the arguments as in `fill` and `Bernoulli`, the ids one by one."""
-    fill(out, starts, bounds, 0, starts.size, ids, Bernoulli(threshold))
+            source, stop = tile + np.int64(offsets[piece]) * size, place + np.int64(lengths[piece]) * size
+            while place < stop:
+                if size == 4:
+                    move(place, source, 4)
+                elif size == 8:
+                    move(place, source, 8)
+                else:
+                    move(place, source, 1)
+                place += size
+                source += size
 
 
 @compiled.parallel
-def fill_parallel(out: Any, starts: Any, bounds: Any, cuts: Any, ids: Any, distribution: Any) -> None:
+def fill_parallel(
+    out: Any,
+    size: Any,
+    starts: Any,
+    bounds: Any,
+    cuts: Any,
+    routine: Any,
+    numbers: Any,
+    key_0: Any,
+    key_1: Any,
+    stream_0: Any,
+    stream_1: Any,
+    lower_0: Any,
+    lower_1: Any,
+) -> None:
     """Write the values of all runs, task k those number `cuts[k]` to `cuts[k + 1]`; the rest as in `fill`."""
-    for task in prange(cuts.size - 1):
-        fill(out, starts, bounds, cuts[task], cuts[task + 1], ids, distribution)
+    for k in prange(cuts.size - 1):
+        fill(
+            out,
+            size,
+            starts,
+            bounds,
+            cuts[k],
+            cuts[k + 1],
+            routine,
+            numbers,
+            key_0,
+            key_1,
+            stream_0,
+            stream_1,
+            lower_0,
+            lower_1,
+        )
 
 
-_BY_TYPE: dict[type, Callable[..., None]] = {
-    Uniform: fill_uniform,
-    Gaussian: fill_gaussian,
-    Truncated: fill_truncated,
-    Bernoulli: fill_bernoulli,
-}
-
-
-def launch(out: NDArray[Any], runs: Runs, ids: tuple[int, ...], distribution: Distribution) -> None:
+def launch(out: NDArray[Any], runs: Runs, ids: tuple[int, ...], distribution: Prepared) -> None:
     """Write the values of runs, long ones on several threads.
 
     Args:
@@ -540,8 +608,12 @@ def launch(out: NDArray[Any], runs: Runs, ids: tuple[int, ...], distribution: Di
         ids: the two words of the key and of the ids of two streams, as in `fill`.
         distribution: what to make of the words.
     """
+    kind, numbers = distribution
+    size, nbytes = out.itemsize, out.view(np.uint8)
+    routine = _ROUTINES[kind, size].address
     if compiled.is_serial(out.size):
-        _BY_TYPE[type(distribution)](out, runs.starts, runs.bounds, *distribution, *ids)
+        fill(nbytes, size, runs.starts, runs.bounds, 0, runs.starts.size, routine, numbers, *ids)
         return
     pieces = runs.split(compiled.TASK)
-    fill_parallel(out, pieces.starts, pieces.bounds, compiled.tasks(pieces.bounds), ids, distribution)
+    cuts = compiled.tasks(pieces.bounds)
+    fill_parallel(nbytes, size, pieces.starts, pieces.bounds, cuts, routine, numbers, *ids)

@@ -29,7 +29,6 @@ The value is fma(z, std, mean); below low it is low, above high it is high.
 """
 
 from decimal import ROUND_HALF_EVEN, Context, Decimal
-from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -117,7 +116,6 @@ _FARTHEST = 18
 _NOTHING = Decimal("1e-85")
 
 
-@lru_cache
 def truncated(dtype: np.dtype[Any], mean: float, std: float, low: float, high: float) -> Truncated:
     """Return the numbers of a distribution.
 

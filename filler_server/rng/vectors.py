@@ -253,7 +253,7 @@ def shuffle(lanes: Sequence[int]) -> Any:
 
 @intrinsic
 def store(typingctx: Any, array: Any, index: Any, vector: Any) -> Any:
-    """Write a vector to consecutive elements of a contiguous array, from `index` on; no bounds are checked."""
+    """Write a vector to a contiguous array, or behind a pointer, from `index` on; no bounds are checked."""
 
     def codegen(context: Any, builder: ir.IRBuilder, sig: Any, args: Sequence[ir.Value]) -> ir.Value:
         pointer = _element(context, builder, array, args[0], args[1])
@@ -265,7 +265,7 @@ def store(typingctx: Any, array: Any, index: Any, vector: Any) -> Any:
 
 @intrinsic(prefer_literal=True)
 def load(typingctx: Any, array: Any, index: Any, lanes: Any) -> Any:
-    """Read so many consecutive elements, a literal number, of a contiguous array; no bounds are checked."""
+    """Read so many elements, a literal number, of a contiguous array or behind a pointer; no bounds are checked."""
     vector = Vector(array.dtype, _literal(lanes))
 
     def codegen(context: Any, builder: ir.IRBuilder, sig: Any, args: Sequence[ir.Value]) -> ir.Value:
@@ -276,5 +276,5 @@ def load(typingctx: Any, array: Any, index: Any, lanes: Any) -> Any:
 
 
 def _element(context: Any, builder: ir.IRBuilder, kind: Any, array: ir.Value, index: ir.Value) -> ir.Value:
-    data = context.make_array(kind)(context, builder, array).data
+    data = array if isinstance(kind, types.CPointer) else context.make_array(kind)(context, builder, array).data
     return cgutils.gep(builder, data, index)
