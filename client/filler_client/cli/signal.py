@@ -44,7 +44,8 @@ def signal(
     NET is prototxt, or binary as in a .caffemodel; with --solver it is the train net of the solver, or with --phase
     TEST its first test net. Nothing is run: a rule for each layer type says what becomes of mean, mean square and
     gradient, for random weights as the fillers give them, random inputs and labels. What a rule cannot know is ?, and
-    a line below says why. --simulate runs the net instead, and shows means over the seeds with their spread.
+    a line below says why. Behind ± stands by how much single seeds differ from the mean square, which is the mean over
+    all: narrow and deep nets scatter much. --simulate runs the net instead, for means over the seeds and their spread.
 
     The last two lines say whether the signal keeps its size, vanishes or explodes, forward and backward.
 

@@ -7,20 +7,12 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from filler_server.diagnostics.signal.moments import (
-    APART,
-    CROSS,
-    NEAR,
-    UNITS,
-    Activation,
-    Gradient,
-    Moments,
-    own_square,
-    shaped,
-)
+from filler_server.diagnostics.signal.gradients import Gradient, own_square
+from filler_server.diagnostics.signal.moments import APART, CROSS, NEAR, UNITS, Moments
 from filler_server.diagnostics.signal.normal import NODES, WEIGHTS, Reals, normal_cdf, ranks
 from filler_server.diagnostics.signal.probabilities import softmax
 from filler_server.diagnostics.signal.registry import Back, Layer, NotKnown, Passed, rule, size
+from filler_server.diagnostics.signal.values import Activation, shaped
 from filler_server.net.operations import activations
 
 _Function: TypeAlias = Callable[[Any, Reals], tuple[Reals, Reals]]
@@ -40,14 +32,14 @@ def by_value(layer: Layer, function: Callable[[Reals], tuple[Reals, Reals]]) -> 
         raise NotKnown("it is not defined for all values that its bottom can have")
     is_whole = bottom is layer.bottom
     top = bottom.with_points(points)
+    along, square = float(WEIGHTS @ (points * slopes * bottom.points)), float(WEIGHTS @ (points * points))
     if bottom.drift:
-        square = float(WEIGHTS @ (points * points))
-        elasticity = float(WEIGHTS @ (points * slopes * bottom.points)) / square if square else 0.0
-        top = replace(top, drift=bottom.drift * elasticity**2)
+        top = replace(top, drift=bottom.drift * (along / square) ** 2 if square else 0.0)
 
     def back(tops: tuple[Gradient, ...]) -> Back:
         gradient = tops[0].through(slopes, bottom)
-        return Back((gradient if is_whole else replace(gradient, amplitude=None),))
+        pull = tops[0].pull * along / bottom.mean_square if bottom.mean_square else 0.0
+        return Back((replace(gradient, pull=pull, amplitude=gradient.amplitude if is_whole else None),))
 
     return Passed((top,), back)
 
@@ -110,7 +102,7 @@ def dropout(operation: activations.Dropout, layer: Layer) -> Passed:
     def back(tops: tuple[Gradient, ...]) -> Back:
         pairs = tops[0].products.copy()
         pairs[[NEAR, APART]] /= kept
-        return Back((Gradient(tops[0].mean_square / kept, pairs),))
+        return Back((Gradient(tops[0].mean_square / kept, pairs, pull=tops[0].pull / kept),))
 
     return Passed((top,), back)
 

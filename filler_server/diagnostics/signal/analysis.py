@@ -1,25 +1,18 @@
 """Signal of a net in theory: one pass forward over its operations, and one back."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from math import isfinite, sqrt
+from math import exp, expm1, isfinite, sqrt
 
 import numpy as np
 
 import filler_server.diagnostics.signal.rules  # noqa: F401 - registers the rules
 from caffe_filler.interface import option
 from filler_server.diagnostics.signal.data import InputStatistics, source
-from filler_server.diagnostics.signal.moments import (
-    KINDS,
-    NOTHING,
-    Activation,
-    Gradient,
-    Moments,
-    Weights,
-    normal,
-    total,
-)
+from filler_server.diagnostics.signal.gradients import NOTHING, Gradient, total
+from filler_server.diagnostics.signal.moments import KINDS, Moments, Weights
 from filler_server.diagnostics.signal.registry import Backward, Layer, NotKnown, rule_for
 from filler_server.diagnostics.signal.report import ParameterSignal, SignalReport, ValueSignal
+from filler_server.diagnostics.signal.values import Activation, normal
 from filler_server.diagnostics.signal.verdict import Step, Verdict, trend
 from filler_server.net.operations import Operation, unknown_reason
 from filler_server.net.operations.data import Parameter
@@ -49,6 +42,7 @@ class _Analysis:
         self._inputs = inputs
         self._weights: dict[str, Weights | None] = {}
         self._activations: dict[Value, Activation | NotKnown] = {}
+        self._scatters: dict[Value, float | None] = {}
         self._back: dict[int, Backward] = {}
         self._gradients: dict[Value, Gradient | NotKnown] = {}
         self._squares: dict[str, list[float | None]] = {}
@@ -83,7 +77,9 @@ class _Analysis:
             self._note(str(unknown), layer.name)
             tops = [unknown] * len(layer.tops)
         for number, top in enumerate(tops):
-            self._activations[Value(index, number)] = _finite(top)
+            found = self._activations[Value(index, number)] = _finite(top)
+            if isinstance(found, Activation):
+                self._scatters[Value(index, number)] = found.scatter(layer.tops[number].shape or ())
 
     def _source(self, value: Value) -> Activation | NotKnown:
         try:
@@ -114,6 +110,7 @@ class _Analysis:
                 tuple(layer.producers.index(value) for value in layer.producers),
                 tuple(plan.layers[value.layer].operation for value in layer.producers),
                 tuple(self._weights[blob.name] for blob in layer.blobs),
+                tuple(self._scatters[value] for value in layer.producers),
             ),
         )
         self._back[index] = passed.back
@@ -166,19 +163,20 @@ class _Analysis:
             return ValueSignal(
                 value, layer.name, top.name, gradient_mean_square=square, unknown=str(activation), gradient_unknown=why
             )
-        typical = activation.typical
+        scatter = self._scatters[value]
         return ValueSignal(
             value,
             layer.name,
             top.name,
-            mean=activation.mean * sqrt(typical),
-            variance=activation.variance * typical,
-            mean_square=activation.mean_square * typical,
+            mean=activation.mean * exp(-activation.drift / 8),
+            variance=activation.variance,
+            mean_square=activation.mean_square,
             gradient_mean_square=square,
             zeros=min(max(activation.zeros, 0.0), 1.0),
             saturated=activation.saturated,
             dead=activation.dead,
             gradient_unknown=why,
+            spread=None if scatter is None else {"mean_square": activation.mean_square * sqrt(expm1(scatter))},
         )
 
     def _parameter(self, blob: Blob, *, has_loss: bool) -> ParameterSignal:

@@ -6,9 +6,11 @@ from dataclasses import replace
 import numpy as np
 
 from filler_server.diagnostics.signal.combination import product
-from filler_server.diagnostics.signal.moments import CROSS, UNITS, Activation, Gradient, Moments, shaped
+from filler_server.diagnostics.signal.gradients import Gradient, total
+from filler_server.diagnostics.signal.moments import CROSS, UNITS, Moments
 from filler_server.diagnostics.signal.normal import WEIGHTS, quantiles
 from filler_server.diagnostics.signal.registry import Back, Layer, Passed, rule, size
+from filler_server.diagnostics.signal.values import Activation, shaped
 from filler_server.diagnostics.signal.windows import blended
 from filler_server.net.operations import arrangement
 
@@ -69,7 +71,8 @@ def slice_(operation: arrangement.Slice, layer: Layer) -> Passed:
         square = sum(share * top.mean_square for share, top in zip(shares, tops, strict=True))
         products = np.sum([share * top.products for share, top in zip(shares, tops, strict=True)], axis=0)
         profile = blended([(share * top.mean_square, top.profile) for share, top in zip(shares, tops, strict=True)])
-        return Back((Gradient(square, products, profile=profile if operation.axis == 1 else None),))
+        pull = sum(share * top.pull for share, top in zip(shares, tops, strict=True))
+        return Back((Gradient(square, products, None, profile if operation.axis == 1 else None, pull),))
 
     bottom = layer.bottom if operation.axis == 1 else replace(layer.bottom, profile=None)
     return Passed((bottom,) * number, back)
@@ -80,8 +83,7 @@ def split(operation: arrangement.Split, layer: Layer) -> Passed:
     """Lead through Split."""
 
     def back(tops: tuple[Gradient, ...]) -> Back:
-        square = sum(top.mean_square for top in tops)
-        return Back((Gradient(square, np.sum([top.products for top in tops], axis=0)),))
+        return Back((total(list(tops)),))
 
     return Passed((layer.bottom,) * len(layer.plan.tops), back)
 
@@ -120,7 +122,7 @@ def crop(operation: arrangement.Crop, layer: Layer) -> Passed:
 
     def back(tops: tuple[Gradient, ...]) -> Back:
         share = size(layer.top_shape()) / max(size(layer.shape()), 1)
-        gradient = Gradient(tops[0].mean_square * share, tops[0].products * share * share)
+        gradient = Gradient(tops[0].mean_square * share, tops[0].products * share * share, pull=tops[0].pull * share)
         return Back((gradient, None))
 
     return Passed((replace(layer.bottom, profile=None),), back)
@@ -134,7 +136,7 @@ def tile(operation: arrangement.Tile, layer: Layer) -> Passed:
     def back(tops: tuple[Gradient, ...]) -> Back:
         kind = UNITS if operation.axis == 1 else CROSS if operation.axis == 0 else 1
         square = tiles * tops[0].mean_square + tiles * (tiles - 1) * float(tops[0].products[kind])
-        return Back((Gradient(max(square, 0.0), tiles**2 * tops[0].products),))
+        return Back((Gradient(max(square, 0.0), tiles**2 * tops[0].products, pull=tiles * tops[0].pull),))
 
     return Passed((replace(bottom, profile=None),), back)
 

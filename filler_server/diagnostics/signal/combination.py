@@ -6,16 +6,11 @@ from dataclasses import replace
 import numpy as np
 
 from filler_server.diagnostics.signal.activations import by_value
-from filler_server.diagnostics.signal.moments import (
-    KINDS,
-    NOTHING,
-    Activation,
-    Gradient,
-    Moments,
-    shaped,
-)
+from filler_server.diagnostics.signal.gradients import NOTHING, Gradient
+from filler_server.diagnostics.signal.moments import KINDS, Moments
 from filler_server.diagnostics.signal.normal import WEIGHTS, Reals, quantiles, ranks
 from filler_server.diagnostics.signal.registry import Back, Layer, NotKnown, Passed, rule, size
+from filler_server.diagnostics.signal.values import Activation, shaped
 from filler_server.diagnostics.signal.windows import blended
 from filler_server.net.operations import combination
 
@@ -98,7 +93,9 @@ def product(layer: Layer) -> Passed:
             for number, bottom in enumerate(layer.bottoms):
                 if number != index:
                     others = _multiplied(others, bottom.moments)
-            gradients.append(Gradient(others.mean_square, others.products))
+            square = layer.bottoms[index].mean_square
+            pull = tops[0].pull * top.mean_square / square if square else 0.0
+            gradients.append(Gradient(others.mean_square, others.products, pull=pull))
         return Back(tuple(_gathered(layer, gradients)))
 
     return Passed((top,), back)
@@ -121,7 +118,7 @@ def _gathered(layer: Layer, gradients: Sequence[Gradient]) -> list[Gradient | No
             made.append(unknown)
             continue
         square = times * gradient.mean_square + times * max(times - 1, 0) * float(gradient.products[1])
-        made.append(Gradient(square, times * times * gradient.products))
+        made.append(Gradient(square, times * times * gradient.products, pull=times * gradient.pull))
     return made
 
 

@@ -4,18 +4,18 @@ from dataclasses import replace
 from math import prod
 from typing import TypeAlias
 
+from filler_server.diagnostics.signal.gradients import Gradient, led_back
 from filler_server.diagnostics.signal.moments import (
     ONES,
     UNITS,
-    Gradient,
     Moments,
     Weights,
-    normal,
     parameter_square,
     shifted,
     weighted_sum,
 )
 from filler_server.diagnostics.signal.registry import Back, Layer, NotKnown, Passed, rule, size
+from filler_server.diagnostics.signal.values import random_sum
 from filler_server.diagnostics.signal.windows import axes, met, summed
 from filler_server.net.operations import convolution
 
@@ -71,9 +71,7 @@ def _one(operation: _Convolution, layer: Layer, index: int, *, transposed: bool)
     sums.products[UNITS] = _between_groups(sums, weights, channels * taps, made, group, of)
     if operation.bias:
         sums = shifted(sums, layer.blob(1))
-    spread = 2 / max(channels * taps, 1) if weights.variance else 0.0
-    drift = bottom.drift_after(channels * group)
-    top = replace(normal(sums, spread), profile=profile, drift=drift)
+    top = replace(random_sum(sums, weights, channels * taps, bottom, layer.scatters[index]), profile=profile)
 
     def back(tops: tuple[Gradient, ...]) -> Back:
         gradient = tops[0].moments
@@ -83,7 +81,7 @@ def _one(operation: _Convolution, layer: Layer, index: int, *, transposed: bool)
         ends = (tops[0].profile, bottom.profile) if transposed else (bottom.profile, tops[0].profile)
         meetings = met(windows, *ends) / prod(kernel)
         blobs = _blob_squares(inputs[:axis], of, gradient, meetings, prod(there), bias=operation.bias)
-        return Back((Gradient(led.mean_square, led.products, profile=places),), blobs)
+        return Back((led_back(tops[0], led, of, places),), blobs)
 
     return Passed((top,), back)
 

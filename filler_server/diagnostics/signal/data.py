@@ -7,9 +7,10 @@ import numpy as np
 from google.protobuf import text_format
 
 from caffe_filler.caffe.caffe_pb2 import FillerParameter
-from filler_server.diagnostics.signal.moments import KINDS, Activation, Moments, constant, normal
+from filler_server.diagnostics.signal.moments import KINDS, Moments
 from filler_server.diagnostics.signal.normal import ranks
 from filler_server.diagnostics.signal.registry import NotKnown
+from filler_server.diagnostics.signal.values import Activation, constant, normal
 from filler_server.net.operations import data, recurrent
 from filler_server.net.operations.meanings import (
     REARRANGES,

@@ -1,9 +1,8 @@
 """Inner products and tables."""
 
-from dataclasses import replace
-
 import numpy as np
 
+from filler_server.diagnostics.signal.gradients import Gradient, led_back
 from filler_server.diagnostics.signal.moments import (
     APART,
     CROSS,
@@ -11,14 +10,13 @@ from filler_server.diagnostics.signal.moments import (
     ONES,
     OTHER,
     UNITS,
-    Gradient,
     Moments,
-    normal,
     parameter_square,
     shifted,
     weighted_sum,
 )
 from filler_server.diagnostics.signal.registry import Back, Layer, NotKnown, Passed, rule, size
+from filler_server.diagnostics.signal.values import normal, random_sum
 from filler_server.net.operations import inner_product
 
 
@@ -36,8 +34,7 @@ def inner_product_(operation: inner_product.InnerProduct, layer: Layer) -> Passe
     sums = weighted_sum(weights, channels, fan / max(channels, 1), of)
     if operation.bias:
         sums = shifted(sums, layer.blob(1))
-    spread = 2 / fan if fan and weights.variance else 0.0
-    top = replace(normal(sums, spread), drift=layer.bottom.drift_after(channels))
+    top = random_sum(sums, weights, fan, layer.bottom, layer.scatters[0])
 
     def back(tops: tuple[Gradient, ...]) -> Back:
         gradient = tops[0].moments
@@ -45,7 +42,7 @@ def inner_product_(operation: inner_product.InnerProduct, layer: Layer) -> Passe
         pairs = bottom.products
         # Each place has weights of its own, and so do channels.
         pairs[[NEAR, APART, OTHER]] = pairs[UNITS]
-        return Back((Gradient(bottom.mean_square, pairs),), _blob_squares(operation, dims[:axis], of, gradient))
+        return Back((led_back(tops[0], bottom, of),), _blob_squares(operation, dims[:axis], of, gradient))
 
     return Passed((top,), back)
 

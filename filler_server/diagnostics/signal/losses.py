@@ -1,24 +1,16 @@
 """Losses: the gradient that each starts with. Labels are taken to be drawn at random, each as likely as the others."""
 
+from dataclasses import replace
 from math import sqrt
 
 import numpy as np
 
-from filler_server.diagnostics.signal.moments import (
-    APART,
-    CROSS,
-    KINDS,
-    NEAR,
-    OTHER,
-    UNITS,
-    Activation,
-    Gradient,
-    Moments,
-    constant,
-)
+from filler_server.diagnostics.signal.gradients import Gradient
+from filler_server.diagnostics.signal.moments import APART, CROSS, KINDS, NEAR, OTHER, UNITS, Moments
 from filler_server.diagnostics.signal.normal import NODES, WEIGHTS, Kernel, Reals
 from filler_server.diagnostics.signal.probabilities import shared_square, softmax
 from filler_server.diagnostics.signal.registry import Back, Layer, NotKnown, Passed, rule, size
+from filler_server.diagnostics.signal.values import Activation, constant
 from filler_server.net.operations import losses
 from filler_server.net.operations.activations import Softmax
 
@@ -62,7 +54,10 @@ def softmax_with_loss(operation: losses.SoftmaxWithLoss, layer: Layer) -> Passed
             correlation = _class_correlation(bottom, kind, variance)
             products[kind] = (shared_square(found.square, number, variance, correlation) - 1 / number) / number
         products[UNITS] = -square / max(number - 1, 1)
-        return Back((Gradient(square * scale, products * scale), *(None,) * (len(layer.bottoms) - 1)))
+        # By Stein's lemma the mean of the sum of x p over the classes is variance (1 - sum of p^2).
+        pull = variance * (1 - found.square) / number / bottom.mean_square if bottom.mean_square else 0.0
+        gradient = Gradient(square * scale, products * scale, pull=pull * sqrt(scale))
+        return Back((gradient, *(None,) * (len(layer.bottoms) - 1)))
 
     return Passed((loss, *further), back)
 
@@ -103,7 +98,9 @@ def sigmoid_cross_entropy_loss(operation: losses.SigmoidCrossEntropyLoss, layer:
     def back(gradients: tuple[Gradient, ...]) -> Back:
         scale = _weight(gradients) / divisor**2
         difference = _difference(chances.moments, targets.moments)
-        return Back((Gradient(difference.mean_square * scale, difference.products * scale), None))
+        along = float(WEIGHTS @ (points * scores.plain().points)) - targets.mean * scores.mean
+        pull = along / scores.mean_square * sqrt(scale) if scores.mean_square else 0.0
+        return Back((Gradient(difference.mean_square * scale, difference.products * scale, pull=pull), None))
 
     return Passed((loss,), back)
 
@@ -130,7 +127,10 @@ def euclidean_loss(operation: losses.EuclideanLoss, layer: Layer) -> Passed:
     def back(gradients: tuple[Gradient, ...]) -> Back:
         scale = _weight(gradients) / max(samples, 1) ** 2
         gradient = Gradient(difference.mean_square * scale, difference.products * scale)
-        return Back((gradient, gradient))
+        both = layer.bottoms[0].mean * layer.bottoms[1].mean
+        squares = [bottom.mean_square for bottom in layer.bottoms]
+        pulls = [(1 - both / square) * sqrt(scale) if square else 0.0 for square in squares]
+        return Back(tuple(replace(gradient, pull=pull) for pull in pulls))
 
     return Passed((constant(number * difference.mean_square / 2),), back)
 
@@ -156,7 +156,9 @@ def hinge_loss(operation: losses.HingeLoss, layer: Layer) -> Passed:
         square = share * float(WEIGHTS @ slopes[0] ** 2) + (1 - share) * float(WEIGHTS @ slopes[1] ** 2)
         # Labels of two samples do not depend on each other.
         products = Kernel(share * slopes[0] + (1 - share) * slopes[1])(scores.correlations)
-        return Back((Gradient(square * scale, products * scale), None))
+        along = float(WEIGHTS @ ((share * slopes[0] + (1 - share) * slopes[1]) * scores.points))
+        pull = along / scores.mean_square * sqrt(scale) if scores.mean_square else 0.0
+        return Back((Gradient(square * scale, products * scale, pull=pull), None))
 
     return Passed((constant(loss),), back)
 
@@ -211,7 +213,9 @@ def smooth_l1_loss(operation: losses.SmoothL1Loss, layer: Layer) -> Passed:
         scale = _weight(gradients) / max(samples, 1) ** 2
         variance = std * std or 1.0
         correlations = np.clip((moments.products - moments.mean**2) / variance, -1, 1)
-        gradient = Gradient(float(WEIGHTS @ slopes**2) * scale, Kernel(slopes)(correlations) * scale)
+        pull = float(WEIGHTS @ (slopes * points)) / moments.mean_square if moments.mean_square else 0.0
+        products = Kernel(slopes)(correlations) * scale
+        gradient = Gradient(float(WEIGHTS @ slopes**2) * scale, products, pull=pull * sqrt(scale))
         return Back((gradient, gradient))
 
     return Passed((constant(float(WEIGHTS @ distances) * count / max(samples, 1)),), back)

@@ -70,6 +70,10 @@ class Kernel:
         products: Reals = self._squares @ _powers(correlations)
         return products
 
+    def slope(self, correlation: float) -> float:
+        """Return the derivative of E[f(x) f(y)] by the correlation."""
+        return float(self._squares[1:] * _POWERS[1:] @ correlation ** _POWERS[:-1])
+
     def inverse(self, products: Reals) -> Reals:
         """Return the correlations, in [-1, 1], for which the covariances are nearest to those given."""
         slopes = self._squares[1:] * _POWERS[1:]

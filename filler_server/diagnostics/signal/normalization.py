@@ -8,6 +8,7 @@ import numpy as np
 
 from filler_server.diagnostics.signal.activations import by_value
 from filler_server.diagnostics.signal.combination import product
+from filler_server.diagnostics.signal.gradients import Gradient, own_square
 from filler_server.diagnostics.signal.moments import (
     APART,
     CROSS,
@@ -16,16 +17,14 @@ from filler_server.diagnostics.signal.moments import (
     ONES,
     OTHER,
     UNITS,
-    Activation,
-    Gradient,
     Moments,
-    own_square,
     parameter_square,
     shifted,
     weighted_sum,
 )
 from filler_server.diagnostics.signal.normal import WEIGHTS, Reals
 from filler_server.diagnostics.signal.registry import Back, Layer, NotKnown, Passed, rule, size
+from filler_server.diagnostics.signal.values import Activation
 from filler_server.net.operations import normalization
 
 
@@ -183,7 +182,8 @@ def mvn(operation: normalization.MVN, layer: Layer) -> Passed:
         square = max(gradient.mean_square - gone, 0.0) * gain
         products = gradient.products.copy()
         products[[NEAR, APART]] -= gone
-        return Back((Gradient(square, products * gain, profile=tops[0].profile),))
+        pull = 0.0 if operation.normalize_variance else tops[0].pull
+        return Back((Gradient(square, products * gain, None, tops[0].profile, pull),))
 
     return Passed((top,), back)
 
@@ -203,7 +203,12 @@ def normalize(operation: normalization.Normalize, layer: Layer) -> Passed:
         return points * scale, np.full_like(points, scale * sqrt(kept))
 
     passed = by_value(layer, function)
-    return replace(passed, back=lambda tops: Back(passed.back(tops).bottoms, (None,)))
+
+    def back(tops: tuple[Gradient, ...]) -> Back:
+        # The norm is the same for all multiples of a sample.
+        return Back(passed.back((replace(tops[0], pull=0.0),)).bottoms, (None,))
+
+    return replace(passed, back=back)
 
 
 @rule(normalization.Bias)

@@ -5,19 +5,11 @@ from math import prod
 
 import numpy as np
 
-from filler_server.diagnostics.signal.moments import (
-    APART,
-    CROSS,
-    NEAR,
-    OTHER,
-    Activation,
-    Gradient,
-    Moments,
-    normal,
-    shaped,
-)
+from filler_server.diagnostics.signal.gradients import Gradient
+from filler_server.diagnostics.signal.moments import APART, CROSS, NEAR, OTHER, Moments
 from filler_server.diagnostics.signal.normal import NODES, WEIGHTS, Reals, largest, winners
 from filler_server.diagnostics.signal.registry import Back, Layer, NotKnown, Passed, rule
+from filler_server.diagnostics.signal.values import Activation, normal, shaped
 from filler_server.diagnostics.signal.windows import Axis, averaged, axes, scaled, whole
 from filler_server.net.operations import pooling
 
@@ -115,7 +107,9 @@ def _average(windows: _Windows, layer: Layer) -> Passed:
     mean = windows.mean * bottom.mean
     moments = Moments(mean, max(square, mean * mean), products)
     profile = scaled(averaged(windows.axes, bottom.profile), windows.cover)
-    top = replace(_averaged(bottom, moments, held), profile=profile, drift=bottom.drift)
+    top = _averaged(bottom, moments, held)
+    wobble = min(bottom.wobble * (bottom.variance / top.variance) ** 2, 1.0) if top.variance else 0.0
+    top = replace(top, profile=profile, drift=bottom.drift, wobble=wobble)
 
     def back(tops: tuple[Gradient, ...]) -> Back:
         gradient, cover = tops[0], windows.count * held / windows.places
@@ -130,9 +124,16 @@ def _average(windows: _Windows, layer: Layer) -> Passed:
         own = max(square - float(common[NEAR]), 0.0)
         common[NEAR] += own * (held - 1) / held
         common[APART] += own * same
-        return Back((Gradient(square, common, profile=averaged(windows.axes, gradient.profile, back=True)),))
+        spread = averaged(windows.axes, gradient.profile, back=True)
+        return Back((Gradient(square, common, None, spread, _pull(gradient, windows, top, bottom)),))
 
     return Passed((top,), back)
+
+
+def _pull(gradient: Gradient, windows: _Windows, top: Activation, bottom: Activation) -> float:
+    """Return the pull before a pooling, through which the sum of gradient times value stays the same."""
+    after = windows.count * top.mean_square
+    return gradient.pull * after / (windows.places * bottom.mean_square) if bottom.mean_square else 0.0
 
 
 def _averaged(bottom: Activation, moments: Moments, number: float) -> Activation:
@@ -156,7 +157,8 @@ def _maximum(windows: _Windows, layer: Layer) -> Passed:
     own = np.maximum(bottom.correlations, 0)
     own[NEAR] += windows.shared * max(variance - own[NEAR], 0.0)
     profile = averaged(windows.axes, bottom.profile)
-    top = Activation(points, np.clip(own / variance, -1, 1), profile=profile, drift=bottom.drift)
+    correlations, wobble = np.clip(own / variance, -1, 1), min(bottom.wobble / variance**2, 1.0)
+    top = Activation(points, correlations, profile=profile, drift=bottom.drift, wobble=wobble)
     amplitude = winners(number, correlation)
     is_whole = bottom is layer.bottom
 
@@ -171,6 +173,7 @@ def _maximum(windows: _Windows, layer: Layer) -> Passed:
             before = before / max(float(np.sqrt(WEIGHTS @ (before * before))), 1e-12)
         square = share * max(gradient.mean_square + several, 0.0)
         spread = averaged(windows.axes, gradient.profile, back=True)
-        return Back((Gradient(square, products, before if is_whole else None, spread),))
+        pull = _pull(gradient, windows, top, bottom)
+        return Back((Gradient(square, products, before if is_whole else None, spread, pull),))
 
     return Passed((top,), back)

@@ -10,11 +10,13 @@ What it cannot know it refuses with `NotKnown`: forward in the rule, backward in
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from math import prod
 from typing import Any, NamedTuple, TypeAlias, TypeVar
 
-from filler_server.diagnostics.signal.moments import Activation, Gradient, Weights
+from filler_server.diagnostics.signal.gradients import Gradient
+from filler_server.diagnostics.signal.moments import Weights
+from filler_server.diagnostics.signal.values import Activation
 from filler_server.net.operations import Operation
 from filler_server.net.plan import Layer as PlanLayer
 from filler_server.net.plan import Shape
@@ -63,6 +65,7 @@ class Layer:
         same: for each bottom, the index of the first that is the same value.
         kinds: for each bottom, the operation that made it.
         weights: mean and variance of each blob, None where they are not known.
+        scatters: for each bottom, the variance of the logarithm of its mean square over nets, None if not known.
     """
 
     plan: PlanLayer
@@ -70,7 +73,8 @@ class Layer:
     shapes: tuple[Shape, ...]
     same: tuple[int, ...] = ()
     kinds: tuple[Operation, ...] = ()
-    weights: tuple[Weights | None, ...] = field(default=())
+    weights: tuple[Weights | None, ...] = ()
+    scatters: tuple[float | None, ...] = ()
 
     @property
     def bottom(self) -> Activation:

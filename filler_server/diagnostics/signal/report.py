@@ -31,7 +31,7 @@ class ValueSignal:
         dead: share of channels of a ReLU that are 0 in the whole batch.
         unknown: why the activation is not known.
         gradient_unknown: why the gradient is not known.
-        spread: standard deviation of these numbers over the seeds, by their names, where they are simulated.
+        spread: standard deviation of these numbers over seeds, by their names; in theory that of the mean square alone.
     """
 
     value: Value
@@ -58,7 +58,7 @@ class ParameterSignal:
         mean_square: mean of the squares of its values.
         gradient_mean_square: mean square of the gradient of the loss with respect to them; None for statistics, and
             where the parts of a sum nearly cancel.
-        spread: as of `ValueSignal`.
+        spread: as of `ValueSignal`; None in theory.
     """
 
     name: str
@@ -171,8 +171,8 @@ def _numbers(part: ValueSignal | ParameterSignal, names: Sequence[str]) -> dict[
     numbers: dict[str, float | None] = {}
     for name in names:
         numbers[name] = getattr(part, name)
-        if part.spread is not None:
-            numbers[f"{name}_spread"] = part.spread.get(name)
+        if part.spread is not None and name in part.spread:
+            numbers[f"{name}_spread"] = part.spread[name]
     return numbers
 
 

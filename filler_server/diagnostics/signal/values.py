@@ -1,0 +1,169 @@
+"""Distribution of the elements of a value (an activation)."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from math import inf, isfinite, log1p, prod, sqrt
+
+import numpy as np
+
+from filler_server.diagnostics.signal.moments import APART, CROSS, KINDS, OTHER, Moments, Weights
+from filler_server.diagnostics.signal.normal import NODES, WEIGHTS, Kernel, Reals, quantiles
+from filler_server.diagnostics.signal.windows import Profile
+
+
+@dataclass(frozen=True)
+class Activation:
+    """Distribution of the elements of a value: of f(z) for standard normal z, of which each is kept with a probability.
+
+    Attributes:
+        points: f at the nodes of `normal`.
+        correlations: of z, for each kind of pairs.
+        kept: the probability to be kept by a Dropout, which scales what it keeps; otherwise an element is 0.
+        spread: variance among channels of the variance within a channel, relative to its square.
+        profile: how the mean square is spread over places.
+        drift: variance, over nets, of the logarithm of the mean square that the layers before leave.
+        wobble: variance, over nets and pairs of samples, of the correlation of z for two samples.
+        saturated: share of elements near the bounds of a sigmoid or tanh; None where it makes no sense.
+        dead: share of channels that are 0 in the whole batch; None where it makes no sense.
+    """
+
+    points: Reals
+    correlations: Reals
+    kept: float = 1.0
+    spread: float = 0.0
+    profile: Profile | None = None
+    drift: float = 0.0
+    wobble: float = 0.0
+    saturated: float | None = None
+    dead: float | None = None
+
+    @cached_property
+    def mean(self) -> float:
+        """The mean."""
+        mean = float(WEIGHTS @ self.points)
+        # Of a symmetric distribution rounding leaves something.
+        return mean if mean * mean > 1e-28 * self.mean_square else 0.0
+
+    @cached_property
+    def mean_square(self) -> float:
+        """The mean of squares."""
+        return float(WEIGHTS @ (self.points * self.points)) / self.kept
+
+    @property
+    def variance(self) -> float:
+        """The variance of all elements."""
+        return max(self.mean_square - self.mean**2, 0.0)
+
+    @property
+    def zeros(self) -> float:
+        """The share of elements that are 0."""
+        return 1 - self.kept * float(WEIGHTS @ (self.points != 0))
+
+    @cached_property
+    def kernel(self) -> Kernel:
+        """The mean product of two elements, by the correlation of their z."""
+        return Kernel(self.points)
+
+    @cached_property
+    def products(self) -> Reals:
+        """The mean product of two elements, for each kind of pairs."""
+        return self.kernel(self.correlations)
+
+    @cached_property
+    def moments(self) -> Moments:
+        """The moments."""
+        return Moments(self.mean, self.mean_square, self.products)
+
+    def plain(self) -> "Activation":
+        """Return a like distribution without anything dropped, as an ascending function of z."""
+        if self.kept == 1 and bool(np.all(self.points[1:] >= self.points[:-1])):
+            return self
+        points = np.append(self.points / self.kept, 0.0)
+        weights = np.append(WEIGHTS * self.kept, 1 - self.kept)
+        made = shaped(quantiles(points, weights), self.moments)
+        return replace(made, profile=self.profile, drift=self.drift)
+
+    def scatter(self, dims: Sequence[int | None]) -> float | None:
+        """Return the variance, over nets and inputs, of the logarithm of the mean square.
+
+        Each channel has a mean square of its own, and with few channels these do not average out (Hanin and Rolnick
+        2018, arXiv:1803.01719).
+
+        Args:
+            dims: the shape of the value.
+
+        Returns:
+            The variance; None where the numbers of samples, channels or places are not known.
+        """
+        square = float(WEIGHTS @ (self.points * self.points))
+        if len(dims) < 2 or None in dims or not square > 0:
+            return None
+        rows, channels, places = dims[0], dims[1], prod(dim for dim in dims[2:] if dim is not None)
+        if not (rows and channels and places):
+            return None
+        apart, cross, other = self.correlations[[APART, CROSS, OTHER]].tolist()
+        # The mean over correlations that wobble, by two of them.
+        up, down = [cross, other], [cross, other]
+        if self.wobble:
+            steps = [min(sqrt(self.wobble), 1 - abs(near)) for near in up]
+            up, down = [cross + steps[0], other + steps[1]], [cross - steps[0], other - steps[1]]
+        pairs = Kernel(self.points * self.points / square)(np.array([1.0, apart, *up, *down])).tolist()
+        sample = pairs[0] / self.kept + (places - 1) * pairs[1]
+        batch = (rows - 1) * (pairs[2] + pairs[4] + (places - 1) * (pairs[3] + pairs[5])) / 2
+        return self.drift + log1p(max((sample + batch) / (rows * places) - 1, 0.0) / channels)
+
+    def with_points(self, points: Reals) -> "Activation":
+        """Return the distribution of a function of the elements."""
+        return replace(self, points=points, saturated=None, dead=None)
+
+
+def normal(moments: Moments, spread: float = 0.0) -> Activation:
+    """Return the normal distribution with some moments."""
+    mean, mean_square, products = moments
+    if not isfinite(mean_square):
+        return constant(inf)
+    variance = max(mean_square - mean * mean, 0.0)
+    if not variance > 1e-14 * mean_square:
+        return Activation(np.full_like(NODES, mean), np.zeros(KINDS), spread=spread)
+    correlations = np.clip((products - mean * mean) / variance, -1, 1)
+    return Activation(mean + np.sqrt(variance) * NODES, correlations, spread=spread)
+
+
+def random_sum(sums: Moments, weights: Weights, number: float, of: Activation, scatter: float | None) -> Activation:
+    """Return the distribution of sums of elements, each with a random weight: the normal one.
+
+    Args:
+        sums: the moments of the sums.
+        weights: mean and variance of the weights.
+        number: over how many elements a sum goes.
+        of: the elements.
+        scatter: of the value that they are of.
+    """
+    top = normal(sums, 2 / max(number, 1) if weights.variance else 0.0)
+    variance = max(sums.mean_square - sums.mean**2, 0.0)
+    if not variance:
+        return top
+    # With a finite number of elements two samples are never quite as far apart as all nets are on average.
+    slope = weights.mean_square * number / variance * of.kernel.slope(float(of.correlations[CROSS]))
+    own = (1 - float(top.correlations[CROSS]) ** 2) ** 2 / max(number, 1)
+    return replace(top, drift=of.drift if scatter is None else scatter, wobble=min(of.wobble * slope**2 + own, 1.0))
+
+
+def shaped(points: Reals, moments: Moments, spread: float = 0.0) -> Activation:
+    """Return a distribution of a shape with some moments; where there are zeros, these stay.
+
+    Args:
+        points: the shape at the nodes, nearly of these moments.
+        moments: the moments.
+        spread: as of `Activation`.
+    """
+    found = float(WEIGHTS @ (points * points))
+    if found > 0:
+        points = points * np.sqrt(moments.mean_square / found)
+    return Activation(points, Kernel(points).inverse(moments.products), spread=spread)
+
+
+def constant(value: float) -> Activation:
+    """Return the distribution of one value."""
+    return Activation(np.full_like(NODES, value), np.zeros(KINDS))
