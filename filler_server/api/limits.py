@@ -2,8 +2,7 @@
 
 import threading
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 from caffe_filler.errors import LimitExceeded
@@ -238,11 +237,23 @@ class Places:
                 if not self._held_by[peer]:
                     del self._held_by[peer]
 
-    @contextmanager
-    def hold(self, amount: int = 1, *, peer: str = "") -> Iterator[None]:
-        """Hold that much while the block runs; errors are those of `take`."""
-        self.take(amount, peer)
-        try:
-            yield
-        finally:
-            self.give_back(amount, peer)
+    def hold(self, amount: int = 1, *, peer: str = "") -> AbstractContextManager[None]:
+        """Return what holds that much while its block runs; errors are those of `take`."""
+        return _Held(self, amount, peer)
+
+
+class _Held:
+    """Holds what a call takes; a generator would cost as much as much else of a small call."""
+
+    __slots__ = ("_amount", "_peer", "_places")
+
+    def __init__(self, places: Places, amount: int, peer: str) -> None:
+        self._places = places
+        self._amount = amount
+        self._peer = peer
+
+    def __enter__(self) -> None:
+        self._places.take(self._amount, self._peer)
+
+    def __exit__(self, kind: object, error: object, traceback: object) -> None:
+        self._places.give_back(self._amount, self._peer)

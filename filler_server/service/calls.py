@@ -27,6 +27,7 @@ class Call:
         limit: name of the limit over which it was refused.
         bytes: of the messages sent.
         blobs: of the stream, None where there is none.
+        is_last: whether the message of the stream that comes now is its last one, as far as that is known.
         fill_seconds: computing the messages of a stream, or the answer.
         send_seconds: waiting until the messages of a stream were sent.
         seconds: from begin to end.
@@ -43,6 +44,7 @@ class Call:
     limit: str = ""
     bytes: int = 0
     blobs: int | None = None
+    is_last: bool = False
     fill_seconds: float = 0.0
     send_seconds: float = 0.0
     seconds: float = 0.0

@@ -6,7 +6,7 @@ would copy every payload twice; here the kernels write it once, where it is sent
 
 import ctypes
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -74,10 +74,12 @@ def frames(
     offset: int = 0,
     message_bytes: int = MESSAGE_BYTES,
     checksum: int | None = None,
+    before_last: Callable[[], None] = lambda: None,
 ) -> Iterator[bytes]:
     """Yield encoded `FillResponse` messages with the blobs from byte `offset` of blob number `blob` on.
 
-    `checksum` is that of the request, which the header of each blob repeats.
+    `checksum` is that of the request, which the header of each blob repeats; `before_last` is called before the last
+    message is yielded.
     """
     stream_header = filler_pb2.StreamHeader(
         blobs=len(tensors), bytes=sum(tensor.nbytes for tensor in tensors[blob:]) - offset
@@ -85,7 +87,8 @@ def frames(
     understood = b"" if checksum is None else _TAG_REQUEST_CRC + checksum.to_bytes(4, "little")
     prefix = _TAG_STREAM_HEADER + _varint(len(stream_header)) + stream_header
     first_of_blob = True
-    while True:
+    is_last = False
+    while not is_last:
         pieces: list[_Piece] = []
         size = len(prefix)
         taken = 0
@@ -101,8 +104,9 @@ def frames(
             taken += length + len(piece.framing)
             first_of_blob = last
             blob, offset = (blob + 1, 0) if last else (blob, offset + length)
-        if not pieces and not prefix:
-            return
+        is_last = blob == len(tensors)
+        if is_last:
+            before_last()
         yield _build(prefix, pieces, size)
         prefix = b""
 

@@ -192,11 +192,17 @@ class RequestGuard(grpc.ServerInterceptor):
 
 
 def _receive(call: WatchedCall, requests: Iterator[bytes]) -> bytes | None:
-    with call.waits("request_seconds"):
+    call.waits("request_seconds")
+    try:
         return next(requests, None)
+    finally:
+        call.waits(None)
 
 
 def _sent(call: WatchedCall, responses: Iterator[Any]) -> Iterator[Any]:
     for response in responses:
-        with call.waits("stall_seconds"):
+        call.waits("stall_seconds")
+        try:
             yield response
+        finally:
+            call.waits(None)

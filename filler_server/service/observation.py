@@ -3,7 +3,7 @@
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import grpc
@@ -12,6 +12,7 @@ from caffe_filler.errors import Cancelled
 from caffe_filler.metadata import REQUEST_ID
 from filler_server.service import status
 from filler_server.service.calls import Call, CallObserver, request_id
+from filler_server.service.last_message import Send, can_end_with, end_with
 
 _LONGEST_METHOD = 128
 _LONGEST_NAME = 128
@@ -27,10 +28,14 @@ class Observation(grpc.ServerInterceptor):
         observers: those to tell, in this order; in the reverse order of the end.
         methods: all methods of the server, as `/service/method`.
         service: the service whose calls `wait_idle` waits for.
+        has_names: whether clients show certificates, which have their names.
     """
 
-    def __init__(self, observers: Sequence[CallObserver], methods: Sequence[str], service: str) -> None:
+    def __init__(
+        self, observers: Sequence[CallObserver], methods: Sequence[str], service: str, *, has_names: bool
+    ) -> None:
         self._observers = observers
+        self._has_names = has_names
         self._methods = frozenset(methods)
         self._service = f"/{service}/"
         self._running = 0
@@ -55,9 +60,11 @@ class Observation(grpc.ServerInterceptor):
         serialize = handler.response_serializer or bytes
         if handler.response_streaming:
 
-            def stream(request: Any, context: grpc.ServicerContext) -> Iterator[bytes]:
-                return self._stream(handler_call_details, context, lambda: inner(request, context), serialize)
+            def stream(request: Any, context: grpc.ServicerContext, send: Send) -> None:
+                self._stream(handler_call_details, context, lambda: inner(request, context), serialize, send)
 
+            # It sends its messages itself.
+            stream.experimental_non_blocking = True  # type: ignore[attr-defined]
             kind = (
                 grpc.stream_stream_rpc_method_handler
                 if handler.request_streaming
@@ -67,6 +74,7 @@ class Observation(grpc.ServerInterceptor):
 
         def unary(request: Any, context: grpc.ServicerContext) -> bytes:
             with self._observed(handler_call_details, context) as call:
+                _Metadata(call, context).send()
                 response: bytes = serialize(inner(request, context))
                 call.fill_seconds = time.perf_counter() - call.began
                 self._sent(call, len(response))
@@ -83,24 +91,42 @@ class Observation(grpc.ServerInterceptor):
         context: grpc.ServicerContext,
         begin: Callable[[], Iterator[Any] | None],
         serialize: Callable[[Any], bytes],
-    ) -> Iterator[bytes]:
+        send: Send,
+    ) -> None:
+        last: bytes | None = None
         with self._observed(details, context) as call:
+            metadata = _Metadata(call, context)
             since = time.perf_counter()
             responses = begin() or iter(())
             try:
                 for response in responses:
                     message = serialize(response)
                     del response
+                    if call.is_last and can_end_with(message):
+                        last = message
+                        continue
                     ready = time.perf_counter()
                     call.fill_seconds += ready - since
-                    yield message
+                    metadata.send()
+                    send(message)
+                    if not context.is_active():
+                        return
                     since = time.perf_counter()
                     call.send_seconds += since - ready
                     self._sent(call, len(message))
                     del message
+                call.fill_seconds += time.perf_counter() - since
+                if last is not None:
+                    self._sent(call, len(last))
             finally:
                 # What the stream holds is free again before anybody hears that it has ended.
                 getattr(responses, "close", lambda: None)()
+                if last is None:
+                    metadata.send()
+        if last is None:
+            send(None)
+        else:
+            end_with(last, context, send, metadata.unsent)
 
     @contextmanager
     def _observed(self, details: grpc.HandlerCallDetails, context: grpc.ServicerContext) -> Iterator[Call]:
@@ -111,7 +137,7 @@ class Observation(grpc.ServerInterceptor):
             peer=context.peer(),
             request_id=request_id(metadata),
             metadata=metadata,
-            client=_common_name(context),
+            client=_common_name(context) if self._has_names else "",
         )
         call.make_current()
         if details.method.startswith(self._service):
@@ -123,7 +149,6 @@ class Observation(grpc.ServerInterceptor):
             observer.began(call)
         try:
             with status.Translated(context):
-                context.send_initial_metadata(((REQUEST_ID, call.request_id),))
                 yield call
         finally:
             call.seconds = time.perf_counter() - call.began
@@ -140,6 +165,27 @@ class Observation(grpc.ServerInterceptor):
         call.bytes += nbytes
         for observer in self._observers:
             observer.sent(call, nbytes)
+
+
+class _Metadata:
+    """Metadata that a call sends before its first message: its name.
+
+    Attributes:
+        unsent: it, None once it was sent.
+    """
+
+    __slots__ = ("_context", "unsent")
+
+    def __init__(self, call: Call, context: grpc.ServicerContext) -> None:
+        self._context = context
+        self.unsent: tuple[tuple[str, str], ...] | None = ((REQUEST_ID, call.request_id),)
+
+    def send(self) -> None:
+        """Send it, unless that is done or nobody hears it any more."""
+        if self.unsent is not None:
+            with suppress(grpc.RpcError):
+                self._context.send_initial_metadata(self.unsent)
+            self.unsent = None
 
 
 def _behaviour(handler: grpc.RpcMethodHandler) -> str:

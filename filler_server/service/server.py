@@ -89,7 +89,9 @@ class FillerServer:
         services = [filler_pb2.DESCRIPTOR, health_pb2.DESCRIPTOR, reflection_pb2.DESCRIPTOR]
         if settings.channelz:
             services.append(_channelz().DESCRIPTOR)
-        self._observation = Observation(observers, _methods(services), SERVICE)
+        self._observation = Observation(
+            observers, _methods(services), SERVICE, has_names=settings.tls.client_ca is not None
+        )
         guard = RequestGuard(limits, self._watch, turns, SERVICE)
         self._pool = ThreadPoolExecutor(
             limits.streams + limits.idle_streams + limits.plans + limits.slow_requests + _SHORT_CALLS,

@@ -21,7 +21,7 @@ from filler_server.api.turns import Caller, Turns
 from filler_server.cancellation import checkpoint
 from filler_server.service.calls import current_call
 from filler_server.service.frames import frames
-from filler_server.service.peers import peer_address
+from filler_server.service.peers import client_address
 from filler_server.service.status import Translated
 
 SERVICE = "caffe_filler.v1.FillerService"
@@ -139,20 +139,23 @@ class FillerServicer:
                 call.blobs = len(work.tensors)
             checksum = request_checksum(request)
             with self._memory(context, work):
-                for message in frames(work.tensors, blob=work.blob, offset=work.offset, checksum=checksum):
+                stream = frames(
+                    work.tensors, blob=work.blob, offset=work.offset, checksum=checksum, before_last=_before_last
+                )
+                for message in stream:
                     checkpoint()
                     yield message
 
     def _memory(self, context: grpc.ServicerContext, work: Job) -> AbstractContextManager[None]:
         """Return what to hold while blobs are sent that are held whole; over Caffe's numbers there are none."""
         if any(tensor.is_held for tensor in work.tensors):
-            return self._sequential.hold(peer=peer_address(context.peer()))
+            return self._sequential.hold(peer=client_address(context))
         return nullcontext()
 
     @contextmanager
     def _slot(self, context: grpc.ServicerContext, stream: int) -> Iterator[None]:
         """Hold the places of a call that runs long."""
-        peer = peer_address(context.peer())
+        peer = client_address(context)
         sequential = nullcontext() if stream == filler_pb2.PHILOX else self._sequential.hold(peer=peer)
         with self._streams.hold(peer=peer), sequential:
             yield
@@ -169,5 +172,11 @@ class FillerServicer:
                 use_interface(value)
 
 
+def _before_last() -> None:
+    call = current_call()
+    if call is not None:
+        call.is_last = True
+
+
 def _caller(context: grpc.ServicerContext) -> Caller:
-    return Caller(peer_address(context.peer()), context.is_active)
+    return Caller(client_address(context), context.is_active)

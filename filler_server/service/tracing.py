@@ -28,8 +28,8 @@ class Tracing(CallObserver):
         self._spans: dict[int, Any] = {}
 
     def began(self, call: Call) -> None:
-        """Start the span."""
-        if call.label.startswith("grpc.health."):
+        """Start the span, where somebody takes spans."""
+        if self._is_idle() or call.label.startswith("grpc.health."):
             return
         service, _, method = call.label.rpartition("/")
         carrier = {key: value for key, value in call.metadata if isinstance(value, str)}
@@ -48,11 +48,11 @@ class Tracing(CallObserver):
 
     def ended(self, call: Call) -> None:
         """End the span."""
-        from grpc import StatusCode
-
         span = self._spans.pop(id(call), None)
         if span is None:
             return
+        from grpc import StatusCode
+
         span.set_attributes(
             {
                 "rpc.grpc.status_code": StatusCode[call.status].value[0],
@@ -67,6 +67,10 @@ class Tracing(CallObserver):
             # Those that the conventions of OpenTelemetry call errors of a server.
             span.set_status(self._trace.StatusCode.ERROR, call.error or call.status)
         span.end()
+
+    def _is_idle(self) -> bool:
+        """Whether nothing is set up that would take spans."""
+        return isinstance(self._trace.get_tracer_provider(), self._trace.ProxyTracerProvider)
 
 
 def start() -> tuple[Tracing | None, Callable[[], None]]:

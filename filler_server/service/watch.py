@@ -12,7 +12,7 @@ import grpc
 from caffe_filler.errors import LimitExceeded
 from filler_server.api.limits import Limits
 from filler_server.service import status
-from filler_server.service.peers import peer_address
+from filler_server.service.peers import client_address
 
 _ROUND, _LEAST_ROUND = 0.05, 0.005
 """Seconds between two looks at all calls, and the least of them: the more calls wait for their request, the sooner
@@ -53,16 +53,11 @@ class WatchedCall:
     @cached_property
     def peer(self) -> str:
         """Address of the client."""
-        return peer_address(self.context.peer())
+        return client_address(self.context)
 
-    @contextmanager
-    def waits(self, limit: str) -> Iterator[None]:
-        """Say that the thread waits for the client, as long as the limit of that name allows."""
-        self._waits = (limit, time.monotonic())
-        try:
-            yield
-        finally:
-            self._waits = None
+    def waits(self, limit: str | None) -> None:
+        """Say that the thread waits for the client, as long as the limit of that name allows; None: it does no more."""
+        self._waits = None if limit is None else (limit, time.monotonic())
 
     def look(self, limits: Limits, now: float) -> None:
         """End the call when it has waited for longer than a limit allows."""

@@ -137,6 +137,14 @@ def one_stream() -> Iterator[ServerProcess]:
     assert "Traceback" not in process.log
 
 
+def test_a_place_is_free_when_a_client_hears_that_its_stream_has_ended(one_stream: ServerProcess) -> None:
+    blob = filler_pb2.BlobSpec(filler=FillerParameter(type="constant"), shape=BlobShape(dim=[7]))
+    with grpc.insecure_channel(one_stream.address) as channel:
+        stub = filler_pb2_grpc.FillerServiceStub(channel)
+        for _ in range(50):
+            assert len(list(stub.Fill(filler_pb2.FillRequest(blobs=[blob])))) == 1
+
+
 def wait_until_running(process: ServerProcess) -> None:
     until(process, lambda values: values.get(("filler_calls_in_flight", (FILL,))) == 1)
 
