@@ -26,6 +26,12 @@ def pytest_xdist_setupnodes() -> None:
     subprocess.run([sys.executable, "-c", WARM_UP], check=True)
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int | None:
+    """One worker more than there are processors: clients and servers often wait for each other."""
+    return None if "PYTEST_XDIST_AUTO_NUM_WORKERS" in os.environ else len(os.sched_getaffinity(0)) + 1
+
+
 @pytest.fixture(scope="session")
 def shared() -> Path:
     """The folder of data from real Caffe, where it lies beside the checkout."""

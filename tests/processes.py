@@ -8,9 +8,14 @@ import sys
 import threading
 from collections.abc import Sequence
 
+from tests.forking import ForkedProcess
+
 
 class ServerProcess:
     """A `filler serve` in a process of its own, on a port of its own.
+
+    It is forked from a prepared process, unless it is to be an interpreter `anew`, or has an environment or a command
+    of its own.
 
     Attributes:
         process: the process.
@@ -24,10 +29,19 @@ class ServerProcess:
         env: dict[str, str] | None = None,
         until: str = r"serving on ([^\s\"]+)",
         command: Sequence[str] = (),
+        anew: bool = False,
     ) -> None:
-        command = command or [sys.executable, "-m", "filler_client.cli", "serve", "--listen", listen, *options]
+        arguments = ["serve", "--listen", listen, *options]
         environment = {**os.environ, "PYTHONFAULTHANDLER": "1", **(env or {})}
-        self.process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment)
+        stderr_from, stderr = os.pipe()
+        self._stderr = os.fdopen(stderr_from)
+        self.process: ForkedProcess | subprocess.Popen[bytes]
+        if anew or env or command:
+            command = command or [sys.executable, "-m", "filler_client.cli", *arguments]
+            self.process = subprocess.Popen(command, stderr=stderr, env=environment)
+        else:
+            self.process = ForkedProcess(arguments, stdout=stderr, stderr=stderr, environment=environment)
+        os.close(stderr)
         self._lines: list[str] = []
         self._ended = False
         self._written = threading.Condition()
@@ -79,8 +93,7 @@ class ServerProcess:
         return status
 
     def _read(self) -> None:
-        assert self.process.stderr is not None
-        with self.process.stderr as stderr:
+        with self._stderr as stderr:
             for line in stderr:
                 with self._written:
                     self._lines.append(line)

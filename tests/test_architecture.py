@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -249,7 +250,10 @@ def imports_of(module: str, path: Path) -> Iterator[Import]:
             yield Import(module, target, statement.lineno, at_import)
 
 
-IMPORTS = [found for module, path in SOURCES.items() for found in imports_of(module, path)]
+@cache
+def imports() -> list[Import]:
+    """Everything that the packages import."""
+    return [found for module, path in SOURCES.items() for found in imports_of(module, path)]
 
 
 def within(module: str, package: str) -> bool:
@@ -262,7 +266,7 @@ def test_the_sources_are_seen() -> None:
     rooms = "digests rng fillers prototxt net tensors engine layouts weights models rules diagnostics api service"
     for package in rooms.split():
         assert any(within(module, f"filler_server.{package}") for module in SOURCES)
-    seen = {(found.module, found.target, found.at_import) for found in IMPORTS}
+    seen = {(found.module, found.target, found.at_import) for found in imports()}
     assert ("filler_server.engine.net", "filler_server.net.plan", True) in seen
     assert ("filler_client._embedded", "filler_server.api.requests", False) in seen
     assert ("filler_server.compiled", "numba", True) in seen
@@ -272,7 +276,7 @@ def test_the_sources_are_seen() -> None:
 def test_a_package_does_not_know_what_it_must_not(package: str) -> None:
     broken = [
         f"{found.module}:{found.line} imports {found.target}"
-        for found in IMPORTS
+        for found in imports()
         if within(found.module, package)
         for forbidden in FORBIDDEN[package]
         if within(found.target, forbidden)
@@ -288,7 +292,7 @@ def test_every_package_has_its_rule() -> None:
 def test_the_client_imports_the_server_only_where_it_is_used() -> None:
     early = [
         f"{found.module}:{found.line}"
-        for found in IMPORTS
+        for found in imports()
         if found.at_import and within(found.module, "filler_client") and within(found.target, "filler_server")
     ]
     assert early == []
@@ -297,7 +301,7 @@ def test_the_client_imports_the_server_only_where_it_is_used() -> None:
 @pytest.mark.parametrize("framework", ["torch", "jax"])
 def test_only_what_is_for_a_framework_imports_it(framework: str) -> None:
     users = {
-        found.module for found in IMPORTS if within(found.module, "filler_client") and within(found.target, framework)
+        found.module for found in imports() if within(found.module, "filler_client") and within(found.target, framework)
     }
     assert users
     assert all(within(module, f"filler_client.{framework}") for module in users)
@@ -305,7 +309,7 @@ def test_only_what_is_for_a_framework_imports_it(framework: str) -> None:
 
 @pytest.mark.parametrize("library", ["jinja2", "markupsafe", "matplotlib"])
 def test_only_the_report_imports_what_makes_pages(library: str) -> None:
-    users = {found.module for found in IMPORTS if within(found.target, library)}
+    users = {found.module for found in imports() if within(found.target, library)}
     assert users
     assert all(within(module, "filler_server.diagnostics.report") for module in users)
 
@@ -313,7 +317,7 @@ def test_only_the_report_imports_what_makes_pages(library: str) -> None:
 def test_only_the_commands_about_servers_import_the_service() -> None:
     users = {
         found.module
-        for found in IMPORTS
+        for found in imports()
         if within(found.module, "filler_client") and within(found.target, "filler_server.service")
     }
     assert users == {"filler_client.cli.serve"}
@@ -321,7 +325,7 @@ def test_only_the_commands_about_servers_import_the_service() -> None:
 
 def test_no_modules_import_each_other_in_a_circle() -> None:
     edges: dict[str, set[str]] = {module: set() for module in SOURCES}
-    for found in IMPORTS:
+    for found in imports():
         if found.at_import and found.target in SOURCES:
             edges[found.module].add(found.target)
     done: set[str] = set()

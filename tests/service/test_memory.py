@@ -29,7 +29,7 @@ def read_slowly(address: str, nbytes: int, pause: float, watch: ServerProcess) -
 
 @pytest.mark.slow
 def test_a_slow_reader_of_4_gib() -> None:
-    process = ServerProcess()
+    process = ServerProcess(anew=True)
     read_slowly(process.address, 64 * MIB, 0, process)
     before = resident(process)
     most = read_slowly(process.address, 4096 * MIB, 0.01, process)
@@ -39,7 +39,7 @@ def test_a_slow_reader_of_4_gib() -> None:
 
 @pytest.mark.slow
 def test_32_streams_at_once() -> None:
-    process = ServerProcess()
+    process = ServerProcess(anew=True)
     read_slowly(process.address, 64 * MIB, 0, process)
     before = resident(process)
     with ThreadPoolExecutor(32) as pool:

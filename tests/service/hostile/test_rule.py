@@ -35,7 +35,7 @@ SETTLE = 30
 @pytest.fixture(scope="module")
 def confined() -> Iterator[ServerProcess]:
     """A server that has little more address space than it needs."""
-    process = ServerProcess("--health-listen", "127.0.0.1:0", "--metrics-listen", "127.0.0.1:0")
+    process = ServerProcess("--health-listen", "127.0.0.1:0", "--metrics-listen", "127.0.0.1:0", anew=True)
     for _ in range(20):
         check_serves(process)
     WatchedProcess(process.process.pid).limit_address_space(GIB)
