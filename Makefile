@@ -39,6 +39,9 @@ report: $(READY)  ## Build a page about CaffeNet and its weights into build/repo
 	@mkdir -p build/report
 	$(BIN)/filler report tests/nets/caffenet.prototxt --input data=256,3,227,227 --seed 1701 -o build/report/caffenet.html
 
+# Workers and what they start are to find their modules compiled, whatever the environment says.
+test test-frameworks: export PYTHONDONTWRITEBYTECODE :=
+
 test: $(READY)  ## Run the tests, on all cores.
 	$(BIN)/python -m pytest --numprocesses logical --maxprocesses 8 --dist worksteal
 
