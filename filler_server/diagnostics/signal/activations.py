@@ -26,20 +26,17 @@ def by_value(layer: Layer, function: Callable[[Reals], tuple[Reals, Reals]]) -> 
         function: returns the values and the derivatives at some points.
     """
     bottom = layer.bottom if layer.bottom.kept == 1 else layer.bottom.plain()
-    with np.errstate(all="ignore"):
-        points, slopes = function(bottom.points)
+    points, slopes = function(bottom.points)
     if not np.isfinite(points).all():
         raise NotKnown("it is not defined for all values that its bottom can have")
     is_whole = bottom is layer.bottom
-    top = bottom.with_points(points)
     along, square = float(WEIGHTS @ (points * slopes * bottom.points)), float(WEIGHTS @ (points * points))
-    if bottom.drift:
-        top = replace(top, drift=bottom.drift * (along / square) ** 2 if square else 0.0)
+    drift = bottom.drift * (along / square) ** 2 if square else 0.0
+    top = Activation(points, bottom.correlations, bottom.kept, bottom.spread, bottom.profile, drift, bottom.wobble)
 
     def back(tops: tuple[Gradient, ...]) -> Back:
-        gradient = tops[0].through(slopes, bottom)
         pull = tops[0].pull * along / bottom.mean_square if bottom.mean_square else 0.0
-        return Back((replace(gradient, pull=pull, amplitude=gradient.amplitude if is_whole else None),))
+        return Back((tops[0].through(slopes, bottom, pull, whole=is_whole),))
 
     return Passed((top,), back)
 
@@ -208,10 +205,10 @@ def _with_dead(layer: Layer, tops: tuple[Any, ...]) -> tuple[Any, ...]:
     negative = 1 - float(WEIGHTS @ (top.points > 0))
     correlation = float(np.clip(top.correlations[CROSS], 0, 1))
     if negative in (0.0, 1.0) or correlation == 1:
-        return (replace(top, dead=negative),)
+        return (top.with_shares(dead=negative),)
     bound = float(np.interp(negative, np.cumsum(WEIGHTS), NODES)) if abs(negative - 0.5) > 1e-9 else 0.0
     below = normal_cdf((bound - sqrt(correlation) * NODES) / sqrt(1 - correlation))
-    return (replace(top, dead=float(WEIGHTS @ below**number)),)
+    return (top.with_shares(dead=float(WEIGHTS @ below**number)),)
 
 
 @_values(activations.ReLU6)
@@ -238,7 +235,7 @@ def _with_saturated(passed: Passed, at_bounds: Callable[[Reals], Any]) -> Passed
     assert isinstance(top, Activation)  # noqa: S101 - for the type checker
     rising = top.points
     fine = np.interp(_FINE, ranks(), rising)
-    return replace(passed, tops=(replace(top, saturated=float(np.mean(at_bounds(fine)))),))
+    return replace(passed, tops=(top.with_shares(saturated=float(np.mean(at_bounds(fine)))),))
 
 
 _FINE = (np.arange(2000) + 0.5) / 2000

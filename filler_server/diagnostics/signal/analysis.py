@@ -12,7 +12,7 @@ from filler_server.diagnostics.signal.gradients import NOTHING, Gradient, total
 from filler_server.diagnostics.signal.moments import KINDS, Moments, Weights
 from filler_server.diagnostics.signal.registry import Backward, Layer, NotKnown, rule_for
 from filler_server.diagnostics.signal.report import ParameterSignal, SignalReport, ValueSignal
-from filler_server.diagnostics.signal.values import Activation, normal
+from filler_server.diagnostics.signal.values import Activation, normal, scatters
 from filler_server.diagnostics.signal.verdict import Step, Verdict, trend
 from filler_server.net.operations import Operation, unknown_reason
 from filler_server.net.operations.data import Parameter
@@ -57,6 +57,9 @@ class _Analysis:
         has_loss = any(any(layer.loss_weights) for layer in plan.layers)
         if has_loss:
             self._backward()
+        known = {value: found for value, found in self._activations.items() if isinstance(found, Activation)}
+        shaped = [(found, plan.top(value).shape or ()) for value, found in known.items()]
+        self._scatters = dict(zip(known, scatters(shaped), strict=True))
         values = tuple(self._value(value, has_loss=has_loss) for value in self._activations)
         parameters = tuple(self._parameter(blob, has_loss=has_loss) for blob in plan.blobs if blob.owner is None)
         if not has_loss:
@@ -77,9 +80,7 @@ class _Analysis:
             self._note(str(unknown), layer.name)
             tops = [unknown] * len(layer.tops)
         for number, top in enumerate(tops):
-            found = self._activations[Value(index, number)] = _finite(top)
-            if isinstance(found, Activation):
-                self._scatters[Value(index, number)] = found.scatter(layer.tops[number].shape or ())
+            self._activations[Value(index, number)] = _finite(top)
 
     def _source(self, value: Value) -> Activation | NotKnown:
         try:
@@ -110,7 +111,6 @@ class _Analysis:
                 tuple(layer.producers.index(value) for value in layer.producers),
                 tuple(plan.layers[value.layer].operation for value in layer.producers),
                 tuple(self._weights[blob.name] for blob in layer.blobs),
-                tuple(self._scatters[value] for value in layer.producers),
             ),
         )
         self._back[index] = passed.back

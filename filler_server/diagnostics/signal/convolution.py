@@ -1,6 +1,5 @@
 """Convolutions."""
 
-from dataclasses import replace
 from math import prod
 from typing import TypeAlias
 
@@ -71,7 +70,7 @@ def _one(operation: _Convolution, layer: Layer, index: int, *, transposed: bool)
     sums.products[UNITS] = _between_groups(sums, weights, channels * taps, made, group, of)
     if operation.bias:
         sums = shifted(sums, layer.blob(1))
-    top = replace(random_sum(sums, weights, channels * taps, bottom, layer.scatters[index]), profile=profile)
+    top = random_sum(sums, weights, channels * taps, bottom, inputs, profile)
 
     def back(tops: tuple[Gradient, ...]) -> Back:
         gradient = tops[0].moments

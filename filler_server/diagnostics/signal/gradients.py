@@ -1,6 +1,7 @@
 """Gradient that comes to the elements of a value."""
 
 from dataclasses import dataclass, field, replace
+from math import sqrt
 
 import numpy as np
 
@@ -44,12 +45,14 @@ class Gradient:
         """Return the gradient with the mean square multiplied, and nothing else."""
         return replace(self, mean_square=self.mean_square * square, pull=self.pull * square)
 
-    def through(self, slopes: Reals, activation: Activation) -> "Gradient":
+    def through(self, slopes: Reals, activation: Activation, pull: float, *, whole: bool) -> "Gradient":
         """Return the gradient before a function of each element.
 
         Args:
             slopes: the derivative at the points of the activation.
             activation: what the function is of.
+            pull: what it has in place of that of this gradient.
+            whole: whether the activation is the bottom itself, so that the gradient depends on its elements.
         """
         after = slopes if self.amplitude is None else self.amplitude * slopes
         gain = float(WEIGHTS @ (after * after))
@@ -58,7 +61,8 @@ class Gradient:
         products = self.products * Kernel(after)(activation.correlations)
         if self.amplitude is not None:
             products /= np.maximum(Kernel(self.amplitude)(activation.correlations), 1e-3)
-        return Gradient(self.mean_square * gain, products, after / np.sqrt(gain), self.profile)
+        amplitude = after / sqrt(gain) if whole else None
+        return Gradient(self.mean_square * gain, products, amplitude, self.profile, pull)
 
 
 NOTHING = Gradient(0.0)

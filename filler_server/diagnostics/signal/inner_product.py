@@ -34,7 +34,7 @@ def inner_product_(operation: inner_product.InnerProduct, layer: Layer) -> Passe
     sums = weighted_sum(weights, channels, fan / max(channels, 1), of)
     if operation.bias:
         sums = shifted(sums, layer.blob(1))
-    top = random_sum(sums, weights, fan, layer.bottom, layer.scatters[0])
+    top = random_sum(sums, weights, fan, layer.bottom, dims, None)
 
     def back(tops: tuple[Gradient, ...]) -> Back:
         gradient = tops[0].moments

@@ -42,12 +42,17 @@ _POWERS = np.arange(_ORDER + 2)
 
 
 def _powers(base: Reals) -> Reals:
-    """Return the powers of some numbers: [order, number]."""
-    powers = np.empty((_ORDER + 2, len(base)))
+    """Return the powers of some numbers, by the order and what the numbers are by."""
+    powers = np.empty((_ORDER + 2, *base.shape))
     powers[0], powers[1:] = 1.0, base
     # A product after the other takes a fifth of the time of raising each.
-    np.multiply.accumulate(powers, out=powers)
+    np.multiply.accumulate(powers, axis=0, out=powers)
     return powers
+
+
+def clipped(correlations: Reals) -> Reals:
+    """Return correlations within [-1, 1], in a third of the time that np.clip takes for a few."""
+    return np.minimum(np.maximum(correlations, -1.0), 1.0)
 
 
 class Kernel:
@@ -80,11 +85,26 @@ class Kernel:
         variance = self._squares[1:].sum()
         if not variance > 0:
             return np.zeros_like(products)
-        correlations = np.clip((products - self._squares[0]) / variance, -1, 1)
+        correlations = clipped((products - self._squares[0]) / variance)
         for _ in range(4):
-            slope = np.maximum(slopes @ _powers(correlations)[:-1], 0.05 * variance)
-            correlations = np.clip(correlations - (self(correlations) - products) / slope, -1, 1)
-        return np.asarray(correlations)
+            powers = _powers(correlations)
+            slope = np.maximum(slopes @ powers[:-1], 0.05 * variance)
+            correlations = clipped(correlations - (self._squares @ powers - products) / slope)
+        return correlations
+
+
+def expectations(points: Reals, correlations: Reals) -> Reals:
+    """Return E[f(x) f(y)] for several functions at once, as a `Kernel` of each does.
+
+    Args:
+        points: f at the nodes: [function, node].
+        correlations: of x and y: [function, pair].
+    """
+    squares = np.empty((len(points), _ORDER + 2))
+    np.square(points @ _HERMITE.T, out=squares[:, :-1])
+    squares[:, -1] = np.maximum((points * points) @ WEIGHTS - squares[:, :-1].sum(1), 0.0)
+    products: Reals = np.einsum("fo,ofp->fp", squares, _powers(correlations))
+    return products
 
 
 @cache

@@ -22,7 +22,7 @@ from filler_server.diagnostics.signal.moments import (
     shifted,
     weighted_sum,
 )
-from filler_server.diagnostics.signal.normal import WEIGHTS, Reals
+from filler_server.diagnostics.signal.normal import WEIGHTS, Reals, clipped
 from filler_server.diagnostics.signal.registry import Back, Layer, NotKnown, Passed, rule, size
 from filler_server.diagnostics.signal.values import Activation
 from filler_server.net.operations import normalization
@@ -70,7 +70,7 @@ def _by_batch(layer: Layer, eps: float, blobs: tuple[float | None, ...]) -> Pass
     points = (
         (bottom.points - bottom.mean) * _narrowed(bottom, within) * scale if within else np.zeros_like(bottom.points)
     )
-    correlations = np.clip(rest / within, -1, 1) if within else np.zeros(KINDS)
+    correlations = clipped(rest / within) if within else np.zeros(KINDS)
     correlations[UNITS] = 0.0
     top = Activation(points, correlations, profile=bottom.profile)
     # Variances of channels differ, and so do those of batches; the mean of 1 / variance is larger than 1 / mean.
@@ -170,7 +170,7 @@ def mvn(operation: normalization.MVN, layer: Layer) -> Passed:
     samples = [CROSS, OTHER]
     products[samples] = 0.0 if not operation.across_channels else bottom.products[samples] - bottom.mean**2
     products[UNITS] = 0.0
-    correlations = np.clip(products / within, -1, 1) if within > 1e-13 * bottom.mean_square else np.zeros(KINDS)
+    correlations = clipped(products / within) if within > 1e-13 * bottom.mean_square else np.zeros(KINDS)
     narrow = _narrowed(bottom, within) * scale
     top = Activation((bottom.points - bottom.mean) * narrow, correlations, profile=bottom.profile)
 
@@ -242,12 +242,12 @@ def scale_(operation: normalization.Scale, layer: Layer) -> Passed:
             raise NotKnown("its scale is computed")
         return product(layer)
     scale, bottom = layer.blob(0), layer.bottom
-    moments = weighted_sum(scale, 1, 1, bottom.moments)
     shift = layer.blob(1) if operation.bias else None
     is_plain = not scale.variance and (shift is None or not shift.variance)
     if is_plain:
         top = _moved(bottom, scale.mean, 0.0 if shift is None else shift.mean)
     else:
+        moments = weighted_sum(scale, 1, 1, bottom.moments)
         moments.products[UNITS] = scale.mean**2 * bottom.products[UNITS]
         top = _reshaped(bottom, moments if shift is None else shifted(moments, shift))
 

@@ -12,7 +12,7 @@ What it cannot know it refuses with `NotKnown`: forward in the rule, backward in
 from collections.abc import Callable
 from dataclasses import dataclass
 from math import prod
-from typing import Any, NamedTuple, TypeAlias, TypeVar
+from typing import Any, NamedTuple, TypeAlias, TypeVar, cast
 
 from filler_server.diagnostics.signal.gradients import Gradient
 from filler_server.diagnostics.signal.moments import Weights
@@ -65,7 +65,6 @@ class Layer:
         same: for each bottom, the index of the first that is the same value.
         kinds: for each bottom, the operation that made it.
         weights: mean and variance of each blob, None where they are not known.
-        scatters: for each bottom, the variance of the logarithm of its mean square over nets, None if not known.
     """
 
     plan: PlanLayer
@@ -74,7 +73,6 @@ class Layer:
     same: tuple[int, ...] = ()
     kinds: tuple[Operation, ...] = ()
     weights: tuple[Weights | None, ...] = ()
-    scatters: tuple[float | None, ...] = ()
 
     @property
     def bottom(self) -> Activation:
@@ -121,10 +119,9 @@ def size(dims: tuple[int | None, ...], what: str = "its values") -> int:
     Raises:
         NotKnown: one of them is not known.
     """
-    known = tuple(dim for dim in dims if dim is not None)
-    if len(known) < len(dims):
+    if None in dims:
         raise NotKnown(f"the number of {what} is not known")
-    return prod(known)
+    return prod(cast("tuple[int, ...]", dims))
 
 
 Rule: TypeAlias = Callable[[Any, Layer], Passed]

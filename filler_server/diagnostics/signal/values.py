@@ -4,11 +4,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from math import inf, isfinite, log1p, prod, sqrt
+from typing import cast
 
 import numpy as np
 
-from filler_server.diagnostics.signal.moments import APART, CROSS, KINDS, OTHER, Moments, Weights
-from filler_server.diagnostics.signal.normal import NODES, WEIGHTS, Kernel, Reals, quantiles
+from filler_server.diagnostics.signal.moments import CROSS, KINDS, Moments, Weights
+from filler_server.diagnostics.signal.normal import NODES, WEIGHTS, Kernel, Reals, clipped, expectations, quantiles
 from filler_server.diagnostics.signal.windows import Profile
 
 
@@ -84,6 +85,24 @@ class Activation:
         made = shaped(quantiles(points, weights), self.moments)
         return replace(made, profile=self.profile, drift=self.drift)
 
+    def with_points(self, points: Reals) -> "Activation":
+        """Return the distribution of a function of the elements."""
+        return Activation(points, self.correlations, self.kept, self.spread, self.profile, self.drift, self.wobble)
+
+    def with_shares(self, *, saturated: float | None = None, dead: float | None = None) -> "Activation":
+        """Return the distribution with the shares of saturated elements and of dead channels."""
+        return Activation(
+            self.points,
+            self.correlations,
+            self.kept,
+            self.spread,
+            self.profile,
+            self.drift,
+            self.wobble,
+            saturated,
+            dead,
+        )
+
     def scatter(self, dims: Sequence[int | None]) -> float | None:
         """Return the variance, over nets and inputs, of the logarithm of the mean square.
 
@@ -96,26 +115,44 @@ class Activation:
         Returns:
             The variance; None where the numbers of samples, channels or places are not known.
         """
-        square = float(WEIGHTS @ (self.points * self.points))
-        if len(dims) < 2 or None in dims or not square > 0:
+        if not self._is_countable(dims):
             return None
-        rows, channels, places = dims[0], dims[1], prod(dim for dim in dims[2:] if dim is not None)
-        if not (rows and channels and places):
-            return None
-        apart, cross, other = self.correlations[[APART, CROSS, OTHER]].tolist()
+        squares = self.points * self.points
+        return self._scatter(dims, Kernel(squares / float(WEIGHTS @ squares))(np.array(self._pairs())).tolist())
+
+    def _is_countable(self, dims: Sequence[int | None]) -> bool:
+        return len(dims) > 1 and None not in dims and 0 not in dims and self.mean_square > 0
+
+    def _pairs(self) -> list[float]:
+        """Return the correlations that a scatter depends on."""
+        _, apart, cross, other, _ = self.correlations.tolist()
         # The mean over correlations that wobble, by two of them.
-        up, down = [cross, other], [cross, other]
-        if self.wobble:
-            steps = [min(sqrt(self.wobble), 1 - abs(near)) for near in up]
-            up, down = [cross + steps[0], other + steps[1]], [cross - steps[0], other - steps[1]]
-        pairs = Kernel(self.points * self.points / square)(np.array([1.0, apart, *up, *down])).tolist()
-        sample = pairs[0] / self.kept + (places - 1) * pairs[1]
-        batch = (rows - 1) * (pairs[2] + pairs[4] + (places - 1) * (pairs[3] + pairs[5])) / 2
+        wobble = sqrt(self.wobble)
+        near, far = min(wobble, 1 - abs(cross)), min(wobble, 1 - abs(other))
+        return [1.0, apart, cross + near, cross - near, other + far, other - far]
+
+    def _scatter(self, dims: Sequence[int | None], products: Sequence[float]) -> float:
+        """Return the scatter by the mean products of the squares of two elements of a channel, 1 if independent."""
+        rows, channels, *sides = cast("Sequence[int]", dims)
+        places = prod(sides)
+        same, apart, *samples = products
+        sample = same / self.kept + (places - 1) * apart
+        batch = (rows - 1) * (samples[0] + samples[1] + (places - 1) * (samples[2] + samples[3])) / 2
         return self.drift + log1p(max((sample + batch) / (rows * places) - 1, 0.0) / channels)
 
-    def with_points(self, points: Reals) -> "Activation":
-        """Return the distribution of a function of the elements."""
-        return replace(self, points=points, saturated=None, dead=None)
+
+def scatters(values: Sequence[tuple[Activation, Sequence[int | None]]]) -> list[float | None]:
+    """Return the scatters of several distributions at once, each with the shape of its value."""
+    found: list[float | None] = [None] * len(values)
+    known = [index for index, (value, dims) in enumerate(values) if value._is_countable(dims)]
+    if known:
+        squares = np.square([values[index][0].points for index in known])
+        squares /= (squares @ WEIGHTS)[:, None]
+        products = expectations(squares, np.array([values[index][0]._pairs() for index in known])).tolist()
+        for index, made in zip(known, products, strict=True):
+            value, dims = values[index]
+            found[index] = value._scatter(dims, made)
+    return found
 
 
 def normal(moments: Moments, spread: float = 0.0) -> Activation:
@@ -126,11 +163,13 @@ def normal(moments: Moments, spread: float = 0.0) -> Activation:
     variance = max(mean_square - mean * mean, 0.0)
     if not variance > 1e-14 * mean_square:
         return Activation(np.full_like(NODES, mean), np.zeros(KINDS), spread=spread)
-    correlations = np.clip((products - mean * mean) / variance, -1, 1)
+    correlations = clipped((products - mean * mean) / variance)
     return Activation(mean + np.sqrt(variance) * NODES, correlations, spread=spread)
 
 
-def random_sum(sums: Moments, weights: Weights, number: float, of: Activation, scatter: float | None) -> Activation:
+def random_sum(
+    sums: Moments, weights: Weights, number: float, of: Activation, dims: Sequence[int | None], profile: Profile | None
+) -> Activation:
     """Return the distribution of sums of elements, each with a random weight: the normal one.
 
     Args:
@@ -138,16 +177,20 @@ def random_sum(sums: Moments, weights: Weights, number: float, of: Activation, s
         weights: mean and variance of the weights.
         number: over how many elements a sum goes.
         of: the elements.
-        scatter: of the value that they are of.
+        dims: the shape of the value that they are of.
+        profile: how the mean square of the sums is spread over places.
     """
-    top = normal(sums, 2 / max(number, 1) if weights.variance else 0.0)
+    spread = 2 / max(number, 1) if weights.variance else 0.0
+    top = normal(sums, spread)
     variance = max(sums.mean_square - sums.mean**2, 0.0)
-    if not variance:
-        return top
-    # With a finite number of elements two samples are never quite as far apart as all nets are on average.
-    slope = weights.mean_square * number / variance * of.kernel.slope(float(of.correlations[CROSS]))
-    own = (1 - float(top.correlations[CROSS]) ** 2) ** 2 / max(number, 1)
-    return replace(top, drift=of.drift if scatter is None else scatter, wobble=min(of.wobble * slope**2 + own, 1.0))
+    scatter = of.scatter(dims)
+    drift, wobble = of.drift if scatter is None else scatter, 0.0
+    if variance:
+        # With a finite number of elements two samples are never quite as far apart as all nets are on average.
+        slope = weights.mean_square * number / variance * of.kernel.slope(float(of.correlations[CROSS]))
+        own = (1 - float(top.correlations[CROSS]) ** 2) ** 2 / max(number, 1)
+        wobble = min(of.wobble * slope**2 + own, 1.0)
+    return Activation(top.points, top.correlations, 1.0, spread, profile, drift, wobble)
 
 
 def shaped(points: Reals, moments: Moments, spread: float = 0.0) -> Activation:

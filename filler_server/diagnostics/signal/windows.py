@@ -85,8 +85,13 @@ def summed(windows: Sequence[Axis], profile: Profile | None, *, back: bool = Fal
         back: whether to sum over the windows in which a place lies, rather than over the places of a window.
     """
     taps, made = 1.0, []
+    last: tuple[Axis, Reals | None] | None = None
+    mean, spread = 1.0, None
     for axis, part in zip(windows, profile or (None,) * len(windows), strict=True):
-        mean, spread = _flat(axis, back) if part is None else _weighed(axis, part, back=back)
+        # Of square images all axes have the same.
+        if last is None or last[0] != axis or last[1] is not part:
+            mean, spread = _flat(axis, back) if part is None else _weighed(axis, part, back=back)
+        last = axis, part
         taps *= mean
         made.append(spread)
     return taps, tuple(made) if any(part is not None for part in made) else None
@@ -108,7 +113,7 @@ def _weighed(axis: Axis, part: Reals, *, back: bool) -> tuple[float, Reals | Non
 
 
 def _relative(sums: Reals) -> tuple[float, Reals | None]:
-    mean = float(sums.mean())
+    mean = float(sums.sum()) / len(sums) if len(sums) else 0.0
     if not mean or float(sums.max() - sums.min()) < 1e-9 * mean:
         return mean, None
     return mean, sums / mean
