@@ -41,11 +41,18 @@ process."""
 
 _OPTIONS = {"nogil": True, "error_model": "numpy", "fastmath": False}
 
+
+class NotCached(Exception):
+    """A kernel is wanted from the cache alone, and is not there."""
+
+
 _numba: Any = numba
 _lock = threading.Lock()
 _local = threading.local()
 _layer: str | None = None
 _threads: int | None = None
+_folders: set[Path] = set()
+_uncached: set[str] = set()
 
 
 def serial(function: Kernel) -> Kernel:
@@ -91,6 +98,7 @@ class Routine:
             compiled.enable_caching()
         except RuntimeError:
             # No directory for the cache can be written.
+            _uncached.add(function.__qualname__)
             return
         _guard_cache(compiled._cache, function)
 
@@ -157,6 +165,47 @@ def alone() -> Iterator[None]:
         yield
     finally:
         _local.is_alone = before
+
+
+def has_cache() -> bool:
+    """Return whether what is compiled is kept, for all kernels that are imported."""
+    return not _uncached
+
+
+def cache_folders() -> list[Path]:
+    """Return the folders in which compiled kernels are kept, of all that are imported."""
+    return sorted(_folders)
+
+
+def cpu() -> str:
+    """Return the name, as LLVM has it, of the CPU for which kernels are compiled."""
+    name: str = _numba.core.registry.cpu_target.target_context.codegen().magic_tuple()[1]
+    return name
+
+
+@contextmanager
+def cached_only() -> Iterator[None]:
+    """Let the calling thread load kernels within the block, but compile none.
+
+    Raises:
+        NotCached: one that is needed is not in the cache.
+    """
+    _local.is_cached_only = True
+    try:
+        yield
+    finally:
+        _local.is_cached_only = False
+
+
+@contextmanager
+def exclusively(name: str) -> Iterator[None]:
+    """Let one process at a time, of those that share a cache, run a block of this name; others wait."""
+    if not _folders:
+        yield
+        return
+    with (min(_folders) / f"{name.replace(' ', '-')}.lock").open("ab") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def is_serial(count: int) -> bool:
@@ -250,6 +299,7 @@ def _compile(function: Kernel, *, parallel: bool) -> Kernel:
         kernel: Any = _numba.njit(cache=True, parallel=parallel, **_OPTIONS)(function)
     except RuntimeError:
         # No directory for the cache can be written.
+        _uncached.add(function.__qualname__)
         kernel = _numba.njit(parallel=parallel, **_OPTIONS)(function)
     else:
         _guard_cache(kernel._cache, function)
@@ -259,8 +309,19 @@ def _compile(function: Kernel, *, parallel: bool) -> Kernel:
 
 def _guard_cache(kernel_cache: Any, function: Callable[..., Any]) -> None:
     """Make sure that a cache is nobody else's, before anything is read from there, and that it is well kept."""
-    _check_cache(Path(kernel_cache.cache_path), Path(function.__code__.co_filename))
+    folder = Path(kernel_cache.cache_path)
+    _check_cache(folder, Path(function.__code__.co_filename))
+    _folders.add(folder)
     _save_alone(kernel_cache)
+    load = kernel_cache.load_overload
+
+    def load_overload(signature: Any, context: Any) -> Any:
+        found = load(signature, context)
+        if found is None and getattr(_local, "is_cached_only", False):
+            raise NotCached
+        return found
+
+    kernel_cache.load_overload = load_overload
 
 
 def _save_alone(kernel_cache: Any) -> None:

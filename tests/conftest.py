@@ -15,7 +15,7 @@ from tests.processes import ServerProcess
 settings.register_profile("kernels", deadline=None, derandomize="CI" in os.environ)
 settings.load_profile("kernels")
 
-WARM_UP = "from filler_server.service.warmup import warm_up; list(warm_up())"
+WARM_UP = "from filler_server.service.compilation import warm_up; warm_up()"
 
 ROOT = Path(__file__).resolve().parents[1]
 

@@ -19,7 +19,7 @@ import filler_client
 import filler_server
 from filler_client.cli.main import main
 from filler_server.compiled import alone
-from filler_server.service.warmup import warm_up
+from filler_server.service.warmup import parts
 
 # Frameworks start threads, which a fork would lose, and take longer than they would save.
 _FRAMEWORKS = ("torch", "onnx", "jax", "keras", "flax", "tensorflow", "onnxruntime")
@@ -38,7 +38,8 @@ def prepare() -> None:
     for name in _FRAMEWORKS:
         del sys.modules[name]
     with alone():
-        list(warm_up())
+        for part in parts():
+            part.run()
     # Collected memory is memory that is written to, and so copied.
     gc.freeze()
 

@@ -320,7 +320,7 @@ def test_only_the_commands_about_servers_import_the_service() -> None:
         for found in imports()
         if within(found.module, "filler_client") and within(found.target, "filler_server.service")
     }
-    assert users == {"filler_client.cli.serve"}
+    assert users == {"filler_client.cli.serve", "filler_client.cli.warm_up"}
 
 
 def test_no_modules_import_each_other_in_a_circle() -> None:

@@ -1,6 +1,6 @@
 """Messages of the wire to calls of the library."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import prod
 from typing import Any, TypeAlias
@@ -35,7 +35,12 @@ Plan: TypeAlias = Callable[[filler_pb2.PlanNetRequest, Limits], NetPlan]
 _REFILL = 8192
 """Values that cost as much as filling a blob once more, however small it is: some tens of microseconds."""
 
-_PROFILES = {"CAFFE": Profile.CAFFE, "CAFFE_1_56": Profile.CAFFE_1_56, "CAFFE_1_55": Profile.CAFFE_1_55}
+PROFILES: Mapping[int, Profile] = {
+    filler_pb2.CAFFE: Profile.CAFFE,
+    filler_pb2.CAFFE_1_56: Profile.CAFFE_1_56,
+    filler_pb2.CAFFE_1_55: Profile.CAFFE_1_55,
+}
+"""Caffe's streams, by their numbers in `RandomStream` of the service."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,7 +212,7 @@ def _profile(stream: int) -> Profile:
     _check_stream(stream)
     if stream == filler_pb2.PHILOX:
         raise InvalidArgument("draws are counted of a Caffe stream. Received: stream=PHILOX", field="stream")
-    return _PROFILES[filler_pb2.RandomStream.Name(stream)]
+    return PROFILES[stream]
 
 
 def _data_draws(draws: filler_pb2.FillNetRequest | filler_pb2.Draws) -> DataDraws | int:

@@ -38,10 +38,12 @@ class ComputedTensor(Tensor):
         sequential: values of the blob that are computed one after the other for this region, wanted or not, or what
             costs as much.
         is_held: the whole blob is held in memory while the region is read.
+        filler_type: type of the filler that computes it, None where none does.
     """
 
     sequential = 0
     is_held = False
+    filler_type: str | None = None
 
     def __init__(
         self, name: str, region: Region, dtype: np.dtype[Any], *, shape: tuple[int, ...], owner: str | None = None
@@ -108,6 +110,7 @@ class FilledBlob(ComputedTensor):
             )
         with _Seen(weight_shape, arranged, filler.type):
             self._fill = backend.prepare(distribution, arranged)
+        self.filler_type = filler.type
         self._arrangement = arranged
         self._random = random
         # What fills a whole blob keeps it: each tensor has its own, as long as it is read.

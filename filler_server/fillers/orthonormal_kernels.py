@@ -56,7 +56,7 @@ def _sum(lanes: Any, at: Any) -> Any:
 
 @compiled.serial
 def _project(v: Any, width: Any, begin: Any, end: Any, first: Any, last: Any) -> None:
-    lanes = np.empty(64, np.float64)
+    lanes, sums = np.empty(64, np.float64), np.empty(8, np.float64)
     for group in range(begin, end, 8):
         p0 = group * width
         p1, p2, p3 = p0 + width, p0 + 2 * width, p0 + 3 * width
@@ -83,8 +83,11 @@ def _project(v: Any, width: Any, begin: Any, end: Any, first: Any, last: Any) ->
             store(lanes, 40, a5)
             store(lanes, 48, a6)
             store(lanes, 56, a7)
-            c0, c1, c2, c3 = -_sum(lanes, 0), -_sum(lanes, 8), -_sum(lanes, 16), -_sum(lanes, 24)
-            c4, c5, c6, c7 = -_sum(lanes, 32), -_sum(lanes, 40), -_sum(lanes, 48), -_sum(lanes, 56)
+            # In a loop, since each call with a constant of its own would be compiled for itself.
+            for j in range(8):
+                sums[j] = -_sum(lanes, 8 * j)
+            c0, c1, c2, c3 = sums[0], sums[1], sums[2], sums[3]
+            c4, c5, c6, c7 = sums[4], sums[5], sums[6], sums[7]
             for k in range(0, width, 8):
                 x = load(v, at + k, 8)
                 x = fused(load(v, p0 + k, 8), c0, x)

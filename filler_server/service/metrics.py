@@ -48,6 +48,11 @@ class Metrics(CallObserver):
             )
         )
         self.serving = Gauge("filler_serving", "1 while calls are answered, 0 before and after.", registry=registry)
+        self.kernels_pending = Gauge(
+            "filler_kernels_pending",
+            "Groups of kernels that are still being compiled or loaded; calls that need them wait.",
+            registry=registry,
+        )
         Gauge("filler_kernel_threads", "Threads of the kernels.", registry=registry).set(threads)
         Info("filler_build", "What the server was built of.", registry=registry).info(
             {

@@ -64,7 +64,7 @@ def serve(settings: Settings) -> int:
     # Compilation cannot be interrupted, and the main thread is the one that hears signals.
     starter = threading.Thread(target=_start, args=(server, events), daemon=True)
     starter.start()
-    # It alone compiles; the threads that answer calls are started when they are needed.
+    # The threads that answer calls are started when they are needed.
     threading.stack_size(_STACK_BYTES)
     event = _next(events)
     if isinstance(event, Exception):
@@ -90,7 +90,7 @@ def serve(settings: Settings) -> int:
         # A signal that comes while the interpreter winds up would make a failure of a graceful end.
         signal.signal(number, signal.SIG_IGN)
     memory.close()
-    is_computing = starter.is_alive() or not _threads_end()
+    is_computing = starter.is_alive() or server.is_compiling or not _threads_end()
     _log.info("stopped")
     if is_computing:
         # A computation cannot be interrupted, and the interpreter would wait for it.
@@ -123,16 +123,8 @@ def _allow_descriptors() -> None:
 def _start(server: FillerServer, events: "SimpleQueue[_Event]") -> None:
     """Start the server; put None when it serves, or what it fails with."""
     _log.info("compiling kernels for %d threads (%s)", compiled.threads(), compiled.threading_layer())
-    began = time.monotonic()
-
-    def on_compiled(name: str) -> None:
-        nonlocal began
-        seconds, began = time.monotonic() - began, time.monotonic()
-        if seconds > 1:
-            _log.info("compiled %s (%.1f s)", name, seconds)
-
     try:
-        server.start(on_compiled)
+        server.start()
     except Exception as error:
         events.put(error)
     else:

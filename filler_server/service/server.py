@@ -18,6 +18,7 @@ from filler_server.api.limits import Limits
 from filler_server.api.turns import Turns
 from filler_server.service import tracing
 from filler_server.service.calls import CallObserver
+from filler_server.service.compilation import WAITING, Compilation
 from filler_server.service.guard import RequestGuard
 from filler_server.service.logs import CallLog
 from filler_server.service.metrics import Metrics
@@ -27,7 +28,6 @@ from filler_server.service.settings import Settings
 from filler_server.service.tls import server_credentials
 from filler_server.service.tokens import TokenFile, TokenInterceptor
 from filler_server.service.unix_socket import UnixSocket
-from filler_server.service.warmup import warm_up
 from filler_server.service.watch import CallWatch
 
 CALL_THREADS = "call"
@@ -81,9 +81,10 @@ class FillerServer:
         limits = settings.limits
         self._settings = settings
         turns = Turns(limits)
-        self._servicer = FillerServicer(limits, turns)
-        self._watch = CallWatch(limits)
         self._metrics = Metrics(threads=compiled.threads())
+        self._compilation = Compilation(lambda _: self._metrics.kernels_pending.set(self._compilation.pending))
+        self._servicer = FillerServicer(limits, turns, self._compilation)
+        self._watch = CallWatch(limits)
         spans, self._flush_spans = tracing.start()
         observers: list[CallObserver] = [self._metrics, CallLog(), *([spans] if spans is not None else [])]
         services = [filler_pb2.DESCRIPTOR, health_pb2.DESCRIPTOR, reflection_pb2.DESCRIPTOR]
@@ -94,7 +95,7 @@ class FillerServer:
         )
         guard = RequestGuard(limits, self._watch, turns, SERVICE)
         self._pool = ThreadPoolExecutor(
-            limits.streams + limits.idle_streams + limits.plans + limits.slow_requests + _SHORT_CALLS,
+            limits.streams + limits.idle_streams + limits.plans + limits.slow_requests + WAITING + _SHORT_CALLS,
             thread_name_prefix=CALL_THREADS,
         )
         self._server = grpc.server(
@@ -138,14 +139,24 @@ class FillerServer:
         """Whether its addresses, Unix sockets aside, speak TLS."""
         return self._credentials is not None
 
-    def start(self, on_compiled: Callable[[str], None] = lambda kind: None) -> None:
-        """Accept connections, compile the kernels, then report SERVING and answer calls."""
+    @property
+    def is_compiling(self) -> bool:
+        """Whether kernels of rare fillers are still being compiled or loaded."""
+        return self._compilation.is_running
+
+    def start(self) -> None:
+        """Accept connections, compile the kernels of common fillers, then report SERVING and answer calls.
+
+        The other kernels are compiled meanwhile and after that; the calls that need them wait for them.
+
+        Raises:
+            Unavailable: it was stopped before that.
+        """
         self._watch.start()
         self._server.start()
         if self._probes is not None:
             self._probes.start()
-        for kind in warm_up():
-            on_compiled(kind)
+        self._compilation.start()
         self._servicer.ready.set()
         self._set_health(health_pb2.HealthCheckResponse.SERVING)
         self._metrics.serving.set(1)
@@ -171,6 +182,7 @@ class FillerServer:
 
     def _close(self) -> None:
         """Free what belongs to the server, now that nothing is called any more."""
+        self._compilation.close()
         if self._probes is not None:
             self._probes.stop(0).wait()
         for entry in self._sockets:

@@ -20,6 +20,7 @@ from filler_server.api.requests import Job
 from filler_server.api.turns import Caller, Turns
 from filler_server.cancellation import checkpoint
 from filler_server.service.calls import current_call
+from filler_server.service.compilation import Compilation
 from filler_server.service.frames import frames
 from filler_server.service.peers import client_address
 from filler_server.service.status import Translated
@@ -36,7 +37,8 @@ class FillerServicer:
         ready: until it is set every call is answered UNAVAILABLE.
     """
 
-    def __init__(self, limits: Limits, turns: Turns) -> None:
+    def __init__(self, limits: Limits, turns: Turns, compilation: Compilation) -> None:
+        self._compilation = compilation
         self.ready = threading.Event()
         self._limits = limits
         self._streams = Places(limits, "streams")
@@ -53,9 +55,12 @@ class FillerServicer:
         """Answer PlanNet."""
         # Counting draws costs what filling costs, and must not take the threads that answer short calls.
         counts = request.HasField("draws")
-        with Translated(context), self._slot(context, request.draws.stream) if counts else nullcontext():
+        with Translated(context):
             self._begin(context)
-            return requests.plan_reply(request, self._limits, plan=self._plan(context))
+            if counts:
+                self._compilation.wait_for_stream(request.draws.stream)
+            with self._slot(context, request.draws.stream) if counts else nullcontext():
+                return requests.plan_reply(request, self._limits, plan=self._plan(context))
 
     def upgrade_net(
         self, request: filler_pb2.UpgradeNetRequest, context: grpc.ServicerContext
@@ -77,9 +82,11 @@ class FillerServicer:
     ) -> Iterator[filler_pb2.DigestResponse]:
         """Answer Digest: compute as Fill or FillNet would, and send sums in place of bytes."""
         asked = request.fill_net if request.HasField("fill_net") else request.fill
-        with Translated(context), self._slot(context, asked.stream):
-            self._begin(context)
-            work = requests.digest_job(request, self._limits, plan=self._plan(context))
+        plan = self._plan(context)
+        with (
+            Translated(context),
+            self._job(context, asked.stream, lambda: requests.digest_job(request, self._limits, plan=plan)) as work,
+        ):
             call = current_call()
             if call is not None:
                 call.blobs = len(work.tensors)
@@ -131,9 +138,7 @@ class FillerServicer:
         request: filler_pb2.FillRequest | filler_pb2.FillNetRequest,
         job: Callable[[], Job],
     ) -> Iterator[bytes]:
-        with Translated(context), self._slot(context, request.stream):
-            self._begin(context)
-            work = job()
+        with Translated(context), self._job(context, request.stream, job) as work:
             call = current_call()
             if call is not None:
                 call.blobs = len(work.tensors)
@@ -151,6 +156,18 @@ class FillerServicer:
         if any(tensor.is_held for tensor in work.tensors):
             return self._sequential.hold(peer=client_address(context))
         return nullcontext()
+
+    @contextmanager
+    def _job(self, context: grpc.ServicerContext, stream: int, job: Callable[[], Job]) -> Iterator[Job]:
+        """Hold the places of a call that runs long, but none of them while its kernels are being compiled."""
+        self._begin(context)
+        self._compilation.wait_for_stream(stream)
+        if not self._compilation.is_complete:
+            with self._slot(context, stream):
+                work = job()
+            self._compilation.wait_for_tensors(work.tensors)
+        with self._slot(context, stream):
+            yield job()
 
     @contextmanager
     def _slot(self, context: grpc.ServicerContext, stream: int) -> Iterator[None]:

@@ -182,3 +182,38 @@ def test_division_by_zero_is_ieee() -> None:
         return a / b
 
     assert divide(1.0, 0.0) == float("inf")
+
+
+@compiled.serial
+def never_compiled(x: Any) -> Any:
+    return x + 1
+
+
+def test_kernels_can_be_had_from_the_cache_alone() -> None:
+    for _ in range(2):
+        with compiled.cached_only(), pytest.raises(compiled.NotCached):
+            never_compiled(1)
+
+
+def test_one_runs_at_a_time_of_those_that_share_a_cache() -> None:
+    order = []
+
+    def run() -> None:
+        with compiled.exclusively("a part"):
+            order.append("second")
+
+    with compiled.exclusively("another"):
+        pass
+    with compiled.exclusively("a part"), compiled.exclusively("another"):
+        thread = threading.Thread(target=run)
+        thread.start()
+        thread.join(0.3)
+        order.append("first")
+    thread.join(60)
+    assert order == ["first", "second"]
+
+
+def test_where_kernels_are_kept_is_told() -> None:
+    assert compiled.has_cache() == (not compiled._uncached)
+    assert Path(never_compiled._cache.cache_path) in compiled.cache_folders()
+    assert compiled.cpu()

@@ -33,6 +33,7 @@ from filler_client.cli.terminal import LogLines, print_line, print_text, print_w
 from filler_client.cli.translate import translate
 from filler_client.cli.upgrade import upgrade
 from filler_client.cli.verify import verify
+from filler_client.cli.warm_up import warm_up
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
@@ -78,6 +79,7 @@ for command in (
     signal_command,
     report,
     serve_command,
+    warm_up,
     health,
     completion,
 ):

@@ -1,0 +1,92 @@
+"""Processes that compile kernels into the cache that they share with the server, while that goes on with its work.
+
+Numba compiles one kernel at a time in a process, and holds the interpreter meanwhile. A process of its own takes parts
+by their names as arguments, and tells of each when it is done, on a line of standard output.
+"""
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterable
+
+_NICENESS = 10
+"""Of the compilation of what the server does not wait for, beside calls."""
+
+_END_SECONDS = 5.0
+"""Seconds that a process has to end by itself."""
+
+
+class CompilerProcess:
+    """A process that compiles parts, one after the other.
+
+    Args:
+        names: those of the parts.
+        on_told: called in a thread of its own with the name and the seconds of each part that is done, and with no name
+            when no more come.
+
+    Raises:
+        OSError: no process can be started.
+    """
+
+    def __init__(self, names: Iterable[str], on_told: Callable[[str | None, float], None]) -> None:
+        self._process = subprocess.Popen(  # noqa: S603 - this interpreter, with the names of parts
+            [sys.executable, "-P", "-m", __name__, *names],
+            # It has the modules of this process, and no others.
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+        )
+        self._on_told = on_told
+        self._reader = threading.Thread(target=self._read, name="compiler", daemon=True)
+        self._reader.start()
+
+    def close(self) -> None:
+        """End the process, whatever it is at."""
+        self._process.kill()
+        self._reader.join(_END_SECONDS)
+
+    def _read(self) -> None:
+        with self._process as process:
+            for line in process.stdout or ():
+                name, _, seconds = line.decode(errors="replace").rstrip("\n").partition("\t")
+                with contextlib.suppress(ValueError):
+                    self._on_told(name, float(seconds))
+        self._on_told(None, 0.0)
+
+
+def main(names: Iterable[str]) -> None:
+    """Compile parts and tell of each; the process ends when nobody listens any more."""
+    # Ctrl-C is meant for the server, which ends this process.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_server, daemon=True).start()
+    from filler_server.service.warmup import parts
+
+    by_name = {part.name: part for part in parts()}
+    is_nice = False
+    for name in names:
+        part = by_name.get(name)
+        if part is None:
+            # A filler that was registered in the server.
+            print(f"{name}\t0", flush=True)
+            continue
+        if not is_nice and not part.group.comes_first:
+            os.nice(_NICENESS)
+            is_nice = True
+        began = time.monotonic()
+        part.compile()
+        print(f"{part.name}\t{time.monotonic() - began:.3f}", flush=True)
+
+
+def _end_with_server() -> None:
+    """End the process when its standard input does, which the server holds."""
+    sys.stdin.buffer.read()
+    os._exit(1)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
