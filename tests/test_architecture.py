@@ -307,7 +307,7 @@ def test_only_what_is_for_a_framework_imports_it(framework: str) -> None:
     assert all(within(module, f"filler_client.{framework}") for module in users)
 
 
-@pytest.mark.parametrize("library", ["jinja2", "markupsafe", "matplotlib"])
+@pytest.mark.parametrize("library", ["jinja2", "markupsafe", "matplotlib", "tensorboardX"])
 def test_only_the_report_imports_what_makes_pages(library: str) -> None:
     users = {found.module for found in imports() if within(found.target, library)}
     assert users

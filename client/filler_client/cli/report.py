@@ -52,6 +52,12 @@ if TYPE_CHECKING:
 @click.option(
     "--png", type=click.Path(file_okay=False, path_type=Path), metavar="DIR", help="Write each plot to a file, too."
 )
+@click.option(
+    "--tensorboard",
+    type=click.Path(file_okay=False, path_type=Path),
+    metavar="DIR",
+    help="Write histograms and signal for TensorBoard, too (extra tensorboard).",
+)
 @seed_option
 @stream_option
 @data_draws_option
@@ -67,6 +73,7 @@ def report(
     reshape: bool,
     output: Path,
     png: Path | None,
+    tensorboard: Path | None,
     seed: int | None,
     stream: "Stream",
     data_draws: "DataDraws",
@@ -88,12 +95,15 @@ def report(
       filler report --solver solver.prototxt --stream caffe
       filler report --weights trained.caffemodel --against finetuned.caffemodel
       filler report deploy.prototxt --png figures
+      filler report deploy.prototxt --tensorboard runs && tensorboard --logdir runs
     """
     import filler_client
     from filler_client.cli.connect import connect
     from filler_client.cli.sources import choose, net_sources, settle_seed
     from filler_client.cli.terminal import print_line, print_warnings, progress
 
+    if tensorboard is not None:
+        _check_tensorboard()
     filling = {"seed": seed, "stream": stream, "data_draws": data_draws, "dtype": dtype}
     explicit: dict[str, Any] = {
         name: value
@@ -132,3 +142,16 @@ def report(
     print_line(str(output))
     if png is not None:
         print_line(f"{png}: {len(made.save_figures(png))} figures")
+    if tensorboard is not None:
+        for events in made.save_tensorboard(tensorboard):
+            print_line(str(events))
+
+
+def _check_tensorboard() -> None:
+    """Raise an error before all work if TensorBoard's files cannot be written."""
+    try:
+        from filler_server.diagnostics.report.events import check_available
+    except ModuleNotFoundError:
+        # The report itself says what is missing.
+        return
+    check_available()

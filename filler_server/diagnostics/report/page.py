@@ -16,6 +16,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from caffe_filler.printable import printable
+from filler_server.diagnostics.report import events
 from filler_server.diagnostics.report.contents import Card, Contents, Figure, cards, signal_figures
 from filler_server.diagnostics.statistics import table
 from filler_server.output import write_atomically
@@ -36,11 +37,13 @@ class Report:
         html: the page.
         figures: its plots and images, by names of files without an ending.
         warnings: what is to be told of the net.
+        runs: what TensorBoard is given.
     """
 
     html: str
     figures: dict[str, Figure]
     warnings: tuple[Problem, ...] = ()
+    runs: tuple[events.Run, ...] = ()
 
     def save(self, path: Path) -> None:
         """Write the page to a file, which appears whole or not at all.
@@ -61,6 +64,24 @@ class Report:
         for name, figure in self.figures.items():
             paths.append(folder / f"{name}.png")
             write_atomically(paths[-1], figure.drawing.png())
+        return paths
+
+    def save_tensorboard(self, folder: Path) -> list[Path]:
+        """Write an event file for TensorBoard for each set of weights, each into a folder of its own; return the paths.
+
+        A file has a histogram of each blob, over a sample of up to 65,536 values, mean and standard deviation, and the
+        signal, with the number of the value as its step. One that is there from an earlier report is replaced.
+
+        Raises:
+            Unavailable: tensorboardX is not installed.
+            OSError: one cannot be written.
+        """
+        paths = []
+        for run in self.runs:
+            data, path = events.event_file(run), folder / run.name / events.FILE
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_atomically(path, data)
+            paths.append(path)
         return paths
 
     def __repr__(self) -> str:
@@ -99,7 +120,7 @@ def render(contents: Contents) -> Report:
         activations=_activations(contents),
     )
     warnings = dict.fromkeys(problem for weights in contents.weights for problem in weights.checked.warnings)
-    return Report(html, _named(signals, drawn), tuple(warnings))
+    return Report(html, _named(signals, drawn), tuple(warnings), events.runs(contents))
 
 
 def _named(signals: list[Figure], drawn: list[Card]) -> dict[str, Figure]:
