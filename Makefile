@@ -15,7 +15,7 @@ DOCS_READY := $(DOCS)/ready
 OPENCV5 := build/opencv5-venv
 OPENCV5_READY := $(OPENCV5)/ready
 
-.PHONY: help run report test test-frameworks opencv soak fix check lint types docs bench protos wheel clean
+.PHONY: help run report chromium test test-frameworks opencv soak fix check lint types docs bench protos wheel clean
 .DEFAULT_GOAL := help
 
 help:  ## Show these commands.
@@ -41,6 +41,13 @@ report: $(READY)  ## Build a page about CaffeNet and its weights into build/repo
 
 # Workers and what they start are to find their modules compiled, whatever the environment says.
 test test-frameworks: export PYTHONDONTWRITEBYTECODE :=
+
+chromium:  ## Install Debian's Chromium for the tests in a browser, where there is none and it can be done.
+	@for browser in chromium chromium-browser google-chrome; do ! command -v $$browser >/dev/null || exit 0; done; \
+	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+		{ apt-get -qq update && apt-get -qq install --yes --no-install-recommends chromium; } >/dev/null && exit 0; \
+	fi; \
+	echo 'No Chromium, and none could be installed (it takes root and apt-get): tests in a browser are skipped.' >&2
 
 test: $(READY)  ## Run the tests, on all cores.
 	$(BIN)/python -m pytest --numprocesses logical --maxprocesses 8 --dist worksteal

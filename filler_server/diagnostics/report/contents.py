@@ -97,13 +97,14 @@ def signal_figures(report: SignalReport, plan: NetPlan | None) -> list[Figure]:
         ("gradient_mean_square", "mean square of gradient", "backward", report.verdict.backward),
     ):
         sizes = [None if value.value in aside else getattr(value, name) for value in report.values]
-        drawing = plots.signal_plot(title, sizes)
+        spreads = [None if value.spread is None else value.spread.get(name) for value in report.values]
+        drawing = plots.signal_plot(title, sizes, spreads)
         if drawing is not None:
             known = [size for size in sizes if size]
             alt = f"{title} over {len(sizes)} values, between {min(known):.3g} and {max(known):.3g}"
-            caption = (
-                f"Signal {direction}, {report.title}, losses and labels aside; dashed: 1. Course: {verdict.course}."
-            )
+            band = " shaded: the spread over seeds;" if any(spreads) else ""
+            shown = f"Signal {direction}, {report.title}, losses and labels aside;{band} dashed: 1."
+            caption = f"{shown} Course: {verdict.course}."
             found.append(Figure(f"signal-{direction}", drawing, alt, caption))
     return found
 

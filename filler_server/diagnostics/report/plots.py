@@ -40,7 +40,6 @@ _STYLE: Any = {
 }
 _BINS = 60
 _GAP = 1
-_MOST_ACROSS = 16
 _SMALLEST, _LARGEST = 1e-300, 1e300
 
 
@@ -73,15 +72,25 @@ class Drawing:
         return file.getvalue()
 
 
-def signal_plot(title: str, sizes: Sequence[float | None]) -> Drawing | None:
-    """Return mean squares over the numbers of the values, from 1, on a logarithmic axis; None if none is positive."""
+def signal_plot(title: str, sizes: Sequence[float | None], spreads: Sequence[float | None]) -> Drawing | None:
+    """Return mean squares over the numbers of the values, from 1, on a logarithmic axis; None if none is positive.
+
+    Args:
+        title: of the axis.
+        sizes: the mean squares.
+        spreads: the standard deviation of each over seeds, which is shown as a band.
+    """
     points = np.array([np.nan if size is None or not _SMALLEST < size < _LARGEST else size for size in sizes])
+    factors = 1 + np.array([spread or 0.0 for spread in spreads]) / points
     if np.isnan(points).all():
         return None
     with mpl.rc_context(_STYLE):
         figure = Figure(figsize=(8, 2.6))
         axes = figure.subplots()
         axes.semilogy(np.arange(1, len(points) + 1), points, color=_FIRST, marker="o", markersize=2.5, linewidth=1.2)
+        if (factors > 1).any():
+            numbers = np.arange(1, len(points) + 1)
+            axes.fill_between(numbers, points / factors, points * factors, color=_FIRST, alpha=0.2, linewidth=0)
         axes.axhline(1, color=_SECOND, linewidth=0.8, linestyle="--")
         axes.set(xlabel="number of the value in the table", ylabel=title)
         axes.grid(axis="y")
@@ -144,7 +153,7 @@ def filters(values: NDArray[np.float64]) -> Drawing:
     """Return filters, [filters, channels, rows, columns], side by side: colors of 3 channels, else as of a matrix."""
     limit = _largest(values)
     number, channels, height, width = values.shape
-    across = min(number, _MOST_ACROSS)
+    across = math.isqrt(number - 1) + 1
     down = math.ceil(number / across)
     sheet = np.zeros((down * (height + _GAP) - _GAP, across * (width + _GAP) - _GAP, 4))
     for index in range(number):
