@@ -3,11 +3,13 @@
 import inspect
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 import filler_client
 from caffe_filler import errors
+from tests.client import typed_program
 
 PROGRAM = """
 import filler_client, inspect
@@ -55,3 +57,7 @@ def test_every_error_can_be_imported_from_the_client() -> None:
     }
     assert kinds.keys() <= set(filler_client.__all__)
     assert all(getattr(filler_client, name) is kind for name, kind in kinds.items())
+
+
+def test_a_program_that_is_checked_for_types_runs(nets: Path, tmp_path: Path) -> None:
+    typed_program.main(nets / "lenet.prototxt", tmp_path)
