@@ -79,6 +79,7 @@ def _prepared() -> socket.socket:
     process = subprocess.Popen(
         [sys.executable, "-m", "tests.prepared", str(theirs.fileno())],
         pass_fds=[theirs.fileno()],
+        cwd=Path(__file__).resolve().parents[1],
         stdin=subprocess.DEVNULL,
         # Pipes, so that what is forked buffers as it does in a pipe.
         stdout=subprocess.PIPE,
