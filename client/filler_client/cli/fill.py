@@ -37,8 +37,8 @@ def _complete(ctx: click.Context, param: click.Parameter, incomplete: str) -> li
 @click.option(
     "--layout",
     metavar="WORDS",
-    help="Meaning of each axis where it is not Caffe's out,in,...: in, out, kernel, stack; ... for any number of the "
-    "kernel's; or letters, as HWIO.",
+    help="Meaning of each axis where it is not Caffe's out,in,...: in, out, kernel, stack, each for one or several; "
+    "... for any number of the kernel's; or letters, as HWIO.",
 )
 @dtype_option
 @click.option(
@@ -65,6 +65,7 @@ def fill(
       filler fill xavier --shape 4096,9216 --name fc6/0 --region 0:512,: -o rank0.npy
       filler fill torch.kaiming_uniform_ --shape 64,3,7,7 --name conv1/0 -o conv1.npy
       filler fill xavier --shape 12,512,2048 --layout stack,in,out --name mlp/kernel -o layers.npy
+      filler fill xavier --shape 512,8,64 --layout in,out,out --name query/kernel -o query.npy
       filler fill bilinear --shape 21,1,64,64 -o - | python -c 'import numpy, sys; ...'
     """
     import filler_client

@@ -172,6 +172,9 @@ def test_fill_in_a_layout(remote: bool, server: ServerProcess, tmp_path: Path) -
     succeed(*fill, "--layout", "stack,in,out")
     want = FillerClient.embedded().fill("xavier", (2, 30, 40), name="w", axes=FanAxes(1, 2, 0))
     assert np.load(tmp_path / "w.npy").tobytes() == want.tobytes()
+    succeed(*fill, "--layout", "in,out,out")
+    want = FillerClient.embedded().fill("xavier", (2, 30, 40), name="w", axes=FanAxes(inputs=0, outputs=(1, 2)))
+    assert np.load(tmp_path / "w.npy").tobytes() == want.tobytes()
     stderr = fail(1, *fill, "--layout", "stack,in")
     assert stderr.endswith("a layout has a word for each axis of the shape [2, 30, 40]. Received: --layout stack,in\n")
 
