@@ -171,10 +171,15 @@ def _checked(out: ArrayList, specs: Sequence[filler_pb2.BlobSpec], values: fille
     given = [(_label(n, spec), array, spec) for n, (spec, array) in enumerate(zip(specs, out, strict=True))]
     check_arrays([(label, array) for label, array, _ in given if array is not None])
     for label, array, spec in given:
-        # What is no region of its blob is refused by whoever fills it.
-        extent = None if array is None else Extent.of(spec.region, tuple(spec.shape.dim))
-        if array is not None and extent is not None:
-            check_fit(label, array, extent.shape, dtype)
+        shape = tuple(spec.shape.dim)
+        if spec.HasField("region"):
+            extent = Extent.of(spec.region, shape)
+            if extent is None:
+                # What is no region of its blob is refused by whoever fills it.
+                continue
+            shape = extent.shape
+        if array is not None:
+            check_fit(label, array, shape, dtype)
     return out
 
 

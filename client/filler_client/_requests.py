@@ -339,7 +339,7 @@ def blob_spec(
     )
     if region is not None:
         spec.region.CopyFrom(region_message(region))
-    found = fan_axes(spec.shape.dim, axes, layout)
+    found = None if axes is None and layout is None else fan_axes(spec.shape.dim, axes, layout)
     if found is not None:
         spec.axes.CopyFrom(filler_pb2.FanAxes(inputs=found.inputs, outputs=found.outputs, stacks=found.stacks))
     return spec
@@ -497,10 +497,11 @@ def check_shape(shape: Sequence[int]) -> list[int]:
     Raises:
         ShapeError: a dimension is not an integer from 1 to 2**63 - 1.
     """
-    given = list(np.atleast_1d(np.asarray(shape, dtype=object)))
-    dims = [dim for dim in (_integer(dim, 1, _MAX_INT64) for dim in given) if dim is not None]
+    # NumPy takes arrays and single numbers, too, and ten times as long.
+    given = shape if isinstance(shape, tuple | list) else list(np.atleast_1d(np.asarray(shape, dtype=object)))
+    dims = [number for dim in given if (number := _integer(dim, 1, _MAX_INT64)) is not None]
     if len(dims) < len(given):
-        raise ShapeError(f"every dimension of a blob is an integer from 1 to 2**63 - 1. Received: shape={given}")
+        raise ShapeError(f"every dimension of a blob is an integer from 1 to 2**63 - 1. Received: shape={list(given)}")
     return dims
 
 

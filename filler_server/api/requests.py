@@ -68,16 +68,32 @@ def fill_job(request: filler_pb2.FillRequest, limits: Limits) -> Job:
     dtype = dtypes.from_wire(request.dtype)
     _check_stream(request.stream)
     tensors: list[ComputedTensor] = []
+    # Models have many blobs that differ in their names alone.
+    made: dict[bytes, FilledBlob] = {}
     for index, spec in enumerate(request.blobs):
         with _Field(index):
-            shape = tuple(spec.shape.dim)
-            region = _region(spec.region)(shape)
             random = _blob_stream(request, spec)
-            axes = FanAxes.from_wire(spec.axes, shape) if spec.HasField("axes") else None
-            filler = get_filler(spec.filler)
-            tensors.append(FilledBlob(spec.name, filler, random, region, dtype, shape=shape, axes=axes))
+            key = _without_name(spec)
+            if key not in made:
+                made[key] = _filled_blob(spec, random, dtype)
+            tensors.append(made[key].over(random, spec.name))
     limits.check("sequential_elements", _sequential(tensors))
     return _job(tensors, request, limits)
+
+
+def _filled_blob(spec: filler_pb2.BlobSpec, random: RandomStream, dtype: np.dtype[Any]) -> FilledBlob:
+    shape = tuple(spec.shape.dim)
+    region = _region(spec.region)(shape)
+    axes = FanAxes.from_wire(spec.axes, shape) if spec.HasField("axes") else None
+    return FilledBlob(spec.name, get_filler(spec.filler), random, region, dtype, shape=shape, axes=axes)
+
+
+def _without_name(spec: filler_pb2.BlobSpec) -> bytes:
+    """Return all that a description says of a blob but its name."""
+    other = filler_pb2.BlobSpec()
+    other.CopyFrom(spec)
+    other.ClearField("name")
+    return other.SerializePartialToString()
 
 
 def fill_net_job(request: filler_pb2.FillNetRequest, limits: Limits, *, plan: Plan = plan) -> Job:

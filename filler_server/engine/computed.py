@@ -119,11 +119,13 @@ class FilledBlob(ComputedTensor):
         if region.count:
             self.sequential = prod(filled_shape) if random.sequential else self._cost(filler, weight_shape)
 
-    def over(self, random: RandomStream) -> "FilledBlob":
-        """Return the same blob over other random numbers."""
+    def over(self, random: RandomStream, name: str | None = None) -> "FilledBlob":
+        """Return the same blob over other random numbers, and under another name where one is given."""
         other = object.__new__(FilledBlob)
         other.__dict__.update(self.__dict__)
         other._random = random
+        if name is not None:
+            other.name = name
         other._forget()
         return other
 

@@ -1,11 +1,11 @@
 """A parameter of a model, as rules see it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import NamedTuple
 
 
-@dataclass(frozen=True, slots=True)
-class Parameter:
+class Parameter(NamedTuple):
     """A parameter of a model, or a buffer.
 
     Attributes:
@@ -22,5 +22,5 @@ class Parameter:
     shape: tuple[int, ...]
     module: tuple[str, ...] = ()
     within: tuple[str, ...] = ()
-    siblings: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    siblings: Mapping[str, tuple[int, ...]] = MappingProxyType({})
     is_buffer: bool = False

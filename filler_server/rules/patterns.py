@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterable, Sequence
-from fnmatch import translate
+from fnmatch import fnmatchcase, translate
 from functools import lru_cache
 
 
@@ -13,14 +13,15 @@ class NamePatterns:
     """
 
     def __init__(self, patterns: Iterable[str]) -> None:
-        self._patterns = [(re.compile(translate(pattern)).match, pattern.rpartition(".")[2]) for pattern in patterns]
+        self._patterns = list(patterns)
+        self._match = re.compile("|".join(map(translate, self._patterns))).match
 
     def fit(self, name: str, *, is_buffer: bool) -> bool:
         """Whether a pattern fits a name; one that fits a buffer ends with the buffer's own name."""
         if not is_buffer:
-            return not self._patterns or any(match(name) for match, _ in self._patterns)
+            return not self._patterns or self._match(name) is not None
         own = name.rpartition(".")[2]
-        return any(last == own and match(name) for match, last in self._patterns)
+        return any(pattern.rpartition(".")[2] == own and fnmatchcase(name, pattern) for pattern in self._patterns)
 
 
 class ClassPatterns:

@@ -1,8 +1,7 @@
 """Rules in their order, and the first that fits a parameter."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import TypeAlias
 
 from caffe_filler.axes import FanAxes
@@ -80,6 +79,9 @@ class _Rule:
         self.index = index
         self.label = f"rule {index + 1}{_words(rule)}"
         self._rule = rule
+        self._fan_of, self._stream, self._layout, self._wire_axes = (
+            getattr(rule, name) if rule.HasField(name) else None for name in ("fan_of", "stream", "layout", "axes")
+        )
         # Models have many parameters of one shape.
         self._for_shape = lru_cache(maxsize=1024)(self._assignment)
         self._names = NamePatterns(rule.name)
@@ -105,17 +107,18 @@ class _Rule:
             self._names.fit(parameter.name, is_buffer=parameter.is_buffer)
             and self._module.fit(parameter.module)
             and self._within.fit(parameter.within)
-            and (not self._rule.HasField("fan_of") or self._rule.fan_of in parameter.siblings)
+            and (self._fan_of is None or self._fan_of in parameter.siblings)
         )
 
     def assignment(self, parameter: Parameter, axes_of: AxesOf | None) -> Assignment:
-        rule = self._rule
-        sibling = parameter.siblings[rule.fan_of] if rule.HasField("fan_of") else None
+        sibling = None if self._fan_of is None else parameter.siblings[self._fan_of]
         axes = self._axes(parameter.shape if sibling is None else sibling, axes_of)
-        found = self._for_shape(parameter.shape, sibling, axes)
-        return replace(found, stream=rule.stream if rule.HasField("stream") else parameter.name)
+        assigned = self._for_shape(parameter.shape, sibling, axes)
+        return assigned(stream=parameter.name if self._stream is None else self._stream)
 
-    def _assignment(self, shape: tuple[int, ...], sibling: tuple[int, ...] | None, axes: FanAxes | None) -> Assignment:
+    def _assignment(
+        self, shape: tuple[int, ...], sibling: tuple[int, ...] | None, axes: FanAxes | None
+    ) -> Callable[..., Assignment]:
         """Return what fills a parameter of a shape, by its own fan or that of a sibling; the stream aside."""
         filler = resolved(self._rule.filler) or self._rule.filler
         counted = shape if sibling is None else sibling
@@ -124,11 +127,11 @@ class _Rule:
             filler = by_fan_of(filler, weight)
         mean, std = expectation(filler, weight if sibling is None else shape)
         fan_in, fan_out = fans(weight)
-        return Assignment(
+        return partial(
+            Assignment,
             rule=self.label,
             index=self.index,
             filler=filler,
-            stream="",
             axes=axes if sibling is None else None,
             zero_padding=self._rule.zero_padding,
             fan_in=fan_in,
@@ -139,10 +142,10 @@ class _Rule:
 
     def _axes(self, shape: tuple[int, ...], axes_of: AxesOf | None) -> FanAxes | None:
         """Return the meaning of the axes of a parameter of a shape, if it is not that of Caffe."""
-        if self._rule.HasField("layout"):
-            return FanAxes.from_layout(self._rule.layout, shape)
-        if self._rule.HasField("axes"):
-            return FanAxes.from_wire(self._rule.axes, shape)
+        if self._layout is not None:
+            return FanAxes.from_layout(self._layout, shape)
+        if self._wire_axes is not None:
+            return FanAxes.from_wire(self._wire_axes, shape)
         return None if axes_of is None else axes_of(shape)
 
 

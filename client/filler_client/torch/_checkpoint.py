@@ -136,7 +136,7 @@ class FillerStorageReader(StorageReader):
                 f"module=... Received: shape={list(tensor.shape)}"
             )
         check_tensor(name, tensor, found)
-        return Filling(tensor, found, None if slot is None else slot.padding_row)
+        return Filling(tensor, found, slot.padding_row if slot is not None and found.zero_padding else None)
 
 
 class _EveryKey(dict[str, TensorStorageMetadata]):

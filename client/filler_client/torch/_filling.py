@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from caffe_filler.caffe.caffe_pb2 import FillerParameter
 from caffe_filler.errors import InvalidArgument
 from filler_client._client import FillerClient
 from filler_client._many import BlobSpec
 from filler_client.torch._placement import Part, parts_of
-from filler_client.torch._targets import Target, fill_targets
+from filler_client.torch._targets import Target, check_apart, fill_targets
 from filler_client.torch._views import can_hold_a_blob
 
 if TYPE_CHECKING:
@@ -24,13 +25,13 @@ class Filling:
     Attributes:
         tensor: the tensor.
         assignment: what fills the whole of it.
-        padding_row: the row that its module names as padding, or None.
+        zero_row: the row that becomes zeros once the others are filled, or None.
         parts: the parts of it that are held here, once it is filled.
     """
 
     tensor: torch.Tensor
     assignment: "Assignment"
-    padding_row: int | None = None
+    zero_row: int | None = None
     parts: list[Part] = field(default_factory=list)
 
 
@@ -52,28 +53,40 @@ def check_tensor(name: str, tensor: torch.Tensor, assignment: "Assignment") -> N
 
 
 def fill_all(fillings: Sequence[Filling], seed: int, client: FillerClient | None) -> None:
-    """Fill tensors, as many in one request as are of one data type on one device.
+    """Fill tensors, as many in one request as are of one data type on one device; constants need none.
 
     Raises:
+        InvalidArgument: tensors share memory.
         FillerError: one of the tree in `caffe_filler.errors`.
     """
     targets: list[Target] = []
+    constants: list[tuple[Target, float]] = []
     for filling in fillings:
         found, shape = filling.assignment, tuple(filling.tensor.shape)
         filling.parts = parts_of(filling.tensor)
-        if can_hold_a_blob(filling.tensor.dtype):
-            targets += [
-                Target(BlobSpec(found.filler, shape, found.stream, part.box, found.axes), part.tensor)
-                for part in filling.parts
-            ]
-        else:
-            for part in filling.parts:
-                part.tensor.fill_(int(found.filler.value))
+        for part in filling.parts:
+            target = Target(BlobSpec(found.filler, shape, found.stream, part.box, found.axes), part.tensor)
+            if _is_constant(found.filler, part.tensor):
+                constants.append((target, found.filler.value))
+            else:
+                targets.append(target)
+    check_apart([*targets, *(target for target, _ in constants)])
     fill_targets(targets, seed, client)
+    for (_, tensor), value in constants:
+        tensor.fill_(value if tensor.is_floating_point() else int(value))
     for filling in fillings:
-        row = filling.padding_row
-        if filling.assignment.zero_padding and row is not None:
+        row = filling.zero_row
+        if row is not None:
             for part in filling.parts:
                 start, stop = (0, len(part.tensor)) if part.box is None else part.box[0]
                 if start <= row < stop:
                     part.tensor[row - start].zero_()
+
+
+def _is_constant(filler: FillerParameter, tensor: torch.Tensor) -> bool:
+    """Whether all values are one which the tensor can hold, so that nobody has to compute them."""
+    if not can_hold_a_blob(tensor.dtype):
+        return True
+    if filler.type != "constant" or not tensor.is_contiguous() or tensor.is_inference():
+        return False
+    return bool(abs(filler.value) <= torch.finfo(tensor.dtype).max)

@@ -1,7 +1,8 @@
 """A module, filled by rules: any sharding, on any device, in one request."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
+from functools import cache
 from typing import TYPE_CHECKING, TypeAlias
 
 import torch
@@ -94,11 +95,24 @@ def initialize_(
             f"{_names(unset)} was on the device meta, and reset_parameters of {type(unset[0].owner).__name__} does not "
             "set it; a rule whose pattern ends with its name fills it"
         )
-    filled = {slot.name: Filling(slot.tensor, found, slot.padding_row) for slot, found in planned if found is not None}
-    fill_all(list(filled.values()), seed, client)
-    used = {filling.assignment.index for filling in filled.values()}
+    fillings = [
+        Filling(slot.tensor, found, slot.padding_row if found.zero_padding else None)
+        for slot, found in planned
+        if found is not None
+    ]
+    fill_all(fillings, seed, client)
+    figures = iter([measured([part.tensor for part in filling.parts]) for filling in fillings])
+    entries: list[InitEntry] = []
+    for slot, found in planned:
+        if found is None:
+            entry = further = _left(slot, resetting, unset)
+        else:
+            entry = _filled(slot, found, next(figures))
+            further = replace(entry, status="tied", tied_to=slot.name) if slot.names else entry
+        entries += [entry, *(replace(further, name=name) for name in slot.names)]
+    used = {filling.assignment.index for filling in fillings}
     return InitReport(
-        entries=tuple(entry for slot in held for entry in _entries(slot, filled.get(slot.name), resetting, unset)),
+        entries=tuple(entries),
         seed=seed,
         unused=tuple(label for index, label in enumerate(checked.labels) if index not in used),
     )
@@ -142,24 +156,13 @@ def _check(planned: Sequence[_Planned], resetting: set[torch.nn.Module], *, stri
             check_tensor(slot.name, slot.tensor, found)
 
 
-def _entries(
-    slot: Slot, filling: Filling | None, resetting: set[torch.nn.Module], unset: Sequence[Slot]
-) -> Iterator[InitEntry]:
-    """Yield what is to be told of a parameter under each of its names."""
-    shape, dtype = tuple(slot.tensor.shape), str(slot.tensor.dtype).removeprefix("torch.")
-    if filling is None:
-        status: Status = "not filled"
-        if slot.is_buffer and slot not in unset:
-            status = "reset" if slot.owner in resetting else "left alone"
-        for name in (slot.name, *slot.names):
-            yield InitEntry(name, shape, dtype, status)
-        return
-    found = filling.assignment
-    mean, std = measured([part.tensor for part in filling.parts]) or (None, None)
-    entry = InitEntry(
+def _filled(slot: Slot, found: "Assignment", figures: tuple[float, float] | None) -> InitEntry:
+    """Return what is to be told of what a rule fills, with the figures of its values."""
+    mean, std = figures or (None, None)
+    return InitEntry(
         name=slot.name,
-        shape=shape,
-        dtype=dtype,
+        shape=slot.parameter.shape,
+        dtype=_name_of(slot.tensor.dtype),
         status="filled",
         rule=found.rule,
         filler=found.filler.type,
@@ -170,9 +173,19 @@ def _entries(
         measured_mean=mean,
         measured_std=std,
     )
-    yield entry
-    for name in slot.names:
-        yield replace(entry, name=name, status="tied", tied_to=slot.name)
+
+
+def _left(slot: Slot, resetting: set[torch.nn.Module], unset: Sequence[Slot]) -> InitEntry:
+    """Return what is to be told of what no rule fills."""
+    status: Status = "not filled"
+    if slot.is_buffer and slot not in unset:
+        status = "reset" if slot.owner in resetting else "left alone"
+    return InitEntry(slot.name, slot.parameter.shape, _name_of(slot.tensor.dtype), status)
+
+
+@cache
+def _name_of(dtype: torch.dtype) -> str:
+    return str(dtype).removeprefix("torch.")
 
 
 def _names(found: Sequence[Slot]) -> str:

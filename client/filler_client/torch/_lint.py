@@ -96,7 +96,7 @@ def _of_shape(parameter: "Parameter", shape: tuple[int, ...]) -> "Parameter":
         return parameter
     own = parameter.name.rpartition(".")[2]
     siblings = {**parameter.siblings, **({own: shape} if own in parameter.siblings else {})}
-    return replace(parameter, shape=shape, siblings=siblings)
+    return parameter._replace(shape=shape, siblings=siblings)
 
 
 def _measured(

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 import torch
 
@@ -17,26 +17,32 @@ NamePrefix: TypeAlias = str | Callable[[str], str]
 _WRAPPERS = ("_fsdp_wrapped_module", "_checkpoint_wrapped_module", "_orig_mod")
 """Modules that wrap another one, which keeps its name: of FSDP1, activation checkpointing and torch.compile."""
 
+_PLAIN = (torch.Tensor, torch.nn.Parameter)
+
 
 @dataclass(slots=True)
 class Slot:
     """A parameter or buffer, with all the places where it hangs.
 
     Attributes:
-        name: its first qualified name in the whole model.
+        parameter: the parameter as rules see it, under its first qualified name in the whole model.
         places: modules, and the names that it has there; the first is the one after which it is called.
-        is_buffer: whether it is a buffer.
-        module: names of the classes of the module that holds it.
-        within: names of the classes of the modules around that one.
         names: its further names.
     """
 
-    name: str
+    parameter: "Parameter"
     places: list[tuple[torch.nn.Module, str]]
-    is_buffer: bool
-    module: tuple[str, ...]
-    within: tuple[str, ...]
     names: list[str] = field(default_factory=list)
+
+    @property
+    def name(self) -> str:
+        """Its first qualified name in the whole model."""
+        return self.parameter.name
+
+    @property
+    def is_buffer(self) -> bool:
+        """Whether it is a buffer."""
+        return self.parameter.is_buffer
 
     @property
     def owner(self) -> torch.nn.Module:
@@ -51,18 +57,20 @@ class Slot:
         return tensor
 
     @property
-    def parameter(self) -> "Parameter":
-        """The parameter as rules see it."""
-        from filler_server.rules import Parameter
-
-        siblings = {name: tuple(held.shape) for name, held in _held(self.owner, is_buffer=False).items()}
-        return Parameter(self.name, tuple(self.tensor.shape), self.module, self.within, siblings, self.is_buffer)
-
-    @property
     def padding_row(self) -> int | None:
         """The row that the module names as padding."""
         row, rows = getattr(self.owner, "padding_idx", None), self.tensor.shape[:1].numel()
         return row % rows if isinstance(row, int) and self.tensor.dim() and rows else None
+
+
+class _Place(NamedTuple):
+    """A module, with its path in the model, its classes and those around it, and the shapes of its parameters."""
+
+    path: str
+    module: torch.nn.Module
+    classes: tuple[str, ...]
+    within: tuple[str, ...]
+    shapes: dict[str, tuple[int, ...]]
 
 
 def slots(module: torch.nn.Module, name_prefix: NamePrefix = "") -> list[Slot]:
@@ -78,35 +86,50 @@ def slots(module: torch.nn.Module, name_prefix: NamePrefix = "") -> list[Slot]:
     Raises:
         InvalidArgument: a parameter has no shape yet, or FSDP1 or DeepSpeed hold it flat; or two have one name.
     """
+    from filler_server.rules import Parameter
+
     found: dict[object, Slot] = {}
     taken: dict[str, object] = {}
+    places = list(_walk(module))
     for is_buffer in (False, True):
-        for path, owner, attribute, tensor, within in _walk(module, is_buffer=is_buffer):
-            _check(path, owner, tensor)
-            name = _whole_name(path, name_prefix)
-            key = _identity(tensor)
-            if taken.setdefault(name, key) != key:
-                raise InvalidArgument(f"two parameters have one name in the whole model. Received: name='{name}'")
-            if key in found:
-                found[key].places.append((owner, attribute))
-                found[key].names.append(name)
-            else:
-                found[key] = Slot(name, [(owner, attribute)], is_buffer, _classes(owner), within)
+        for path, owner, classes, within, shapes in places:
+            for attribute, tensor in (owner._buffers if is_buffer else owner._parameters).items():
+                if tensor is None:
+                    continue
+                name = _whole_name(f"{path}{attribute}", name_prefix)
+                key = _identity(tensor)
+                if taken.setdefault(name, key) != key:
+                    raise InvalidArgument(f"two parameters have one name in the whole model. Received: name='{name}'")
+                slot = found.get(key)
+                if slot is None:
+                    parameter = Parameter(name, tuple(tensor.shape), classes, within, shapes, is_buffer)
+                    found[key] = Slot(parameter, [(owner, attribute)])
+                else:
+                    slot.places.append((owner, attribute))
+                    slot.names.append(name)
     return list(found.values())
 
 
-def _walk(
-    module: torch.nn.Module, *, is_buffer: bool
-) -> Iterator[tuple[str, torch.nn.Module, str, torch.Tensor, tuple[str, ...]]]:
-    """Yield path, module, attribute and tensor of each parameter or buffer, and the classes around the module."""
+def _walk(module: torch.nn.Module) -> Iterator[_Place]:
+    """Yield the modules in a module, and itself, in the order of `named_modules`.
+
+    Raises:
+        InvalidArgument: a parameter has no shape yet, or FSDP1 or DeepSpeed hold it flat.
+    """
     waiting: list[tuple[str, torch.nn.Module, tuple[str, ...]]] = [("", module, ())]
     while waiting:
         path, owner, within = waiting.pop()
         if type(owner).__name__ == "FullyShardedDataParallel":
             raise _flat("FSDP1 (FullyShardedDataParallel)")
-        for attribute, tensor in _held(owner, is_buffer=is_buffer).items():
-            yield f"{path}{attribute}", owner, attribute, tensor, within
-        inner = tuple(dict.fromkeys((*within, *_classes(owner))))
+        for kept in (owner._parameters, owner._buffers):
+            for name, tensor in kept.items():
+                _check(f"{path}{name}", owner, tensor)
+        classes = _names_of(type(owner).__mro__)
+        shapes = {name: tuple(held.shape) for name, held in owner._parameters.items() if held is not None}
+        yield _Place(path, owner, classes, within, shapes)
+        if not owner._modules:
+            continue
+        inner = tuple(dict.fromkeys((*within, *classes)))
         is_parallel = isinstance(owner, torch.nn.parallel.DistributedDataParallel | torch.nn.DataParallel)
         for name, child in reversed(owner._modules.items()):
             if child is not None:
@@ -114,19 +137,9 @@ def _walk(
                 waiting.append((path if is_wrapped else f"{path}{name}.", child, within if is_wrapped else inner))
 
 
-def _held(module: torch.nn.Module, *, is_buffer: bool) -> dict[str, torch.Tensor]:
-    """Return the parameters or buffers of a module itself, as it keeps them."""
-    kept = module._buffers if is_buffer else module._parameters
-    return {name: tensor for name, tensor in kept.items() if tensor is not None}
-
-
-def _classes(module: torch.nn.Module) -> tuple[str, ...]:
-    """Return the names of a module's class and of its bases, each without and with the Python module in front."""
-    return _names_of(type(module).__mro__)
-
-
 @lru_cache(maxsize=1024)
 def _names_of(classes: tuple[type, ...]) -> tuple[str, ...]:
+    """Return the names of a module's class and of its bases, each without and with the Python module in front."""
     kinds = [kind for kind in classes if issubclass(kind, torch.nn.Module) and kind is not torch.nn.Module]
     return tuple(name for kind in kinds for name in (kind.__name__, f"{kind.__module__}.{kind.__qualname__}"))
 
@@ -144,13 +157,14 @@ def _whole_name(path: str, prefix: NamePrefix) -> str:
 
 def _identity(tensor: torch.Tensor) -> object:
     """Return what two tensors over the same memory have in common."""
-    is_plain = tensor.layout == torch.strided and type(tensor.detach()) is torch.Tensor
-    if tensor.is_meta or not is_plain or not tensor.numel():
+    # Those of subclasses may be anywhere; a parameter of a class of its own is none of them once it is detached.
+    is_plain = type(tensor) in _PLAIN or type(tensor.detach()) is torch.Tensor
+    if tensor.is_meta or not is_plain or tensor.layout != torch.strided or not tensor.numel():
         return id(tensor)
-    return tensor.data_ptr(), tuple(tensor.shape), tensor.stride(), tensor.dtype, tensor.device
+    return tensor.data_ptr(), tensor.shape, tensor.stride(), tensor.dtype, tensor.device
 
 
-def _check(path: str, owner: torch.nn.Module, tensor: torch.Tensor) -> None:
+def _check(path: str, owner: torch.nn.Module, tensor: torch.Tensor | None) -> None:
     if torch.nn.parameter.is_lazy(tensor):
         raise InvalidArgument(f"parameter '{path}' has no shape before the first forward of {type(owner).__name__}")
     if hasattr(tensor, "ds_id"):

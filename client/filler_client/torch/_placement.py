@@ -2,10 +2,9 @@
 
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import pairwise, product
 from math import prod
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 import torch
@@ -23,8 +22,7 @@ _Run: TypeAlias = tuple[int, int, int]
 """Consecutive indices of an axis: start and stop in the whole tensor, and start in the local one."""
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
+class Part(NamedTuple):
     """A box of a tensor, and the memory that holds it.
 
     Attributes:

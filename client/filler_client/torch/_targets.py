@@ -1,7 +1,8 @@
 """Parts of blobs that are filled in the memory of tensors, all of them in one request."""
 
+import itertools
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 
@@ -14,8 +15,7 @@ from filler_client.torch._staging import Staging
 from filler_client.torch._views import array_of, receives
 
 
-@dataclass(frozen=True, slots=True)
-class Target:
+class Target(NamedTuple):
     """A blob or a region of one, and the memory that it is filled in.
 
     Attributes:
@@ -50,10 +50,20 @@ def fill_targets(targets: Sequence[Target], seed: int, client: FillerClient | No
             for blob in (target.blob for target in batch):
                 request.blobs.append(_requests.blob_spec(blob.filler, blob.shape, blob.name, blob.region, blob.axes))
             Staging(first.device).receive(client.pieces(request), [target.tensor for target in batch])
-    for target in targets:
-        if not target.tensor.is_inference():
-            # As every change in place, so that autograd refuses to go back over it.
-            torch.autograd.graph.increment_version(target.tensor)
+    # As every change in place, so that autograd refuses to go back over it.
+    torch.autograd.graph.increment_version([each.tensor for each in targets if not each.tensor.is_inference()])
+
+
+def check_apart(targets: Sequence[Target]) -> None:
+    """Make sure that no memory of the CPU is filled twice, as far as it is contiguous.
+
+    Raises:
+        InvalidArgument: some is.
+    """
+    places = sorted((own.data_ptr(), own.nbytes, blob.name) for blob, own in targets if receives(own) and own.numel())
+    for (start, length, name), (following, _, other) in itertools.pairwise(places):
+        if following < start + length:
+            raise InvalidArgument(f"each blob needs memory of its own. Received: '{name}' and '{other}' overlap")
 
 
 def _receive(batch: Sequence[Target], seed: int, client: FillerClient) -> None:
@@ -79,12 +89,11 @@ def _batches(targets: Sequence[Target]) -> Iterator[list[Target]]:
     """
     found: dict[tuple[torch.dtype, torch.device], list[Target]] = {}
     for target in targets:
-        if any(
-            not stride and size > 1 for stride, size in zip(target.tensor.stride(), target.tensor.shape, strict=True)
-        ):
+        strides = target.tensor.stride()
+        if 0 in strides and any(not step and size > 1 for step, size in zip(strides, target.tensor.shape, strict=True)):
             raise InvalidArgument(
                 f"several values of '{target.blob.name}' share memory. "
-                f"Received: shape={list(target.tensor.shape)}, strides={target.tensor.stride()}"
+                f"Received: shape={list(target.tensor.shape)}, strides={strides}"
             )
         if target.tensor.numel():
             found.setdefault((target.tensor.dtype, target.tensor.device), []).append(target)

@@ -5,6 +5,7 @@ from math import sqrt
 from typing import Any
 
 import ml_dtypes
+import numpy as np
 import torch
 from numpy.typing import NDArray
 
@@ -18,11 +19,11 @@ def can_hold_a_blob(dtype: torch.dtype) -> bool:
 
 
 def array_of(tensor: torch.Tensor) -> NDArray[Any]:
-    """Return the memory of a tensor on the CPU as an array of the same shape, strides and data type."""
+    """Return the memory of a detached tensor on the CPU as an array of the same shape, strides and data type."""
     if tensor.dtype == torch.bfloat16:
-        array: NDArray[Any] = tensor.detach().view(torch.int16).numpy().view(ml_dtypes.bfloat16)
+        array: NDArray[Any] = tensor.view(torch.int16).numpy().view(ml_dtypes.bfloat16)
     else:
-        array = tensor.detach().numpy()
+        array = tensor.numpy()
     return array
 
 
@@ -31,27 +32,34 @@ def receives(tensor: torch.Tensor) -> bool:
     return bool(tensor.device.type == "cpu" and tensor.is_contiguous())
 
 
+@np.errstate(invalid="ignore", over="ignore")
 def measured(tensors: Sequence[torch.Tensor]) -> tuple[float, float] | None:
     """Return mean and standard deviation of the values of tensors, large ones sampled; None where there are none."""
-    samples = [_sample(tensor) for tensor in tensors]
-    if not samples:
+    count, first, total, squares = 0, 0.0, 0.0, 0.0
+    for sample in map(_sample, tensors):
+        # From the first value on, so that equal values have a deviation of 0.
+        first = first if count else sample.item(0)
+        values = sample.astype(np.float64)
+        values -= first
+        count += values.size
+        if square := float(np.vdot(values, values)):
+            total += float(values.sum())
+            squares += square
+    if not count:
         return None
-    values = torch.cat(samples) if len(samples) > 1 else samples[0]
-    # From the first value on, so that equal values have a deviation of 0.
-    first = values[0].item()
-    values = values - first
-    mean = values.sum().item() / values.numel()
-    return first + mean, sqrt(max(torch.dot(values, values).item() / values.numel() - mean * mean, 0.0))
+    mean = total / count
+    return first + mean, sqrt(max(squares / count - mean * mean, 0.0))
 
 
-def _sample(tensor: torch.Tensor) -> torch.Tensor:
-    """Return values of a tensor as float64, all of a small one and 8192 of a large one, from all over it."""
-    flat = tensor.detach()
-    if flat.numel() > _RUNS * _RUN:
+def _sample(tensor: torch.Tensor) -> NDArray[Any]:
+    """Return values of a tensor, all of a small one and 8192 of a large one, from all over it."""
+    held = tensor.detach()
+    if held.numel() > _RUNS * _RUN:
         # Whole rows, so that nothing is copied but what is looked at.
-        if flat.is_contiguous():
-            flat = flat.view(-1)
-            flat = flat[: flat.numel() // _RUNS * _RUNS].view(_RUNS, -1)[:, :_RUN]
+        if held.is_contiguous():
+            held = held.as_strided((_RUNS, _RUN), (held.numel() // _RUNS, 1))
         else:
-            flat = flat.flatten()[:: flat.numel() // (_RUNS * _RUN)][: _RUNS * _RUN]
-    return flat.to(torch.float64).reshape(-1)
+            held = held.flatten()[:: held.numel() // (_RUNS * _RUN)][: _RUNS * _RUN]
+    # NumPy does not have all data types, and is slow with some.
+    sample: NDArray[Any] = (held if held.dtype == torch.float32 else held.to(torch.float64)).cpu().numpy()
+    return sample

@@ -388,3 +388,44 @@ def test_the_report_can_be_shown(report: InitReport) -> None:
     assert "constant 1" in page
     with pytest.raises(KeyError):
         _ = report["no such"]
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "float16", "bfloat16"])
+@pytest.mark.parametrize("value", ["1.1", "-0.0", "1e-7", "1e-40", "60000"])
+def test_constants_are_those_of_the_client(dtype: str, value: str) -> None:
+    filler = f'type: "constant" value: {value}'
+    module = torch.nn.Linear(3, 2).to(getattr(torch, dtype))
+    report = initialize_(module, {"*": filler}, seed=SEED)
+    wanted = FillerClient.embedded().fill(filler, (2, 3), dtype=dtype)
+    held = module.weight.detach().view(getattr(torch, f"int{wanted.itemsize * 8}")).numpy()
+    assert held.tobytes() == wanted.tobytes()
+    assert report["weight"].measured_std == 0
+
+
+def test_constants_that_a_data_type_cannot_hold_are_refused() -> None:
+    with pytest.raises(InvalidArgument, match="reach 70000 and float16 ends at 65504"):
+        initialize_(torch.nn.Linear(3, 2).half(), {"*": 'type: "constant" value: 70000'}, seed=SEED)
+
+
+def test_constants_need_memory_of_their_own() -> None:
+    model = Model()
+    model.head.weight = torch.nn.Parameter(model.embed.weight.detach()[1:])
+    with pytest.raises(InvalidArgument, match=r"'embed\.weight' and 'head\.weight' overlap"):
+        initialize_(model, {"head.weight": "constant", **RULES}, seed=SEED)
+    wide = torch.nn.Linear(3, 2)
+    wide.bias = torch.nn.Parameter(torch.zeros(1).expand(2))
+    with pytest.raises(InvalidArgument, match=r"several values of 'bias' share memory"):
+        initialize_(wide, {"bias": "constant", "*": "xavier"}, seed=SEED)
+
+
+def test_tensors_of_inference_mode_are_filled() -> None:
+    with torch.inference_mode():
+        module = torch.nn.Linear(3, 2)
+    report = initialize_(module, {"bias": "constant", "*": "xavier"}, seed=SEED)
+    assert module.bias.tolist() == [0, 0]
+    assert report["weight"].measured_std > 0
+
+
+def test_figures_of_values_that_are_not_finite_are_not_numbers() -> None:
+    report = initialize_(torch.nn.Linear(3, 2), {"*": 'type: "constant" value: inf'}, seed=SEED)
+    assert np.isnan(report["weight"].measured_std)
