@@ -22,6 +22,7 @@ import numba
 import numpy as np
 from numba.core.ccallback import CFunc
 from numba.core.errors import NumbaWarning
+from numba.core.runtime import rtsys
 from numpy.typing import NDArray
 
 from caffe_filler.errors import InvalidArgument, Unavailable
@@ -313,10 +314,14 @@ def _guard_cache(kernel_cache: Any, function: Callable[..., Any]) -> None:
     _check_cache(folder, Path(function.__code__.co_filename))
     _folders.add(folder)
     _save_alone(kernel_cache)
-    load = kernel_cache.load_overload
 
     def load_overload(signature: Any, context: Any) -> Any:
-        found = load(signature, context)
+        # Numba would first declare all that kernels may be compiled of, which takes most of the time of loading one. It
+        # does so before it compiles, too.
+        rtsys.initialize(context)
+        found = None
+        with kernel_cache._guard_against_spurious_io_errors():
+            found = kernel_cache._load_overload(signature, context)
         if found is None and getattr(_local, "is_cached_only", False):
             raise NotCached
         return found

@@ -112,6 +112,7 @@ class Compilation:
         self._parts: Sequence[Part] = ()
         self._pending: set[str] = set()
         self._told: dict[str, float] = {}
+        self._given: set[str] = set()
         self._expected: set[str] = set()
         self._processes: list[CompilerProcess] = []
         self._changed = threading.Condition()
@@ -231,7 +232,7 @@ class Compilation:
         if missing and not self._processes:
             self._start_processes([part for part in everything if part.name in self._pending])
         # First what nobody else compiles: meanwhile the others come.
-        for part in sorted(missing, key=lambda part: part.name in self._expected):
+        for part in sorted(missing, key=lambda part: part.name in self._given):
             self._await_told(part.name)
             began = time.monotonic()
             part.compile()
@@ -282,6 +283,7 @@ class Compilation:
         with self._changed:
             if not names or self._closed:
                 return
+            self._given.update(names)
             self._expected.update(names)
             try:
                 self._processes.append(CompilerProcess(names, on_told))

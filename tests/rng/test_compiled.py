@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import numba
+import numpy as np
 import pytest
 
 from caffe_filler.errors import InvalidArgument
 from filler_server import compiled
+from filler_server.fillers import kernels
 
 MOST = numba.config.NUMBA_NUM_THREADS
 
@@ -217,3 +219,23 @@ def test_where_kernels_are_kept_is_told() -> None:
     assert compiled.has_cache() == (not compiled._uncached)
     assert Path(never_compiled._cache.cache_path) in compiled.cache_folders()
     assert compiled.cpu()
+
+
+LOADING = """
+import sys
+import numpy as np
+from filler_server import compiled
+from filler_server.fillers import kernels
+from filler_server.fillers import kernels
+
+with compiled.cached_only():
+    kernels.add_rows(np.ones(6), np.zeros(2))
+print("numba.misc.cffiimpl" in sys.modules)
+print(compiled.serial(lambda values: values.sum())(np.ones(3)))
+"""
+
+
+def test_loading_a_kernel_declares_nothing_of_what_compiling_needs() -> None:
+    kernels.add_rows(np.ones(6), np.zeros(2))
+    done = python(LOADING)
+    assert done.stdout.split() == ["False", "3.0"], done.stderr

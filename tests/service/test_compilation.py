@@ -1,6 +1,8 @@
 """Kernels that are compiled after the server has begun to serve."""
 
 import contextvars
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -49,6 +51,8 @@ def until(holds: Callable[[], bool]) -> None:
 
 @pytest.fixture
 def kernels(monkeypatch: pytest.MonkeyPatch) -> Iterator[Kernels]:
+    # Kernels of other tests are kept nowhere.
+    monkeypatch.setattr(compiled, "_uncached", set())
     made = Kernels()
     yield made
     made.may_go.set()
@@ -236,6 +240,26 @@ def test_parts_have_all_fillers() -> None:
     assert names["philox orthogonal"] is Group.FURTHER
     assert names["caffe-1.55 gaussian"] is Group.CAFFE
     assert "caffe orthogonal" not in names
+
+
+EACH = """
+import os
+from filler_server.service.warmup import import_kernels, parts
+
+import_kernels()
+for part in parts():
+    process = os.fork()
+    if not process:
+        part.run()
+        os._exit(0)
+    assert os.waitpid(process, 0)[1] == 0, part.name
+"""
+
+
+def test_each_part_is_complete_without_the_others() -> None:
+    """Code that lacks a symbol would end the process."""
+    done = subprocess.run([sys.executable, "-c", EACH], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def blob(kind: str, stream: int = filler_pb2.PHILOX) -> filler_pb2.FillRequest:
