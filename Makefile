@@ -59,7 +59,7 @@ $(FRAMEWORKS_READY): pyproject.toml .ci/constraints.txt tests/frameworks.txt
 		--requirement tests/frameworks.txt
 	@touch $@
 
-test-frameworks: $(FRAMEWORKS_READY)  ## Run the tests that need PyTorch, JAX, Keras or ONNX, in an environment of their own.
+test-frameworks: $(FRAMEWORKS_READY)  ## Run the tests that need PyTorch, JAX, Keras, ONNX or Ray, in an environment of their own.
 	$(FRAMEWORKS)/bin/python -m pytest -m frameworks --numprocesses logical --maxprocesses 2 --dist worksteal
 
 $(OPENCV5_READY): pyproject.toml .ci/constraints.txt tests/frameworks.txt tests/opencv5/requirements.txt

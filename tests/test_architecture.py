@@ -298,7 +298,7 @@ def test_the_client_imports_the_server_only_where_it_is_used() -> None:
     assert early == []
 
 
-@pytest.mark.parametrize("framework", ["torch", "jax"])
+@pytest.mark.parametrize("framework", ["torch", "jax", "ray"])
 def test_only_what_is_for_a_framework_imports_it(framework: str) -> None:
     users = {
         found.module for found in imports() if within(found.module, "filler_client") and within(found.target, framework)

@@ -37,7 +37,7 @@ def test_guides_run_with_frameworks(guide: Path, tmp_path: Path, monkeypatch: py
     run_page(guide, tmp_path)
 
 
-@pytest.mark.parametrize("module", ["filler_client", "filler_client.torch", "filler_client.jax"])
+@pytest.mark.parametrize("module", ["filler_client", "filler_client.torch", "filler_client.jax", "filler_client.ray"])
 def test_the_reference_has_every_public_name_once(module: str) -> None:
     pages = "\n".join(page.read_text(encoding="utf-8") for page in (PAGES / "reference").glob("*.md"))
     found = Counter(re.findall(rf"^::: {re.escape(module)}\.(\w+)$", pages, re.MULTILINE))

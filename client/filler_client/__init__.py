@@ -43,6 +43,7 @@ from caffe_filler.errors import (
 )
 from filler_client._backend import Piece
 from filler_client._client import FillerClient
+from filler_client._content import Names
 from filler_client._finetune import FinetuneOptions, WeightsLike
 from filler_client._many import BlobSpec
 from filler_client._requests import (
@@ -62,7 +63,7 @@ from filler_client._requests import (
     ValueOptions,
 )
 from filler_client._retry import RetryPolicy
-from filler_client._saving import Names, SavedNet, SaveNetOptions, SaveOptions
+from filler_client._saving import SavedNet, SaveNetOptions, SaveOptions
 from filler_client._security import SecurityOptions, Tls
 from filler_client._signal import SignalOptions
 from filler_client._weights import Inspected, TensorsLike, convert, diff, inspect, open_weights, save_weights

@@ -1,33 +1,23 @@
 """A net into a file: filled, or copied from trained weights where they have it."""
 
-from collections.abc import Iterator
-from contextlib import nullcontext
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, TypedDict, Unpack
+from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
-from caffe_filler import dtypes
-from caffe_filler.errors import InvalidArgument, NetError
+from caffe_filler.errors import InvalidArgument
 from caffe_filler.interface import option, option_name
 from caffe_filler.printable import counted
-from caffe_filler.v1 import filler_pb2
-from filler_client import _finetune
-from filler_client._backend import Piece, StreamRequest
+from filler_client._content import Names, Pieces, opened_net
 from filler_client._finetune import FinetuneOptions, WeightsLike
-from filler_client._manifests import complete, manifest_path, net_draft, write_manifest
-from filler_client._received import received_tensors
+from filler_client._manifests import complete, manifest_path, write_manifest
 from filler_client._requests import NetLike
 
 if TYPE_CHECKING:
     from filler_server.digests import Manifest
-    from filler_server.net.plan import Blob, NetPlan
-    from filler_server.tensors import Advance, Tensor
-    from filler_server.weights.merge import Merge, MergePlan
-
-_MOST_NAMED = 8
-
-Names: TypeAlias = Literal["caffe", "torch"]
+    from filler_server.net.plan import NetPlan
+    from filler_server.tensors import Advance
+    from filler_server.weights.merge import MergePlan
 
 
 class SaveOptions(TypedDict, total=False):
@@ -103,14 +93,6 @@ class SaveNetOptions(FinetuneOptions, SaveOptions, total=False):
     """Options on which a file of a net depends, besides the net and trained weights."""
 
 
-class Pieces(Protocol):
-    """Yields the pieces of a request, compared with the plan of its net."""
-
-    def __call__(self, request: StreamRequest, *, plan: "NetPlan | None") -> Iterator[Piece]:
-        """Ask for them."""
-        ...
-
-
 def save_net(
     pieces: Pieces,
     net: NetLike,
@@ -120,16 +102,10 @@ def save_net(
 ) -> SavedNet:
     """Write a net to a file; see `FillerClient.save_net`."""
     from filler_server.layouts.layers import definitions
-    from filler_server.layouts.torch import to_torch
-    from filler_server.tensors import cast
     from filler_server.weights.parts import finish, save_part
     from filler_server.weights.saving import format_of, save
 
-    names, advance = options.pop("names", "caffe"), options.pop("advance", None)
-    if names not in ("caffe", "torch"):
-        raise InvalidArgument(f"tensors are named as in caffe or torch. Received: names={names!r}", field="names")
-    ignore_shape, reshape = options.pop("ignore_shape", False), options.pop("reshape", False)
-    allow_missing, manifest = options.pop("allow_missing", False), manifest_path(options.pop("manifest", None))
+    advance, manifest = options.pop("advance", None), manifest_path(options.pop("manifest", None))
     keep_complete, part, finishing = (
         options.pop("keep_complete", False),
         options.pop("part", None),
@@ -144,37 +120,20 @@ def save_net(
             f"a manifest of all parts is written with {option('finish')}. Received: {option_name('manifest')}"
         )
     max_shard_bytes, stream = options.pop("max_shard_bytes", None), options.get("stream", "philox")
-    request = _finetune.fill_request(net, **options)  # type: ignore[misc]
     target = Path(path)
     needs_net = format_of(target).needs_net
-    plan = _finetune.local_plan(request.net)
-    if not allow_missing:
-        _check_complete(plan)
-    opening = (
-        nullcontext(None)
-        if weights is None
-        else _finetune.open_merge(plan, weights, ignore_shape=ignore_shape, reshape=reshape)
-    )
-    with opening as merge:
-        tensors, filled = _tensors(plan, merge, request, pieces)
-        notes: tuple[str, ...] = ()
-        if names == "torch":
-            state = to_torch(plan.layers, tensors)
-            tensors, notes = list(state.tensors), state.notes
-        dtype = dtypes.from_wire(request.dtype)
-        tensors = [cast(tensor, dtype) for tensor in tensors]
-        draft = net_draft(plan, request, tensors, filled, stream=stream, names=names)
-        draft.begin(tensors)
+    with opened_net(pieces, net, weights, **options) as content:
+        tensors, draft, merge, plan = content.tensors, content.draft, content.merge, content.plan
         if keep_complete and merge is None and part is None and not finishing:
             kept = complete(target, draft.manifest(), tensors, max_shard_bytes, manifest)
             if kept is not None:
                 files, found = kept
                 nbytes = sum(tensor.nbytes for tensor in tensors)
-                return SavedNet(files[0], files, len(tensors), nbytes, notes, (), None, found, is_kept=True)
+                return SavedNet(files[0], files, len(tensors), nbytes, content.notes, (), None, found, is_kept=True)
         if manifest is not None:
             # What is not written whole must not have the manifest of what was there before.
             manifest.unlink(missing_ok=True)
-        metadata = {"producer": "caffe-filler", "stream": stream, "seed": str(request.seed)}
+        metadata = {"producer": "caffe-filler", "stream": stream, "seed": str(content.seed)}
         sized: Any = {"max_shard_bytes": max_shard_bytes, "draft": draft, "advance": advance}
         if finishing:
             saved = finish(tensors, target, **sized)
@@ -193,7 +152,7 @@ def save_net(
         saved.files,
         saved.tensors,
         saved.nbytes,
-        (*notes, *saved.notes),
+        (*content.notes, *saved.notes),
         _warnings(plan, plan_of_merge),
         plan_of_merge,
         saved.manifest,
@@ -201,28 +160,28 @@ def save_net(
     )
 
 
-def _check_complete(plan: "NetPlan") -> None:
-    """Refuse a net of which a file would lack blobs.
+def part_sizes(
+    pieces: Pieces, net: NetLike, path: Path, *, asked: str, max_shard_bytes: int | None = None, **options: Any
+) -> list[int]:
+    """Return the length of the values of each file that all parts of a net write, which is not filled.
+
+    Args:
+        pieces: fills.
+        net: as for `save_net`.
+        path: likewise.
+        asked: name of the option for which the net is divided.
+        max_shard_bytes: length of a file.
+        options: those of `save_net` on which tensors depend.
 
     Raises:
-        NetError: naming the layers.
+        InvalidArgument: the format is not written in several files, or no length is given.
+        FillerError: one of the tree in `caffe_filler.errors`.
     """
-    lacking = [layer for layer in plan.layers if layer.missing]
-    if lacking:
-        first = lacking[0]
-        others = ", ".join(f"'{layer.name}'" for layer in lacking[1:_MOST_NAMED])
-        more = f", like layers {others}" if others else ""
-        raise NetError(
-            f"its type '{first.type}' is not known, and so neither are the blobs that it must have{more}; "
-            f"{option('allow_missing')} leaves them out. Received: {', '.join(first.missing[:_MOST_NAMED])}",
-            layer=first.name,
-            line=first.line,
-        )
-    if not any(True for _ in plan.blobs):
-        raise NetError(
-            f"the net has no learnable blobs; {option('allow_missing')} writes a file without any. "
-            f"Received: layers={len(plan.layers)}"
-        )
+    from filler_server.weights.parts import files_of
+
+    with opened_net(pieces, net, None, **options) as content:
+        files = files_of(content.tensors, path, max_shard_bytes, asked)
+    return [sum(tensor.nbytes for tensor in tensors) for _, tensors in files]
 
 
 def _warnings(plan: "NetPlan", merge: "MergePlan | None") -> tuple[str, ...]:
@@ -230,43 +189,3 @@ def _warnings(plan: "NetPlan", merge: "MergePlan | None") -> tuple[str, ...]:
     if not filled or any(layer.has_filler and layer.blobs for layer in plan.layers):
         return ()
     return ("no layer has a filler: its blobs are filled as Caffe does then, with zeros",)
-
-
-def _tensors(
-    plan: "NetPlan",
-    merge: "Merge | None",
-    request: filler_pb2.FillNetRequest,
-    pieces: Pieces,
-) -> "tuple[list[Tensor], dict[str, Tensor]]":
-    """Return all blobs of a net in its order, copied or received, and by their names those that were received.
-
-    Raises:
-        FillerError: the weights do not fit, or a shape is not known.
-    """
-    blobs = {blob.name: blob for blob in plan.blobs}
-    copied: dict[str, Tensor] = {}
-    filled = list(blobs.values())
-    if merge is not None:
-        merge.plan.check()
-        copied.update(merge.tensors)
-        filled = [blobs[name] for name in merge.plan.missing]
-        for blob in filled:
-            request.blobs.add(name=blob.name)
-    if any(blob.count is None for blob in filled):
-        # What fills says best what would settle the shape.
-        next(pieces(request, plan=None))
-    shapes = [(blob.name, tuple(dim for dim in blob.shape or () if dim is not None)) for blob in filled]
-    received = received_tensors(request, shapes, lambda part: pieces(part, plan=plan)) if filled else []
-    new = {
-        blob.name: _zeros(tensor, blobs[blob.owner or blob.name]) for blob, tensor in zip(filled, received, strict=True)
-    }
-    return [new[name] if name in new else copied[name] for name in blobs], new
-
-
-def _zeros(tensor: "Tensor", blob: "Blob") -> "Tensor":
-    """Return a tensor of zeros in place of a received one that has nothing else, such as Caffe's statistics."""
-    from filler_server.tensors import constant
-
-    if not blob.given and blob.filler.type == "constant" and blob.filler.value == 0:
-        return constant(tensor.name, tensor.shape, tensor.dtype, 0)
-    return tensor

@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 from caffe_filler import dtypes
 from caffe_filler.dtypes import DTypeLike
 from filler_client import _requests
+from filler_client._content import Names
 from filler_client._finetune import local_plan
 from filler_client._manifests import manifest_path, plain_draft, write_manifest
 from filler_client._options import takes_options
 from filler_client._requests import NetLike, NetOptions
-from filler_client._saving import Names
 
 if TYPE_CHECKING:
     from filler_server.net.plan import NetPlan

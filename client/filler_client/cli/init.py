@@ -25,6 +25,7 @@ from filler_client.cli.options import (
     server_option,
     stream_option,
 )
+from filler_client.cli.ray import check_ray, ray_module, ray_option
 from filler_client.cli.weights_net import (
     finish_option,
     is_beside,
@@ -86,6 +87,7 @@ if TYPE_CHECKING:
 @max_shard_size_option
 @part_option
 @finish_option
+@ray_option
 @manifest_option
 @click.option(
     "--test-net",
@@ -121,6 +123,7 @@ def init(
     max_shard_size: int | None,
     part: tuple[int, int] | None,
     finish: bool,
+    ray: str | None,
     manifest: str | None,
     test_net: int | None,
     as_json: bool,
@@ -156,6 +159,7 @@ def init(
       filler init finetune.prototxt --weights bvlc_reference_caffenet.caffemodel --dry-run
       filler init nets/*.prototxt jobs.toml -o out/ -j 4
       filler init train_val.prototxt -o weights.safetensors --max-shard-size 5GB --part 3/16
+      filler init train_val.prototxt -o /shared/weights.safetensors --max-shard-size 5GB --ray
     """
     from caffe_filler import dtypes
     from caffe_filler.printable import counted
@@ -167,8 +171,8 @@ def init(
     if output is None and not dry_run:
         raise click.UsageError("Missing option '-o' / '--output'.")
     if output is not None and _is_batch(nets, output, as_json=as_json, quiet=quiet, jobs=jobs):
-        if dry_run or part or finish or (manifest is not None and not is_beside(manifest)):
-            raise click.UsageError("--dry-run, --part, --finish and a name of the --manifest go with one net.")
+        if dry_run or part or finish or ray or (manifest is not None and not is_beside(manifest)):
+            raise click.UsageError("--dry-run, --part, --finish, --ray and a name of the --manifest go with one net.")
         _batch(
             [*nets, *([] if solver is None else [str(solver)])],
             output,
@@ -201,6 +205,8 @@ def init(
     weights = settle_weights(sources, weights, solver)
     if (dry_run or ignore_shape or reshape) and not weights:
         raise click.UsageError("--dry-run, --ignore-shape and --reshape go with weights; the solver names none.")
+    if ray is not None:
+        check_ray(weights, server, part=part, finish=finish)
     source, before = choose(sources, test_net)
     seed = settle_seed(sources, seed, solver)
     begun = time.perf_counter()
@@ -217,30 +223,37 @@ def init(
         assert target is not None  # noqa: S101 - for the type checker
         earlier = [_requests.plan_request(other.data, **other.options) for other in before]
         values = sum(blob.count or 0 for blob in plan.blobs)
-        share = values // (part[1] if part else 1)
-        with progress(share * dtypes.parse(dtype).itemsize) as advance, _in_net(source.label):
-            saved = client.save_net(
-                source.data,
-                target,
-                weights=weights or None,
-                names=names,
-                ignore_shape=ignore_shape,
-                reshape=reshape,
-                allow_missing=allow_missing,
-                max_shard_bytes=max_shard_size,
-                manifest=manifest_beside(manifest, target),
-                part=part,
-                # A part that is written once more is one whose process ended early, or of which a file is damaged.
-                keep_complete=part is not None,
-                finish=finish,
-                advance=advance,
-                seed=seed,
-                dtype=dtype,
-                stream=stream,
-                data_draws=data_draws,
-                before=earlier if stream != "philox" else (),
-                **source.options,
-            )
+        # What a cluster has written is read once more.
+        nbytes = values * dtypes.parse(dtype).itemsize * (2 if ray else 1) // (part[1] if part else 1)
+        common: Any = {
+            "names": names,
+            "allow_missing": allow_missing,
+            "max_shard_bytes": max_shard_size,
+            "manifest": manifest_beside(manifest, target),
+            "seed": seed,
+            "dtype": dtype,
+            "stream": stream,
+            "data_draws": data_draws,
+            "before": earlier if stream != "philox" else (),
+            **source.options,
+        }
+        with progress(nbytes) as advance, _in_net(source.label):
+            if ray is not None:
+                saved = ray_module().save_net(source.data, target, address=ray, advance=advance, **common)
+            else:
+                saved = client.save_net(
+                    source.data,
+                    target,
+                    weights=weights or None,
+                    ignore_shape=ignore_shape,
+                    reshape=reshape,
+                    part=part,
+                    # A part that is written once more is one whose process ended early, or of which a file is damaged.
+                    keep_complete=part is not None,
+                    finish=finish,
+                    advance=advance,
+                    **common,
+                )
     done = f"{rate(saved.nbytes, time.perf_counter() - begun)}: {saved.path}"
     if part is not None or finish:
         what = "checked" if part is None else f"part {part[0]} of {part[1]}"
