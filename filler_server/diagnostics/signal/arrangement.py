@@ -5,14 +5,14 @@ from dataclasses import replace
 
 import numpy as np
 
-from filler_server.diagnostics.signal.combination import product
+from filler_server.diagnostics.signal.combination import added, product
 from filler_server.diagnostics.signal.gradients import Gradient, total
 from filler_server.diagnostics.signal.moments import CROSS, UNITS, Moments
 from filler_server.diagnostics.signal.normal import WEIGHTS, quantiles
 from filler_server.diagnostics.signal.registry import Back, Layer, Passed, rule, size
 from filler_server.diagnostics.signal.values import Activation, shaped
 from filler_server.diagnostics.signal.windows import blended
-from filler_server.net.operations import arrangement
+from filler_server.net.operations import arrangement, detection
 
 
 @rule(arrangement.Concat)
@@ -104,6 +104,7 @@ def _same(layer: Layer) -> Passed:
     arrangement.Reshape,
     arrangement.Reverse,
     arrangement.ShuffleChannel,
+    detection.Reorg,
 )
 def rearranged(operation: object, layer: Layer) -> Passed:
     """Lead through operations that move elements: what is known of each stays."""
@@ -139,6 +140,20 @@ def tile(operation: arrangement.Tile, layer: Layer) -> Passed:
         return Back((Gradient(max(square, 0.0), tiles**2 * tops[0].products, pull=tiles * tops[0].pull),))
 
     return Passed((replace(bottom, profile=None),), back)
+
+
+@rule(arrangement.Axpy)
+def axpy(operation: arrangement.Axpy, layer: Layer) -> Passed:
+    """Lead through Axpy: a product and a sum of bottoms that do not depend on each other."""
+    factors = replace(layer, bottoms=layer.bottoms[:2], shapes=layer.shapes[:2], same=layer.same[:2])
+    passed = product(factors)
+    (scaled,) = passed.tops
+    assert isinstance(scaled, Activation)  # noqa: S101 - for the type checker
+
+    def back(tops: tuple[Gradient, ...]) -> Back:
+        return Back((*passed.back(tops).bottoms, replace(tops[0], amplitude=None)))
+
+    return Passed((added(scaled, layer.bottoms[2]),), back)
 
 
 @rule(arrangement.BroadcastMul)

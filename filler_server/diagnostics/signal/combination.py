@@ -1,16 +1,17 @@
 """Operations that combine or choose values."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
 
 from filler_server.diagnostics.signal.activations import by_value
+from filler_server.diagnostics.signal.data import whole_numbers
 from filler_server.diagnostics.signal.gradients import NOTHING, Gradient
-from filler_server.diagnostics.signal.moments import KINDS, Moments
+from filler_server.diagnostics.signal.moments import CROSS, KINDS, OTHER, Moments
 from filler_server.diagnostics.signal.normal import WEIGHTS, Reals, quantiles, ranks
 from filler_server.diagnostics.signal.registry import Back, Layer, NotKnown, Passed, rule, size
-from filler_server.diagnostics.signal.values import Activation, shaped
+from filler_server.diagnostics.signal.values import Activation, normal, shaped
 from filler_server.diagnostics.signal.windows import blended
 from filler_server.net.operations import combination
 
@@ -33,7 +34,7 @@ def weighted(layer: Layer, coefficients: Sequence[float]) -> Passed:
     parts = [(layer.bottoms[index], coefficient) for index, coefficient in merged.items()]
     top = parts[0][0].with_points(parts[0][0].points * parts[0][1])
     for bottom, coefficient in parts[1:]:
-        top = _sum(top, bottom.with_points(bottom.points * coefficient))
+        top = added(top, bottom.with_points(bottom.points * coefficient))
     squares = [part.mean_square * scale**2 for part, scale in parts]
     profile = blended([(square, part.profile) for square, (part, _) in zip(squares, parts, strict=True)])
     drift = sum(square**2 * part.drift for square, (part, _) in zip(squares, parts, strict=True))
@@ -47,7 +48,7 @@ def weighted(layer: Layer, coefficients: Sequence[float]) -> Passed:
     return Passed((top,), back)
 
 
-def _sum(first: Activation, second: Activation) -> Activation:
+def added(first: Activation, second: Activation) -> Activation:
     """Return the distribution of the sum of two independent elements."""
     mean = first.mean + second.mean
     cross = 2 * first.mean * second.mean
@@ -148,9 +149,59 @@ def _largest(layer: Layer) -> Passed:
     return Passed((top,), back)
 
 
-@rule(combination.Silence)
-def silence(operation: combination.Silence, layer: Layer) -> Passed:
-    """Lead through Silence."""
+@rule(combination.Reduction)
+def reduction(operation: combination.Reduction, layer: Layer) -> Passed:
+    """Lead through Reduction: sums of values, of their sizes or of their squares."""
+    dims, axis = layer.shape(), operation.axis
+    number = size(dims[axis:], "values")
+    places, rows = size(dims[max(axis, 2) :]), size(dims[:1], "samples") if axis == 0 else 1
+    channels = number / max(places * rows, 1)
+    kept = _as_they_are if operation.operation in ("sum", "mean") else _SIZES[operation.operation]
+    parts = by_value(layer, kept)
+    (part,) = parts.tops
+    assert isinstance(part, Activation)  # noqa: S101 - for the type checker
+    scale = operation.coefficient / (max(number, 1) if operation.operation == "mean" else 1)
+    _, apart, cross, other, units = part.products.tolist()
+    batch = (rows - 1) * (cross + (places - 1) * other + (channels - 1) * places * part.mean**2)
+    pairs = (places - 1) * apart + (channels - 1) * places * units + batch
+    square = scale**2 * number * max(part.mean_square + pairs, 0.0)
+    mean = scale * number * part.mean
+    between = (scale * number) ** 2 * (cross if channels * places == 1 else part.mean**2)
+    top = normal(Moments(mean, max(square, mean * mean), np.array([square, square, between, between, square])))
+
+    def back(tops: tuple[Gradient, ...]) -> Back:
+        gradient = tops[0]
+        products = np.full(KINDS, gradient.mean_square)
+        if rows == 1:
+            products[[CROSS, OTHER]] = gradient.products[CROSS]
+        return parts.back((Gradient(gradient.mean_square * scale**2, products * scale**2),))
+
+    return Passed((top,), back)
+
+
+def _as_they_are(points: Reals) -> tuple[Reals, Reals]:
+    return points, np.ones_like(points)
+
+
+_SIZES: dict[str, Callable[[Reals], tuple[Reals, Reals]]] = {
+    "asum": lambda points: (np.abs(points), np.sign(points)),
+    "sumsq": lambda points: (points * points, 2 * points),
+}
+
+
+@rule(combination.ArgMax)
+def arg_max(operation: combination.ArgMax, layer: Layer) -> Passed:
+    """Lead through ArgMax: indices, each as likely as the others."""
+    if operation.values:
+        raise NotKnown("it tells the largest values")
+    dims = layer.shape()
+    number = size(dims[1:] if operation.axis is None else dims[operation.axis : operation.axis + 1], "values")
+    return Passed((whole_numbers(number),), lambda tops: Back((None,)))
+
+
+@rule(combination.Silence, combination.HDF5Output)
+def silence(operation: combination.Silence | combination.HDF5Output, layer: Layer) -> Passed:
+    """Lead through what only reads."""
     return Passed((), lambda tops: Back((None,) * len(layer.bottoms)))
 
 

@@ -33,6 +33,22 @@ def deconvolution(operation: convolution.Deconvolution, layer: Layer) -> Passed:
     return _convolved(operation, layer, transposed=True)
 
 
+@rule(convolution.CCCP)
+def cccp(operation: convolution.CCCP, layer: Layer) -> Passed:
+    """Lead through CCCP, a Convolution of kernel 1."""
+    ones = (1,) * max(len(layer.shape()) - 2, 0)
+    same = convolution.Convolution(
+        kernel=ones,
+        stride=ones,
+        pad=(0,) * len(ones),
+        dilation=ones,
+        num_output=operation.num_output * operation.group,
+        group=operation.group,
+        bias=operation.bias,
+    )
+    return _convolved(same, layer, transposed=False)
+
+
 def _convolved(operation: _Convolution, layer: Layer, *, transposed: bool) -> Passed:
     if operation.squeeze:
         raise NotKnown("axes of extent 1 vanish from its top")

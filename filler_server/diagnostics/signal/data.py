@@ -84,7 +84,7 @@ def _wanted(plan: NetPlan, reader: int, bottom: int, shape: Shape) -> Activation
     layer = plan.layers[reader]
     match meaning(layer.operation, bottom, len(layer.producers), plan.top(layer.producers[0]).shape):
         case Labels(below=number):
-            return _labels(number)
+            return whole_numbers(number)
         case Probabilities():
             return _uniform(0.0, 1.0)
         case Marks():
@@ -94,7 +94,7 @@ def _wanted(plan: NetPlan, reader: int, bottom: int, shape: Shape) -> Activation
     return None
 
 
-def _labels(number: int | None) -> Activation:
+def whole_numbers(number: int | None) -> Activation:
     """Return whole numbers below a number, each as likely as the others."""
     if number is None:
         raise NotKnown("the number of classes is not known")

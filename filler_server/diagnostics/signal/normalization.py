@@ -24,7 +24,7 @@ from filler_server.diagnostics.signal.moments import (
 )
 from filler_server.diagnostics.signal.normal import WEIGHTS, Reals, clipped
 from filler_server.diagnostics.signal.registry import Back, Layer, NotKnown, Passed, rule, size
-from filler_server.diagnostics.signal.values import Activation
+from filler_server.diagnostics.signal.values import Activation, constant
 from filler_server.net.operations import normalization
 
 
@@ -209,6 +209,18 @@ def normalize(operation: normalization.Normalize, layer: Layer) -> Passed:
         return Back(passed.back((replace(tops[0], pull=0.0),)).bottoms, (None,))
 
     return replace(passed, back=back)
+
+
+@rule(normalization.NormalizeChannels)
+def normalize_channels(operation: normalization.NormalizeChannels, layer: Layer) -> Passed:
+    """Lead through NormalizeChannels, with the mean norm in place of the norm, which a second top holds."""
+    number = size(layer.shape()[1:2], "channels")
+    bottom = layer.bottom.plain()
+    by_size = number * float(WEIGHTS @ np.abs(bottom.points))
+    norm = (by_size if operation.norm == "l1" else sqrt(number * bottom.mean_square)) + 1e-6
+    passed = by_value(layer, lambda points: (points / norm, np.full_like(points, sqrt(1 - 1 / max(number, 1)) / norm)))
+    tops = (*passed.tops, constant(norm))[: len(layer.plan.tops)]
+    return Passed(tops, lambda gradients: passed.back((replace(gradients[0], pull=0.0),)))
 
 
 @rule(normalization.Bias)

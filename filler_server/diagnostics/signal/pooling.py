@@ -107,7 +107,7 @@ def _average(windows: _Windows, layer: Layer) -> Passed:
     mean = windows.mean * bottom.mean
     moments = Moments(mean, max(square, mean * mean), products)
     profile = scaled(averaged(windows.axes, bottom.profile), windows.cover)
-    top = _averaged(bottom, moments, held)
+    top = average_of(bottom, moments, held)
     wobble = min(bottom.wobble * (bottom.variance / top.variance) ** 2, 1.0) if top.variance else 0.0
     top = replace(top, profile=profile, drift=bottom.drift, wobble=wobble)
 
@@ -136,7 +136,7 @@ def _pull(gradient: Gradient, windows: _Windows, top: Activation, bottom: Activa
     return gradient.pull * after / (windows.places * bottom.mean_square) if bottom.mean_square else 0.0
 
 
-def _averaged(bottom: Activation, moments: Moments, number: float) -> Activation:
+def average_of(bottom: Activation, moments: Moments, number: float) -> Activation:
     """Return the distribution of averages: of the shape of the bottom for few, normal for many."""
     plain = bottom.plain()
     zeros = bottom.zeros

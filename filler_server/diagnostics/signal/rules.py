@@ -9,6 +9,9 @@ from filler_server.diagnostics.signal import (
     losses,
     normalization,
     pooling,
+    recurrent,
+    resizing,
+    undetermined,
 )
 
 __all__ = [
@@ -20,4 +23,7 @@ __all__ = [
     "losses",
     "normalization",
     "pooling",
+    "recurrent",
+    "resizing",
+    "undetermined",
 ]
