@@ -116,7 +116,8 @@ def histogram(values: NDArray[np.float64], distribution: Distribution | None) ->
         if distribution is not None:
             promised = expected_shares(distribution, edges)
             axes.plot((edges[1:] + edges[:-1]) / 2, promised, color=_SECOND, linewidth=1.5, label="promised")
-            axes.legend(fontsize=8)
+            # Beside each other above the bars, which go up to the top for a uniform distribution.
+            axes.legend(fontsize=8, loc="lower right", bbox_to_anchor=(1, 1), borderaxespad=0, ncols=2)
         axes.locator_params(axis="x", nbins=5)
         axes.set(xlabel="value", ylabel="share", ylim=(0, None))
         return _drawing(figure)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from math import sqrt
 
 import numpy as np
 
@@ -174,7 +175,10 @@ def reduction(operation: combination.Reduction, layer: Layer) -> Passed:
         products = np.full(KINDS, gradient.mean_square)
         if rows == 1:
             products[[CROSS, OTHER]] = gradient.products[CROSS]
-        return parts.back((Gradient(gradient.mean_square * scale**2, products * scale**2),))
+        # The weight of a loss is one number for all, of which values with a mean have a part.
+        is_weight = bool(np.all(gradient.products == gradient.mean_square)) and part.mean_square > 0
+        pull = abs(scale) * sqrt(gradient.mean_square) * part.mean / part.mean_square if is_weight else 0.0
+        return parts.back((Gradient(gradient.mean_square * scale**2, products * scale**2, pull=pull),))
 
     return Passed((top,), back)
 

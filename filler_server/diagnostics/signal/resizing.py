@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from filler_server.diagnostics.signal.data import ExactActivation
 from filler_server.diagnostics.signal.gradients import Gradient
 from filler_server.diagnostics.signal.moments import NEAR, Moments
 from filler_server.diagnostics.signal.normal import WEIGHTS, Reals, quantiles
@@ -47,6 +48,7 @@ class _Mixing(NamedTuple):
     """Means along one axis: each place of the top is one of places of the bottom, of which each has a share.
 
     Attributes:
+        taps: how many places one has, on average.
         own: the mean over places of the top of the sum of squared shares.
         following: likewise of the sum of products of the shares of a place and of the next one.
         back: the mean over places of the bottom of the sum of the squared shares that it has.
@@ -54,6 +56,7 @@ class _Mixing(NamedTuple):
         back_all: likewise of the square of the sum.
     """
 
+    taps: float
     own: float
     following: float
     back: float
@@ -73,7 +76,8 @@ def _mixing(before: Reals, after: Reals, share: Reals, extent: int) -> _Mixing:
     squares = np.sum([np.bincount(place.astype(int), part**2, extent) for place, part in shares], axis=0)
     mean = float(np.mean(following)) if len(share) > 1 else 0.0
     common = float(np.where(before == after, 0, share * (1 - share)).sum()) / extent
-    return _Mixing(float(own.mean()), mean, float(squares.mean()), common, float(np.mean(sums**2)))
+    taps = 1 + float(np.mean((share > 0) & (before != after)))
+    return _Mixing(taps, float(own.mean()), mean, float(squares.mean()), common, float(np.mean(sums**2)))
 
 
 def _stretched(extent: int, places: int) -> _Mixing:
@@ -91,7 +95,7 @@ def _repeated(extent: int, scale: int) -> _Mixing:
         raise NotKnown("it has no values")
     places = extent * scale
     same = (places - extent) / (places - 1) if places > 1 else 0.0
-    return _Mixing(1.0, same, float(scale), 0.0, float(scale) ** 2)
+    return _Mixing(1.0, 1.0, same, float(scale), 0.0, float(scale) ** 2)
 
 
 def _mixed(layer: Layer, axes: Sequence[_Mixing], inside: float = 1.0) -> Passed:
@@ -104,7 +108,11 @@ def _mixed(layer: Layer, axes: Sequence[_Mixing], inside: float = 1.0) -> Passed
     # Of the next place along either axis.
     products[NEAR] = near + rest * sum(own / axis.own * axis.following for axis in axes) / 2
     moments = Moments(bottom.mean, max(square, bottom.mean**2), products)
-    top = shaped(bottom.plain().points, moments) if own == 1 else average_of(bottom, moments, 1 / own)
+    top = shaped(bottom.plain().points, moments)
+    if own < 1:
+        made = average_of(bottom, moments, 1 / own)
+        zeros = average_of(bottom, moments, prod(axis.taps for axis in axes)).zeros
+        top = ExactActivation(made.points, made.correlations, exact=moments, share=zeros)
 
     def back(tops: tuple[Gradient, ...]) -> Back:
         gradient = tops[0]

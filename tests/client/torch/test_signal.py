@@ -59,3 +59,31 @@ def test_fillers_that_no_caffe_has_are_filled_by_philox() -> None:
     net = stack('type: "orthogonal"', "TanH", depth=2, width=16, batch=4)
     report = FillerClient.embedded().signal(net, simulate=True, seeds=1)
     assert report.parameters[0].mean_square == pytest.approx(1 / 16, rel=1e-3)
+
+
+HEAD = """layer { name: "x" type: "Input" top: "x" input_param { shape { dim: [8, 6, 12, 12] } } }
+layer { name: "cont" type: "Input" top: "cont" input_param { shape { dim: [8, 6] } } }
+layer { name: "label" type: "Input" top: "label" input_param { shape { dim: [8] } } }
+"""
+TAIL = """layer { name: "ip" type: "InnerProduct" bottom: "y" top: "ip"
+  inner_product_param { num_output: 10 weight_filler { type: "xavier" } } }
+layer { name: "loss" type: "SoftmaxWithLoss" bottom: "ip" bottom: "label" top: "loss" }
+"""
+BODIES = {
+    "LSTM": 'bottom: "x" bottom: "cont" recurrent_param { num_output: 64 weight_filler { type: "gaussian" std: 0.1 } }',
+    "RNN": 'bottom: "x" bottom: "cont" recurrent_param { num_output: 64 weight_filler { type: "gaussian" std: 0.1 } }',
+    "Interp": 'bottom: "x" interp_param { height: 17 width: 23 }',
+    "Upsample": 'bottom: "x" upsample_param { scale: 2 }',
+    "Reduction": 'bottom: "x" reduction_param { axis: 2 operation: SUMSQ coeff: 0.01 }',
+}
+
+
+@pytest.mark.parametrize("kind", BODIES)
+def test_theory_and_simulation_agree_on_operations(kind: str) -> None:
+    net = f'{HEAD} layer {{ name: "y" type: "{kind}" top: "y" {BODIES[kind]} }} {TAIL}'
+    client = FillerClient.embedded()
+    theory, simulated = client.signal(net), client.signal(net, simulate=True, seeds=6, stream="philox")
+    for mine, other in zip(theory.values, simulated.values, strict=True):
+        if mine.layer in ("x", "y"):
+            assert mine.mean_square == pytest.approx(other.mean_square, rel=0.1), mine.layer
+            assert mine.gradient_mean_square == pytest.approx(other.gradient_mean_square, rel=0.25), mine.layer

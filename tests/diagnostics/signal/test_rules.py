@@ -66,6 +66,26 @@ NETS = {
     + layer("Scale", "s", "a", 'scale_param { filler { type: "uniform" min: 0.5 max: 2 } bias_term: true }')
     + layer("Bias", "i", "s", 'bias_param { filler { type: "constant" value: -1 } }')
     + layer("Softmax", "p", "b"),
+    "resizing": conv("a", "data")
+    + layer("ReLU", "r", "a")
+    + layer("Interp", "i", "r", "interp_param { height: 23 width: 15 }")
+    + layer("Upsample", "u", "r", "upsample_param { scale: 2 }")
+    + conv("b", "u")
+    + conv("c", "i"),
+    "reductions": conv("a", "data")
+    + layer("ReLU", "r", "a")
+    + layer("Reduction", "s", "r", "reduction_param { axis: 1 coeff: 0.5 }")
+    + layer("Reduction", "m", "r", "reduction_param { operation: MEAN axis: 2 }")
+    + layer("Reduction", "b", "a", "reduction_param { operation: ASUM axis: 1 }")
+    + layer("Reduction", "q", "a", "reduction_param { operation: SUMSQ axis: 1 }")
+    + layer("ArgMax", "x", "a", "argmax_param { axis: 1 }"),
+    "forks": conv("a", "data")
+    + conv("b", "data")
+    + layer("Pooling", "f", "b", "pooling_param { pool: AVE global_pooling: true }")
+    + layer("Sigmoid", "g", "f")
+    + layer("Axpy", "x", "g a b")
+    + layer("Reorg", "o", "a", "reorg_param { stride: 2 }")
+    + layer("CCCP", "c", "a", 'cccp_param { num_output: 16 group: 2 weight_filler { type: "msra" } }'),
     "weights of another mean": layer("AbsVal", "v", "data")
     + layer(
         "InnerProduct",
