@@ -57,6 +57,7 @@ class Setting:
         many: whether it is a sequence of these.
         optional: whether it may be None, for "not set".
         choices: the only values of a str, where there are such.
+        words: what may stand in place of a number.
         default: its value when nothing else is said.
         text: what it is.
         unit: what its value is, for `--help`.
@@ -71,6 +72,7 @@ class Setting:
     many: bool
     optional: bool
     choices: tuple[str, ...]
+    words: tuple[str, ...]
     default: Any
     text: str
     unit: str
@@ -112,10 +114,12 @@ class Setting:
         return self._check_one(value, source)
 
     def _check_one(self, value: Any, source: str) -> Any:
+        if isinstance(value, str) and value in self.words:
+            return value
         accepted: tuple[type, ...] = {float: (int, float), Path: (str, Path)}.get(self.kind, (self.kind,))
         if not isinstance(value, accepted) or (isinstance(value, bool) and self.kind is not bool):
             kind = {Path: "the path of a file", str: "a string", bool: "true or false"}.get(self.kind, "a number")
-            kind = "a whole number" if self.kind is int else kind
+            kind = " or ".join(["a whole number", *self.words]) if self.kind is int else kind
             raise InvalidArgument(f"{source} is {kind}. Received: {self.name}={value!r}")
         value = self.kind(value)
         if self.choices and value not in self.choices:
@@ -137,9 +141,10 @@ def settings_of(kind: type, *, of_section: str = "", prefix: str = "") -> Iterat
         if isinstance(hint, type) and is_dataclass(hint):
             yield from settings_of(hint, of_section=entry.name, prefix=entry.metadata["prefix"])
             continue
-        optional = get_origin(hint) in (Union, types.UnionType)
-        if optional:
-            (hint,) = (part for part in get_args(hint) if part is not type(None))
+        parts = get_args(hint) if get_origin(hint) in (Union, types.UnionType) else (hint,)
+        optional = type(None) in parts
+        hint, *others = (part for part in parts if part is not type(None))
+        words = tuple(word for part in others for word in get_args(part))
         many = get_origin(hint) is Sequence
         if many:
             (hint,) = get_args(hint)
@@ -155,6 +160,7 @@ def settings_of(kind: type, *, of_section: str = "", prefix: str = "") -> Iterat
             many=many,
             optional=optional,
             choices=choices,
+            words=words,
             default=entry.default,
             text=entry.metadata["help"],
             unit=entry.metadata["unit"] or _UNITS.get(base, ""),

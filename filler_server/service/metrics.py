@@ -3,7 +3,7 @@
 import gzip
 import platform
 from collections.abc import Callable, Mapping
-from functools import cache
+from functools import cache, partial
 from importlib.metadata import version
 
 from prometheus_client import (
@@ -37,7 +37,13 @@ class Metrics(CallObserver):
             "filler_requests", "Calls that have ended, by method and status.", ["method", "status"], registry=registry
         )
         self._sent = Counter("filler_sent_bytes", "Bytes of messages sent, by method.", ["method"], registry=registry)
-        self._running = Gauge("filler_calls_in_flight", "Calls that are running.", ["method"], registry=registry)
+        self._running = Gauge(
+            "filler_calls_in_flight",
+            "Calls that are running.",
+            ["method"],
+            registry=registry,
+            multiprocess_mode="livesum",
+        )
         self._refusals = Counter("filler_refusals", "Calls refused, by the limit.", ["limit"], registry=registry)
         self._seconds, self._fill, self._send = (
             Histogram(f"filler_{name}_seconds", text, ["method"], buckets=_SECONDS, registry=registry)
@@ -47,20 +53,22 @@ class Metrics(CallObserver):
                 ("send", "Waiting until what a call sends was sent."),
             )
         )
-        self.serving = Gauge("filler_serving", "1 while calls are answered, 0 before and after.", registry=registry)
+        self.serving = Gauge(
+            "filler_serving",
+            "1 while calls are answered, 0 before and after.",
+            registry=registry,
+            multiprocess_mode="livemax",
+        )
         self.kernels_pending = Gauge(
             "filler_kernels_pending",
             "Groups of kernels that are still being compiled or loaded; calls that need them wait.",
             registry=registry,
+            multiprocess_mode="livemax",
         )
-        Gauge("filler_kernel_threads", "Threads of the kernels.", registry=registry).set(threads)
-        Info("filler_build", "What the server was built of.", registry=registry).info(
-            {
-                "version": version("caffe-filler"),
-                "python": platform.python_version(),
-                **{name: version(name) for name in ("grpcio", "numba", "numpy", "protobuf")},
-            }
+        Gauge("filler_kernel_threads", "Threads of the kernels.", registry=registry, multiprocess_mode="livesum").set(
+            threads
         )
+        add_build(registry)
 
         # To look up the numbers of a method by its labels takes longer than to count.
         self._of = cache(lambda metric, *labels: metric.labels(*labels))
@@ -84,22 +92,35 @@ class Metrics(CallObserver):
         if call.limit:
             self._of(self._refusals, call.limit).inc()
 
-    def listen(self, address: str) -> tuple[str, Callable[[], None]]:
-        """Answer GET /metrics on `host:port`; return the address with the port that was given for 0, and its end.
 
-        Raises:
-            InvalidArgument: it is not such an address, or cannot be bound.
-        """
-        host, _, port = address.rpartition(":")
-        bare = host.removeprefix("[").removesuffix("]")
-        if not (bare and port.isdecimal() and int(port) < 2**16):
-            raise InvalidArgument(f"metrics need an address of the form host:port. Received: metrics_listen={address}")
-        server = HttpServer(bare, int(port), self._told)
-        return f"{host}:{server.port}", server.close
+def add_build(registry: CollectorRegistry) -> None:
+    """Add the versions of what a server was built of."""
+    Info("filler_build", "What the server was built of.", registry=registry).info(
+        {
+            "version": version("caffe-filler"),
+            "python": platform.python_version(),
+            **{name: version(name) for name in ("grpcio", "numba", "numpy", "protobuf")},
+        }
+    )
 
-    def _told(self, headers: Mapping[str, str]) -> Answer:
-        encode, content_type = choose_encoder(headers.get("accept", ""))
-        body, described = encode(self.registry), {"Content-Type": content_type}
-        if "gzip" in headers.get("accept-encoding", ""):
-            body, described = gzip.compress(body, 1), {**described, "Content-Encoding": "gzip"}
-        return Answer(body, described)
+
+def listen(address: str, registry: CollectorRegistry) -> tuple[str, Callable[[], None]]:
+    """Answer GET /metrics on `host:port`; return the address with the port that was given for 0, and its end.
+
+    Raises:
+        InvalidArgument: it is not such an address, or cannot be bound.
+    """
+    host, _, port = address.rpartition(":")
+    bare = host.removeprefix("[").removesuffix("]")
+    if not (bare and port.isdecimal() and int(port) < 2**16):
+        raise InvalidArgument(f"metrics need an address of the form host:port. Received: metrics_listen={address}")
+    server = HttpServer(bare, int(port), partial(_told, registry))
+    return f"{host}:{server.port}", server.close
+
+
+def _told(registry: CollectorRegistry, headers: Mapping[str, str]) -> Answer:
+    encode, content_type = choose_encoder(headers.get("accept", ""))
+    body, described = encode(registry), {"Content-Type": content_type}
+    if "gzip" in headers.get("accept-encoding", ""):
+        body, described = gzip.compress(body, 1), {**described, "Content-Encoding": "gzip"}
+    return Answer(body, described)

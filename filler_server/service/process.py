@@ -8,6 +8,7 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Callable
 from queue import Empty, SimpleQueue
 
 from caffe_filler.addresses import is_socket
@@ -44,8 +45,20 @@ _Event = int | Exception | None
 _log = logging.getLogger(__name__)
 
 
-def serve(settings: Settings) -> int:
+def run(
+    settings: Settings,
+    *,
+    is_shared: bool = False,
+    on_bound: Callable[[FillerServer], None] = lambda server: None,
+    on_serving: Callable[[FillerServer], None] = lambda server: None,
+) -> int:
     """Run a server until SIGTERM or SIGINT; a second signal ends it at once. Returns the exit status.
+
+    Args:
+        settings: of the server.
+        is_shared: whether other processes listen on its addresses, too.
+        on_bound: is called when it has its addresses.
+        on_serving: is called when it answers calls.
 
     Raises:
         FillerError: the settings cannot be used.
@@ -55,7 +68,8 @@ def serve(settings: Settings) -> int:
     few_arenas(_ARENAS)
     sys.setswitchinterval(_SWITCH_SECONDS)
     _allow_descriptors()
-    server = FillerServer(settings)
+    server = FillerServer(settings, is_shared=is_shared)
+    on_bound(server)
     memory = FreedMemory()
     # A handler of signals may put to this queue, unlike to an Event, whose lock the interrupted thread may hold.
     events: SimpleQueue[_Event] = SimpleQueue()
@@ -73,7 +87,7 @@ def serve(settings: Settings) -> int:
         # What was imported and compiled stays to the end: looking through it for garbage takes a tenth of a second.
         gc.collect()
         gc.freeze()
-        _tell_addresses(server)
+        on_serving(server)
         _next(events)
         _log.info("stopping: running calls have %g s", settings.grace)
         done = threading.Thread(target=server.stop)
@@ -131,7 +145,8 @@ def _start(server: FillerServer, events: "SimpleQueue[_Event]") -> None:
         events.put(None)
 
 
-def _tell_addresses(server: FillerServer) -> None:
+def tell_addresses(server: FillerServer) -> None:
+    """Log where a server answers."""
     if server.metrics_address is not None:
         _log.info("metrics on http://%s/metrics", server.metrics_address)
     if server.health_address is not None:

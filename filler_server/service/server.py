@@ -10,19 +10,21 @@ from google.protobuf.descriptor import FileDescriptor
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection, reflection_pb2
 
-from caffe_filler.addresses import check_address, is_local, is_socket
+from caffe_filler.addresses import check_address, is_local
 from caffe_filler.errors import InvalidArgument
 from caffe_filler.v1 import filler_pb2
 from filler_server import compiled
-from filler_server.api.limits import Limits
 from filler_server.api.turns import Turns
 from filler_server.service import tracing
+from filler_server.service.binding import bind
 from filler_server.service.calls import CallObserver
+from filler_server.service.channel_options import channel_options
 from filler_server.service.compilation import WAITING, Compilation
 from filler_server.service.guard import RequestGuard
 from filler_server.service.logs import CallLog
-from filler_server.service.metrics import Metrics
+from filler_server.service.metrics import Metrics, listen
 from filler_server.service.observation import Observation
+from filler_server.service.probes import probe_server
 from filler_server.service.servicer import SERVICE, FillerServicer
 from filler_server.service.settings import Settings
 from filler_server.service.tls import server_credentials
@@ -36,26 +38,8 @@ CALL_THREADS = "call"
 _SHORT_CALLS = 16
 """Threads beyond those that streams, turns and late requests may hold, so that health checks are always answered."""
 
-_PROBES = 16
-"""Threads of the port for health checks alone."""
-
-_IDENTITY = 1
-"""The one compression of messages that is understood: of the others a kilobyte can stand for a megabyte."""
-
-_HANDSHAKE_TIMEOUT_MS = 10_000
-_OTHER_DESCRIPTORS = 64
-"""Descriptors that connections leave to everything else."""
-
 _REQUEST_ROOM = 1 << 20
 """Bytes of a request beyond the net that it carries."""
-
-_INT32_MAX = 2**31 - 1
-"""The most that an option of gRPC can be."""
-
-_SETTINGS_TIMEOUT_MS = 10_000
-_KEEPALIVE_MS = 60_000
-_KEEPALIVE_TIMEOUT_MS = 20_000
-"""A client that vanished without a word holds its connection and its stream no longer than both of these."""
 
 
 class FillerServer:
@@ -69,8 +53,12 @@ class FillerServer:
         >>> server.stop()
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, *, is_shared: bool = False) -> None:
         """Bind the addresses; calls are answered from `start` on.
+
+        Args:
+            settings: of the server.
+            is_shared: whether other processes of the same user may listen on the addresses, too.
 
         Raises:
             InvalidArgument: an address cannot be bound, would carry plaintext to where others can read it, a file of
@@ -105,7 +93,7 @@ class FillerServer:
                 *([TokenInterceptor(TokenFile(settings.token_file))] if settings.token_file is not None else []),
                 guard,
             ],
-            options=_channel_options(limits, longest=limits.net_bytes + _REQUEST_ROOM),
+            options=channel_options(limits, longest=limits.net_bytes + _REQUEST_ROOM, is_shared=is_shared),
             maximum_concurrent_rpcs=limits.calls,
         )
         # The other kind of Watch sends under the lock of all health checks, to clients that may not read.
@@ -131,7 +119,7 @@ class FillerServer:
         self._close_metrics: Callable[[], None] = lambda: None
         self.metrics_address: str | None = None
         if settings.metrics_listen is not None:
-            self.metrics_address, self._close_metrics = self._metrics.listen(settings.metrics_listen)
+            self.metrics_address, self._close_metrics = listen(settings.metrics_listen, self._metrics.registry)
         """The address of the metrics, None when there is none."""
 
     @property
@@ -197,32 +185,18 @@ class FillerServer:
         address = self._settings.health_listen
         if address is None:
             return None
-        check = grpc.unary_unary_rpc_method_handler(
-            self._health.Check,
-            health_pb2.HealthCheckRequest.FromString,
-            health_pb2.HealthCheckResponse.SerializeToString,
-        )
-        self._probes = grpc.server(
-            ThreadPoolExecutor(_PROBES, thread_name_prefix="probe"),
-            handlers=[grpc.method_handlers_generic_handler(health.SERVICE_NAME, {"Check": check})],
-            interceptors=[guard],
-            options=_channel_options(self._settings.limits, longest=self._settings.limits.probe_bytes),
-            maximum_concurrent_rpcs=8 * _PROBES,
-        )
+        limits = self._settings.limits
+        self._probes = probe_server(self._health, guard, channel_options(limits, longest=limits.probe_bytes))
         return self._bind(self._probes, address, None)
 
     def _bind(self, server: grpc.Server, address: str, credentials: grpc.ServerCredentials | None) -> str:
-        try:
-            if address.startswith("unix:"):
+        if address.startswith("unix:"):
+            try:
                 self._sockets.append(UnixSocket(address, server.add_insecure_port))
-                return address
-            if credentials is None or is_socket(address):
-                port = server.add_insecure_port(address)
-            else:
-                port = server.add_secure_port(address, credentials)
-        except RuntimeError as error:
-            raise InvalidArgument(f"cannot listen there: {error}. Received: listen={address}") from None
-        return address if is_socket(address) else f"{address.rpartition(':')[0]}:{port}"
+            except RuntimeError as error:
+                raise InvalidArgument(f"cannot listen there: {error}. Received: listen={address}") from None
+            return address
+        return bind(server, address, credentials)
 
     def _set_health(self, status: health_pb2.HealthCheckResponse.ServingStatus) -> None:
         for service in ("", SERVICE):
@@ -259,33 +233,3 @@ def _methods(services: list[FileDescriptor]) -> list[str]:
         for service in file.services_by_name.values()
         for method in service.methods
     ]
-
-
-def _channel_options(limits: Limits, *, longest: int) -> list[tuple[str, int]]:
-    options = {
-        "grpc.so_reuseport": 0,
-        "grpc.max_receive_message_length": longest,
-        "grpc.compression_enabled_algorithms_bitset": _IDENTITY,
-        # More than that is not even kept; the guard refuses what is over the limit, and says so.
-        "grpc.max_metadata_size": 2 * limits.metadata_bytes,
-        "grpc.absolute_max_metadata_size": 2 * limits.metadata_bytes,
-        "grpc.max_concurrent_streams": limits.connection_calls,
-        # They hold when the client has acknowledged them.
-        "grpc.http2.settings_timeout": _SETTINGS_TIMEOUT_MS,
-        "grpc.server_handshake_timeout_ms": _HANDSHAKE_TIMEOUT_MS,
-        "grpc.max_allowed_incoming_connections": min(limits.connections, _descriptors()),
-        "grpc.keepalive_time_ms": _KEEPALIVE_MS,
-        "grpc.keepalive_timeout_ms": _KEEPALIVE_TIMEOUT_MS,
-        "grpc.http2.ping_timeout_ms": _KEEPALIVE_TIMEOUT_MS,
-        "grpc.keepalive_permit_without_calls": 1,
-        "grpc.http2.min_ping_interval_without_data_ms": int(limits.ping_seconds * 1000),
-    }
-    return [(name, min(value, _INT32_MAX)) for name, value in options.items()]
-
-
-def _descriptors() -> int:
-    """Return the number of connections that the process has descriptors for."""
-    import resource
-
-    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    return _INT32_MAX if soft == resource.RLIM_INFINITY else max(soft - _OTHER_DESCRIPTORS, soft // 2)

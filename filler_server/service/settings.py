@@ -66,7 +66,15 @@ class Settings:
     token_file: Path | None = setting(
         None, "Bearer tokens, one a line, of which clients must show one; read anew when it changes."
     )
-    threads: int | None = setting(None, "Threads of the kernels.  [default: one per CPU]", minimum=1)
+    threads: int | None = setting(
+        None, "Threads of the kernels, of all processes together.  [default: one per CPU]", minimum=1
+    )
+    processes: int | Literal["auto"] = setting(
+        1,
+        "Processes that share the addresses, each with limits of its own; auto: one per CPU.",
+        unit="N|auto",
+        minimum=1,
+    )
     grace: float = setting(30.0, "What running calls get when the server is told to stop.", unit="SECONDS", minimum=0)
     health_listen: str | None = setting(
         None, "host:port that answers health checks alone, in plaintext, for probes that speak no TLS.", unit="ADDR"

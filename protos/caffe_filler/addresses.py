@@ -27,6 +27,18 @@ def socket_path(address: str) -> str:
     return path.removeprefix("//") if path.startswith("///") else path
 
 
+def host_and_port(address: str) -> tuple[str, int]:
+    """Return host and port of an address that has one of each; an empty host where it is none such.
+
+    The address is one that `check_address` accepts.
+    """
+    authority, parts = _split(address)
+    if authority or len(parts) != 1:
+        return "", 0
+    host, _, port = parts[0].rpartition(":")
+    return host.removeprefix("[").removesuffix("]"), int(port)
+
+
 def is_local(address: str) -> bool:
     """Return whether a gRPC address is a Unix socket or a literal loopback address, as gRPC writes them.
 

@@ -30,7 +30,7 @@ sys.addaudithook(audit)
 SERVE = """
 from filler_server.fillers.constant import ConstantFiller
 from filler_server.fillers.distributions import Constant
-from filler_server.service.process import serve
+from filler_server.service.start import serve
 from filler_server.service.settings import Settings
 
 class Faulty(Constant):

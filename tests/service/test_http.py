@@ -121,10 +121,10 @@ def test_nothing_is_left_after_the_end() -> None:
 
 
 def test_metrics_may_be_compressed() -> None:
-    from filler_server.service.metrics import Metrics
+    from filler_server.service.metrics import Metrics, listen
 
     metrics = Metrics(threads=3)
-    address, close = metrics.listen("127.0.0.1:0")
+    address, close = listen("127.0.0.1:0", metrics.registry)
     connection = http.client.HTTPConnection(address, timeout=30)
     connection.request("GET", "/metrics", headers={"Accept-Encoding": "gzip"})
     response = connection.getresponse()

@@ -107,7 +107,7 @@ def test_a_computation_that_cannot_be_interrupted_does_not_keep_the_process(tmp_
         "import sys, time\n"
         "from filler_server.fillers.constant import ConstantFiller\n"
         "from filler_server.fillers.distributions import Constant\n"
-        "from filler_server.service.process import serve\n"
+        "from filler_server.service.start import serve\n"
         "from filler_server.service.settings import Settings\n"
         "class Endless(Constant):\n"
         "    def fill(self, out, runs, random):\n"

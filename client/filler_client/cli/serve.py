@@ -24,6 +24,25 @@ class _Serve(click.Command):
         return [*own, *(_option(entry) for entry in ALL), *given[len(own) :]]
 
 
+class _NumberOrWord(click.ParamType):  # type: ignore[type-arg]
+    """A number, or a word that stands for one."""
+
+    name = "number"
+
+    def __init__(self, number: Any, words: tuple[str, ...]) -> None:
+        self._number = number
+        self._words = words
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the word, or the number."""
+        if value in self._words:
+            return value
+        try:
+            return self._number.convert(value, param, ctx)
+        except click.BadParameter as error:
+            self.fail(f"{error.message.rstrip('.')}, and not {' or '.join(self._words)}.", param, ctx)
+
+
 def _option(entry: "Setting") -> click.Option:
     kind: Any = click.Path(path_type=Path) if entry.kind is Path else entry.kind
     if entry.choices:
@@ -32,6 +51,8 @@ def _option(entry: "Setting") -> click.Option:
         least = entry.minimum if entry.above is None else entry.above
         limited = click.IntRange if entry.kind is int else click.FloatRange
         kind = limited(least, min_open=entry.above is not None)
+        if entry.words:
+            kind = _NumberOrWord(kind, entry.words)
     is_flag = entry.kind is bool
     return click.Option(
         [f"{entry.flag}/--no-{entry.flag.removeprefix('--')}" if is_flag else entry.flag],
@@ -79,6 +100,7 @@ def serve(print_config: bool, **values: Any) -> None:
       filler serve
       filler serve --listen 127.0.0.1:50051 --listen unix:/run/filler.sock --threads 8
       filler serve --listen 0.0.0.0:50051 --tls-certificate tls.crt --tls-key tls.key --token-file tokens
+      filler serve --listen 127.0.0.1:50051 --processes auto
       filler serve --listen 0.0.0.0:50051 --insecure --metrics-listen 0.0.0.0:9090 --log-format json
       filler serve --print-config > filler.toml && filler serve --config filler.toml
     """
@@ -91,10 +113,12 @@ def serve(print_config: bool, **values: Any) -> None:
         if print_config:
             print_text(to_toml(settings))
             return
-        from filler_server.service.process import serve as run
+        from filler_server.service.start import prepare
+
+        run = prepare(settings)
     except ModuleNotFoundError as error:
         missing = (error.name or "").partition(".")[0]
         if missing in ("", "filler_server", "filler_client", "caffe_filler"):
             raise
         raise click.ClickException(f"the server needs {missing}: pip install 'caffe-filler[server]'") from None
-    sys.exit(run(settings))
+    sys.exit(run())
