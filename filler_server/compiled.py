@@ -204,9 +204,14 @@ def exclusively(name: str) -> Iterator[None]:
     if not _folders:
         yield
         return
-    with (min(_folders) / f"{name.replace(' ', '-')}.lock").open("ab") as lock:
+    with lock_file(name).open("ab") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
+
+
+def lock_file(name: str) -> Path:
+    """Return the file that a process locks to do what this name stands for; there is a cache."""
+    return min(_folders) / f"{name.replace(' ', '-')}.lock"
 
 
 def is_serial(count: int) -> bool:

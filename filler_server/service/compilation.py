@@ -26,6 +26,9 @@ WAITING = 64
 _LOOK_SECONDS = 0.1
 """Seconds between two looks at what a waiting call hears of no other way: that nobody wants it any more."""
 
+_LOAD_SECONDS = 1.0
+"""Seconds between two attempts to load what a process is to compile: that of another server may have done so."""
+
 _WORTH_TELLING = 1.0
 """Seconds."""
 
@@ -233,7 +236,8 @@ class Compilation:
             self._start_processes([part for part in everything if part.name in self._pending])
         # First what nobody else compiles: meanwhile the others come.
         for part in sorted(missing, key=lambda part: part.name in self._given):
-            self._await_told(part.name)
+            if self._arrives(part):
+                continue
             began = time.monotonic()
             part.compile()
             self._done(part, self._told.get(part.name) or time.monotonic() - began)
@@ -266,11 +270,12 @@ class Compilation:
         if compiled.threads() > len(shares) + 1:
             shares = [[Group.COMMON, Group.FURTHER], [Group.CAFFE]]
         for groups in shares:
+            lock = compiled.lock_file(f"compiler of {groups[0].name}")
             names = [part.name for group in groups for part in todo if part.group is group]
             with suppress(OSError):
-                self._start_process(names)
+                self._start_process(lock, names)
 
-    def _start_process(self, names: list[str]) -> None:
+    def _start_process(self, lock: Path, names: list[str]) -> None:
         def on_told(name: str | None, seconds: float) -> None:
             with self._changed:
                 if name is None:
@@ -286,13 +291,19 @@ class Compilation:
             self._given.update(names)
             self._expected.update(names)
             try:
-                self._processes.append(CompilerProcess(names, on_told))
+                self._processes.append(CompilerProcess(lock, names, on_told))
             except OSError:
                 self._expected.difference_update(names)
                 raise
 
-    def _await_told(self, name: str) -> None:
-        with self._changed:
-            self._changed.wait_for(lambda: self._closed or name not in self._expected)
-            if self._closed:
-                raise Unavailable(f"compiling was ended with {counted(len(self._pending), 'part')} to go")
+    def _arrives(self, part: Part) -> bool:
+        """Wait for what processes compile; return whether the part was loaded, and is not to be compiled here."""
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._closed or part.name not in self._expected, _LOAD_SECONDS)
+                if self._closed:
+                    raise Unavailable(f"compiling was ended with {counted(len(self._pending), 'part')} to go")
+                if part.name not in self._expected:
+                    return False
+            if self._load(part):
+                return True

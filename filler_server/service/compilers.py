@@ -1,10 +1,12 @@
 """Processes that compile kernels into the cache that they share with the server, while that goes on with its work.
 
-Numba compiles one kernel at a time in a process, and holds the interpreter meanwhile. A process of its own takes parts
-by their names as arguments, and tells of each when it is done, on a line of standard output.
+Numba compiles one kernel at a time in a process, and holds the interpreter meanwhile. A process of its own takes a file
+to lock and the names of parts as arguments, and tells of each part when it is done, on a line of standard output. Of
+the processes that have the same to compile one is at work; the others have imported nothing yet.
 """
 
 import contextlib
+import fcntl
 import os
 import signal
 import subprocess
@@ -12,6 +14,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterable
+from pathlib import Path
 
 _NICENESS = 10
 """Of the compilation of what the server does not wait for, beside calls."""
@@ -24,6 +27,7 @@ class CompilerProcess:
     """A process that compiles parts, one after the other.
 
     Args:
+        lock: a file that other processes for the same parts lock, too.
         names: those of the parts.
         on_told: called in a thread of its own with the name and the seconds of each part that is done, and with no name
             when no more come.
@@ -32,9 +36,9 @@ class CompilerProcess:
         OSError: no process can be started.
     """
 
-    def __init__(self, names: Iterable[str], on_told: Callable[[str | None, float], None]) -> None:
+    def __init__(self, lock: Path, names: Iterable[str], on_told: Callable[[str | None, float], None]) -> None:
         self._process = subprocess.Popen(  # noqa: S603 - this interpreter, with the names of parts
-            [sys.executable, "-P", "-m", __name__, *names],
+            [sys.executable, "-P", "-m", __name__, str(lock), *names],
             # It has the modules of this process, and no others.
             env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
             stdin=subprocess.PIPE,
@@ -59,11 +63,17 @@ class CompilerProcess:
         self._on_told(None, 0.0)
 
 
-def main(names: Iterable[str]) -> None:
+def main(lock: str, *names: str) -> None:
     """Compile parts and tell of each; the process ends when nobody listens any more."""
     # Ctrl-C is meant for the server, which ends this process.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_server, daemon=True).start()
+    with Path(lock).open("ab") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        _compile(names)
+
+
+def _compile(names: Iterable[str]) -> None:
     from filler_server.service.warmup import parts
 
     by_name = {part.name: part for part in parts()}
@@ -89,4 +99,4 @@ def _end_with_server() -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    main(*sys.argv[1:])

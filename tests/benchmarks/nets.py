@@ -171,15 +171,24 @@ def layer_shapes(net: Net) -> list[tuple[str, list[int]]]:
     ]
 
 
-def command(*words: str) -> Run:
+def command(*words: str, **changes: str) -> Run:
     """Run a program to its end.
+
+    Args:
+        words: its name and its arguments.
+        changes: what its environment has besides.
 
     Raises:
         NotAvailable: it cannot be started, or fails.
     """
     begun = time.perf_counter()
     process = subprocess.Popen(
-        words, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env=environment(), cwd=ROOT
+        words,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment(**changes),
+        cwd=ROOT,
     )
     assert process.stderr is not None
     with process.stderr:

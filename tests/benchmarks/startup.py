@@ -19,6 +19,7 @@ IMPORT = "import filler_client"
 BELOW = "import grpc, numpy, google.protobuf"
 HELP = "filler --help"
 PLAN = "filler plan lenet.prototxt"
+INIT = "filler init lenet.prototxt"
 WARM = "server to SERVING, kernels cached"
 COLD = "server to SERVING, nothing cached"
 
@@ -35,13 +36,17 @@ def run(effort: Effort, results: Results, say: Callable[[str], None]) -> None:
         HELP: lambda: command(FILLER, "--help"),
         PLAN: lambda: command(FILLER, "plan", "tests/nets/lenet.prototxt"),
     }
-    for program in programs.values():
-        program()
-    say(", ".join(programs))
-    runs, failed = alternate(programs, effort.start_rounds)
+    with TemporaryDirectory() as cache:
+        net, weights = "tests/nets/lenet.prototxt", f"{cache}/lenet.safetensors"
+        programs[INIT] = lambda: command(FILLER, "init", net, "-o", weights)
+        for program in programs.values():
+            program()
+        say(", ".join(programs))
+        runs, failed = alternate(programs, effort.start_rounds)
     say(COLD)
     with TemporaryDirectory() as cache:
         runs[COLD] = [_serving(cache)]
+        command(FILLER, "warm-up", NUMBA_CACHE_DIR=cache)
         say(WARM)
         runs[WARM] = [_serving(cache) for _ in range(min(effort.start_rounds, 7))]
     comparison = Comparison(SECTION, ("programs",), 1, runs, failed)

@@ -168,7 +168,9 @@ def _rest(results: Results) -> Iterator[tuple[Target, Iterable[Found]]]:
     yield Target("client import", "ms above the interpreter", 150, at_most=True), [("programs", importing)]
     for work, name, unit, bound in (
         ("filler --help", startup.HELP, 1000, 300.0),
-        ("server to SERVING, warm", startup.WARM, 1, 3.0),
+        ("filler init, LeNet", startup.INIT, 1000, 500.0),
+        ("server to SERVING, cold", startup.COLD, 1, 10.0),
+        ("server to SERVING, warm", startup.WARM, 1, 2.0),
     ):
         value = starts.seconds(name).median * unit
         yield Target(work, "ms" if unit == 1000 else "s", bound, at_most=True), [("programs", value)]

@@ -1,11 +1,13 @@
 """Kernels that are compiled after the server has begun to serve."""
 
 import contextvars
+import fcntl
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -147,7 +149,7 @@ class Told:
 
     asked: list[list[str]]
 
-    def __init__(self, names: list[str], on_told: Callable[[str | None, float], None]) -> None:
+    def __init__(self, lock: Path, names: list[str], on_told: Callable[[str | None, float], None]) -> None:
         self.asked.append(names)
         threading.Thread(target=lambda: (on_told(names[0], 7.5), on_told(None, 0.0))).start()
 
@@ -209,7 +211,43 @@ def test_where_no_process_can_be_started_or_nothing_is_kept_all_is_compiled_here
         compilation.warm_up()
 
 
-def test_a_process_tells_of_each_part_and_of_its_end() -> None:
+def test_what_the_process_of_another_server_has_compiled_is_loaded(
+    kernels: Kernels, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    closed = threading.Event()
+
+    class Silent:
+        def __init__(self, *args: Any) -> None:
+            self.close = closed.set
+
+    monkeypatch.setattr(compilation, "CompilerProcess", Silent)
+    monkeypatch.setattr(compilation, "_LOAD_SECONDS", 0.05)
+    cached = threading.Event()
+
+    def run() -> None:
+        if not cached.is_set():
+            assert compiled._local.is_cached_only
+            cached.set()
+            raise compiled.NotCached
+
+    ready: list[Ready] = []
+    started(monkeypatch, Part("philox usual", Group.COMMON, run), on_ready=ready.append).join()
+    assert [(part.name, part.is_compiled) for part in ready] == [("philox usual", False)]
+    assert closed.is_set()
+
+
+def test_a_process_waits_for_another_one_with_the_same_parts(tmp_path: Path) -> None:
+    told: list[str | None] = []
+    with (tmp_path / "lock").open("ab") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        process = CompilerProcess(tmp_path / "lock", ["registered here alone"], lambda name, _: told.append(name))
+        time.sleep(0.5)
+        assert not told
+    until(lambda: told == ["registered here alone", None])
+    process.close()
+
+
+def test_a_process_tells_of_each_part_and_of_its_end(tmp_path: Path) -> None:
     told: list[str | None] = []
     ended = threading.Event()
 
@@ -219,15 +257,15 @@ def test_a_process_tells_of_each_part_and_of_its_end() -> None:
         if name is None:
             ended.set()
 
-    process = CompilerProcess(["registered here alone", "philox constant"], on_told)
+    process = CompilerProcess(tmp_path / "lock", ["registered here alone", "philox constant"], on_told)
     assert ended.wait(120)
     process.close()
     assert told == ["registered here alone", "philox constant", None]
 
 
-def test_a_process_ends_with_its_server() -> None:
+def test_a_process_ends_with_its_server(tmp_path: Path) -> None:
     ended = threading.Event()
-    process = CompilerProcess(["philox constant"], lambda name, _: None if name else ended.set())
+    process = CompilerProcess(tmp_path / "lock", ["philox constant"], lambda name, _: None if name else ended.set())
     assert process._process.stdin is not None
     process._process.stdin.close()
     assert ended.wait(120)
