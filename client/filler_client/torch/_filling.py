@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from typing import TYPE_CHECKING
 
 import torch
@@ -60,19 +61,21 @@ def fill_all(fillings: Sequence[Filling], seed: int, client: FillerClient | None
         FillerError: one of the tree in `caffe_filler.errors`.
     """
     targets: list[Target] = []
-    constants: list[tuple[Target, float]] = []
+    constants: list[tuple[torch.Tensor, float]] = []
+    memory: list[tuple[str, torch.Tensor]] = []
     for filling in fillings:
         found, shape = filling.assignment, tuple(filling.tensor.shape)
         filling.parts = parts_of(filling.tensor)
         for part in filling.parts:
-            target = Target(BlobSpec(found.filler, shape, found.stream, part.box, found.axes), part.tensor)
+            memory.append((found.stream, part.tensor))
             if _is_constant(found.filler, part.tensor):
-                constants.append((target, found.filler.value))
+                constants.append((part.tensor, found.filler.value))
             else:
-                targets.append(target)
-    check_apart([*targets, *(target for target, _ in constants)])
+                blob = BlobSpec(found.filler, shape, found.stream, part.box, found.axes)
+                targets.append(Target(blob, part.tensor))
+    check_apart(memory)
     fill_targets(targets, seed, client)
-    for (_, tensor), value in constants:
+    for tensor, value in constants:
         tensor.fill_(value if tensor.is_floating_point() else int(value))
     for filling in fillings:
         row = filling.zero_row
@@ -89,4 +92,9 @@ def _is_constant(filler: FillerParameter, tensor: torch.Tensor) -> bool:
         return True
     if filler.type != "constant" or not tensor.is_contiguous() or tensor.is_inference():
         return False
-    return bool(abs(filler.value) <= torch.finfo(tensor.dtype).max)
+    return abs(filler.value) <= _largest(tensor.dtype)
+
+
+@cache
+def _largest(dtype: torch.dtype) -> float:
+    return float(torch.finfo(dtype).max)

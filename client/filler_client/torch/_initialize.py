@@ -89,6 +89,9 @@ def initialize_(
         spoil(slot.tensor)
     for owner in resetting:
         owner.reset_parameters()
+    if resetting:
+        for slot in held:
+            slot.refresh()
     unset = [slot for slot in lost if is_spoiled(slot.tensor)]
     if strict and unset:
         raise InvalidArgument(
@@ -101,7 +104,7 @@ def initialize_(
         if found is not None
     ]
     fill_all(fillings, seed, client)
-    figures = iter([measured([part.tensor for part in filling.parts]) for filling in fillings])
+    figures = iter(measured([part.tensor for part in filling.parts] for filling in fillings))
     entries: list[InitEntry] = []
     for slot, found in planned:
         if found is None:

@@ -24,6 +24,8 @@ def materialize(module: torch.nn.Module, held: Sequence[Slot], device: torch.dev
         )
     # As Module.to_empty, which would also throw away what has values.
     module._apply(lambda tensor: torch.empty_like(tensor, device=device) if tensor.is_meta else tensor)
+    for slot in held:
+        slot.refresh()
     for slot in absent:
         for owner, name in slot.places[1:]:
             setattr(owner, name, slot.tensor)

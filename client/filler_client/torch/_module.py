@@ -20,17 +20,19 @@ _WRAPPERS = ("_fsdp_wrapped_module", "_checkpoint_wrapped_module", "_orig_mod")
 _PLAIN = (torch.Tensor, torch.nn.Parameter)
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Slot:
     """A parameter or buffer, with all the places where it hangs.
 
     Attributes:
         parameter: the parameter as rules see it, under its first qualified name in the whole model.
+        tensor: the tensor that hangs there, as of the last `refresh`.
         places: modules, and the names that it has there; the first is the one after which it is called.
         names: its further names.
     """
 
     parameter: "Parameter"
+    tensor: torch.Tensor
     places: list[tuple[torch.nn.Module, str]]
     names: list[str] = field(default_factory=list)
 
@@ -50,17 +52,15 @@ class Slot:
         return self.places[0][0]
 
     @property
-    def tensor(self) -> torch.Tensor:
-        """The tensor that hangs there now."""
-        module, name = self.places[0]
-        tensor: torch.Tensor = (module._buffers if self.is_buffer else module._parameters)[name]
-        return tensor
-
-    @property
     def padding_row(self) -> int | None:
         """The row that the module names as padding."""
-        row, rows = getattr(self.owner, "padding_idx", None), self.tensor.shape[:1].numel()
-        return row % rows if isinstance(row, int) and self.tensor.dim() and rows else None
+        row, rows = getattr(self.owner, "padding_idx", None), next(iter(self.parameter.shape), 0)
+        return row % rows if isinstance(row, int) and rows else None
+
+    def refresh(self) -> None:
+        """Look up the tensor again, after the module may have replaced it."""
+        module, name = self.places[0]
+        self.tensor = (module._buffers if self.is_buffer else module._parameters)[name]
 
 
 class _Place(NamedTuple):
@@ -100,13 +100,12 @@ def slots(module: torch.nn.Module, name_prefix: NamePrefix = "") -> list[Slot]:
                 key = _identity(tensor)
                 if taken.setdefault(name, key) != key:
                     raise InvalidArgument(f"two parameters have one name in the whole model. Received: name='{name}'")
-                slot = found.get(key)
-                if slot is None:
-                    parameter = Parameter(name, tuple(tensor.shape), classes, within, shapes, is_buffer)
-                    found[key] = Slot(parameter, [(owner, attribute)])
-                else:
-                    slot.places.append((owner, attribute))
-                    slot.names.append(name)
+                parameter = Parameter(name, tuple(tensor.shape), classes, within, shapes, is_buffer)
+                own = Slot(parameter, tensor, [(owner, attribute)])
+                first = found.setdefault(key, own)
+                if first is not own:
+                    first.places += own.places
+                    first.names.append(name)
     return list(found.values())
 
 

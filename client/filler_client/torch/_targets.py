@@ -54,13 +54,13 @@ def fill_targets(targets: Sequence[Target], seed: int, client: FillerClient | No
     torch.autograd.graph.increment_version([each.tensor for each in targets if not each.tensor.is_inference()])
 
 
-def check_apart(targets: Sequence[Target]) -> None:
-    """Make sure that no memory of the CPU is filled twice, as far as it is contiguous.
+def check_apart(named: Sequence[tuple[str, torch.Tensor]]) -> None:
+    """Make sure that tensors, each with its name, share no memory of the CPU, as far as they are contiguous.
 
     Raises:
-        InvalidArgument: some is.
+        InvalidArgument: some do.
     """
-    places = sorted((own.data_ptr(), own.nbytes, blob.name) for blob, own in targets if receives(own) and own.numel())
+    places = sorted((own.data_ptr(), own.nbytes, name) for name, own in named if receives(own) and own.numel())
     for (start, length, name), (following, _, other) in itertools.pairwise(places):
         if following < start + length:
             raise InvalidArgument(f"each blob needs memory of its own. Received: '{name}' and '{other}' overlap")

@@ -1,6 +1,6 @@
 """Views of tensors in NumPy, and figures of their values."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from math import sqrt
 from typing import Any
 
@@ -29,21 +29,28 @@ def array_of(tensor: torch.Tensor) -> NDArray[Any]:
 
 def receives(tensor: torch.Tensor) -> bool:
     """Whether a blob can be received into the tensor's own memory: on the CPU, in C order."""
-    return bool(tensor.device.type == "cpu" and tensor.is_contiguous())
+    return bool(tensor.is_cpu and tensor.is_contiguous())
 
 
 @np.errstate(invalid="ignore", over="ignore")
-def measured(tensors: Sequence[torch.Tensor]) -> tuple[float, float] | None:
-    """Return mean and standard deviation of the values of tensors, large ones sampled; None where there are none."""
+def measured(groups: Iterable[Sequence[torch.Tensor]]) -> list[tuple[float, float] | None]:
+    """Return mean and standard deviation of the values of each group of tensors, large ones sampled.
+
+    Where a group has no values, there is None.
+    """
+    return [_figures(map(_sample, group)) for group in groups]
+
+
+def _figures(samples: Iterable[NDArray[Any]]) -> tuple[float, float] | None:
     count, first, total, squares = 0, 0.0, 0.0, 0.0
-    for sample in map(_sample, tensors):
+    for sample in samples:
         # From the first value on, so that equal values have a deviation of 0.
         first = first if count else sample.item(0)
-        values = sample.astype(np.float64)
+        values = sample.astype(np.float64).reshape(-1)
         values -= first
         count += values.size
-        if square := float(np.vdot(values, values)):
-            total += float(values.sum())
+        if square := values.dot(values).item():
+            total += values.sum().item()
             squares += square
     if not count:
         return None
