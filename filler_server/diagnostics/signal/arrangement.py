@@ -9,7 +9,7 @@ from filler_server.diagnostics.signal.combination import added, product
 from filler_server.diagnostics.signal.gradients import Gradient, total
 from filler_server.diagnostics.signal.moments import CROSS, UNITS, Moments
 from filler_server.diagnostics.signal.normal import WEIGHTS, quantiles
-from filler_server.diagnostics.signal.registry import Back, Layer, Passed, rule, size
+from filler_server.diagnostics.signal.registry import Back, Layer, NotKnown, Passed, rule, size
 from filler_server.diagnostics.signal.values import Activation, shaped
 from filler_server.diagnostics.signal.windows import blended
 from filler_server.net.operations import arrangement, detection
@@ -145,6 +145,8 @@ def tile(operation: arrangement.Tile, layer: Layer) -> Passed:
 @rule(arrangement.Axpy)
 def axpy(operation: arrangement.Axpy, layer: Layer) -> Passed:
     """Lead through Axpy: a product and a sum of bottoms that do not depend on each other."""
+    if layer.same[2] in layer.same[:2]:
+        raise NotKnown("it adds a value to a multiple of itself")
     factors = replace(layer, bottoms=layer.bottoms[:2], shapes=layer.shapes[:2], same=layer.same[:2])
     passed = product(factors)
     (scaled,) = passed.tops

@@ -8,7 +8,7 @@ import numpy as np
 
 from filler_server.diagnostics.signal.activations import by_value
 from filler_server.diagnostics.signal.combination import product
-from filler_server.diagnostics.signal.gradients import Gradient, own_square
+from filler_server.diagnostics.signal.gradients import NOTHING, Gradient, own_square
 from filler_server.diagnostics.signal.moments import (
     APART,
     CROSS,
@@ -220,7 +220,14 @@ def normalize_channels(operation: normalization.NormalizeChannels, layer: Layer)
     norm = (by_size if operation.norm == "l1" else sqrt(number * bottom.mean_square)) + 1e-6
     passed = by_value(layer, lambda points: (points / norm, np.full_like(points, sqrt(1 - 1 / max(number, 1)) / norm)))
     tops = (*passed.tops, constant(norm))[: len(layer.plan.tops)]
-    return Passed(tops, lambda gradients: passed.back((replace(gradients[0], pull=0.0),)))
+
+    def back(gradients: tuple[Gradient, ...]) -> Back:
+        if len(gradients) > 1 and gradients[1] is not NOTHING:
+            raise NotKnown("a gradient comes to its norm")
+        # The norm is the same for all multiples of a sample.
+        return passed.back((replace(gradients[0], pull=0.0),))
+
+    return Passed(tops, back)
 
 
 @rule(normalization.Bias)

@@ -15,7 +15,7 @@ from filler_server.diagnostics.signal.registry import Back, Layer, NotKnown, Pas
 from filler_server.diagnostics.signal.values import shaped
 from filler_server.net.operations import resizing
 
-_MOST_PLACES = 1 << 20
+_MOST_PLACES = 1 << 16
 
 
 @rule(resizing.Interp)
