@@ -143,7 +143,7 @@ def save_net(
         else:
             described = definitions(plan.name, plan.layers) if needs_net else None
             saved = save(tensors, target, metadata=metadata, net=described, **sized)
-        assert saved.manifest is not None  # noqa: S101 - likewise
+        assert saved.manifest is not None  # noqa: S101 - for the type checker
         if manifest is not None:
             write_manifest(manifest, saved.manifest)
         plan_of_merge = None if merge is None else merge.plan

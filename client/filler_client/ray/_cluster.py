@@ -40,20 +40,32 @@ def joined(address: str | None) -> Iterator[None]:
         yield
         return
     where = _checked(address)
-    # Ray sets a handler of its own, with which nothing is cleaned up.
-    handler = signal.getsignal(signal.SIGTERM)
     try:
-        try:
+        with _own_handler():
             ray.init(where, log_to_driver=False, logging_level="ERROR")
-        finally:
-            if handler is not None and threading.current_thread() is threading.main_thread():
-                signal.signal(signal.SIGTERM, handler)
     except (RayError, RuntimeError, ValueError, OSError) as error:
         raise Unavailable(f"{_advice(where)}: {_line(error)}. {_received(address)}") from None
     try:
         yield
     finally:
         ray.shutdown()
+
+
+@contextmanager
+def _own_handler() -> Iterator[None]:
+    """Give SIGTERM back the handler that Ray replaces in the block; one that comes in the meantime reaches it, too."""
+    handler = signal.getsignal(signal.SIGTERM)
+    is_ended = False
+    try:
+        yield
+    except SystemExit:
+        is_ended = callable(handler)
+        raise
+    finally:
+        if handler is not None and threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, handler)
+            if is_ended:
+                signal.raise_signal(signal.SIGTERM)
 
 
 def _checked(address: str | None) -> str:
@@ -69,7 +81,7 @@ def _checked(address: str | None) -> str:
     host, _, port = where.rpartition(":")
     if "/" in where or not host or not (port.isascii() and port.isdecimal() and 0 < int(port[:6]) <= _MOST_PORT):
         raise InvalidArgument(
-            f"the address of a Ray cluster is like host:6379, of a node that is joined to it. {_received(address)}"
+            f"the address of a Ray cluster is like host:6379, that of its head node. {_received(address)}"
         )
     try:
         socket.create_connection((host.strip("[]"), int(port)), _PATIENCE).close()

@@ -1,6 +1,7 @@
 """`filler init --ray` on three nodes of one machine: a signal, a lost node, and what a cluster may lack."""
 
 import json
+import signal
 import socket
 import subprocess
 import sys
@@ -19,11 +20,12 @@ from filler_client import FillerClient, verify
 from tests.conftest import ROOT
 
 pytestmark = pytest.mark.frameworks
-pytest.importorskip("ray")
+ray = pytest.importorskip("ray")
 
 from ray.exceptions import WorkerCrashedError  # noqa: E402
 
-from filler_client.ray._tasks import _Progress, _result  # noqa: E402 - it needs Ray
+from filler_client.ray._cluster import joined  # noqa: E402 - it needs Ray
+from filler_client.ray._tasks import _Progress, _result  # noqa: E402
 from filler_client.ray._work import Order, write_file  # noqa: E402
 
 WIDTH = 1600
@@ -205,6 +207,26 @@ def test_a_node_that_cannot_write_is_named(order: Order, tmp_path: Path) -> None
     with pytest.raises(IsADirectoryError) as caught:
         write_file(order, 2)
     assert caught.value.filename == f"{socket.gethostname()}:{path}"
+
+
+def test_a_signal_that_comes_while_a_cluster_is_joined_is_not_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    def init(*_: Any, **__: Any) -> None:
+        # As Ray does, and as it fares then.
+        signal.signal(signal.SIGTERM, lambda number, _: sys.exit(number))
+        signal.raise_signal(signal.SIGTERM)
+
+    def interrupt(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(ray, "init", init)
+    monkeypatch.setenv("RAY_ADDRESS", "auto")
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        with pytest.raises(KeyboardInterrupt), joined(None):
+            raise AssertionError
+        assert signal.getsignal(signal.SIGTERM) is interrupt
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def test_progress_is_what_is_to_be_seen_in_the_folder(order: Order, tmp_path: Path) -> None:
