@@ -173,7 +173,7 @@ class Compilation:
             Unavailable, Cancelled: as in `wait`.
         """
         profile = PROFILES.get(stream)
-        if profile is not None and not self.is_complete:
+        if profile is not None and self._pending:
             self.wait({part_name(profile, kind) for kind in registered()})
 
     def wait_for_tensors(self, tensors: Iterable[ComputedTensor]) -> None:

@@ -162,7 +162,7 @@ class FillerServicer:
         """Hold the places of a call that runs long, but none of them while its kernels are being compiled."""
         self._begin(context)
         self._compilation.wait_for_stream(stream)
-        if not self._compilation.is_complete:
+        if self._compilation.pending:
             with self._slot(context, stream):
                 work = job()
             self._compilation.wait_for_tensors(work.tensors)

@@ -138,6 +138,7 @@ def test_what_cannot_be_compiled_keeps_nobody_waiting(monkeypatch: pytest.Monkey
 
     found = started(monkeypatch, Part("philox rare", Group.FURTHER, fail))
     found.wait({"philox rare"})
+    assert found.pending == 0
     with pytest.raises(Unavailable, match="not all kernels could be compiled"):
         found.join()
     with pytest.raises(ZeroDivisionError):
