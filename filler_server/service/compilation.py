@@ -145,7 +145,7 @@ class Compilation:
         import_kernels()
         self._parts = parts()
         self._pending = {part.name for part in self._parts}
-        self._make([part for part in self._parts if part.group.comes_first], self._parts)
+        self._make([part for part in self._parts if part.group.comes_first])
         if self._pending:
             _log.info("kernels of common fillers are there (%.1f s)", time.monotonic() - began)
         before = threading.stack_size(_STACK_BYTES)
@@ -216,7 +216,7 @@ class Compilation:
 
     def _finish(self, began: float) -> None:
         try:
-            self._make([part for part in self._parts if not part.group.comes_first], self._parts)
+            self._make([part for part in self._parts if not part.group.comes_first])
         except Unavailable:
             return
         except Exception:
@@ -229,11 +229,11 @@ class Compilation:
         self.close()
         _log.info("all kernels are there (%.1f s)", time.monotonic() - began)
 
-    def _make(self, wanted: Sequence[Part], everything: Sequence[Part]) -> None:
+    def _make(self, wanted: Sequence[Part]) -> None:
         """Load parts, and have those compiled that are not cached."""
         missing = [part for part in wanted if not self._load(part)]
         if missing and not self._processes:
-            self._start_processes([part for part in everything if part.name in self._pending])
+            self._start_processes([part for part in self._parts if part.name in self._pending])
         # First what nobody else compiles: meanwhile the others come.
         for part in sorted(missing, key=lambda part: part.name in self._given):
             if self._arrives(part):
