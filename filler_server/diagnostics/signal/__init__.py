@@ -23,8 +23,8 @@ What is assumed:
 
 How near it comes to the mean over hundreds of seeds: for 20 layers of 128 units of ReLU, tanh or sigmoid within 7 %
 forward and 12 % backward, and the spread within 15 %. A mean over five seeds is as far from it as its standard error,
-40 % for ReLU. LeNet is within 8 % forward and 1 % backward, a ResNet within 5 % and 35 %, a net of overlapping poolings
-within 11 % and 30 %. Gradients of parameters sum over batch and places, where little of a gradient has much weight:
+40 % for ReLU. LeNet is within 8 % forward and 1 % backward, a ResNet within 5 % and 17 %, a net of overlapping poolings
+within 11 % and 8 %. Gradients of parameters sum over batch and places, where little of a gradient has much weight:
 they are right to a factor of 2 to 3, where small nets of few channels are far apart to 10. It is wrong by more for
 weights whose mean is not 0 in front of saturating units, and for functions that grow faster than linear (powers).
 """

@@ -22,6 +22,7 @@ class Gradient:
             activation, relative to that of all.
         profile: how the mean square is spread over places.
         pull: how much of the value itself is in the gradient: E[gradient value] / E[value^2].
+        excess: by what part it is larger as channels of small weights have larger gradients before a BatchNorm.
     """
 
     mean_square: float
@@ -29,6 +30,7 @@ class Gradient:
     amplitude: Reals | None = None
     profile: Profile | None = None
     pull: float = 0.0
+    excess: float = 0.0
 
     @property
     def moments(self) -> Moments:
@@ -90,7 +92,8 @@ def led_back(gradient: Gradient, sums: Moments, of: Moments, profile: Profile | 
     """Return the gradient before a layer of random weights.
 
     The weights have made the value that the gradient comes to. As far as the gradient goes along with that value, it
-    comes back along with the value before the layer, besides what independent weights would make of it.
+    comes back along with the value before the layer, besides what independent weights would make of it. What is larger
+    for small weights has become what it is for all behind them.
 
     Args:
         gradient: that after the layer.
@@ -98,6 +101,9 @@ def led_back(gradient: Gradient, sums: Moments, of: Moments, profile: Profile | 
         of: the moments of the value before the layer.
         profile: how the mean square is spread over places.
     """
+    if gradient.excess:
+        whole = 1 + gradient.excess
+        return Gradient(sums.mean_square / whole, sums.products / whole, profile=profile)
     if not (gradient.pull and gradient.mean_square):
         return Gradient(sums.mean_square, sums.products, profile=profile)
     pull = gradient.pull * sums.mean_square / gradient.mean_square

@@ -74,7 +74,8 @@ def _by_batch(layer: Layer, eps: float, blobs: tuple[float | None, ...]) -> Pass
     correlations[UNITS] = 0.0
     top = Activation(points, correlations, profile=bottom.profile)
     # Variances of channels differ, and so do those of batches; the mean of 1 / variance is larger than 1 / mean.
-    wider = 1 + within / (within + eps) * (bottom.spread + 2 / max(rows * places, 2))
+    excess = within / (within + eps) * bottom.spread
+    wider = 1 + excess + within / (within + eps) * 2 / max(rows * places, 2)
 
     def back(tops: tuple[Gradient, ...]) -> Back:
         gradient = tops[0].moments
@@ -84,7 +85,7 @@ def _by_batch(layer: Layer, eps: float, blobs: tuple[float | None, ...]) -> Pass
         pairs = gradient.products - level - slope * top.products
         pairs[UNITS] = gradient.products[UNITS]
         gain = wider * scale * scale
-        return Back((Gradient(square * gain, pairs * gain, profile=tops[0].profile),), blobs)
+        return Back((Gradient(square * gain, pairs * gain, profile=tops[0].profile, excess=excess),), blobs)
 
     return Passed((top,), back)
 

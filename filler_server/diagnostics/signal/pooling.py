@@ -35,6 +35,7 @@ class _Windows:
         size: places of a window, those of the padding included.
         held: places of a window that lie within the bottom, on average.
         shared: the part of a window that the next one has as well.
+        neighbors: the part of a window whose places have their next one in it.
         mean, single, double: sums over the places of a window that lie within the bottom, on average: of what each
             counts for in an average, of its square, and of the products of all two.
         cover: along each axis, the square of an average over a window relative to that over one without padding.
@@ -54,6 +55,7 @@ class _Windows:
         kept = zip(kernel, stride, tops, strict=True)
         shared = [max(extent - step, 0) / extent for extent, step, number in kept if number > 1]
         self.shared = sum(shared) / len(shared) if shared else 0.0
+        self.neighbors = sum((extent - 1) / extent for extent in kernel) / max(spatial, 1)
         parts = [_axis(axis) for axis in self.axes]
         self.mean = prod(float(held.mean()) for held, _ in parts)
         self.single = prod(float((held / divisors).mean()) for held, divisors in parts)
@@ -81,12 +83,14 @@ _FARTHEST = 4
 def _twice(kernel: tuple[int, ...], stride: tuple[int, ...], tops: tuple[int, ...]) -> float:
     """Return how many other windows have the same largest place as one, each place being equally likely."""
     whole = prod(kernel)
-    common = np.ones(())
+    common, there = np.ones(()), np.ones(())
     for extent, step, number in zip(kernel, stride, tops, strict=True):
         farthest = min((extent - 1) // step, number - 1, _FARTHEST)
-        distances = np.abs(np.arange(-farthest, farthest + 1)) * step
-        common = np.multiply.outer(common, extent - distances)
-    return float((common / (2 * whole - common)).sum()) - 1
+        steps = np.abs(np.arange(-farthest, farthest + 1))
+        common = np.multiply.outer(common, extent - steps * step)
+        # At a border there is no window on the other side.
+        there = np.multiply.outer(there, 1 - steps / number)
+    return float((there * common / (2 * whole - common)).sum()) - 1
 
 
 def _known(extents: tuple[int | None, ...] | None) -> tuple[int, ...]:
@@ -122,7 +126,7 @@ def _average(windows: _Windows, layer: Layer) -> Passed:
         same = (held - 1) / max(windows.places - 1, 1)
         common[OTHER] += max(float(common[CROSS] - common[OTHER]), 0.0) * same
         own = max(square - float(common[NEAR]), 0.0)
-        common[NEAR] += own * (held - 1) / held
+        common[NEAR] += own * windows.neighbors
         common[APART] += own * same
         spread = averaged(windows.axes, gradient.profile, back=True)
         return Back((Gradient(square, common, None, spread, _pull(gradient, windows, top, bottom)),))

@@ -87,3 +87,32 @@ def test_theory_and_simulation_agree_on_operations(kind: str) -> None:
         if mine.layer in ("x", "y"):
             assert mine.mean_square == pytest.approx(other.mean_square, rel=0.1), mine.layer
             assert mine.gradient_mean_square == pytest.approx(other.gradient_mean_square, rel=0.25), mine.layer
+
+
+CONV = """layer {{ name: "{0}" type: "Convolution" bottom: "{1}" top: "{0}"
+  convolution_param {{ num_output: 16 kernel_size: {2} pad: {3} weight_filler {{ type: "msra" }} }} }}
+"""
+POOL = """layer {{ name: "{0}" type: "Pooling" bottom: "{1}" top: "{0}"
+  pooling_param {{ pool: {2} kernel_size: 3 stride: 2 }} }}
+layer {{ name: "{0}_relu" type: "ReLU" bottom: "{0}" top: "{0}" }}
+"""
+NORM = """layer {{ name: "{0}" type: "BatchNorm" bottom: "{1}" top: "{0}" }}
+layer {{ name: "{0}_relu" type: "ReLU" bottom: "{0}" top: "{0}" }}
+"""
+POOLED = (
+    CONV.format("a", "x", 3, 1)
+    + POOL.format("p", "a", "MAX")
+    + CONV.format("b", "p", 3, 1)
+    + POOL.format("y", "b", "AVE")
+)
+NARROW = "".join(
+    CONV.format(f"c{number}", f"n{number - 1}" if number else "x", 1, 0) + NORM.format(f"n{number}", f"c{number}")
+    for number in range(6)
+).replace('"n5"', '"y"')
+
+
+@pytest.mark.parametrize("body", [POOLED, NARROW], ids=["poolings that overlap", "norms of narrow layers"])
+def test_gradients_of_nets_that_go_together(body: str) -> None:
+    net, client = f"{HEAD} {body} {TAIL}", FillerClient.embedded()
+    theory, simulated = client.signal(net), client.signal(net, simulate=True, seeds=12, stream="philox")
+    assert theory.values[0].gradient_mean_square == pytest.approx(simulated.values[0].gradient_mean_square, rel=0.25)

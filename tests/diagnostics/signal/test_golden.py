@@ -17,7 +17,7 @@ BOUNDS = {
     "sig_relu_msra": (1.6, 1.25),
     "sig_relu_xavier": (1.6, 1.25),
     "sig_lenet": (1.1, 1.1),
-    "sig_cifar10_full": (1.6, 1.4),
+    "sig_cifar10_full": (1.6, 1.2),
     "sig_resnet": (1.25, 1.2),
 }
 """By what a mean square may differ, forward and backward. Nets of ReLU are products of many random gains: after 20
