@@ -47,7 +47,9 @@ def rule_set(name: str, **options: Any) -> InitRules:
     Example:
         initialize_(model, [{"*.router.weight": "constant"}, rule_set("transformer", depth=12)], seed=1701)
     """
-    return _rule_set(name, options).message
+    rules = InitRules()
+    rules.CopyFrom(_rule_set(name, options).message)
+    return rules
 
 
 def _rule_set(name: str, options: Mapping[str, Any]) -> "Rules":

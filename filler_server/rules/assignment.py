@@ -15,7 +15,7 @@ from filler_server.fillers.variance_scaling import fan_in, fan_out
 _FLOAT32, _FLOAT64 = np.dtype(np.float32), np.dtype(np.float64)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Assignment:
     """Filler of one parameter, with its fans and expectations.
 

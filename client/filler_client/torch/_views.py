@@ -59,14 +59,16 @@ def _figures(samples: Iterable[NDArray[Any]]) -> tuple[float, float] | None:
 
 
 def _sample(tensor: torch.Tensor) -> NDArray[Any]:
-    """Return values of a tensor, all of a small one and 8192 of a large one, from all over it."""
-    held = tensor.detach()
+    """Return values of a detached tensor, all of a small one and 8192 of a large one, from all over it."""
+    held = tensor
     if held.numel() > _RUNS * _RUN:
         # Whole rows, so that nothing is copied but what is looked at.
         if held.is_contiguous():
             held = held.as_strided((_RUNS, _RUN), (held.numel() // _RUNS, 1))
         else:
             held = held.flatten()[:: held.numel() // (_RUNS * _RUN)][: _RUNS * _RUN]
-    # NumPy does not have all data types, and is slow with some.
-    sample: NDArray[Any] = (held if held.dtype == torch.float32 else held.to(torch.float64)).cpu().numpy()
+    if held.dtype != torch.float32:
+        # NumPy does not have all data types, and is slow with some.
+        held = held.to(torch.float64)
+    sample: NDArray[Any] = (held if held.is_cpu else held.cpu()).numpy()
     return sample

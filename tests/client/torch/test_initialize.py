@@ -323,6 +323,12 @@ def test_errors_name_the_file_of_rules(tmp_path: Path) -> None:
         initialize_(Model(), tmp_path / "r.prototxt", seed=SEED)
 
 
+def test_changes_of_a_set_are_those_of_the_caller_alone() -> None:
+    rule_set("torch").Clear()
+    assert rule_set("torch").rule
+    initialize_(torch.nn.Linear(3, 2), "torch", seed=SEED)
+
+
 def test_sets_are_checked_by_name_and_option() -> None:
     with pytest.raises(NotFound, match="did you mean 'torch'"):
         rule_set("troch")
