@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from tests.benchmarks import (
+    callers,
     generation,
     growth,
     hostile,
@@ -35,6 +36,7 @@ SECTIONS: dict[str, Section] = {
     "nets": nets.run,
     "modules": modules.run,
     "latency": latency.run,
+    "callers": callers.run,
     "planning": planning.run,
     "startup": startup.run,
     "growth": growth.run,

@@ -17,6 +17,8 @@ class Effort:
         large_net_rounds: the same of the largest.
         module_rounds: rounds of initializing modules of PyTorch.
         calls: calls of each caller where latency is measured.
+        caller_rounds: rounds of many callers at once.
+        caller_seconds: how long they call in each.
         plan_rounds: rounds of planning.
         start_rounds: rounds of starting programs.
         growth_rounds: rounds of each point of a curve.
@@ -29,6 +31,8 @@ class Effort:
     large_net_rounds: int
     module_rounds: int
     calls: int
+    caller_rounds: int
+    caller_seconds: float
     plan_rounds: int
     start_rounds: int
     growth_rounds: int
@@ -42,6 +46,8 @@ FULL = Effort(
     large_net_rounds=5,
     module_rounds=9,
     calls=1000,
+    caller_rounds=7,
+    caller_seconds=1.5,
     plan_rounds=7,
     start_rounds=15,
     growth_rounds=9,
@@ -54,6 +60,8 @@ QUICK = Effort(
     large_net_rounds=2,
     module_rounds=3,
     calls=200,
+    caller_rounds=3,
+    caller_seconds=0.5,
     plan_rounds=3,
     start_rounds=5,
     growth_rounds=3,

@@ -22,12 +22,13 @@ class Server:
     Args:
         command: module and arguments.
         env: what the environment has besides.
+        until: what it writes when it is ready.
 
     Raises:
         NotAvailable: it ended before it served.
     """
 
-    def __init__(self, *command: str, env: Mapping[str, str] | None = None) -> None:
+    def __init__(self, *command: str, env: Mapping[str, str] | None = None, until: str = "serving on ") -> None:
         self._process = subprocess.Popen(
             [sys.executable, "-m", *command],
             stderr=subprocess.PIPE,
@@ -41,6 +42,7 @@ class Server:
         for line in self._process.stderr:
             if found := re.search(r"serving on (\S+)", line):
                 self.address = found[1]
+            if re.search(until, line):
                 # A line a call would fill the pipe, and stop the server.
                 threading.Thread(target=self._process.stderr.read, daemon=True).start()
                 return

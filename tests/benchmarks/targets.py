@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from statistics import median
 
-from tests.benchmarks import generation, latency, modules, nets, startup, streaming
+from tests.benchmarks import callers, generation, latency, modules, nets, startup, streaming
 from tests.benchmarks.effort import Effort
 from tests.benchmarks.results import Comparison, Results
 from tests.benchmarks.tables import MIB, Table, digits
@@ -80,6 +80,7 @@ def _best(target: Target, found: Sequence[Found]) -> Found:
 def _all(results: Results) -> Iterator[tuple[Target, Iterable[Found]]]:
     yield from _generation(results)
     yield from _streaming(results)
+    yield from _calls(results)
     yield from _rest(results)
 
 
@@ -138,6 +139,29 @@ def _streaming(results: Results) -> Iterator[tuple[Target, Iterable[Found]]]:
     yield Target(work, "client CPU s/GB", 1.0, at_most=True), cpu("client")
     yield Target(work, "server CPU s/GB", 0.7, at_most=True), cpu("server")
     yield Target(work, "x constant (generation hidden)", 0.9), ratios("ours: constant")
+
+
+def _calls(results: Results) -> Iterator[tuple[Target, Iterable[Found]]]:
+    def of_bare(name: str) -> Iterator[Found]:
+        for count in callers.CALLERS:
+            comparison = results.find(callers.SECTION, name, f"{count}")
+            if comparison is None:
+                continue
+            for processes in callers.PROCESSES:
+                case = f"{count} callers, {callers.ours(processes)}"
+                yield from _ratio(comparison, callers.ours(processes), (callers.bare(processes),), case)
+
+    def of_one_caller(name: str) -> Iterator[Found]:
+        one, *_, many = (results.find(callers.SECTION, name, f"{count}") for count in callers.CALLERS)
+        if one is None or many is None:
+            return
+        for processes in callers.PROCESSES:
+            server = callers.ours(processes)
+            if server in one.runs and server in many.runs:
+                yield server, one.seconds(server).median / many.seconds(server).median
+
+    yield Target(callers.FILLS, "x bare gRPC", 0.6), of_bare(callers.FILLS)
+    yield Target(f"32 callers of a {callers.NETS}", "x one caller", 1.0), of_one_caller(callers.NETS)
 
 
 def _rest(results: Results) -> Iterator[tuple[Target, Iterable[Found]]]:
