@@ -15,7 +15,7 @@ DOCS_READY := $(DOCS)/ready
 OPENCV5 := build/opencv5-venv
 OPENCV5_READY := $(OPENCV5)/ready
 
-.PHONY: help run report chromium test test-frameworks opencv soak fix check lint types docs bench protos wheel clean
+.PHONY: help run report chromium test test-frameworks coverage opencv soak fix check lint types docs bench protos wheel clean
 .DEFAULT_GOAL := help
 
 help:  ## Show these commands.
@@ -40,7 +40,7 @@ report: $(READY)  ## Build a page about CaffeNet and its weights into build/repo
 	$(BIN)/filler report tests/nets/caffenet.prototxt --input data=256,3,227,227 --seed 1701 -o build/report/caffenet.html
 
 # Workers and what they start are to find their modules compiled, whatever the environment says.
-test test-frameworks: export PYTHONDONTWRITEBYTECODE :=
+test test-frameworks coverage: export PYTHONDONTWRITEBYTECODE :=
 
 chromium:  ## Install Debian's Chromium for the tests in a browser, where there is none and it can be done.
 	@for browser in chromium chromium-browser google-chrome; do ! command -v $$browser >/dev/null || exit 0; done; \
@@ -87,6 +87,14 @@ check:  ## Check all that must hold before a change lands, as CI does.
 lint: $(READY)  ## Check style and formatting.
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+
+coverage: export COVERAGE_FILE := $(CURDIR)/build/coverage/data
+coverage: $(READY)  ## Run the tests and show which lines none of them reaches; below the floor in pyproject.toml it fails.
+	rm -rf build/coverage
+	mkdir -p build/coverage
+	$(BIN)/python -m coverage run -m pytest --numprocesses logical --maxprocesses 8 --dist worksteal
+	$(BIN)/python -m coverage combine --quiet
+	$(BIN)/python -m coverage report --skip-covered
 
 types: $(READY)  ## Check types, strictly.
 	$(BIN)/mypy

@@ -23,11 +23,17 @@ class ForkedProcess:
         stdout: the descriptor that is its standard output.
         stderr: the descriptor that is its standard error.
         environment: its environment; what the interpreter reads at its start has no effect.
-        file_limit: the most bytes of a file that it may write; -1 for any number.
+        file_limit: the most bytes of a file that it may write; None for any number.
     """
 
     def __init__(
-        self, arguments: list[str], *, stdout: int, stderr: int, environment: dict[str, str], file_limit: int = -1
+        self,
+        arguments: list[str],
+        *,
+        stdout: int,
+        stderr: int,
+        environment: dict[str, str],
+        file_limit: int | None = None,
     ) -> None:
         self.returncode: int | None = None
         self._ended, status_to = os.pipe()

@@ -92,9 +92,15 @@ def _begin(request: dict[str, Any], outputs: list[int]) -> list[str]:
     os.environ.clear()
     os.environ.update(request["environment"])
     os.chdir(request["folder"])
-    resource.setrlimit(resource.RLIMIT_FSIZE, (request["file_limit"],) * 2)
+    _limit_files(request["file_limit"])
     arguments: list[str] = request["arguments"]
     return arguments
+
+
+def _limit_files(size: int | None) -> None:
+    """Let this process write no file of more bytes, or with None as many as it may."""
+    most = resource.getrlimit(resource.RLIMIT_FSIZE)[1]
+    resource.setrlimit(resource.RLIMIT_FSIZE, (most if size is None else size, most))
 
 
 def run_and_exit(arguments: list[str]) -> NoReturn:
@@ -108,6 +114,8 @@ def run_and_exit(arguments: list[str]) -> NoReturn:
     except BaseException:
         traceback.print_exc()
         status = 1
+    # What is saved at the end, such as coverage, is not the command's.
+    _limit_files(None)
     threading._shutdown()
     atexit._run_exitfuncs()
     try:

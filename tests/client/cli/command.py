@@ -10,14 +10,14 @@ from tests.forking import ForkedProcess
 
 
 def run(
-    *arguments: object, env: dict[str, str] | None = None, file_limit: int = -1
+    *arguments: object, env: dict[str, str] | None = None, file_limit: int | None = None
 ) -> subprocess.CompletedProcess[bytes]:
     """Run `filler` in a process that is forked from a prepared one.
 
     Args:
         arguments: its arguments.
         env: what its environment has beyond that of the tests.
-        file_limit: the most bytes of a file that it may write; -1 for any number.
+        file_limit: the most bytes of a file that it may write; None for any number.
     """
     command = [*map(str, arguments)]
     (read_out, out), (read_err, err) = os.pipe(), os.pipe()
