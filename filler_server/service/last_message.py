@@ -17,11 +17,23 @@ while its client has not taken it."""
 Send = Callable[[bytes | None], None]
 """Sends a message and waits until that is done, or with None sends the status."""
 
-_on_sent: Any = getattr(_server, "_send_status_from_server", None)
-_cygrpc: Any = getattr(_server, "cygrpc", None)
-_TOKEN: Any = getattr(_server, "_SEND_STATUS_FROM_SERVER_TOKEN", None)
-_OPERATIONS = ("SendInitialMetadataOperation", "SendMessageOperation", "SendStatusFromServerOperation")
-_IS_KNOWN = None not in (_on_sent, _TOKEN) and all(hasattr(_cygrpc, name) for name in _OPERATIONS)
+_inside: Any = _server
+
+
+def _is_inside() -> bool:
+    """Return whether gRPC has inside what sends all at once, in the form that is known here."""
+    try:
+        state, cygrpc = _inside._RPCState(), _inside.cygrpc
+        _inside._send_status_from_server(state, _inside._SEND_STATUS_FROM_SERVER_TOKEN)
+        cygrpc.SendInitialMetadataOperation((), 0)
+        cygrpc.SendMessageOperation(b"", 0)
+        cygrpc.SendStatusFromServerOperation(state.trailing_metadata, cygrpc.StatusCode.ok, b"", 0)
+    except (AttributeError, TypeError):
+        return False
+    return all(hasattr(state, name) for name in ("condition", "due", "initial_metadata_allowed", "statused"))
+
+
+_IS_KNOWN = _is_inside()
 
 
 def can_end_with(message: bytes) -> bool:
@@ -40,16 +52,17 @@ def end_with(
         send(message)
         send(None)
         return
+    cygrpc, token = _inside.cygrpc, _inside._SEND_STATUS_FROM_SERVER_TOKEN
     operations = [
-        _cygrpc.SendMessageOperation(message, 0),
-        _cygrpc.SendStatusFromServerOperation(state.trailing_metadata, _cygrpc.StatusCode.ok, b"", 0),
+        cygrpc.SendMessageOperation(message, 0),
+        cygrpc.SendStatusFromServerOperation(state.trailing_metadata, cygrpc.StatusCode.ok, b"", 0),
     ]
     if metadata is not None:
-        operations.insert(0, _cygrpc.SendInitialMetadataOperation(metadata, 0))
+        operations.insert(0, cygrpc.SendInitialMetadataOperation(metadata, 0))
     with state.condition:
         if not context.is_active():
             return
-        event.call.start_server_batch(operations, _on_sent(state, _TOKEN))
+        event.call.start_server_batch(operations, _inside._send_status_from_server(state, token))
         state.initial_metadata_allowed = False
         state.statused = True
-        state.due.add(_TOKEN)
+        state.due.add(token)

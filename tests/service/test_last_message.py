@@ -54,3 +54,15 @@ def test_a_client_gets_metadata_messages_and_status(channel: grpc.Channel, count
 def test_long_messages_are_waited_for() -> None:
     assert can_end_with(bytes(64 << 10))
     assert not can_end_with(bytes((64 << 10) + 1))
+
+
+@pytest.mark.parametrize("missing", ["_RPCState", "_send_status_from_server", "_SEND_STATUS_FROM_SERVER_TOKEN"])
+def test_a_grpc_that_is_another_one_inside_is_noticed(monkeypatch: pytest.MonkeyPatch, missing: str) -> None:
+    assert last_message._is_inside()
+    monkeypatch.delattr(last_message._server, missing)
+    assert not last_message._is_inside()
+
+
+def test_a_grpc_that_takes_other_arguments_inside_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(last_message._server, "_send_status_from_server", lambda state: None)
+    assert not last_message._is_inside()
