@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from caffe_filler.errors import NetError
 from filler_client._requests import NetLike, NetOptions
 
 if TYPE_CHECKING:
@@ -113,7 +114,11 @@ class _Run:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             arguments = [name for name in wanted(whole, computed).inputs if name not in constants]
-            tops: dict[str, Any] = module(*(given[name] for name in arguments))
+            try:
+                tops: dict[str, Any] = module(*(given[name] for name in arguments))
+            except RuntimeError as error:
+                reason = str(error).splitlines()[0]
+                raise NetError(f"PyTorch cannot compute the net: {reason}") from None
             self._lead_back(module, tops)
         tensors = {**given, **tops}
         self.values = {value: self._numbers(value, tensors[name]) for value, name in names.items()}

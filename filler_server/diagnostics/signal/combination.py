@@ -33,9 +33,9 @@ def weighted(layer: Layer, coefficients: Sequence[float]) -> Passed:
     for index, coefficient in zip(layer.same, coefficients, strict=True):
         merged[index] = merged.get(index, 0.0) + coefficient
     parts = [(layer.bottoms[index], coefficient) for index, coefficient in merged.items()]
-    top = parts[0][0].with_points(parts[0][0].points * parts[0][1])
-    for bottom, coefficient in parts[1:]:
-        top = added(top, bottom.with_points(bottom.points * coefficient))
+    top, *others = (part if scale == 1 else part.with_points(part.points * scale) for part, scale in parts)
+    for other in others:
+        top = added(top, other)
     squares = [part.mean_square * scale**2 for part, scale in parts]
     profile = blended([(square, part.profile) for square, (part, _) in zip(squares, parts, strict=True)])
     drift = sum(square**2 * part.drift for square, (part, _) in zip(squares, parts, strict=True))

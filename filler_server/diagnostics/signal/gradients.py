@@ -22,6 +22,7 @@ class Gradient:
             activation, relative to that of all.
         profile: how the mean square is spread over places.
         pull: how much of the value itself is in the gradient: E[gradient value] / E[value^2].
+        common: what a `Kernel` of the amplitude has for the correlations of the activation, where it is known.
         excess: by what part it is larger as channels of small weights have larger gradients before a BatchNorm.
     """
 
@@ -31,6 +32,7 @@ class Gradient:
     profile: Profile | None = None
     pull: float = 0.0
     excess: float = 0.0
+    common: Reals | None = None
 
     @property
     def moments(self) -> Moments:
@@ -60,11 +62,20 @@ class Gradient:
         gain = float(WEIGHTS @ (after * after))
         if not gain > 0:
             return NOTHING
-        products = self.products * Kernel(after)(activation.correlations)
+        shared = Kernel(after)(activation.correlations)
+        products = self.products * shared
         if self.amplitude is not None:
-            products /= np.maximum(Kernel(self.amplitude)(activation.correlations), 1e-3)
-        amplitude = after / sqrt(gain) if whole else None
-        return Gradient(self.mean_square * gain, products, amplitude, self.profile, pull)
+            products /= np.maximum(self.shared(activation), 1e-3)
+        if not whole:
+            return Gradient(self.mean_square * gain, products, None, self.profile, pull)
+        amplitude = after / sqrt(gain)
+        return Gradient(self.mean_square * gain, products, amplitude, self.profile, pull, common=shared / gain)
+
+    def shared(self, activation: Activation) -> Reals:
+        """Return what the amplitudes of two elements have in common, for each kind of pairs of an activation."""
+        if self.amplitude is None:
+            return np.ones(KINDS)
+        return Kernel(self.amplitude)(activation.correlations) if self.common is None else self.common
 
 
 NOTHING = Gradient(0.0)
@@ -123,6 +134,6 @@ def own_square(of: Activation, gradient: Gradient, rows: float, places: float) -
     """
     if gradient.amplitude is None:
         return parameter_square(of.moments, gradient.moments, rows, places)
-    before, after = Kernel(gradient.amplitude), gradient.amplitude * of.points
-    share = Kernel(after)(of.correlations) / np.maximum(before(of.correlations), 1e-3)
+    after = gradient.amplitude * of.points
+    share = Kernel(after)(of.correlations) / np.maximum(gradient.shared(of), 1e-3)
     return parameter_square(Moments(of.mean, float(WEIGHTS @ (after * after)), share), gradient.moments, rows, places)

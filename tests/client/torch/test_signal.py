@@ -6,6 +6,7 @@ from statistics import fmean
 
 import pytest
 
+from caffe_filler.errors import NetError
 from filler_client import FillerClient
 from tests.diagnostics.signal.nets import stack
 
@@ -116,3 +117,9 @@ def test_gradients_of_nets_that_go_together(body: str) -> None:
     net, client = f"{HEAD} {body} {TAIL}", FillerClient.embedded()
     theory, simulated = client.signal(net), client.signal(net, simulate=True, seeds=12, stream="philox")
     assert theory.values[0].gradient_mean_square == pytest.approx(simulated.values[0].gradient_mean_square, rel=0.25)
+
+
+def test_what_pytorch_cannot_compute_is_said() -> None:
+    net = f'{HEAD} layer {{ name: "y" type: "Reorg" bottom: "x" top: "y" reorg_param {{ stride: 5 }} }}'
+    with pytest.raises(NetError, match="PyTorch cannot compute the net: shape"):
+        FillerClient.embedded().signal(net, simulate=True, seeds=1)
