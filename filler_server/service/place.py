@@ -6,7 +6,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from typing import Any
 
 BOUND, SERVES, COMPILED, FAILED = "bound", "serves", "compiled", "failed"
@@ -47,7 +47,8 @@ class Place:
     def start(self, order: Mapping[str, Any], environment: Mapping[str, str]) -> None:
         """Start a process, which is a new program: what runs here does not bear being forked."""
         ours, theirs = socket.socketpair()
-        with theirs:
+        with theirs, ExitStack() as unless_started:
+            unless_started.callback(ours.close)
             self.process = subprocess.Popen(  # noqa: S603 - this interpreter, and a module of this package
                 # Without the current folder among those that modules are imported from.
                 [sys.executable, "-P", *COMMAND, str(theirs.fileno())],
@@ -57,7 +58,10 @@ class Place:
                 # Ctrl-C is for this process alone, which passes it on.
                 start_new_session=True,
             )
-        ours.sendall(json.dumps({**order, "number": self.number}).encode() + b"\n")
+            unless_started.pop_all()
+        # One that has died already is noticed by its end.
+        with suppress(OSError):
+            ours.sendall(json.dumps({**order, "number": self.number}).encode() + b"\n")
         self.channel, self.due, self.served, self.fault, self._received = ours, None, None, "", b""
 
     def events(self) -> Iterator[dict[str, Any]]:
@@ -87,4 +91,5 @@ class Place:
     @property
     def pid(self) -> int:
         """The process, 0 while there is none."""
-        return 0 if self.process is None else self.process.pid
+        process = self.process
+        return 0 if process is None else process.pid

@@ -1,8 +1,8 @@
 """Addresses that the processes of one server share, and nobody else.
 
-Linux divides the connections to an address among all sockets that listen there with SO_REUSEPORT, whoever owns them. So
-an address is first bound without that option, which fails where anybody listens; servers that start at the same time
-wait for each other.
+Linux divides the connections to an address among all sockets that listen there with SO_REUSEPORT and are of the same
+user, whichever server has them. So an address is first bound without that option, which fails where anybody listens;
+servers that start at the same time wait for each other.
 """
 
 import errno

@@ -113,7 +113,8 @@ class _Supervisor:
         return self._signals > 0 or self._fault is not None
 
     def _pids(self) -> list[int]:
-        return [place.process.pid for place in self._places if place.process is not None]
+        # A thread that tells metrics asks, too, while processes come and go.
+        return [pid for pid in (place.pid for place in self._places) if pid]
 
     def _say_health(self) -> None:
         self._health.say(not self._is_ending and any(place.serves for place in self._places))
@@ -152,6 +153,13 @@ class _Supervisor:
         assert place.channel is not None  # noqa: S101 - it has been opened
         self._selector.register(place.channel, selectors.EVENT_READ, place)
 
+    def _start_late(self, place: Place) -> None:
+        try:
+            self._start(place, is_late=True)
+        except OSError as error:
+            _log.error("process %d cannot be started: %s", place.number, error.strerror)
+            place.due = time.monotonic() + _LONGEST_PAUSE
+
     def _settings_of(self, place: Place) -> dict[str, Any]:
         """Return the settings of a process: the addresses of all, and its part of the kernels' threads."""
         count = len(self._places)
@@ -183,7 +191,7 @@ class _Supervisor:
                     self._hear(key.data)
             for place in self._places:
                 if place.due is not None and place.due <= time.monotonic() and not self._is_ending:
-                    self._start(place, is_late=True)
+                    self._start_late(place)
 
     def _hear(self, place: Place) -> None:
         channel = place.channel

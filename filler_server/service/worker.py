@@ -13,7 +13,7 @@ from typing import Any
 
 from caffe_filler.errors import FillerError
 from filler_server import compiled
-from filler_server.service import logs, process, shared_metrics
+from filler_server.service import compilation, logs, process, shared_metrics
 from filler_server.service.configuration import build
 from filler_server.service.place import BOUND, COMPILED, FAILED, SERVES
 from filler_server.service.server import FillerServer
@@ -50,6 +50,7 @@ class _Worker:
                     if part.group.comes_first:
                         part.compile()
                 _be_quiet()
+                logging.getLogger(compilation.__name__).setLevel(logging.WARNING)
             return process.run(settings, is_shared=True, on_bound=self._bound, on_serving=self._serves)
         except FillerError as error:
             self._tell(FAILED, message=str(error))
