@@ -36,6 +36,7 @@ class ForkedProcess:
         file_limit: int | None = None,
     ) -> None:
         self.returncode: int | None = None
+        self._reading = threading.Lock()
         self._ended, status_to = os.pipe()
         request = {
             "arguments": arguments,
@@ -51,17 +52,22 @@ class ForkedProcess:
 
     def poll(self) -> int | None:
         """Return the exit status, or None while it runs."""
-        if self.returncode is None and select.select([self._ended], [], [], 0)[0]:
-            self.wait()
-        return self.returncode
+        try:
+            return self.wait(0)
+        except subprocess.TimeoutExpired:
+            return None
 
     def wait(self, timeout: float | None = None) -> int:
         """Wait for its end; return the exit status."""
         if self.returncode is None:
-            if not select.select([self._ended], [], [], timeout)[0]:
+            over = select.poll()
+            over.register(self._ended, select.POLLIN)
+            if not over.poll(None if timeout is None else timeout * 1000):
                 raise subprocess.TimeoutExpired("filler", timeout or 0)
-            self.returncode = int(os.read(self._ended, 100))
-            os.close(self._ended)
+        with self._reading:
+            if self.returncode is None:
+                self.returncode = int(os.read(self._ended, 100))
+                os.close(self._ended)
         return self.returncode
 
     def send_signal(self, number: int) -> None:
