@@ -85,7 +85,8 @@ if typing.TYPE_CHECKING:
     from filler_server.diagnostics.lint.fixing import Fixed
     from filler_server.diagnostics.report.page import Report
     from filler_server.diagnostics.signal.report import SignalReport
-    from filler_server.diagnostics.statistics.result import Checked, CheckedBlob
+    from filler_server.diagnostics.statistics.checked import Checked
+    from filler_server.diagnostics.statistics.result import CheckedBlob
     from filler_server.digests import Digest, Manifest, digest
     from filler_server.frameworks.translation import Translation
     from filler_server.net import operations
@@ -193,11 +194,11 @@ def __dir__() -> list[str]:
 
 
 _PLAN = "filler_server.net.plan"
-_CHECKED = "filler_server.diagnostics.statistics.result"
 _LAZY = {
     "AsyncFillerClient": "filler_client._async",
     **dict.fromkeys(("Blob", "Edge", "Layer", "NetPlan", "Top", "Value"), _PLAN),
-    **dict.fromkeys(("Checked", "CheckedBlob"), _CHECKED),
+    "Checked": "filler_server.diagnostics.statistics.checked",
+    "CheckedBlob": "filler_server.diagnostics.statistics.result",
     "check": "filler_client._check",
     "Explained": "filler_server.diagnostics.explain.explanation",
     "explain": "filler_client._explain",

@@ -19,7 +19,8 @@ from filler_client._received import received_tensors
 from filler_client._requests import NetLike
 
 if TYPE_CHECKING:
-    from filler_server.diagnostics.statistics.result import Checked, CheckedBlob, Expected
+    from filler_server.diagnostics.statistics.checked import Checked
+    from filler_server.diagnostics.statistics.result import CheckedBlob, Expected
     from filler_server.net.plan import NetPlan
     from filler_server.tensors import Advance, Tensor
     from filler_server.weights.file import WeightsFile
@@ -155,8 +156,8 @@ def _tensors_checked(
     expected: "Expected",
     advance: "Advance | None",
 ) -> "Checked":
+    from filler_server.diagnostics.statistics.checked import Checked
     from filler_server.diagnostics.statistics.net import look_at_tensors
-    from filler_server.diagnostics.statistics.result import Checked
 
     (file,) = opened
     return Checked(
@@ -182,8 +183,8 @@ def _weights_checked(
     reshape: bool,
     advance: "Advance | None",
 ) -> "Checked":
+    from filler_server.diagnostics.statistics.checked import Checked
     from filler_server.diagnostics.statistics.net import check_blobs, unseen_blob
-    from filler_server.diagnostics.statistics.result import Checked
     from filler_server.weights.merge import merge
 
     merged = merge(plan.layers, opened, reshape=reshape)
@@ -225,8 +226,8 @@ def _filled_checked(
     expected: "Expected",
     advance: "Advance | None",
 ) -> "Checked":
+    from filler_server.diagnostics.statistics.checked import Checked
     from filler_server.diagnostics.statistics.net import check_blobs
-    from filler_server.diagnostics.statistics.result import Checked
 
     unfilled: dict[str, CheckedBlob] = {}
     if request.stream == filler_pb2.PHILOX:

@@ -6,12 +6,12 @@ from typing import Any
 from google.protobuf import text_format
 
 from filler_server.net.operations.base import Operation, shortest
-from filler_server.net.plan import Blob, Layer, NetPlan
+from filler_server.net.planned import Blob, Layer, PlannedNet
 
 _STATISTICS = ("count", "fan_in", "fan_out", "mean", "std")
 
 
-def plan_dict(plan: NetPlan) -> dict[str, Any]:
+def plan_dict(plan: PlannedNet) -> dict[str, Any]:
     """Return a plan as plain values.
 
     Unknown dimensions are None. A value is [layer, top], both from 0; `edges` has them with the layer that reads them

@@ -1,9 +1,9 @@
 """The kernels of the philox stream: Philox4x32-10, and what turns its words into values.
 
-The contract that they keep, and its constants, stand in `filler_server.rng.philox`. A kernel works in groups of
-counters, each vector holding one number for every counter of the group; how many there are never changes the values.
-Everything that is compiled, the vectors and the constants aside, stands in this one file, because Numba's cache does
-not see changes elsewhere.
+The contract that they keep stands in `filler_server.rng.philox`. A kernel works in groups of counters, each vector
+holding one number for every counter of the group; how many there are never changes the values. Everything that is
+compiled, the vectors and the constants aside, stands in this one file, because Numba's cache does not see changes
+elsewhere.
 """
 
 from typing import Any
@@ -16,7 +16,16 @@ from numpy.typing import NDArray
 from filler_server import compiled
 from filler_server.rng import truncation
 from filler_server.rng.addresses import address, call, move
-from filler_server.rng.philox import DOUBLE, MULTIPLIERS, SINGLE, WEYL, Bernoulli, Gaussian, Prepared, Uniform
+from filler_server.rng.philox_numbers import (
+    DOUBLE,
+    MULTIPLIERS,
+    SINGLE,
+    WEYL,
+    Bernoulli,
+    Gaussian,
+    Prepared,
+    Uniform,
+)
 from filler_server.rng.stream import Runs
 from filler_server.rng.truncation import Truncated
 from filler_server.rng.vectors import (

@@ -20,7 +20,7 @@ from filler_server.weights.formats.caffemodel import CaffemodelWriter
 from filler_server.weights.formats.hdf5 import Hdf5Writer
 from filler_server.weights.formats.npy import NpyWriter
 from filler_server.weights.formats.npz import NpzWriter
-from filler_server.weights.formats.safetensors import SafetensorsWriter
+from filler_server.weights.formats.safetensors_file import SafetensorsWriter
 from filler_server.weights.writer import Writer
 from tests.weights.files import announced, tensors, write
 

@@ -12,7 +12,7 @@ from filler_server.diagnostics.report import plots
 from filler_server.diagnostics.report.plots import Drawing
 from filler_server.diagnostics.report.sample import MOST_VALUES, BlobSample
 from filler_server.diagnostics.signal.report import SignalReport, ValueSignal
-from filler_server.diagnostics.statistics.result import Checked
+from filler_server.diagnostics.statistics.checked import Checked
 from filler_server.fillers import get_filler
 from filler_server.fillers.distributions import Distribution
 from filler_server.net.plan import Blob, NetPlan

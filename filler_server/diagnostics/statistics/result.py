@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
 from caffe_filler.printable import counted, printable
 from filler_server.diagnostics.statistics.blob import Looked
@@ -75,19 +75,8 @@ class CheckedBlob:
 
 
 @dataclass(frozen=True, slots=True)
-class Checked:
-    """A net or a file of weights that has been held against its fillers; a table in print and in a notebook.
-
-    Attributes:
-        source: what was checked, in words.
-        significance: probability of a false alarm, for all blobs together.
-        expected: initial: all blobs are to be as their fillers promise; trained: none is to be broken, and those that
-            are learned are to have moved.
-        blobs: in the order of the net, or of the file where no net tells.
-        unused: tensors of the files that no layer of the net takes, as name and shape.
-        notes: what else is to be said.
-        warnings: what is to be told of the net.
-    """
+class Result:
+    """Blobs that have been held against their fillers; `Checked` says what its attributes are."""
 
     source: str
     significance: float
@@ -122,26 +111,6 @@ class Checked:
     def _fails(self, blob: CheckedBlob) -> bool:
         still = self.expected == "trained" and blob.is_learned and blob.state == "initial"
         return still or blob.state in _FAILING[self.expected]
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return the result as plain values, which JSON can hold: what `filler check --json` prints."""
-        from filler_server.diagnostics.statistics.table import checked_dict
-
-        return checked_dict(self)
-
-    def __repr__(self) -> str:
-        verdict = "passed" if self.passed else f"failed by {counted(len(self.failing), 'blob')}"
-        return printable(f"Checked({self.source!r}, {counted(len(self.blobs), 'blob')}, {verdict})")
-
-    def __str__(self) -> str:
-        from filler_server.diagnostics.statistics.table import text_table
-
-        return text_table(self)
-
-    def _repr_html_(self) -> str:
-        from filler_server.diagnostics.statistics.table import html_table
-
-        return html_table(self)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from typing import Any
 
 from caffe_filler.printable import counted, number_text, printable, shape_text
 from caffe_filler.tables import table_lines
-from filler_server.diagnostics.statistics.result import Checked, CheckedBlob
+from filler_server.diagnostics.statistics.result import CheckedBlob, Result
 
 COLUMNS = [
     *((title, "left") for title in ("blob", "shape", "filler", "state")),
@@ -17,12 +17,12 @@ COLUMNS = [
 _WIDTH = 80
 
 
-def rows(checked: Checked) -> list[list[str]]:
+def rows(checked: Result) -> list[list[str]]:
     """Return the cells of each blob's line."""
     return [_cells(blob) for blob in checked.blobs]
 
 
-def closing(checked: Checked) -> Iterator[str]:
+def closing(checked: Result) -> Iterator[str]:
     """Yield the lines under a table: reasons and notes, then the verdict."""
     for blob in checked.blobs:
         for note in blob.notes:
@@ -33,7 +33,7 @@ def closing(checked: Checked) -> Iterator[str]:
     yield verdict(checked)
 
 
-def verdict(checked: Checked) -> str:
+def verdict(checked: Result) -> str:
     """Return the verdict and how it was reached, as a sentence."""
     counts: dict[str, int] = {}
     for blob in checked.blobs:
@@ -45,13 +45,13 @@ def verdict(checked: Checked) -> str:
     return f"{outcome}: {states}; {tests}"
 
 
-def text_table(checked: Checked) -> str:
+def text_table(checked: Result) -> str:
     """Return a result as lines of text; characters that do not print are escaped."""
     table = table_lines(COLUMNS, rows(checked), _WIDTH)
     return "\n".join([printable(checked.source), *table, *map(printable, closing(checked))])
 
 
-def html_table(checked: Checked) -> str:
+def html_table(checked: Result) -> str:
     """Return a result as an HTML table; characters that do not print are escaped."""
 
     def line(tag: str, cells: list[str]) -> str:
@@ -69,7 +69,7 @@ def html_table(checked: Checked) -> str:
     return f"{table}\n<p>{under}</p>"
 
 
-def checked_dict(checked: Checked) -> dict[str, Any]:
+def checked_dict(checked: Result) -> dict[str, Any]:
     """Return a result as plain values; None where something is not known or is no finite number."""
     return {
         "source": checked.source,

@@ -16,7 +16,7 @@ from filler_server.output import AtomicFile, OpenFile
 from filler_server.prototxt.report import Problem
 from filler_server.tensors import Tensor
 from filler_server.weights.format import Contents, Extras, Format
-from filler_server.weights.formats.safetensors import (
+from filler_server.weights.formats.safetensors_file import (
     LONGEST_HEADER,
     SafetensorsWriter,
     check_tensor,

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from safetensors import safe_open
 from safetensors.numpy import load_file
 
-from filler_server.weights.formats.safetensors import SafetensorsWriter
+from filler_server.weights.formats.safetensors_file import SafetensorsWriter
 from tests.weights.files import announced, same, tensors, write
 
 DTYPES = [np.dtype(dtype) for dtype in (np.float32, np.float64, np.float16, ml_dtypes.bfloat16)]
