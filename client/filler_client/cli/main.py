@@ -5,8 +5,7 @@ import logging
 import os
 import signal
 import sys
-from types import FrameType
-from typing import Any, NoReturn
+from typing import Any
 
 import click
 
@@ -16,6 +15,7 @@ from filler_client.cli.check import check
 from filler_client.cli.completion import completion
 from filler_client.cli.convert import convert
 from filler_client.cli.diff import diff
+from filler_client.cli.ending import Ended, end_by_signals
 from filler_client.cli.explain import explain
 from filler_client.cli.export import export
 from filler_client.cli.fill import fill
@@ -100,10 +100,7 @@ def _run(command: click.Command, name: str) -> None:
     """Run a command: one line and status 1 for a failure, status 2 for wrong usage."""
     # The core of gRPC quotes what its peers send as it is, control characters and line breaks included.
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
-    for number in _SIGNALS:
-        # What was started under nohup goes on when its terminal closes.
-        if signal.getsignal(number) is signal.SIG_DFL:
-            signal.signal(number, _end)
+    end_by_signals()
     _buffer_output()
     logger = logging.getLogger("filler_client")
     logger.addHandler(LogLines())
@@ -118,12 +115,13 @@ def _run(command: click.Command, name: str) -> None:
         error.show(shown)
         print_text(shown.getvalue(), err=True)
         sys.exit(error.exit_code)
-    except _Ended as error:
-        print_line(f"{name}: ended by {error.signal.name}", err=True)
-        sys.exit(128 + error.signal)
     except (click.Abort, KeyboardInterrupt):
         print_line(f"{name}: interrupted", err=True)
         sys.exit(130)
+    except Ended as error:
+        said = "interrupted" if error.signal == signal.SIGINT else f"ended by {error.signal.name}"
+        print_line(f"{name}: {said}", err=True)
+        sys.exit(128 + error.signal)
     except BrokenPipeError:
         sys.stderr.close()
         sys.exit(1)
@@ -141,21 +139,3 @@ def _buffer_output() -> None:
         encoding, errors = output.encoding, output.errors
         raw: Any = output.detach()
         sys.stdout = io.TextIOWrapper(io.BufferedWriter(raw), encoding, errors, line_buffering=True)
-
-
-_SIGNALS = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
-"""The signals that ask a process to end, of those that the platform has."""
-
-
-class _Ended(BaseException):
-    """A signal that asks the process to end, raised so that half-written files are removed."""
-
-    def __init__(self, number: int) -> None:
-        super().__init__(number)
-        self.signal = signal.Signals(number)
-
-
-def _end(number: int, _: FrameType | None) -> NoReturn:
-    """End the command; a second signal ends the process at once."""
-    signal.signal(number, signal.SIG_DFL)
-    raise _Ended(number)

@@ -3,6 +3,7 @@
 import signal
 import subprocess
 import sys
+import textwrap
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -41,11 +42,88 @@ def test_signals_leave_no_half_written_file(net: Path, tmp_path: Path, number: s
     folder = tmp_path / "out"
     folder.mkdir()
     status, message = _end(number, folder, "init", net, "-o", folder / "w.safetensors")
-    # Python ends itself by SIGINT where that came while it ran generated code; for a shell it is the same.
-    assert status in (128 + number, -signal.SIGINT if number == signal.SIGINT else 128 + number)
+    assert status == 128 + number
     said = "interrupted" if number == signal.SIGINT else f"ended by {number.name}"
     assert message.splitlines()[-1] == f"filler: {said}"
     assert list(folder.iterdir()) == []
+
+
+def test_a_second_signal_ends_a_command_at_once(tmp_path: Path) -> None:
+    program = """if True:
+        import signal, sys, time
+        from filler_client.cli.ending import Ended, end_by_signals
+
+        class Slow:
+            def __del__(self):
+                print("busy", flush=True)
+                time.sleep(60)
+
+        end_by_signals()
+        Slow()
+    """
+    command = [sys.executable, "-c", program]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "busy\n"
+        process.send_signal(signal.SIGTERM)
+        with pytest.raises(subprocess.TimeoutExpired):
+            process.wait(0.5)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(30) == -signal.SIGTERM
+
+
+_WAITS = {
+    "import": """
+        Path("module.py").write_text("import __main__; __main__.work()")
+        import module
+    """,
+    "compilation": """
+        import numba, numba.extending
+
+        def typed():
+            pass
+
+        @numba.extending.overload(typed)
+        def types():
+            work()
+            return lambda: None
+
+        numba.njit(lambda: typed())()
+    """,
+    "finalizer": """
+        class Slow:
+            def __del__(self):
+                work()
+
+        Slow()
+    """,
+}
+
+
+@pytest.mark.parametrize("during", _WAITS)
+def test_a_signal_waits_where_an_exception_would_do_harm(during: str, tmp_path: Path) -> None:
+    program = f"""if True:
+        import signal, time
+        from pathlib import Path
+        from filler_client.cli.ending import Ended, end_by_signals
+
+        def work():
+            signal.raise_signal(signal.SIGHUP)
+            time.sleep(0.1)
+            print("done", flush=True)
+
+        end_by_signals()
+        try:
+            {textwrap.indent(_WAITS[during], "    ").strip()}
+            time.sleep(60)
+        except Ended as error:
+            print(error.signal.name)
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False, cwd=tmp_path
+    )
+    assert done.stdout.split() == ["done", "SIGHUP"], done.stderr
+    assert not done.stderr
 
 
 def test_a_signal_ends_all_jobs_of_a_batch_and_the_next_run_does_the_rest(net: Path, tmp_path: Path) -> None:
