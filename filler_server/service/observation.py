@@ -12,6 +12,7 @@ from caffe_filler.errors import Cancelled
 from caffe_filler.metadata import REQUEST_ID
 from filler_server.service import status
 from filler_server.service.calls import Call, CallObserver, request_id
+from filler_server.service.delivery import Delivery
 from filler_server.service.last_message import Send, can_end_with, end_with
 
 _LONGEST_METHOD = 128
@@ -38,8 +39,13 @@ class Observation(grpc.ServerInterceptor):
         self._has_names = has_names
         self._methods = frozenset(methods)
         self._service = f"/{service}/"
+        self._delivery: Delivery | None = None
         self._running = 0
         self._changed = threading.Condition()
+
+    def deliver_before_end(self, delivery: Delivery) -> None:
+        """End streams from now on when their clients have all that was sent."""
+        self._delivery = delivery
 
     def wait_idle(self, seconds: float) -> bool:
         """Wait until every call of the service has ended, and return whether that came to pass in time.
@@ -123,6 +129,12 @@ class Observation(grpc.ServerInterceptor):
                 getattr(responses, "close", lambda: None)()
                 if last is None:
                     metadata.send()
+        if self._delivery is not None and context.is_active():
+            if last is not None:
+                metadata.send()
+                send(last)
+                last = None
+            self._delivery.wait_for(call.peer, context.is_active)
         if last is None:
             send(None)
         else:

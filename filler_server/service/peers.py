@@ -12,6 +12,10 @@ _NETWORK_BITS = 64
 """Of an IPv6 address: the bits after them are given to one host, or taken by it."""
 
 
+Endpoint = tuple[str, int]
+"""Address and port of one end of a connection."""
+
+
 def client_address(context: grpc.ServicerContext) -> str:
     """Return the address of the client of a call, as `peer_address` has it."""
     call = current_call()
@@ -38,3 +42,26 @@ def peer_address(peer: str) -> str:
     except ValueError:
         return peer
     return kind if kind == "unix" else peer
+
+
+def peer_endpoint(peer: str) -> Endpoint | None:
+    """Return address and port in what gRPC says of a peer, None where it has none."""
+    kind, _, rest = peer.partition(":")
+    if kind not in ("ipv4", "ipv6"):
+        return None
+    host, _, port = unquote(rest).rpartition(":")
+    try:
+        return endpoint(host.strip("[]"), int(port))
+    except ValueError:
+        return None
+
+
+def endpoint(host: str, port: int) -> Endpoint:
+    """Return address and port in the one form that they have for one host.
+
+    Raises:
+        ValueError: it is not an address.
+    """
+    address = ipaddress.ip_address(host.partition("%")[0])
+    mapped = getattr(address, "ipv4_mapped", None)
+    return str(mapped or address), port

@@ -1,6 +1,7 @@
 """A server: its addresses, its services, what stands around them, its start and its end."""
 
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -10,7 +11,7 @@ from google.protobuf.descriptor import FileDescriptor
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection, reflection_pb2
 
-from caffe_filler.addresses import check_address, is_local
+from caffe_filler.addresses import check_address, host_and_port, is_local, is_socket
 from caffe_filler.errors import InvalidArgument
 from caffe_filler.v1 import filler_pb2
 from filler_server import compiled
@@ -20,6 +21,7 @@ from filler_server.service.binding import bind
 from filler_server.service.calls import CallObserver
 from filler_server.service.channel_options import channel_options
 from filler_server.service.compilation import WAITING, Compilation
+from filler_server.service.delivery import Delivery
 from filler_server.service.guard import RequestGuard
 from filler_server.service.logs import CallLog
 from filler_server.service.metrics import Metrics, listen
@@ -158,9 +160,13 @@ class FillerServer:
         grace = self._settings.grace if grace is None else grace
         self._metrics.serving.set(0)
         self._health.enter_graceful_shutdown()
+        end = time.monotonic() + grace
+        delivery = Delivery([host_and_port(address)[1] for address in self.addresses if not is_socket(address)])
+        self._observation.deliver_before_end(delivery)
         stopped = self._server.stop(grace)
         if grace > 0:
             self._observation.wait_idle(grace)
+            delivery.wait_for_all(end - time.monotonic())
             self._server.stop(0)
         stopped.wait()
         with self._closing:
