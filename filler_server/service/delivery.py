@@ -52,7 +52,7 @@ class Delivery:
         while any((unacknowledged := self._look()).values()) and time.monotonic() < end:
             time.sleep(_LOOK_SECONDS)
         if unacknowledged:
-            time.sleep(min(_READ_SECONDS, seconds))
+            time.sleep(max(0.0, min(_READ_SECONDS, end - time.monotonic())))
 
     def _look(self) -> dict[Endpoint, int]:
         """Return the unacknowledged bytes of each client, from the last look where that was just now."""
