@@ -1,7 +1,6 @@
 """A module, filled by rules: any sharding, on any device, in one request."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from functools import cache
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -111,8 +110,8 @@ def initialize_(
             entry = further = _left(slot, resetting, unset)
         else:
             entry = _filled(slot, found, next(figures))
-            further = replace(entry, status="tied", tied_to=slot.name) if slot.names else entry
-        entries += [entry, *(replace(further, name=name) for name in slot.names)]
+            further = entry._replace(status="tied", tied_to=slot.name) if slot.names else entry
+        entries += [entry, *(further._replace(name=name) for name in slot.names)]
     used = {filling.assignment.index for filling in fillings}
     return InitReport(
         entries=tuple(entries),

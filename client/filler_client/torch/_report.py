@@ -3,7 +3,7 @@
 import html
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from caffe_filler.printable import counted, number_text, printable
 from caffe_filler.tables import table_lines
@@ -23,8 +23,7 @@ _COLUMNS = (
 _WIDTH = 160
 
 
-@dataclass(frozen=True, slots=True)
-class InitEntry:
+class InitEntry(NamedTuple):
     """A parameter or buffer of a module, and what has become of it.
 
     Attributes:

@@ -1,7 +1,7 @@
 """Views of tensors in NumPy, and figures of their values."""
 
 from collections.abc import Iterable, Sequence
-from math import sqrt
+from math import inf, sqrt
 from typing import Any
 
 import ml_dtypes
@@ -11,6 +11,9 @@ from numpy.typing import NDArray
 
 _RUNS, _RUN = 16, 512
 """A sample of a large tensor: so many runs of so many values, evenly spaced."""
+
+_LEAST_SQUARE = 1e-20
+"""A sum of squares in float32, below which digits of its terms may be lost."""
 
 
 def can_hold_a_blob(dtype: torch.dtype) -> bool:
@@ -46,10 +49,13 @@ def _figures(samples: Iterable[NDArray[Any]]) -> tuple[float, float] | None:
     for sample in samples:
         # From the first value on, so that equal values have a deviation of 0.
         first = first if count else sample.item(0)
-        values = sample.astype(np.float64).reshape(-1)
-        values -= first
+        values = (sample - sample.dtype.type(first)).reshape(-1)
+        square = values.dot(values).item()
+        if not _LEAST_SQUARE < square < inf:
+            values = sample.astype(np.float64).reshape(-1) - first
+            square = values.dot(values).item()
         count += values.size
-        if square := values.dot(values).item():
+        if square:
             total += values.sum().item()
             squares += square
     if not count:
