@@ -409,6 +409,17 @@ def test_what_needs_no_numba_runs_without_it(work: str) -> None:
     loaded(WITHOUT_NUMBA + program)
 
 
+def test_a_net_is_saved_without_linear_algebra(tmp_path: Path) -> None:
+    """What Numba imports for the functions that kernels call can take longer than all else."""
+    program = (
+        f"from filler_client import FillerClient\nNET = {NET!r}\n"
+        f"FillerClient.embedded().save_net(NET, {str(tmp_path / 'w.safetensors')!r})"
+    )
+    # The first time it may have to be compiled, for which Numba imports everything.
+    loaded(program)
+    assert not loaded(program) & {"scipy.linalg", "numba.np.linalg", "numba.np.arraymath"}
+
+
 def test_computing_without_numba_says_what_to_install() -> None:
     loaded(
         WITHOUT_NUMBA

@@ -38,7 +38,14 @@ def sums(bits: NDArray[Any], starts: NDArray[np.int64], bounds: NDArray[np.int64
 def _sums(bits: Any, starts: Any, bounds: Any, begin: Any, end: Any) -> Any:
     """The sums over `bits[begin:end]`."""
     low, high = np.uint64(0), np.uint64(0)
-    run = np.searchsorted(bounds, begin, side="right") - 1
+    # Numba's searchsorted imports SciPy's linear algebra where there is one, which takes longer than all else here.
+    run, after = 0, starts.size
+    while after - run > 1:
+        middle = (run + after) // 2
+        if bounds[middle] <= begin:
+            run = middle
+        else:
+            after = middle
     while begin < end:
         stop = min(bounds[run + 1], end)
         values = bits[begin:stop]
