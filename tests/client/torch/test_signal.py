@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from statistics import fmean
+from statistics import fmean, median
 
 import pytest
 
@@ -32,10 +32,15 @@ def test_with_the_weights_of_caffe_it_is_what_caffe_measured(name: str, shared: 
         for index, layer in enumerate(runs[0]["layers"])
         for number, blob in enumerate(layer["params"])
     }
+    errors = {}
     for blob in report.parameters:
         if "grad_ms" in blobs[blob.name][0]:
             measured = fmean(entry["grad_ms"] for entry in blobs[blob.name])
-            assert blob.gradient_mean_square == pytest.approx(measured, rel=1e-3), blob.name
+            errors[blob.name] = abs((blob.gradient_mean_square or 0.0) / measured - 1)
+    # A value near 0 is rounded to its other side on some CPUs, where ReLU lets its gradient through or not: that is a
+    # thousandth of the gradient of a bias with few values.
+    assert max(errors.values()) < 0.01, errors
+    assert median(errors.values()) < 1e-4, errors
 
 
 def test_theory_and_simulation_agree_on_a_net_of_many_layers() -> None:
