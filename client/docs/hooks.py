@@ -103,7 +103,10 @@ def _formats() -> str:
 
 
 def _model_formats() -> str:
-    rows = ((entry.name, f"`{entry.ending}`", f"`{entry.extra}`", entry.library) for entry in MODEL_FORMATS)
+    rows = (
+        (entry.name, f"`{entry.ending}`", f"`{entry.extra}`" if entry.extra else "", entry.library)
+        for entry in MODEL_FORMATS
+    )
     return _table(("model", "ending", "extra", "verified with"), rows)
 
 

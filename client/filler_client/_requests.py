@@ -17,6 +17,7 @@ from caffe_filler.caffe.caffe_pb2 import TEST, TRAIN, BlobShape, FillerParameter
 from caffe_filler.caffe.caffe_pb2 import Phase as PhaseNumber
 from caffe_filler.errors import InvalidArgument, PrototxtError, RegionError, ShapeError
 from caffe_filler.files import read_file
+from caffe_filler.filler_types import WITHOUT_DRAWS
 from caffe_filler.interface import option
 from caffe_filler.signatures import HDF5
 from caffe_filler.v1 import filler_pb2
@@ -42,8 +43,6 @@ MAX_SEED = 2**64 - 1
 
 MOST_FILE_BYTES = (1 << 31) - 1
 """Length of the longest net or solver: that of the longest message of protobuf."""
-
-_NOT_RANDOM = frozenset({"constant", "bilinear", "identity", "dirac"})
 
 
 class UnnamedBlobWarning(UserWarning):
@@ -380,7 +379,7 @@ def is_random(filler: FillerLike) -> bool:
         from filler_server.frameworks.names import resolved
 
         param = resolved(param) or param
-    return param.type not in _NOT_RANDOM
+    return param.type not in WITHOUT_DRAWS
 
 
 def warn_of_equal_blobs(options: FillOptions, filler: FillerLike, *, stacklevel: int = 4) -> None:

@@ -14,6 +14,9 @@ OWN_FILLERS = (
 )
 """Those that it does not have."""
 
+WITHOUT_DRAWS = frozenset({"constant", "bilinear", "identity", "dirac"})
+"""Those whose values are not random, so that no name selects their numbers."""
+
 WITH_DEFAULTS_OF_THEIR_OWN = ("value", "min", "max")
 """Fields of FillerParameter that have other defaults in fillers that are not Caffe's; there it counts whether they are
 given."""

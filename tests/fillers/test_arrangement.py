@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from caffe_filler.axes import FanAxes
 from caffe_filler.errors import FillerError, FillerParameterError, InvalidArgument, ShapeError
+from caffe_filler.filler_types import CAFFE_FILLERS, OWN_FILLERS
 from filler_server.engine.computed import FilledBlob
 from filler_server.engine.region import Region
 from filler_server.fillers import register, registered
@@ -309,3 +310,15 @@ def test_values_are_the_frozen_ones(filler: str, layout: str) -> None:
 
 def test_arrangements_are_made_once() -> None:
     assert arrangement((3, 4), FanAxes(0, 1)) is arrangement((3, 4), FanAxes(0, 1))
+
+
+def test_every_filler_but_that_of_rows_takes_another_layout() -> None:
+    """A distribution of values that do not depend on their places is entered in `_WITHOUT_PLACES` of the backend."""
+    refused = set()
+    for name in (*CAFFE_FILLERS, *OWN_FILLERS):
+        shape, layout = ((6, 5), "in,out") if name == "identity" else ((3, 3, 4, 4), "HWIO")
+        try:
+            blob(name, shape, layout)
+        except InvalidArgument:
+            refused.add(name)
+    assert refused == {"positive_unitball"}

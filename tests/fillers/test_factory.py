@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 
 from caffe_filler.caffe.caffe_pb2 import FillerParameter
 from caffe_filler.errors import FillerParameterError, InvalidArgument, UnknownFiller
-from caffe_filler.filler_types import CAFFE_FILLERS, OWN_FILLERS
+from caffe_filler.filler_types import CAFFE_FILLERS, OWN_FILLERS, WITHOUT_DRAWS
 from filler_client import FillerClient
 from filler_server.fillers import Distribution, Filler, factory, get_filler, register, registered
 from filler_server.fillers.distributions import Uniform
@@ -92,6 +92,7 @@ class OnDiagonal(Filler):
 def test_there_are_the_seven_of_caffe_and_our_own() -> None:
     assert list(registered()) == TYPES
     assert list(CAFFE_FILLERS) == CAFFE == [name for name, filler in registered().items() if filler.in_caffe]
+    assert {name for name in TYPES if not registered()[name].draws} == WITHOUT_DRAWS
     for name, filler in registered().items():
         assert filler.type == name
         assert set(filler.fields) <= {field.name for field in FillerParameter.DESCRIPTOR.fields}

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import filler_client
+import filler_server.diagnostics.signal.rules  # noqa: F401 - registers the rules
 from filler_client import FillerClient
 from filler_server.diagnostics.signal.registry import ruled_operations
 from filler_server.net.operations import Operation, data

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from filler_server.net.plan import Layer, NetPlan, Shape
-from filler_server.net.registry import layer_type_names
+from filler_server.net.registry import layer_type, layer_type_names
 from tests.net.layers.cases import CASES
 from tests.net.layers.fork_cases import FORK_CASES
 
@@ -20,6 +20,14 @@ def test_tops_and_blobs(
     assert [top.shape for top in layer.tops] == tops
     assert [blob.shape for blob in layer.blobs] == blobs
     assert [blob.name for blob in layer.blobs] == [f"it/{index}" for index in range(len(layer.blobs))]
+
+
+def test_blobs_have_roles() -> None:
+    """By which `--names torch` and the modules of PyTorch call them."""
+    for fields, _, _, blobs in (*CASES, *FORK_CASES):
+        kind = layer_type(fields.split('"')[1])
+        assert kind is not None
+        assert len(kind.roles(len(blobs))) == len(blobs), fields
 
 
 def test_every_layer_type_is_covered() -> None:
