@@ -410,7 +410,7 @@ def test_what_needs_no_numba_runs_without_it(work: str) -> None:
 
 
 def test_a_net_is_saved_without_linear_algebra(tmp_path: Path) -> None:
-    """What Numba imports for the functions that kernels call can take longer than all else."""
+    """Modules that Numba imports for the functions of its kernels can take longer than all else."""
     program = (
         f"from filler_client import FillerClient\nNET = {NET!r}\n"
         f"FillerClient.embedded().save_net(NET, {str(tmp_path / 'w.safetensors')!r})"
