@@ -46,7 +46,7 @@ def test_the_wheel_has_types_and_generated_messages(wheel: set[str]) -> None:
 
 
 def test_the_sdist_has_what_builds_and_tests_it() -> None:
-    sdist = {file.relative_path for file in SdistBuilder(str(ROOT)).recurse_included_files()}
+    sdist = {file.distribution_path for file in SdistBuilder(str(ROOT)).recurse_included_files()}
     # The builder adds .gitignore, README.md and pyproject.toml.
     folders, files = {".ci", "client", "filler_server", "protos", "tests"}, {"CHANGELOG.md", "CONTRIBUTING.md"}
     assert {Path(name).parts[0] for name in sdist} == folders | files | {"LICENSE", "Makefile"}

@@ -111,6 +111,6 @@ def test_the_wheel_has_none_of_it_and_the_sources_have() -> None:
     wheel = {file.distribution_path for file in WheelBuilder(str(ROOT)).recurse_included_files()}
     assert any(path.startswith("filler_server/service/") for path in wheel)
     assert not [path for path in wheel if path.startswith("filler_server/deploy/")]
-    sources = {file.relative_path for file in SdistBuilder(str(ROOT)).recurse_included_files()}
+    sources = {file.distribution_path for file in SdistBuilder(str(ROOT)).recurse_included_files()}
     for path in DEPLOY.rglob("*"):
         assert path.is_dir() or str(path.relative_to(ROOT)) in sources
