@@ -12,8 +12,9 @@ _GROWTH = 32 << 20
 """Bytes that the process may keep beyond the least that it had, or had when memory was given back last."""
 
 _WORTH = 8 << 20
-_LONGEST_PAUSE = 32
-"""Rounds between two attempts, each of which takes some milliseconds, when they give back less than is worth it."""
+_LONGEST_PAUSE = 8
+"""Rounds between two attempts, each of which takes some milliseconds, when they give back less than is worth it. On a
+machine with more to do than it can, the end of work may not be noticed, and all of them pass."""
 
 _IDLE = 0.1
 """Seconds of processor time in a round below which the process idles, and an attempt disturbs nobody."""

@@ -67,7 +67,7 @@ def test_attempts_become_rarer_while_memory_is_in_use() -> None:
     found, _ = attempts(Pace(100 * MIB, 0), 400 * MIB, 0, 300, work=1.0)
     gaps = [after - before for before, after in pairwise(found)]
     assert gaps == sorted(gaps)
-    assert gaps[-1] == 32
+    assert gaps[-1] == 8
 
 
 @pytest.mark.parametrize("rounds", [1, 2, 50, 100, 101, 133])
