@@ -8,7 +8,7 @@ CLEAN = {"OK", "INVALID_ARGUMENT", "NOT_FOUND", "RESOURCE_EXHAUSTED"}
 """Statuses that a hostile request may get."""
 
 
-def call(address: str, request: Hostile, data: bytes, *, timeout: float = 240.0) -> tuple[str, int]:
+def call(address: str, request: Hostile, data: bytes, *, timeout: float = 120.0) -> tuple[str, int]:
     """Return the status of a call, and the bytes of its answer."""
     received = 0
     with grpc.insecure_channel(address, options=[("grpc.max_receive_message_length", -1)]) as channel:

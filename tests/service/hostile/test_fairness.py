@@ -41,7 +41,5 @@ def test_slow_plans_of_one_peer(server_of_two: tuple[str, str]) -> None:
         answer = filler_pb2_grpc.FillerServiceStub(one).PlanNet(net(400, 0), timeout=120)
         assert len(answer.layers) == 401
         assert sum(call.done() for call in running) < len(running)
-        for call in running[2:]:
-            call.cancel()
-        for call in running[:2]:
+        for call in running:
             assert len(call.result().layers) == 8_001
