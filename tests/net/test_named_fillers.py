@@ -1,5 +1,4 @@
 from collections.abc import Callable
-from time import process_time
 
 import pytest
 
@@ -87,8 +86,7 @@ def test_stars(pattern: str, texts: list[str], others: list[str]) -> None:
     assert not any(fillers.named(text) for text in others)
 
 
-def test_many_stars_take_no_longer_than_the_text() -> None:
+def test_many_stars_are_not_tried_in_every_place() -> None:
+    """Else it would not come to an end."""
     fillers = NamedFillers({"*a" * 2000 + "b": MSRA})
-    begun = process_time()
     assert fillers.named("a" * 4000) is None
-    assert process_time() - begun < 1
