@@ -19,7 +19,7 @@ from filler_server.service.peers import Endpoint, endpoint, peer_endpoint
 _DESCRIPTORS = "/dev/fd"
 
 _LOOK_SECONDS = 0.01
-_READ_SECONDS = 0.05
+_READ_SECONDS = 0.2
 """Seconds for a client to read what its kernel has received, and to say what it has to say of that."""
 
 
