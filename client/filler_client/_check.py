@@ -60,7 +60,7 @@ def check(
         significance: probability that any blob whose promise holds is said to have moved.
         expected: initial: every blob is to be as its filler promises; trained: none is to be broken, and those that are
             drawn at random and learned are to have moved.
-        reshape: whether weights of another shape with as many values are taken.
+        reshape: whether weights whose axes are joined or split otherwise are taken.
         client: makes the weights where no files have them; by default this process.
         advance: is told the bytes of each step and the tensor that they belong to.
         options: those of `NetOptions`, and where no weights are given seed, dtype, stream, data_draws and before.

@@ -274,7 +274,7 @@ class FillerClient:
             net: prototxt text, the bytes or path of a file, or a NetParameter.
             weights: paths of files of weights of any format; they are read here and not sent.
             ignore_shape: whether blobs whose shapes differ are filled.
-            reshape: whether tensors of another shape with as many values are copied.
+            reshape: whether tensors whose axes are joined or split otherwise are copied.
             options: those of `NetOptions`.
 
         Returns:
@@ -309,7 +309,7 @@ class FillerClient:
             net: prototxt text, the bytes or path of a file, or a NetParameter.
             weights: paths of files of weights of any format; later ones count before earlier ones.
             ignore_shape: whether blobs whose shapes differ are filled rather than being an error.
-            reshape: whether tensors of another shape with as many values are copied.
+            reshape: whether tensors whose axes are joined or split otherwise are copied.
             out: arrays to receive into, by name; new ones are made for the others.
             options: those of `FinetuneOptions`.
 

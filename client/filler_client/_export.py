@@ -122,7 +122,7 @@ def export(
         verify: whether the model is run on random inputs and compared with the reference evaluator, value by value; and
             the net in OpenCV 4, where that is installed and reads it. None: where the library is that runs the model.
         certificate: path of a file for the result, as JSON with the digests of all files; it implies `verify`.
-        reshape: whether weights of another shape with as many values are taken.
+        reshape: whether weights whose axes are joined or split otherwise are taken.
         phase: TEST or TRAIN.
         level: level of the net's state.
         stages: stages of the net's state, besides its own.

@@ -1,7 +1,7 @@
 """Trained weights into a net: copied on this side from the files that have them, the others filled."""
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias, Unpack
@@ -113,8 +113,10 @@ def weights_paths(weights: WeightsLike) -> list[Path]:
     """Return the paths of files of weights.
 
     Raises:
-        InvalidArgument: there are none.
+        InvalidArgument: there are none, or arrays in place of paths.
     """
+    if isinstance(weights, Mapping):
+        raise InvalidArgument(f"weights are paths of files here. Received: a {type(weights).__name__} of arrays")
     named = [weights] if isinstance(weights, str | os.PathLike) else list(weights)
     if not named:
         raise InvalidArgument("no file of weights is named. Received: weights=[]")

@@ -42,7 +42,7 @@ class ModelOptions(TypedDict, total=False):
         deploy: whether losses give way to predictions, and labels and accuracies go, before tops are chosen; see
             `filler_server.models.deploy`.
         fully_convolutional: whether inner products over maps become convolutions, so that larger images can come in.
-        reshape: whether weights of another shape with as many values are taken.
+        reshape: whether weights whose axes are joined or split otherwise are taken.
         strict: what would be a warning is an error.
         lenient: pass over fields and enum values that are plainly misspelled; else they are errors.
     """

@@ -47,7 +47,7 @@ def report(
             layers, signal, findings nor source.
         weights: as of `check`; None: those that the fillers of the net make.
         against: other weights, shown side by side with these.
-        reshape: whether weights of another shape with as many values are taken.
+        reshape: whether weights whose axes are joined or split otherwise are taken.
         client: makes the weights where no files have them; by default this process.
         advance: is told the bytes of each step and the tensor that they belong to.
         options: those of `NetOptions`, and where no weights are given seed, dtype, stream, data_draws and before.

@@ -18,7 +18,7 @@ from caffe_filler.caffe.caffe_pb2 import Phase as PhaseNumber
 from caffe_filler.errors import InvalidArgument, PrototxtError, RegionError, ShapeError
 from caffe_filler.files import read_file
 from caffe_filler.filler_types import WITHOUT_DRAWS
-from caffe_filler.interface import option
+from caffe_filler.interface import option, option_name
 from caffe_filler.signatures import HDF5
 from caffe_filler.v1 import filler_pb2
 
@@ -410,6 +410,12 @@ def fill_net_request(net: NetLike, **options: Unpack[FillNetOptions]) -> filler_
     stream = _enum(filler_pb2.RandomStream, "stream", options.pop("stream", "philox"))
     data_draws = options.pop("data_draws", "emulate")
     before = options.pop("before", ())
+    if stream == filler_pb2.PHILOX and data_draws != "emulate":
+        raise InvalidArgument(
+            f"{option_name('data_draws')} goes with a stream of Caffe, from which data layers draw. "
+            f"Received: data_draws={data_draws!r}, stream=philox",
+            field="data_draws",
+        )
     request = filler_pb2.FillNetRequest(
         net=plan_request(net, **cast(NetOptions, options)),
         seed=seed,

@@ -57,7 +57,7 @@ def run(
         random: seed for inputs without values. They are drawn standard normal, or among the labels, indices or regions
             that there are where a layer takes them as such. None: a missing input is an error.
         deploy: whether losses give way to predictions, and labels and accuracies go, before tops are chosen.
-        reshape: whether weights of another shape with as many values are taken.
+        reshape: whether weights whose axes are joined or split otherwise are taken.
         level: level of the net's state.
         stages: stages of the net's state, besides its own.
         strict: what would be a warning is an error.

@@ -27,7 +27,7 @@ class SaveOptions(TypedDict, total=False):
         names: how tensors are called: caffe (the default), `<layer>/<blob index>`; or torch, as the state_dict of
             matching modules has them.
         ignore_shape: whether blobs whose shapes differ from those of the weights are filled rather than being an error.
-        reshape: whether weights of another shape with as many values are copied.
+        reshape: whether weights whose axes are joined or split otherwise are copied.
         max_shard_bytes: a .safetensors that would hold more is written as several files with an index.
         allow_missing: whether a file is written although a layer must have blobs that are not known, or the net has
             none at all.
@@ -153,7 +153,7 @@ def save_net(
         saved.tensors,
         saved.nbytes,
         (*content.notes, *saved.notes),
-        _warnings(plan, plan_of_merge),
+        (*_warnings(plan, plan_of_merge), *([] if plan_of_merge is None else map(_idle, plan_of_merge.idle))),
         plan_of_merge,
         saved.manifest,
         is_kept=bool(saved.files) and saved.kept == saved.files,
@@ -182,6 +182,10 @@ def part_sizes(
     with opened_net(pieces, net, None, **options) as content:
         files = files_of(content.tensors, path, max_shard_bytes, asked)
     return [sum(tensor.nbytes for tensor in tensors) for _, tensors in files]
+
+
+def _idle(file: Path) -> str:
+    return f"nothing is copied from {file}: its layers have other names than those of the net"
 
 
 def _warnings(plan: "NetPlan", merge: "MergePlan | None") -> tuple[str, ...]:

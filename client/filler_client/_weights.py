@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 
 from caffe_filler import dtypes
 from caffe_filler.dtypes import DTypeLike
+from caffe_filler.errors import InvalidArgument
+from caffe_filler.interface import option_name
 from filler_client import _requests
 from filler_client._content import Names
 from filler_client._finetune import local_plan
@@ -126,7 +128,7 @@ def convert(
         net: the net of the weights: prototxt, or a .caffemodel. Every blob of it must be in the source, in its shape; a
             state_dict becomes its blobs, shared blobs are written once for each layer. None: the net that the source
             itself describes, if it does.
-        reshape: whether a tensor of another shape with as many values is taken for a blob of the net.
+        reshape: whether a tensor whose axes are joined or split otherwise is taken for a blob of the net.
         max_shard_bytes: a .safetensors that would hold more is written as several files with an index.
         manifest: where to write the manifest, a .json: the digest of each tensor. A .safetensors has it in its
             metadata in any case.
@@ -137,7 +139,8 @@ def convert(
         What was written, and what a user of the file should know.
 
     Raises:
-        InvalidArgument: source and net do not fit, or the format cannot hold the tensors.
+        InvalidArgument: source and net do not fit, or the format cannot hold the tensors; or there are options for a
+            net and none is given.
         FillerError: a file or the net cannot be read.
         OSError: a file cannot be read or written.
     """
@@ -146,6 +149,9 @@ def convert(
     from filler_server.weights.saving import format_of, save
 
     path, beside = Path(target), manifest_path(manifest)
+    if net is None and (reshape or options):
+        given = ", ".join(option_name(name) for name in (*(["reshape"] if reshape else []), *options))
+        raise InvalidArgument(f"they go with {option_name('net')}. Received: {given}", field="net")
     with ExitStack() as files:
         weights = _opened(source, files)
         described = None if net is None else _net_of_weights(net, files, options)

@@ -1,7 +1,9 @@
 """Caffe's layout: blobs called `<layer>/<index>`, in the order and with the shapes of the net."""
 
 from collections.abc import Iterable, Sequence
+from itertools import accumulate
 from math import prod
+from operator import mul
 
 import numpy as np
 
@@ -29,6 +31,14 @@ def split_name(name: str) -> tuple[str, int] | None:
     layer, separator, index = name.rpartition("/")
     plain = index.isascii() and index.isdecimal() and len(index) <= _LONGEST_INDEX and str(int(index)) == index
     return (layer, int(index)) if separator and plain else None
+
+
+def index_of(tensor: Tensor) -> int:
+    """Return which blob of its layer a tensor is by its name."""
+    parts = split_name(tensor.name)
+    if parts is None:
+        raise InvalidArgument(f"a blob is called <layer>/<index>. Received: name='{tensor.name}'")
+    return parts[1]
 
 
 def equals_legacy(shape: Sequence[int | None], legacy: Sequence[int]) -> bool:
@@ -119,26 +129,24 @@ def in_net(layers: Sequence[Layer], tensors: Sequence[Tensor], *, reshape: bool 
     Args:
         layers: those of the net, with their blobs.
         tensors: named `<layer>/<index>`.
-        reshape: whether a tensor of another shape with as many values is taken, too.
+        reshape: whether a tensor whose axes are joined or split otherwise is taken, too.
 
     Raises:
         InvalidArgument: a layer has another number of blobs in the file, or a blob another shape.
     """
     given = {tensor.name: tensor for tensor in tensors}
-    owned: dict[str, list[Shape]] = {}
+    owned: dict[str, list[Tensor]] = {}
     for tensor in tensors:
-        owned.setdefault((split_name(tensor.name) or ("", 0))[0], []).append(tensor.shape)
+        parts = split_name(tensor.name)
+        if parts is not None:
+            owned.setdefault(parts[0], []).append(tensor)
     found: dict[str, Tensor] = {}
     faults: list[str] = []
     for name, layer in named(layers).items():
         own = owned.get(name, [])
         missing = [blob.name for blob in layer.blobs if blob.name not in given and blob.owner not in found]
-        if missing or len(own) > len(layer.blobs):
-            shapes = f"Received: {_texts(own)}, in the net {_texts(blob.shape for blob in layer.blobs)}"
-            faults.append(
-                f"layer '{name}' has {counted(len(layer.blobs), 'blob')} in the net and {len(own)} in the file. "
-                f"{shapes}"
-            )
+        if missing or any(index_of(tensor) >= len(layer.blobs) for tensor in own):
+            faults.append(miscounted(layer, name, own))
             continue
         blobs = [given.get(blob.name) or found[blob.owner or ""] for blob in layer.blobs]
         for blob, tensor in zip(layer.blobs, arranged(layer, blobs), strict=True):
@@ -152,6 +160,21 @@ def in_net(layers: Sequence[Layer], tensors: Sequence[Tensor], *, reshape: bool 
         raise InvalidArgument(f"{faults[0]}{more}", field="net")
     strangers = [tensor for tensor in tensors if tensor.name not in found]
     return [*found.values(), *strangers]
+
+
+def miscounted(layer: Layer, name: str, tensors: Sequence[Tensor]) -> str:
+    """Return what is wrong with the blobs that a file has of a layer, where it has others than the net."""
+    wanted, found = set(range(len(layer.blobs))), {index_of(tensor) for tensor in tensors}
+    strangers = ", ".join(f"'{name}/{index}'" for index in sorted(found - wanted))
+    lacking = ", ".join(f"'{name}/{index}'" for index in sorted(wanted - found))
+    told = f", which has {strangers} and lacks {lacking}" if strangers and lacking else ""
+    shapes = (
+        f"Received: {_texts(tensor.shape for tensor in tensors)}, in the net {_texts(b.shape for b in layer.blobs)}"
+    )
+    return (
+        f"layer '{name}' has {counted(len(layer.blobs), 'blob')} in the net and {len(tensors)} in the file{told}. "
+        f"{shapes}"
+    )
 
 
 def arranged(layer: Layer, tensors: Sequence[Tensor]) -> list[Tensor]:
@@ -182,7 +205,7 @@ def fitted(blob: Blob, kind: LayerType | None, tensor: Tensor, *, may_be_legacy:
         kind: the type of its layer.
         tensor: the tensor.
         may_be_legacy: whether any four axes may be a legacy shape, since the file cannot tell.
-        reshape: whether it is taken if it has as many values.
+        reshape: whether it is taken if its axes are those of the blob, some joined or split.
     """
     if blob.shape is None or (_equal(blob.shape, tensor.shape) and not tensor.legacy):
         return tensor
@@ -193,7 +216,7 @@ def fitted(blob: Blob, kind: LayerType | None, tensor: Tensor, *, may_be_legacy:
     if (kind is None or kind.fork) and _equal(_squeezed(blob.shape), _squeezed(tensor.shape)):
         return reshaped(tensor, tensor.shape)
     known = [dim for dim in blob.shape if dim is not None]
-    if reshape and len(known) == len(blob.shape) and prod(known) == tensor.count:
+    if reshape and len(known) == len(blob.shape) and _joins_or_splits(known, tensor.shape):
         return reshaped(tensor, known)
     return None
 
@@ -201,9 +224,25 @@ def fitted(blob: Blob, kind: LayerType | None, tensor: Tensor, *, may_be_legacy:
 def conflict(blob: Blob, tensor: Tensor) -> str:
     """Return what is wrong with a tensor that does not fit a blob."""
     known = [dim for dim in blob.shape or () if dim is not None]
-    same = blob.shape is not None and len(known) == len(blob.shape) and prod(known) == tensor.count
-    hint = f"; {option('reshape')} takes it, since it has as many values" if same else ""
+    hint = ""
+    if blob.shape is not None and len(known) == len(blob.shape):
+        if _joins_or_splits(known, tensor.shape):
+            hint = f"; {option('reshape')} takes it, since its axes are the same but for some that are joined or split"
+        elif sorted(known) == sorted(tensor.shape):
+            hint = "; its axes stand in another order there, which is none that reshaping could mend"
     return f"blob '{blob.name}' has the shape {text(blob.shape)} in the net and {text(tensor.shape)} in the file{hint}"
+
+
+def _joins_or_splits(shape: Sequence[int], other: Sequence[int]) -> bool:
+    """Whether two shapes are one but for axes that are joined or split, so that the same values lie side by side.
+
+    >>> _joins_or_splits((4096, 25088), (4096, 512, 7, 7)), _joins_or_splits((5, 36), (36, 5))
+    (True, False)
+    """
+    if prod(shape) != prod(other):
+        return False
+    ends, others = (set(accumulate((dim for dim in dims if dim != 1), mul)) for dims in (shape, other))
+    return ends <= others or others <= ends
 
 
 def text(shape: Shape) -> str:

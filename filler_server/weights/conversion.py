@@ -63,7 +63,7 @@ def plan_conversion(
         net: the net of the weights: a plan, or a file that describes it. Every blob of it must be in the source, in its
             shape; a state_dict becomes its blobs. Without it the layers are those that the source describes itself, if
             it does.
-        reshape: whether a tensor of another shape with as many values is taken for a blob of the net.
+        reshape: whether a tensor whose axes are joined or split otherwise is taken for a blob of the net.
 
     Raises:
         InvalidArgument: the net and the source do not fit, or something needs a net where none is known.

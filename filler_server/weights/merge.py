@@ -9,7 +9,7 @@ from typing import Literal, TypeAlias
 from caffe_filler.errors import InvalidArgument
 from caffe_filler.interface import option
 from caffe_filler.printable import counted
-from filler_server.layouts.caffe import arranged, conflict, fitted, split_name, text
+from filler_server.layouts.caffe import arranged, conflict, fitted, index_of, miscounted
 from filler_server.layouts.layers import kind_of, named
 from filler_server.layouts.torch import FromTorch, from_torch, has_torch_names
 from filler_server.net.plan import Blob, Layer, Shape
@@ -85,6 +85,12 @@ class MergePlan:
         """Names of the blobs that no file has, in the order of the net."""
         return tuple(blob.name for blob in self.blobs if blob.action == "filled")
 
+    @property
+    def idle(self) -> tuple[Path, ...]:
+        """Files from which nothing is copied, although they have tensors."""
+        copied = {blob.file for blob in self.blobs}
+        return tuple(dict.fromkeys(tensor.file for tensor in self.unused if tensor.file not in copied))
+
     def __repr__(self) -> str:
         return (
             f"MergePlan({counted(len(self.blobs), 'blob')}, {len(self.missing)} of them filled, "
@@ -147,7 +153,7 @@ def merge(
         layers: those of the net, with their blobs.
         files: the files, which stay open until the values are read.
         ignore_shape: whether a conflict leaves the blob to be filled rather than being an error.
-        reshape: whether a tensor of another shape with as many values is copied, too.
+        reshape: whether a tensor whose axes are joined or split otherwise is copied, too.
 
     Raises:
         InvalidArgument: none of the tensors of a state_dict belongs to the net.
@@ -228,27 +234,18 @@ def _copy_layer(
     reshape: bool,
 ) -> None:
     """Copy the blobs of a layer, or note why Caffe would refuse them."""
-    blobs: Sequence[Tensor | None]
-    if file.format == "hdf5":
-        found = {(split_name(tensor.name) or ("", 0))[1]: tensor for tensor in layer.tensors}
-        blobs = [found.get(index) for index in range(len(target.blobs))]
-        complete = all(tensor is not None or blob.owner for tensor, blob in zip(blobs, target.blobs, strict=True))
-        fits = len(layer.tensors) <= len(target.blobs) and complete
-    else:
-        fits = len(layer.tensors) == len(target.blobs)
-        blobs = arranged(target, layer.tensors) if fits else ()
-    if not fits:
-        shapes = {
-            "net": [text(blob.shape) for blob in target.blobs],
-            "file": [text(tensor.shape) for tensor in layer.tensors],
-        }
-        copies.conflicts.append(
-            f"{file.path}: layer '{layer.name}' has {counted(len(target.blobs), 'blob')} in the net and "
-            f"{len(layer.tensors)} in the file. Received: {shapes['file']}, in the net {shapes['net']}"
-        )
+    found = {index_of(tensor): tensor for tensor in layer.tensors}
+    blobs: Sequence[Tensor | None] = [found.get(index) for index in range(len(target.blobs))]
+    # Caffe's HDF5 has a blob that is shared once.
+    may_lack = [file.format == "hdf5" and blob.owner is not None for blob in target.blobs]
+    missing = [index for index, tensor in enumerate(blobs) if tensor is None and not may_lack[index]]
+    if missing or not found.keys() <= set(range(len(target.blobs))):
+        copies.conflicts.append(f"{file.path}: {miscounted(target, layer.name, layer.tensors)}")
         for blob in target.blobs:
             copies.conflicting[blob.owner or blob.name] = (file, None)
         return
+    if None not in blobs:
+        blobs = arranged(target, layer.tensors)
     may_be_legacy = file.format not in _TELL_LEGACY
     for blob, tensor in zip(target.blobs, blobs, strict=True):
         if tensor is None:

@@ -36,6 +36,11 @@ def weights(tmp_path: Path) -> Path:
     return tmp_path / "old.npz"
 
 
+def test_weights_are_files() -> None:
+    with pytest.raises(InvalidArgument, match=r"paths of files here\. Received: a dict"):
+        FillerClient.embedded().plan_finetune(NEW, {"ip/0": np.ones(3)})  # type: ignore[arg-type]
+
+
 @pytest.fixture(params=["embedded", "remote"])
 def client(request: pytest.FixtureRequest, server: ServerProcess) -> Any:
     with FillerClient.embedded() if request.param == "embedded" else FillerClient(server.address) as made:

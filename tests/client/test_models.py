@@ -111,10 +111,11 @@ def test_labels_of_another_batch_do_not_matter_to_a_deploy_form() -> None:
         (None, {}, "the net has learnable blobs, whose values weights='FILE' gives"),
         ({"one/0": ONE}, {}, "no values for 1 of the blobs that the net needs: 'two/0'"),
         (
-            {"one/0": ONE.T},
+            {"one/0": ONE.ravel()},
             {},
-            r"'one/0' has the shape \[2, 3\] in the net and \[3, 2\] in the file; reshape=True takes it",
+            r"'one/0' has the shape \[2, 3\] in the net and \[6\] in the file; reshape=True takes it",
         ),
+        ({"one/1": ONE}, {}, "which has 'one/1' and lacks 'one/0'"),
         ({"one/0": ONE, "one/1": ONE[0]}, {}, "layer 'one' has 1 blobs? in the net and 2 in the file"),
         ({"other/0": ONE}, {}, "weights: no tensor of the file belongs to a layer of the net"),
         ({"one/0": ONE.astype(int)}, {}, "weights are floating-point numbers. Received: 'one/0' of int64"),

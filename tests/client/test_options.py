@@ -109,7 +109,7 @@ def test_options_of_functions_may_all_be_given_by_name(tmp_path: Path) -> None:
     net, weights = tmp_path / "net.prototxt", tmp_path / "w.npz"
     net.write_text(NET)
     FillerClient.embedded().save_net(net=net, path=weights)
-    filler_client.convert(source=weights, target=tmp_path / "w.safetensors", phase="TRAIN")
+    filler_client.convert(source=weights, target=tmp_path / "w.safetensors", net=net, phase="TRAIN")
     with pytest.raises(TypeError, match=r"'phas' \(did you mean 'phase'\?\)$"):
         filler_client.convert(weights, tmp_path / "x.safetensors", phas="TRAIN")  # type: ignore[call-arg]
 

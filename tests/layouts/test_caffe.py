@@ -7,7 +7,7 @@ import pytest
 
 from caffe_filler.errors import InvalidArgument
 from filler_server.layouts.caffe import equals_legacy, in_net, in_order, modernized, split_name
-from filler_server.tensors import ArrayTensor, Tensor, View
+from filler_server.tensors import ArrayTensor, Tensor, View, renamed
 from tests.layouts.nets import arrays, planned, tensors
 
 SIX = np.arange(6, dtype=np.float32).reshape(2, 3)
@@ -109,7 +109,11 @@ def test_a_shared_blob_that_the_file_lacks_is_its_owners() -> None:
         ({"a": [SIX]}, "layer 'a' has 2 blobs in the net and 1 in the file"),
         ({"a": [SIX, [1, 2], [3]]}, "layer 'a' has 2 blobs in the net and 3 in the file"),
         ({"a": [SIX, [1, 2, 3]]}, r"blob 'a/1' has the shape \[2\] in the net and \[3\] in the file"),
-        ({"a": [SIX.T, [1, 2]]}, r"blob 'a/0' has the shape \[2, 3\] .* \[3, 2\] in the file; reshape=True takes it"),
+        (
+            {"a": [SIX.ravel(), [1, 2]]},
+            r"blob 'a/0' has the shape \[2, 3\] .* \[6\] in the file; reshape=True takes it",
+        ),
+        ({"a": [SIX.T, [1, 2]]}, r"\[3, 2\] in the file; its axes stand in another order there"),
         ({"a": [SIX.T, [1]]}, r"\(and 1 more\)"),
     ],
 )
@@ -118,6 +122,19 @@ def test_what_does_not_fit_is_refused(given: dict[str, Any], message: str) -> No
     with pytest.raises(InvalidArgument, match=message) as caught:
         in_net(plan.layers, tensors(**given))
     assert caught.value.field == "net"
+
+
+def test_blobs_are_told_by_their_indices() -> None:
+    plan = planned(ALONE, "dim: [1, 3]")
+    given = [renamed(tensor, name) for tensor, name in zip(tensors(a=[SIX, [1, 2]]), ["a/0", "a/2"], strict=True)]
+    with pytest.raises(InvalidArgument, match="2 blobs in the net and 2 in the file, which has 'a/2' and lacks 'a/1'"):
+        in_net(plan.layers, given)
+
+
+def test_axes_in_another_order_are_no_reshaping() -> None:
+    plan = planned(ALONE, "dim: [1, 3]")
+    with pytest.raises(InvalidArgument, match="its axes stand in another order"):
+        in_net(plan.layers, tensors(a=[SIX.T, [1, 2]]), reshape=True)
 
 
 def test_an_inner_product_as_a_convolution() -> None:

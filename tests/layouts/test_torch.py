@@ -105,6 +105,12 @@ def test_a_layer_without_statistics_is_as_a_new_module() -> None:
     assert not trained["bn.running_var"].any()
 
 
+def test_a_scale_may_count_its_axis_from_the_end() -> None:
+    net = APART.replace("{ bias_term: true }", "{ bias_term: true axis: -3 }")
+    assert state(planned(net), **BLOBS).keys() == state(planned(APART), **BLOBS).keys()
+    assert blobs_of(back(planned(net), state(planned(APART), **BLOBS))).keys() >= {"scale/0", "scale/1"}
+
+
 def test_a_scale_without_bias_gives_zeros() -> None:
     net = planned(APART.replace(" scale_param { bias_term: true }", ""))
     found = state(net, bn=BLOBS["bn"], scale=BLOBS["scale"][:1])
@@ -386,6 +392,7 @@ def test_weight_and_bias_that_change_nothing_need_no_place() -> None:
     ("changes", "message"),
     [
         ({"bn.running_var": None}, "the file has 'bn.running_mean', but not 'bn.running_var'"),
+        ({"bn.running_mean": None, "bn.running_var": None}, "the file lacks 'bn.running_mean', 'bn.running_var'"),
         ({"bn.weight": None}, "'bn.bias', but not 'bn.weight'"),
         ({"bn.momentum": np.zeros(1)}, "'bn.momentum' has no place in layer 'bn'"),
     ],

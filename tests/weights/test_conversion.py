@@ -134,8 +134,8 @@ def test_what_the_net_asks_for_must_be_there(tmp_path: Path) -> None:
     for ending in ("caffemodel", "npz", "safetensors"):
         with pytest.raises(InvalidArgument, match="layer 'ip' has 2 blobs in the net and 1 in the file"):
             convert(tmp_path / "w.npz", tmp_path / f"out.{ending}", net=plan)
-    np.savez(tmp_path / "w.npz", **{"ip/0": SIX.T, "ip/1": TWO})  # type: ignore[arg-type]
-    with pytest.raises(InvalidArgument, match=r"blob 'ip/0' has the shape \[2, 3\] in the net and \[3, 2\]"):
+    np.savez(tmp_path / "w.npz", **{"ip/0": SIX.ravel(), "ip/1": TWO})  # type: ignore[arg-type]
+    with pytest.raises(InvalidArgument, match=r"blob 'ip/0' has the shape \[2, 3\] in the net and \[6\]"):
         convert(tmp_path / "w.npz", tmp_path / "out.npz", net=plan)
     convert(tmp_path / "w.npz", tmp_path / "out.npz", net=plan, reshape=True)
     assert shapes(tmp_path / "out.npz") == {"ip/0": (2, 3), "ip/1": (2,)}

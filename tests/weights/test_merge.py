@@ -115,6 +115,16 @@ def test_another_number_of_blobs_is_refused(tmp_path: Path, stored: list[Any]) -
     assert set(actions(merged([layer("ip", (2, 3), (2,))], path, ignore_shape=True)[0]).values()) == {"filled"}
 
 
+@pytest.mark.parametrize("ending", ["npz", "h5"])
+@pytest.mark.parametrize("names", [["ip/1"], ["ip/1", "ip/2"], ["ip/0", "ip/5"]])
+def test_blobs_are_told_by_their_indices(tmp_path: Path, names: list[str], ending: str) -> None:
+    write(NpzWriter if ending == "npz" else Hdf5Writer, tmp_path / f"w.{ending}", dict.fromkeys(names, TWO))
+    result, _ = merged([layer("ip", *[(2,)] * len(names))], tmp_path / f"w.{ending}")
+    assert set(actions(result).values()) == {"conflict"}
+    with pytest.raises(InvalidArgument, match=f"which has '{names[-1]}' and lacks 'ip/"):
+        result.plan.check()
+
+
 def test_a_conflict_with_one_file_is_none_for_the_next_if_shapes_are_ignored(tmp_path: Path) -> None:
     wrong = save(tmp_path / "wrong", net_of_layers(ip=[TWO]))
     right = save(tmp_path / "right", net_of_layers(ip=[SIX]))

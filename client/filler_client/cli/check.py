@@ -13,6 +13,7 @@ from filler_client.cli.options import (
     dtype_option,
     flat_paths,
     in_file,
+    is_given,
     net_options,
     seed_option,
     server_option,
@@ -107,11 +108,7 @@ def check(
     from filler_client.cli.terminal import print_json, print_warnings, progress
 
     filling = {"seed": seed, "stream": stream, "data_draws": data_draws, "dtype": dtype}
-    explicit = {
-        name: value
-        for name, value in filling.items()
-        if context.get_parameter_source(name) is not click.core.ParameterSource.DEFAULT
-    }
+    explicit = {name: value for name, value in filling.items() if is_given(context, name)}
     expected: Any = "trained" if trained else "initial"
     label, described, known = _source(net, solver, weights, test_net, cast("FinetuneOptions", {**options, **explicit}))
     with in_file(label), connect(server) as client, progress(None) as advance:

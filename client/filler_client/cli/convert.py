@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from filler_client.cli.options import DType
+from filler_client.cli.options import DType, is_given
 from filler_client.cli.weights_net import (
     manifest_beside,
     manifest_option,
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
+@click.pass_context
 @click.argument("source", metavar="IN", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.argument("target", metavar="OUT", type=click.Path(dir_okay=False, path_type=Path))
 @names_option
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
 @manifest_option
 @weights_net_options
 def convert(
+    context: click.Context,
+    /,
     source: Path,
     target: Path,
     names: "Names",
@@ -68,6 +71,9 @@ def convert(
     from filler_client.cli.terminal import print_line, print_warnings, progress, rate
 
     begun = time.perf_counter()
+    if net is None:
+        # The defaults of options that nobody gave are none.
+        options = {name: value for name, value in options.items() if is_given(context, name)}
     with filler_client.open_weights(source) as weights:
         print_warnings(weights.problems, source)
         total = sum(

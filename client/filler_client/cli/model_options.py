@@ -141,7 +141,7 @@ def model_source(
         "strict": strict,
         "lenient": lenient,
     }
-    sources = net_sources(net, solver, state)
+    sources = net_sources(net, solver, state, phase_chooses=True)
     if solver is not None and not training and len(sources.nets) == 1:
         raise click.UsageError(f"{solver} has no test net; --phase TRAIN takes its train net.")
     index = None if solver is None or training else test_net or 0

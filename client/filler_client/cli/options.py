@@ -133,6 +133,11 @@ def _as_mapping(ctx: click.Context, param: click.Parameter, value: Sequence[Any]
     return dict(value)
 
 
+def is_given(context: click.Context, name: str) -> bool:
+    """Whether an option stands on the command line or in the environment."""
+    return context.get_parameter_source(name) is not click.core.ParameterSource.DEFAULT
+
+
 phase_option = click.option(
     "--phase",
     type=click.Choice(["TRAIN", "TEST"], case_sensitive=False),

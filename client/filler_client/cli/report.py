@@ -12,6 +12,7 @@ from filler_client.cli.options import (
     dtype_option,
     flat_paths,
     in_file,
+    is_given,
     net_options,
     seed_option,
     server_option,
@@ -105,11 +106,7 @@ def report(
     if tensorboard is not None:
         _check_tensorboard()
     filling = {"seed": seed, "stream": stream, "data_draws": data_draws, "dtype": dtype}
-    explicit: dict[str, Any] = {
-        name: value
-        for name, value in filling.items()
-        if context.get_parameter_source(name) is not click.core.ParameterSource.DEFAULT
-    }
+    explicit: dict[str, Any] = {name: value for name, value in filling.items() if is_given(context, name)}
     settled = cast("FinetuneOptions", {**options, **explicit})
     described: Path | bytes | None = net
     label = net or (weights[0] if weights else output)

@@ -59,7 +59,7 @@ def signal(
     from filler_client.cli.sources import choose, net_sources
     from filler_client.cli.terminal import print_json, print_line
 
-    sources = net_sources(net, solver, options)
+    sources = net_sources(net, solver, options, phase_chooses=True)
     is_test = solver is not None and options.get("phase") == "TEST"
     source, _ = choose(sources, 0 if is_test else None)
     settled: dict[str, Any] = {"batch": batch, "mean": mean, "std": std, "simulate": simulate, "seeds": seeds}

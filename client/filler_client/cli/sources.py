@@ -50,11 +50,17 @@ class Sources:
     weights: tuple[str, ...] = ()
 
 
-def net_sources(net: Path | None, solver: Path | None, options: NetOptions) -> Sources:
+def net_sources(net: Path | None, solver: Path | None, options: NetOptions, *, phase_chooses: bool = False) -> Sources:
     """Return the net of a file, or the nets of a solver: its train net, then its test nets.
 
+    Args:
+        net: the net.
+        solver: the solver.
+        options: the state in which a net is wanted, and the like.
+        phase_chooses: whether the phase TEST stands for a test net of a solver.
+
     Raises:
-        click.UsageError: not exactly one of the two is given.
+        click.UsageError: not exactly one of the two is given, or a phase that a solver's nets do not have.
         FillerError: the solver cannot be read, or Caffe would refuse it.
         OSError: a file cannot be read.
     """
@@ -63,6 +69,8 @@ def net_sources(net: Path | None, solver: Path | None, options: NetOptions) -> S
     if net is not None:
         return Sources([NetSource(net, net_file(net), options)])
     assert solver is not None  # noqa: S101 - for the type checker
+    if options.get("phase") == "TEST" and not phase_chooses:
+        raise click.UsageError("--phase TEST goes with NET: the nets of a solver have phases of their own.")
     from filler_server.prototxt import read_solver
     from filler_server.prototxt.solver import solver_nets
 

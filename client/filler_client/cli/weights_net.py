@@ -43,7 +43,7 @@ names_option = click.option(
 reshape_option = click.option(
     "--reshape",
     is_flag=True,
-    help="Take weights of another shape that have as many values, such as fc6 as a convolution.",
+    help="Take weights whose axes are joined or split otherwise, such as fc6 as a convolution.",
 )
 max_shard_size_option = click.option(
     "--max-shard-size",

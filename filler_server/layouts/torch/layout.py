@@ -8,6 +8,7 @@ from filler_server.layouts.layers import named, readers, roles_of
 from filler_server.layouts.torch.batch_norm import BatchNorm
 from filler_server.layouts.torch.module import Mismatch, Module, Plain, quoted
 from filler_server.layouts.torch.recurrent import Recurrent
+from filler_server.net.operations.normalization import Scale
 from filler_server.net.plan import Layer
 from filler_server.tensors import Tensor
 
@@ -201,10 +202,17 @@ def _scales(layers: Sequence[Layer]) -> dict[str, str]:
     for writer, numbers in readers(layers).items():
         reader = layers[numbers[0]].parameter
         alone = len(numbers) == 1 and len(reader.bottom) == 1 and len(layers[writer].parameter.top) == 1
-        along = layers[numbers[0]].type == "Scale" and (reader.scale_param.axis, reader.scale_param.num_axes) == (1, 1)
-        if layers[writer].type == "BatchNorm" and alone and along:
+        if layers[writer].type == "BatchNorm" and alone and _is_along_channels(layers[numbers[0]]):
             found[names[writer]] = names[numbers[0]]
     return found
+
+
+def _is_along_channels(layer: Layer) -> bool:
+    """Whether a layer is a Scale with a value for each channel, however its axis is written."""
+    operation, parameter = layer.operation, layer.parameter.scale_param
+    if isinstance(operation, Scale) and operation.num_axes is not None:
+        return (operation.axis, operation.num_axes) == (1, 1)
+    return layer.type == "Scale" and (parameter.axis, parameter.num_axes) == (1, 1)
 
 
 def _prefix(known: Sequence[Module], state: Mapping[str, Tensor]) -> str:

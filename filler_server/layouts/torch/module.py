@@ -129,7 +129,9 @@ def check_all(names: Sequence[str], state: Mapping[str, Tensor]) -> None:
     """
     missing = [name for name in names if name not in state]
     if missing:
-        raise Mismatch(f"the file has {quoted(name for name in names if name in state)}, but not {quoted(missing)}")
+        found = [name for name in names if name in state]
+        has = f"has {quoted(found)}, but not" if found else "lacks"
+        raise Mismatch(f"the file {has} {quoted(missing)}")
 
 
 def quoted(names: Iterable[str]) -> str:

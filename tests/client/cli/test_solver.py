@@ -53,6 +53,17 @@ def test_a_test_net_draws_after_the_train_net(solver: Path, tmp_path: Path) -> N
     assert "there are 1 test nets" in fail(2, "init", "--solver", solver, "--test-net", 1, "-o", test)
 
 
+@pytest.mark.parametrize("command", [["plan"], ["init", "-o", "out.npz"], ["check"]])
+def test_a_solver_has_the_phases_of_its_nets(solver: Path, command: list[str]) -> None:
+    stderr = fail(2, *command, "--solver", solver, *INPUTS, "--phase", "TEST")
+    assert "--phase TEST goes with NET: the nets of a solver have phases of their own." in stderr
+
+
+def test_data_draws_need_a_stream_of_caffe(solver: Path, tmp_path: Path) -> None:
+    stderr = fail(1, "init", "--solver", solver, *INPUTS, "--data-draws", "none", "-o", tmp_path / "w.npz")
+    assert "--data-draws goes with a stream of Caffe" in stderr
+
+
 def test_data_draws_move_the_stream(solver: Path, tmp_path: Path) -> None:
     emulated, none = tmp_path / "emulate.npz", tmp_path / "none.npz"
     succeed("init", "--solver", solver, *INPUTS, "--stream", "caffe", "-o", emulated)

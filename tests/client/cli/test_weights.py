@@ -56,6 +56,21 @@ def test_convert_options(weights: Path, tmp_path: Path) -> None:
     assert "a size is like 500MiB, 5GiB or 2GB. Received: many" in stderr
 
 
+@pytest.mark.parametrize("options", [["--reshape"], ["--phase", "TRAIN"], ["--stage", "a"], ["--input", "data=1,2"]])
+def test_options_of_a_net_need_one(weights: Path, tmp_path: Path, options: list[str]) -> None:
+    target = tmp_path / "out.npz"
+    assert f"they go with --net. Received: {options[0]}" in fail(1, "convert", weights, target, *options)
+    assert not target.exists()
+
+
+def test_init_says_where_nothing_is_copied(tmp_path: Path, nets: Path) -> None:
+    other = save(tmp_path / "other.caffemodel", net_of_layers(stranger=[SIX]))
+    target = tmp_path / "w.npz"
+    finished = run("init", nets / "lenet.prototxt", "--weights", other, "-o", target)
+    assert finished.returncode == 0
+    assert f"warning: nothing is copied from {other}: its layers have other names" in finished.stderr.decode()
+
+
 def test_convert_says_what_it_cannot_keep(tmp_path: Path) -> None:
     path = save(tmp_path / "w", net_of_layers(ip=[np.array([1e6], np.float32)]))
     done = run("convert", path, tmp_path / "w.npz", "--dtype", "f16")
