@@ -59,7 +59,9 @@ def html_table(plan: PlannedNet) -> str:
 
 
 def filler_cell(blob: Blob) -> str:
-    """Return what fills a blob, without field names where none is needed: gaussian std: 0.01."""
+    """Return what fills a blob, without field names where none is needed: gaussian std: 0.01; or whose values it has."""
+    if blob.owner:
+        return f"= {blob.owner}"
     if blob.given:
         return "given"
     rest = caffe_pb2.FillerParameter()
@@ -76,6 +78,5 @@ def _layer_rows(layer: Layer, *, draws: bool) -> list[list[str]]:
 
 
 def _blob_cells(blob: Blob, *, draws: bool) -> list[str]:
-    filled = f"= {blob.owner}" if blob.owner else filler_cell(blob)
     numbers = (number_text(getattr(blob, name)) for name in _NUMBERS)
-    return [f"  {blob.name}", f"  {shape_text(blob.shape)}", *([""] if draws else []), f"  {filled}", *numbers]
+    return [f"  {blob.name}", f"  {shape_text(blob.shape)}", *([""] if draws else []), f"  {filler_cell(blob)}", *numbers]

@@ -73,3 +73,9 @@ def test_sizes_are_in_binary_units(nets: Path, tmp_path: Path) -> None:
     assert ", 1.644 MiB in " in said("convert", weights, tmp_path / "lenet.safetensors")[-1]
     assert said("inspect", weights)[-1].endswith(", 1.644 MiB")
     assert said("plan", nets / "lenet.prototxt")[-1] == "431,080 parameters, 1.644 MiB as float32"
+
+
+def test_init_names_the_owner_of_shared_values(nets: Path, tmp_path: Path) -> None:
+    lines = said("init", nets / "shared_three_ways.prototxt", "-o", tmp_path / "w.npz")
+    (shared,) = [line for line in lines if line.startswith("permissive/0 ")]
+    assert shared.split()[1:5] == ["24x16", "=", "see_one/0", "0.2041"]
