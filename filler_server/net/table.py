@@ -59,7 +59,7 @@ def html_table(plan: PlannedNet) -> str:
 
 
 def filler_cell(blob: Blob) -> str:
-    """Return what fills a blob, without field names where none is needed: gaussian std: 0.01; or whose values it has."""
+    """Return what fills a blob, without field names where none is needed: gaussian std: 0.01; or its owner."""
     if blob.owner:
         return f"= {blob.owner}"
     if blob.given:
@@ -79,4 +79,5 @@ def _layer_rows(layer: Layer, *, draws: bool) -> list[list[str]]:
 
 def _blob_cells(blob: Blob, *, draws: bool) -> list[str]:
     numbers = (number_text(getattr(blob, name)) for name in _NUMBERS)
-    return [f"  {blob.name}", f"  {shape_text(blob.shape)}", *([""] if draws else []), f"  {filler_cell(blob)}", *numbers]
+    cells = [f"  {blob.name}", f"  {shape_text(blob.shape)}", *([""] if draws else []), f"  {filler_cell(blob)}"]
+    return [*cells, *numbers]
