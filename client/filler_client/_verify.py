@@ -1,8 +1,9 @@
 """Files of weights held to their manifests, and manifests to what a client computes."""
 
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 ManifestLike: TypeAlias = "str | PathLike[str] | Manifest"
 
 _INDEX = ".index.json"
+_SHARD = re.compile(r"(?P<stem>.+)-\d{5,}-of-(?P<count>\d{5,})\.safetensors")
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +71,8 @@ def verify(
         advance: is told the bytes that are done.
 
     Raises:
-        InvalidArgument: a file has no manifest, or it is not one; or the client cannot compute what it says.
+        InvalidArgument: a file has no manifest, or it is not one, which is a finding in a folder; or the client cannot
+            compute what it says.
         FillerError: the client fails.
         OSError: the path or the manifest cannot be read.
 
@@ -111,66 +114,116 @@ class _Held:
         if not place.is_dir():
             yield from self._file(place, manifest)
             return
-        files: dict[str, dict[str, Entry]] = {}
-        for name, entry in manifest.tensors.items():
-            if entry.file is None:
-                raise InvalidArgument(
-                    f"the manifest does not say which file of a folder has a tensor: name the file. Received: {place}"
-                )
-            files.setdefault(entry.file, {})[name] = entry
-        for name, entries in files.items():
-            yield from self._file(place / name, replace(manifest, tensors=entries))
+        yield from self._files(place, _by_file(manifest, place))
 
     def own(self, folder: Path) -> "Iterator[Verified]":
         """Hold the files of a folder to their own manifests: those beside files first, then those in files."""
         from filler_server.digests import read_manifest
         from filler_server.digests.manifest import ENDING
+        from filler_server.weights.verification import Verified
 
         names = sorted(path.name for path in folder.iterdir() if path.is_file() and not path.name.startswith("."))
         done: set[str] = set()
         for name in names:
             if name.endswith(ENDING):
-                manifest = read_manifest(folder / name)
-                done |= {entry.file for entry in manifest.tensors.values() if entry.file is not None}
-                done.add(f"{name.removesuffix(ENDING)}{_INDEX}")
-                yield from self.to(folder, manifest)
+                done.add(name)
+                try:
+                    files = _by_file(read_manifest(folder / name), folder)
+                except FillerError as error:
+                    yield Verified("", "damaged", detail=error.reason, file=name)
+                    continue
+                done |= {*files, f"{name.removesuffix(ENDING)}{_INDEX}"}
+                yield from self._files(folder, files)
         # Of a set its index tells which files there should be.
         for name in names:
             if name.endswith(f".safetensors{_INDEX}") and name not in done:
                 done |= {name, *_named_by(folder / name)}
-                yield from self.with_own_manifest(folder / name)
+                yield from self.with_own_manifest(folder / name, reports=True)
+        unfinished: dict[tuple[str, int], list[Path]] = {}
         for name in names:
             if name.endswith(".safetensors") and name not in done:
                 done.add(name)
-                yield from self.with_own_manifest(folder / name)
+                shard = _SHARD.fullmatch(name)
+                if shard and int(shard["count"]) > 1 and f"{shard['stem']}.safetensors{_INDEX}" not in names:
+                    unfinished.setdefault((shard["stem"], int(shard["count"])), []).append(folder / name)
+                else:
+                    yield from self.with_own_manifest(folder / name, reports=True)
+        for (stem, count), shards in unfinished.items():
+            detail = f"the set is unfinished: {len(shards)} of its {count} files are there, and no index"
+            yield Verified("", "missing", detail=detail, file=f"{stem}.safetensors{_INDEX}")
+            yield from self._apart(shards)
         if not done:
             raise InvalidArgument(f"{folder}: no file there has a manifest; {option_name('manifest')} names one")
 
-    def with_own_manifest(self, path: Path) -> "Iterator[Verified]":
-        """Hold a file to the manifest beside it, or in it."""
-        from filler_server.digests import Manifest, read_manifest
+    def with_own_manifest(self, path: Path, *, reports: bool = False) -> "Iterator[Verified]":
+        """Hold a file to the manifest beside it, or in it.
+
+        With `reports` a manifest that cannot be read is a finding, and beside the file it is passed over.
+        """
+        from filler_server.digests import read_manifest
         from filler_server.digests.manifest import ENDING, KEY
         from filler_server.weights.verification import Verified
 
         beside = path.with_name(path.name.removesuffix(_INDEX) + ENDING)
         if beside.is_file():
-            yield from self._file(path, read_manifest(beside))
-            return
+            try:
+                manifest = read_manifest(beside)
+            except FillerError:
+                if not reports:
+                    raise
+            else:
+                yield from self._file(path, manifest)
+                return
         opened = _opened(path)
+        shards = [path.with_name(shard) for shard in _named_by(path)] if path.name.endswith(_INDEX) else []
         if isinstance(opened, Verified):
-            yield opened
+            # A file that is lost or damaged does not keep the others from being looked at.
+            found = list(self._apart(shards))
+            if all(one.is_equal for one in found):
+                yield opened
+            yield from found
             return
         with opened as weights:
-            if KEY not in weights.metadata:
-                raise InvalidArgument(
-                    f"{path}: the file has no manifest, neither in its metadata nor beside it as {beside.name}; "
-                    f"{option_name('manifest')} names one"
-                )
-            try:
-                manifest = Manifest.parse(weights.metadata[KEY])
-            except FillerError as error:
-                raise error.in_file(path) from None
-            yield from self._tensors(weights, path, manifest)
+            if KEY in weights.metadata:
+                try:
+                    manifest = _manifest_in(weights)
+                except FillerError as error:
+                    if not reports:
+                        raise error.in_file(path) from None
+                    yield Verified("", "damaged", detail=error.reason, file=path.name)
+                    return
+                yield from self._tensors(weights, path, manifest)
+                return
+        # Of a set whose manifests do not go together none is known.
+        found = list(self._apart(shards)) if weights.problems else []
+        if not found:
+            raise InvalidArgument(
+                f"{path}: the file has no manifest, neither in its metadata nor beside it as {beside.name}; "
+                f"{option_name('manifest')} names one"
+            )
+        yield from found
+
+    def _apart(self, shards: Sequence[Path]) -> "Iterator[Verified]":
+        """Hold each file of a set to its own manifest, and that to the first one's: all come from one run."""
+        from filler_server.weights.verification import Verified
+
+        first: Manifest | None = None
+        for shard in shards:
+            yield from self.with_own_manifest(shard, reports=True)
+            opened = _opened(shard)
+            if isinstance(opened, Verified):
+                continue
+            with opened as weights, suppress(FillerError, KeyError):
+                manifest = _manifest_in(weights)
+                first = first or manifest
+                if differs := _difference(manifest, first):
+                    yield Verified(
+                        "", "differs", detail=f"another run than the first file's: {differs}", file=shard.name
+                    )
+
+    def _files(self, folder: Path, manifests: "Mapping[str, Manifest]") -> "Iterator[Verified]":
+        for name, manifest in manifests.items():
+            yield from self._file(folder / name, manifest)
 
     def _file(self, path: Path, manifest: "Manifest") -> "Iterator[Verified]":
         """Hold one file to a manifest; where it cannot be read, that is what is found."""
@@ -210,13 +263,45 @@ class _Held:
                 yield replace(one, finding="differs", detail=f"digest {one.digest}, and {computed} is computed")
 
 
-def _named_by(index: Path) -> set[str]:
-    """Return the files that an index names, none where it cannot be read."""
+def _by_file(manifest: "Manifest", folder: Path) -> "dict[str, Manifest]":
+    """Return the manifest of each file of a folder that a manifest names.
+
+    Raises:
+        InvalidArgument: it names none.
+    """
+    files: dict[str, dict[str, Entry]] = {}
+    for name, entry in manifest.tensors.items():
+        if entry.file is None:
+            raise InvalidArgument(
+                f"the manifest does not say which file of a folder has a tensor: name the file. Received: {folder}"
+            )
+        files.setdefault(entry.file, {})[name] = entry
+    return {file: replace(manifest, tensors=entries) for file, entries in files.items()}
+
+
+def _manifest_in(weights: "WeightsFile") -> "Manifest":
+    from filler_server.digests import Manifest
+    from filler_server.digests.manifest import KEY
+
+    return Manifest.parse(weights.metadata[KEY])
+
+
+def _difference(one: "Manifest", other: "Manifest") -> str:
+    """Return in what the runs differ that two manifests come from."""
+    if one.fill is None or other.fill is None:
+        return "" if one.fill is other.fill else "filled, and not filled"
+    pairs = [(field.name, getattr(one.fill, field.name), getattr(other.fill, field.name)) for field in fields(one.fill)]
+    pairs.append(("library", one.library, other.library))
+    return ", ".join(f"{name} {value} in place of {first}" for name, value, first in pairs if value != first)
+
+
+def _named_by(index: Path) -> list[str]:
+    """Return the files beside an index that it names, none where it cannot be read."""
     from filler_server.weights.formats.shards import shards_named
 
     with suppress(FillerError, OSError):
-        return set(shards_named(index))
-    return set()
+        return [name for name in shards_named(index) if Path(name).name == name]
+    return []
 
 
 def _opened(path: Path) -> "WeightsFile | Verified":

@@ -71,12 +71,12 @@ def dirac_(groups: int = 1) -> FillerParameter:
 
 def xavier_uniform_(gain: float = 1.0) -> FillerParameter:
     """Return uniform values by the average of the fans."""
-    return fillers.scaled("uniform", gain * gain, "fan_avg")
+    return fillers.scaled("uniform", _square(gain), "fan_avg")
 
 
 def xavier_normal_(gain: float = 1.0) -> FillerParameter:
     """Return normal values by the average of the fans."""
-    return fillers.scaled("gaussian", gain * gain, "fan_avg")
+    return fillers.scaled("gaussian", _square(gain), "fan_avg")
 
 
 def kaiming_uniform_(a: float = 0.0, mode: str = "fan_in", nonlinearity: str = "leaky_relu") -> FillerParameter:
@@ -92,6 +92,17 @@ def kaiming_normal_(a: float = 0.0, mode: str = "fan_in", nonlinearity: str = "l
 def orthogonal_(gain: float = 1.0) -> FillerParameter:
     """Return an orthogonal matrix."""
     return fillers.with_value("orthogonal", gain)
+
+
+def _square(gain: float) -> float:
+    """Return the square of a gain.
+
+    Raises:
+        InvalidArgument: it is negative, and PyTorch refuses it.
+    """
+    if gain < 0:
+        raise InvalidArgument(f"gain of PyTorch's xavier is 0 or more. Received: gain={gain!r}")
+    return gain * gain
 
 
 def _kaiming(kind: Kind, a: float, mode: str, nonlinearity: str) -> FillerParameter:

@@ -171,3 +171,47 @@ def test_a_manifest_is_not_written_over_another_file_by_mistake(client: FillerCl
     with pytest.raises(InvalidArgument, match="the name of a manifest ends in"):
         client.save_net(net, tmp_path / "w.npz", manifest=net)
     assert net.read_text() == NET
+
+
+def test_a_lost_file_of_a_set_does_not_hide_what_is_wrong_with_the_others(client: FillerClient, tmp_path: Path) -> None:
+    saved = client.save_net(NET, tmp_path / "w.safetensors", seed=7, max_shard_bytes=300)
+    first, second, *rest = saved.files[1:]
+    data = bytearray(first.read_bytes())
+    data[-1] ^= 1
+    first.write_bytes(data)
+    second.unlink()
+    wanted = [(first.name, "differs"), (second.name, "missing")]
+    for path in (saved.path, tmp_path):
+        assert [(file, finding) for file, _, finding in findings(path)] == wanted
+        assert {one.file for one in verify(path).tensors} >= {file.name for file in rest}
+
+
+def test_files_without_an_index_are_unfinished_and_those_of_other_runs_are_named(
+    client: FillerClient, tmp_path: Path
+) -> None:
+    for part, seed in ((1, 7), (2, 8)):
+        client.save_net(NET, tmp_path / "w.safetensors", seed=seed, max_shard_bytes=300, part=(part, 2))
+    index, *others = verify(tmp_path).tensors
+    assert (index.file, index.finding) == ("w.safetensors.index.json", "missing")
+    assert "files are there, and no index" in index.detail
+    names = {one.file for one in others if one.finding == "differs"}
+    assert names
+    assert all("seed 8 in place of 7" in one.detail for one in others if not one.is_equal)
+    # An index over them does not make them one run.
+    places = {one.name: one.file for one in others if one.name}
+    (tmp_path / "w.safetensors.index.json").write_text(json.dumps({"weight_map": places}))
+    for path in (tmp_path, tmp_path / "w.safetensors.index.json"):
+        assert {one.file for one in verify(path).tensors if not one.is_equal} == names
+
+
+def test_an_unreadable_manifest_is_one_fault_among_the_others(client: FillerClient, tmp_path: Path) -> None:
+    filler_client.save_weights({"a": np.zeros(3, np.float32)}, tmp_path / "a.safetensors", metadata={KEY: "["})
+    (tmp_path / "b.npz.manifest.json").write_text("[")
+    client.save_net(NET, tmp_path / "c.safetensors", seed=7)
+    (tmp_path / "c.safetensors.manifest.json").write_text("{}")
+    assert findings(tmp_path) == [
+        ("b.npz.manifest.json", "", "damaged"),
+        ("c.safetensors.manifest.json", "", "damaged"),
+        ("a.safetensors", "", "damaged"),
+    ]
+    assert any(one.is_equal for one in verify(tmp_path).tensors)

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 _NET_OPTIONS = ("phase", "level", "stages", "inputs", "tops", "fillers", "strict", "lenient")
 _SAVE_OPTIONS = ("dtype", "stream", "data_draws", "names", "ignore_shape", "reshape", "allow_missing")
-_FAILURES = (FillerError, OSError, click.UsageError)
+FAILURES = (FillerError, OSError, click.UsageError)
 """Errors of one job, after which the others go on."""
 
 
@@ -88,7 +88,7 @@ class _Manifests:
 
 
 @dataclass(frozen=True, slots=True)
-class _Done:
+class Done:
     """The end of a job.
 
     Attributes:
@@ -137,24 +137,36 @@ def run_batch(
     prepared = list(_prepared(jobs, folder))
     works = [work for work in prepared if isinstance(work, _Work)]
     _check_paths(works)
-    folder.mkdir(parents=True, exist_ok=True)
-    done: list[_Done] = []
+    make_folder(folder)
+    done: list[Done] = []
     for failed in prepared:
-        if isinstance(failed, _Done):
+        if isinstance(failed, Done):
             done.append(failed)
-            _tell(failed, output)
-    with nullcontext(_nothing) if output.quiet else progress(0) as advance:
+            tell(failed, output)
+    with nullcontext(nothing) if output.quiet else progress(0) as advance:
         manifests = _Manifests(with_manifests, keep_complete)
         for finished in _results(client, works, workers, manifests, _Count(advance, len(works))):
             done.append(finished)
-            _tell(finished, output)
+            tell(finished, output)
     if not (output.quiet or output.as_json):
         _summarize(done, time.perf_counter() - begun)
     return all(one.error is None for one in done)
 
 
-def _nothing(nbytes: int, name: str, more: int = 0) -> None:
-    pass
+def make_folder(folder: Path) -> None:
+    """Make the folder of outputs, where it is not there.
+
+    Raises:
+        InvalidArgument: a file has its name.
+        OSError: it cannot be made.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise InvalidArgument(f"outputs lie in a folder, and this is a file. Received: {folder}")
+    folder.mkdir(parents=True, exist_ok=True)
+
+
+def nothing(nbytes: int, name: str, more: int = 0) -> None:
+    """Show no progress."""
 
 
 class _Count:
@@ -175,14 +187,14 @@ class _Count:
         self._advance(nbytes, f"{self._done} of {counted(self._files, 'file')} {name}", more)
 
 
-def _prepared(jobs: Sequence[Job], folder: Path) -> Iterator[_Work | _Done]:
+def _prepared(jobs: Sequence[Job], folder: Path) -> Iterator[_Work | Done]:
     """Yield each job with its net and the name of its output, or why it cannot be done."""
     known: dict[tuple[str, ...], Sources] = {}
     for job in jobs:
         try:
             yield _work(job, folder, known)
-        except _FAILURES as error:
-            yield _Done(job, None, error=_text(error))
+        except FAILURES as error:
+            yield Done(job, None, error=text_of(error))
 
 
 def _work(job: Job, folder: Path, known: dict[tuple[str, ...], Sources]) -> _Work:
@@ -199,7 +211,10 @@ def _work(job: Job, folder: Path, known: dict[tuple[str, ...], Sources]) -> _Wor
     weights = settle_weights(sources, tuple(job.options["weights"]), solver)
     if (job.options["ignore_shape"] or job.options["reshape"]) and not weights:
         raise click.UsageError("--ignore-shape and --reshape go with weights.")
-    return _Work(job, job.output(folder, seed), source, before, seed, weights)
+    path = job.output(folder, seed)
+    if "\0" in path.name:
+        raise InvalidArgument(f"an output's name has no NUL. Received: output={path.name!r}")
+    return _Work(job, path, source, before, seed, weights)
 
 
 def _kind(path: Path) -> str:
@@ -238,7 +253,7 @@ def _check_paths(works: Sequence[_Work]) -> None:
 
 def _results(
     client: FillerClient, works: Sequence[_Work], workers: int, manifests: "_Manifests", advance: _Count
-) -> Iterator[_Done]:
+) -> Iterator[Done]:
     """Yield the end of each job as it comes; what is unfinished at an error ends at once and leaves nothing."""
     stopped = threading.Event()
 
@@ -248,7 +263,7 @@ def _results(
         advance(nbytes, name, more)
 
     with _ending(ThreadPoolExecutor(workers, "job"), stopped, client) as pool:
-        futures: list[Future[_Done]] = [
+        futures: list[Future[Done]] = [
             # Messages name options as this thread's do.
             pool.submit(copy_context().run, _do, client, work, manifests, checked)
             for work in works
@@ -272,13 +287,13 @@ def _ending(pool: ThreadPoolExecutor, stopped: threading.Event, client: FillerCl
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _do(client: FillerClient, work: _Work, manifests: _Manifests, advance: Advance) -> _Done:
+def _do(client: FillerClient, work: _Work, manifests: _Manifests, advance: Advance) -> Done:
     begun = time.perf_counter()
     try:
         saved, parameters = _save(client, work, manifests, advance)
-    except _FAILURES as error:
-        return _Done(work.job, work.path, time.perf_counter() - begun, error=_text(error))
-    return _Done(work.job, work.path, time.perf_counter() - begun, saved, parameters)
+    except FAILURES as error:
+        return Done(work.job, work.path, time.perf_counter() - begun, error=text_of(error))
+    return Done(work.job, work.path, time.perf_counter() - begun, saved, parameters)
 
 
 def _save(client: FillerClient, work: _Work, manifests: _Manifests, advance: Advance) -> "tuple[SavedNet, int]":
@@ -312,11 +327,13 @@ def _save(client: FillerClient, work: _Work, manifests: _Manifests, advance: Adv
     return saved, plan.parameters
 
 
-def _text(error: Exception) -> str:
+def text_of(error: Exception) -> str:
+    """Return what an error says."""
     return error.format_message() if isinstance(error, click.UsageError) else str(error)
 
 
-def _tell(done: _Done, output: Output) -> None:
+def tell(done: Done, output: Output) -> None:
+    """Print the end of a job."""
     saved = done.saved
     if output.as_json:
         print_json(
@@ -342,7 +359,7 @@ def _tell(done: _Done, output: Output) -> None:
         print_line(f"{saved.path}: {counted(done.parameters or 0, 'parameter')}, {size(saved.nbytes)}{kept}")
 
 
-def _summarize(done: Sequence[_Done], seconds: float) -> None:
+def _summarize(done: Sequence[Done], seconds: float) -> None:
     written = [one.saved for one in done if one.saved is not None and not one.saved.is_kept]
     kept = sum(one.saved is not None and one.saved.is_kept for one in done)
     failed = sum(one.error is not None for one in done)

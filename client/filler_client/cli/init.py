@@ -6,7 +6,7 @@ import os
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, Unpack
 
@@ -42,7 +42,7 @@ _FILE: Any = click.Path(exists=True, dir_okay=False, path_type=Path)
 _MOST_WORKERS = 8
 
 if TYPE_CHECKING:
-    from filler_client import DataDraws, Names, NetOptions, NetPlan, Stream
+    from filler_client import DataDraws, Names, NetOptions, NetPlan, SavedNet, Stream
     from filler_server.weights.merge import MergePlan
 
 
@@ -162,16 +162,21 @@ def init(
       filler init train_val.prototxt -o /shared/weights.safetensors --max-shard-size 5GB --ray
     """
     from caffe_filler import dtypes
-    from caffe_filler.printable import counted
     from filler_client import _requests
+    from filler_client.cli.batch import Done, Output, make_folder, nothing, tell
     from filler_client.cli.connect import connect
+    from filler_client.cli.jobs import Job
     from filler_client.cli.sources import choose, net_sources, settle_seed, settle_weights
     from filler_client.cli.terminal import print_line, print_warnings, progress, rate
+    from filler_server.weights.saving import format_of
 
     if output is None and not dry_run:
         raise click.UsageError("Missing option '-o' / '--output'.")
-    if output is not None and _is_batch(nets, output, as_json=as_json, quiet=quiet, jobs=jobs):
-        if dry_run or part or finish or ray or (manifest is not None and not is_beside(manifest)):
+    is_alone = bool(dry_run or part or finish or ray or (manifest is not None and not is_beside(manifest)))
+    if dry_run and as_json:
+        raise click.UsageError("--json tells of files that are written, and --dry-run writes none.")
+    if output is not None and _is_batch(nets, output, told=(as_json or quiet) and not is_alone, jobs=jobs):
+        if is_alone:
             raise click.UsageError("--dry-run, --part, --finish, --ray and a name of the --manifest go with one net.")
         _batch(
             [*nets, *([] if solver is None else [str(solver)])],
@@ -201,80 +206,98 @@ def init(
     argument = next(parameter for parameter in ctx.command.params if parameter.name == "nets")
     net = _FILE.convert(nets[0], argument, ctx) if nets else None
     target = None if output is None else Path(output)
-    sources = net_sources(net, solver, options)
-    weights = settle_weights(sources, weights, solver)
-    if (dry_run or ignore_shape or reshape) and not weights:
-        raise click.UsageError("--dry-run, --ignore-shape and --reshape go with weights; the solver names none.")
-    if ray is not None:
-        check_ray(weights, server, part=part, finish=finish)
-    source, before = choose(sources, test_net)
-    seed = settle_seed(sources, seed, solver)
     begun = time.perf_counter()
-    with connect(server) as client:
-        with in_file(source.label):
-            plan = client.plan_net(source.data, **source.options)
-        print_warnings(plan.warnings, source.label)
-        if dry_run:
-            merge = client.plan_finetune(
-                source.data, weights, ignore_shape=ignore_shape, reshape=reshape, **source.options
-            )
-            _print_merge(merge)
-            sys.exit(1 if merge.conflicts and not ignore_shape else 0)
-        assert target is not None  # noqa: S101 - for the type checker
-        earlier = [_requests.plan_request(other.data, **other.options) for other in before]
-        values = sum(blob.count or 0 for blob in plan.blobs)
-        # What a cluster has written is read once more.
-        nbytes = values * dtypes.parse(dtype).itemsize * (2 if ray else 1) // (part[1] if part else 1)
-        common: Any = {
-            "names": names,
-            "allow_missing": allow_missing,
-            "max_shard_bytes": max_shard_size,
-            "manifest": manifest_beside(manifest, target),
-            "seed": seed,
-            "dtype": dtype,
-            "stream": stream,
-            "data_draws": data_draws,
-            "before": earlier if stream != "philox" else (),
-            **source.options,
-        }
-        with progress(nbytes) as advance, _in_net(source.label):
-            if ray is not None:
-                saved = ray_module().save_net(source.data, target, address=ray, advance=advance, **common)
-            else:
-                saved = client.save_net(
-                    source.data,
-                    target,
-                    weights=weights or None,
-                    ignore_shape=ignore_shape,
-                    reshape=reshape,
-                    part=part,
-                    # A part that is written once more is one whose process ended early, or of which a file is damaged.
-                    keep_complete=part is not None,
-                    finish=finish,
-                    advance=advance,
-                    **common,
+    with _failure_as_json(net or solver, target) if as_json else nullcontext():
+        sources = net_sources(net, solver, options)
+        weights = settle_weights(sources, weights, solver)
+        if (dry_run or ignore_shape or reshape) and not weights:
+            raise click.UsageError("--dry-run, --ignore-shape and --reshape go with weights; the solver names none.")
+        if ray is not None:
+            check_ray(weights, server, part=part, finish=finish)
+        source, before = choose(sources, test_net)
+        seed = settle_seed(sources, seed, solver)
+        with connect(server) as client:
+            with in_file(source.label):
+                plan = client.plan_net(source.data, **source.options)
+            print_warnings(plan.warnings, source.label)
+            if dry_run:
+                merge = client.plan_finetune(
+                    source.data, weights, ignore_shape=ignore_shape, reshape=reshape, **source.options
                 )
-    done = f"{rate(saved.nbytes, time.perf_counter() - begun)}: {saved.path}"
-    if part is not None or finish:
-        what = "checked" if part is None else f"part {part[0]} of {part[1]}"
-        kept = ", complete already" if saved.is_kept else ""
-        print_line(f"{what}: {counted(saved.tensors, 'tensor')}{kept}, {done}")
-    elif saved.merge is None:
-        _print(plan, done)
-    else:
-        _print_merge(saved.merge)
-        print_line(done)
+                if not quiet:
+                    _print_merge(merge)
+                sys.exit(1 if merge.conflicts and not ignore_shape else 0)
+            assert target is not None  # noqa: S101 - for the type checker
+            format_of(target)
+            if not finish:
+                make_folder(target.parent)
+            earlier = [_requests.plan_request(other.data, **other.options) for other in before]
+            values = sum(blob.count or 0 for blob in plan.blobs)
+            # What a cluster has written is read once more.
+            nbytes = values * dtypes.parse(dtype).itemsize * (2 if ray else 1) // (part[1] if part else 1)
+            common: Any = {
+                "names": names,
+                "allow_missing": allow_missing,
+                "max_shard_bytes": max_shard_size,
+                "manifest": manifest_beside(manifest, target),
+                "seed": seed,
+                "dtype": dtype,
+                "stream": stream,
+                "data_draws": data_draws,
+                "before": earlier if stream != "philox" else (),
+                **source.options,
+            }
+            with nullcontext(nothing) if quiet else progress(nbytes) as advance, _in_net(source.label):
+                if ray is not None:
+                    saved = ray_module().save_net(source.data, target, address=ray, advance=advance, **common)
+                else:
+                    saved = client.save_net(
+                        source.data,
+                        target,
+                        weights=weights or None,
+                        ignore_shape=ignore_shape,
+                        reshape=reshape,
+                        part=part,
+                        # A part that is written once more is one whose process ended early, or of which a file is
+                        # damaged.
+                        keep_complete=part is not None,
+                        finish=finish,
+                        advance=advance,
+                        **common,
+                    )
+    seconds = time.perf_counter() - begun
+    if as_json:
+        tell(Done(Job(source.label), target, seconds, saved, plan.parameters), Output(as_json, quiet))
+    elif not quiet:
+        _print_saved(plan, saved, f"{rate(saved.nbytes, seconds)}: {saved.path}", part, finish=finish)
     print_notes(saved.notes, target)
     for text in saved.warnings:
         print_line(f"{source.label}: warning: {text}", err=True)
 
 
-def _is_batch(nets: tuple[str, ...], output: str, *, as_json: bool, quiet: bool, jobs: int | None) -> bool:
+@contextmanager
+def _failure_as_json(net: Path | None, target: Path | None) -> Iterator[None]:
+    """Print a failure as a batch does, and end the command."""
+    from filler_client.cli.batch import FAILURES, Done, Output, tell, text_of
+    from filler_client.cli.jobs import Job
+
+    begun = time.perf_counter()
+    try:
+        yield
+    except FAILURES as error:
+        if net is None:
+            raise
+        done = Done(Job(net), target, time.perf_counter() - begun, error=text_of(error))
+        tell(done, Output(as_json=True, quiet=False))
+        sys.exit(1)
+
+
+def _is_batch(nets: tuple[str, ...], output: str, *, told: bool, jobs: int | None) -> bool:
     """Whether it is about files in a folder rather than about one file."""
     one = len(nets) < 2 and not any(Path(net).is_dir() or Path(net).suffix.lower() == ".toml" for net in nets)
     patterns = any(glob.has_magic(net) and not Path(net).exists() for net in nets)
     folder = output.endswith(os.sep) or Path(output).is_dir() or "{" in Path(output).name
-    return not one or patterns or folder or as_json or quiet or jobs is not None
+    return not one or patterns or folder or told or jobs is not None
 
 
 def _batch(
@@ -326,6 +349,21 @@ def _in_net(label: Path) -> Iterator[None]:
         yield
     except (NetError, PrototxtError, FillerParameterError, ShapeError, UnknownFiller) as error:
         raise error.in_file(label) from None
+
+
+def _print_saved(plan: "NetPlan", saved: "SavedNet", done: str, part: tuple[int, int] | None, *, finish: bool) -> None:
+    from caffe_filler.printable import counted
+    from filler_client.cli.terminal import print_line
+
+    if part is not None or finish:
+        what = "checked" if part is None else f"part {part[0]} of {part[1]}"
+        kept = ", complete already" if saved.is_kept else ""
+        print_line(f"{what}: {counted(saved.tensors, 'tensor')}{kept}, {done}")
+    elif saved.merge is None:
+        _print(plan, done)
+    else:
+        _print_merge(saved.merge)
+        print_line(done)
 
 
 def _print(plan: "NetPlan", done: str) -> None:

@@ -213,11 +213,17 @@ def _shardings(shardings: Any, shapes: Any) -> list[Any]:
     def is_leaf(entry: Any) -> bool:
         return entry is None or isinstance(entry, jax.sharding.Sharding | jax.sharding.PartitionSpec)
 
+    found: list[Any] = []
+
+    def spread(sharding: Any, part: Any) -> None:
+        found.extend([sharding] * len(jax.tree_util.tree_leaves(part)))
+
     try:
-        broadcast = jax.tree_util.tree_broadcast(shardings, shapes, is_leaf=is_leaf)
+        # tree_broadcast would count a None among the shapes, which is no array, as one.
+        jax.tree_util.tree_map(spread, shardings, shapes, is_leaf=is_leaf)
     except ValueError as error:
         raise InvalidArgument(f"shardings are no tree for these shapes: {error}") from None
-    return [*jax.tree_util.tree_leaves(broadcast, is_leaf=is_leaf)]
+    return found
 
 
 def _sharding_of(name: str, struct: Any, given: Any) -> jax.sharding.Sharding:

@@ -1,7 +1,8 @@
 """One tensor, and flat partitions of many."""
 
-from collections.abc import Sequence
-from typing import TypeAlias
+import operator
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, SupportsIndex, TypeAlias
 
 import torch
 
@@ -16,7 +17,7 @@ from filler_client.torch._placement import parts_of
 from filler_client.torch._targets import Target, fill_targets
 from filler_client.torch._views import can_hold_a_blob
 
-FlatParameters: TypeAlias = Sequence[tuple[str | None, Sequence[int]]]
+FlatParameters: TypeAlias = Iterable[tuple[str | None, Sequence[int]]] | Mapping[str, Sequence[int]]
 """Names and shapes of parameters in their order; None in place of a name stands for padding between them."""
 
 
@@ -64,7 +65,7 @@ def fill_flat_(
     parameters: FlatParameters,
     rules: RulesLike,
     *,
-    start: int,
+    start: SupportsIndex,
     seed: int = 0,
     client: FillerClient | None = None,
 ) -> torch.Tensor:
@@ -100,23 +101,23 @@ def fill_flat_(
     from filler_server.rules import Parameter
 
     _check(partition, "partition")
-    if partition.dim() != 1 or isinstance(start, bool) or not isinstance(start, int) or start < 0:
+    offset = _count(start)
+    if partition.dim() != 1 or offset is None:
         raise InvalidArgument(
             "a partition has one axis and starts at an index of 0 or more. "
             f"Received: shape={list(partition.shape)}, start={start!r}"
         )
-    names = _names(parameters)
-    checked = rules_of(rules, names, is_whole=False)
-    stop, at = start + partition.numel(), 0
+    listed = _listed(parameters)
+    checked = rules_of(rules, [name for name, _ in listed if name is not None], is_whole=False)
+    stop, at = offset + partition.numel(), 0
     targets: list[Target] = []
     padding: list[torch.Tensor] = []
-    for name, dims in parameters:
-        shape = tuple(dims)
+    for name, shape in listed:
         first, at = at, at + torch.Size(shape).numel()
-        begin, end = max(first, start), min(at, stop)
+        begin, end = max(first, offset), min(at, stop)
         if begin >= end:
             continue
-        held = partition.detach()[begin - start : end - start]
+        held = partition.detach()[begin - offset : end - offset]
         if name is None:
             padding.append(held)
             continue
@@ -126,31 +127,49 @@ def fill_flat_(
         region = Flat(begin - first, end - first)
         targets.append(Target(BlobSpec(found.filler, shape, found.stream, region, found.axes), held))
     if at < stop:
-        padding.append(partition.detach()[max(at - start, 0) :])
+        padding.append(partition.detach()[max(at - offset, 0) :])
     fill_targets(targets, _requests.check_seed(seed), client)
     for held in padding:
         held.zero_()
     return partition
 
 
-def _names(parameters: FlatParameters) -> list[str]:
-    """Return the names of parameters that lie end to end.
+def _listed(parameters: FlatParameters) -> list[tuple[str | None, tuple[int, ...]]]:
+    """Return the names and shapes of parameters that lie end to end.
 
     Raises:
         InvalidArgument: a name is not text or there twice, or a shape is not one.
     """
-    names: list[str] = []
-    for name, shape in parameters:
-        if name is not None and not isinstance(name, str):
-            raise InvalidArgument(f"parameters are (name, shape), or (None, shape) for padding. Received: {name!r}")
-        if not all(isinstance(dim, int) and dim >= 0 for dim in shape):
-            raise InvalidArgument(f"a dimension is an integer, 0 or more. Received: '{name}', shape={list(shape)}")
+    given: Any = parameters.items() if isinstance(parameters, Mapping) else parameters
+    if isinstance(given, str) or not isinstance(given, Iterable):
+        raise InvalidArgument(f"parameters are a sequence of (name, shape). Received: {given!r}")
+    listed: list[tuple[str | None, tuple[int, ...]]] = []
+    names: set[str] = set()
+    for entry in given:
+        if not isinstance(entry, tuple | list) or len(entry) != 2 or not isinstance(entry[0], str | None):
+            raise InvalidArgument(f"parameters are (name, shape), or (None, shape) for padding. Received: {entry!r}")
+        name, shape = entry
+        if not isinstance(shape, Iterable):
+            raise InvalidArgument(f"a shape is a sequence of integers. Received: '{name}', shape={shape!r}")
+        whole = list(shape)
+        dims = [_count(dim) for dim in whole]
+        if None in dims:
+            raise InvalidArgument(f"a dimension is an integer, 0 or more. Received: '{name}', shape={whole}")
         if name is not None:
-            names.append(name)
-    if len(set(names)) < len(names):
-        twice = next(name for name in names if names.count(name) > 1)
-        raise InvalidArgument(f"every parameter has a name of its own. Received: '{twice}' twice")
-    return names
+            if name in names:
+                raise InvalidArgument(f"every parameter has a name of its own. Received: '{name}' twice")
+            names.add(name)
+        listed.append((name, tuple(dim for dim in dims if dim is not None)))
+    return listed
+
+
+def _count(value: Any) -> int | None:
+    """Return an integer of any library; None for what is none or below 0."""
+    try:
+        number = operator.index(value)
+    except TypeError:
+        return None
+    return None if number < 0 or isinstance(value, bool) else number
 
 
 def _check(tensor: torch.Tensor, name: str) -> None:
@@ -165,6 +184,11 @@ def _check(tensor: torch.Tensor, name: str) -> None:
         raise InvalidArgument(
             f"'{name}' is no dense tensor of float32, float64, float16 or bfloat16. "
             f"Received: dtype={tensor.dtype}, layout={tensor.layout}"
+        )
+    if tensor.is_neg():
+        # Its memory holds the negative values, and NumPy cannot have a view of it.
+        raise InvalidArgument(
+            f"'{name}' is a negated view, as the imaginary part of a conjugate; resolve_neg() copies it"
         )
     if tensor.is_meta:
         raise InvalidArgument(f"'{name}' is on the device meta, where nothing can be filled; to_empty moves it")

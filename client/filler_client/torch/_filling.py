@@ -37,11 +37,15 @@ class Filling:
 
 
 def check_tensor(name: str, tensor: torch.Tensor, assignment: "Assignment") -> None:
-    """Make sure that a tensor can hold what fills it: of other types than a blob's, a whole number.
+    """Make sure that a tensor can hold what fills it: of other types than a blob's, a whole number in their range.
 
     Raises:
         InvalidArgument: it cannot.
     """
+    if tensor.is_neg():
+        raise InvalidArgument(
+            f"'{name}' is a negated view, as the imaginary part of a conjugate; resolve_neg() copies it"
+        )
     if tensor.layout == torch.strided and can_hold_a_blob(tensor.dtype):
         return
     filler, dtype = assignment.filler, tensor.dtype
@@ -50,6 +54,12 @@ def check_tensor(name: str, tensor: torch.Tensor, assignment: "Assignment") -> N
         raise InvalidArgument(
             f"'{name}' is no dense tensor of float32, float64, float16 or bfloat16, and {assignment.rule} fills it "
             f"with more than a whole number. Received: dtype={dtype}, layout={tensor.layout}"
+        )
+    lowest, highest = (0, 1) if dtype == torch.bool else (torch.iinfo(dtype).min, torch.iinfo(dtype).max)
+    if not lowest <= filler.value <= highest:
+        raise InvalidArgument(
+            f"'{name}' holds {lowest} to {highest}, and {assignment.rule} fills it with another value. "
+            f"Received: dtype={dtype}, value={filler.value:.0f}"
         )
 
 

@@ -1,6 +1,8 @@
 """Lint of a module or a checkpoint: declared rules against the values that are there."""
 
 import hashlib
+import math
+import operator
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -46,8 +48,8 @@ def lint(
         name_prefix: as of `initialize_`.
 
     Raises:
-        InvalidArgument: a code that no rule of lint has, a name in `shapes` that is none here; rules or module cannot
-            be what they should.
+        InvalidArgument: a code that no rule of lint has, a name in `shapes` that is none here, or a shape that does not
+            hold what is here; rules or module cannot be what they should, or have a sparse tensor.
         FillerError: a filler cannot fill a parameter of its shape.
 
     Example:
@@ -59,14 +61,11 @@ def lint(
 
     selection = Selection.of(select, ignore)
     held = _held(module, name_prefix)
-    for name in shapes:
-        if name not in held:
-            hint = did_you_mean(nearest(str(name), held))
-            raise InvalidArgument(f"shapes: there is no such parameter{hint}. Received: {name!r}", field="shapes")
+    wholes = _wholes(shapes, held)
     checked = rules_of(rules, held, is_whole=not name_prefix)
     measured = []
     for name, (parameter, tensor, padding_row) in held.items():
-        whole = tuple(int(dim) for dim in shapes[name]) if name in shapes else parameter.shape
+        whole = wholes.get(name, parameter.shape)
         found = checked.assign(_of_shape(parameter, whole))
         measured.append(_measured(name, whole, tensor, found, padding_row))
     kind = "state_dict" if isinstance(module, Mapping) else type(module).__name__
@@ -84,11 +83,47 @@ def _held(
         return {slot.name: (slot.parameter, slot.tensor, slot.padding_row) for slot in own}
     if not isinstance(module, Mapping) or not all(isinstance(value, torch.Tensor) for value in module.values()):
         raise InvalidArgument(f"lint takes a module, or tensors by name. Received: {type(module).__name__}")
+    for name in module:
+        if not isinstance(name, str):
+            raise InvalidArgument(f"the name of a tensor is text. Received: {name!r}")
     return {
         name: (Parameter(name, tuple(tensor.shape)), tensor, None)
         for name, tensor in module.items()
         if tensor.is_floating_point()
     }
+
+
+def _wholes(
+    shapes: Mapping[str, Sequence[int]], held: "Mapping[str, tuple[Parameter, torch.Tensor, int | None]]"
+) -> dict[str, tuple[int, ...]]:
+    """Return the whole shapes of parameters that are held in part.
+
+    Raises:
+        InvalidArgument: there is no such parameter, or what is held of it is no part of the shape.
+    """
+    if not isinstance(shapes, Mapping):
+        raise InvalidArgument(f"shapes are by name. Received: {type(shapes).__name__}", field="shapes")
+    wholes: dict[str, tuple[int, ...]] = {}
+    for name, dims in shapes.items():
+        if name not in held:
+            hint = did_you_mean(nearest(str(name), held))
+            raise InvalidArgument(f"shapes: there is no such parameter{hint}. Received: {name!r}", field="shapes")
+        try:
+            whole = tuple(operator.index(dim) for dim in dims)
+        except TypeError:
+            raise InvalidArgument(
+                f"shapes: a shape is a sequence of integers. Received: '{name}', shape={dims!r}", field="shapes"
+            ) from None
+        part = held[name][0].shape
+        is_longer = len(part) == len(whole) and any(own > dim for own, dim in zip(part, whole, strict=True))
+        if min(whole, default=0) < 0 or math.prod(part) > math.prod(whole) or is_longer:
+            raise InvalidArgument(
+                f"shapes: the whole of '{name}' is at least what is held of it. "
+                f"Received: shape={list(whole)}, and {list(part)} are held",
+                field="shapes",
+            )
+        wholes[name] = whole
+    return wholes
 
 
 def _of_shape(parameter: "Parameter", shape: tuple[int, ...]) -> "Parameter":
@@ -112,6 +147,8 @@ def _measured(
     local = tensor.detach()
     if hasattr(local, "to_local"):
         local = local.to_local()
+    if local.layout != torch.strided:
+        raise InvalidArgument(f"'{name}' is no dense tensor. Received: layout={local.layout}")
     one = Measured(name, whole, tuple(local.shape))
     if found is not None:
         zero_rows = int(found.zero_padding and padding_row is not None)
@@ -119,7 +156,7 @@ def _measured(
         one = replace(one, zero_rows=zero_rows)
     if local.is_meta or not local.numel():
         return one
-    values = local.to("cpu", torch.float64).flatten()
+    values = local.to("cpu", torch.float64).flatten().resolve_neg()
     digest = hashlib.blake2b(values.numpy().tobytes(), digest_size=16).hexdigest()
     finite = bool(values.isfinite().all())
     mean, std = float(values.mean()), float(values.std(correction=0))

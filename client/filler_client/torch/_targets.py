@@ -1,10 +1,13 @@
 """Parts of blobs that are filled in the memory of tensors, all of them in one request."""
 
-import itertools
+import math
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
+import numpy as np
 import torch
+from numpy.lib.stride_tricks import as_strided
+from numpy.typing import NDArray
 
 from caffe_filler.errors import InvalidArgument
 from filler_client import _requests
@@ -13,6 +16,9 @@ from filler_client._many import BlobSpec
 from filler_client._requests import FillOptions
 from filler_client.torch._staging import Staging
 from filler_client.torch._views import array_of, receives
+
+_MOST_MARKS = 1 << 30
+"""Memory that tensors share out between them is looked through up to so many elements."""
 
 
 class Target(NamedTuple):
@@ -55,15 +61,91 @@ def fill_targets(targets: Sequence[Target], seed: int, client: FillerClient | No
 
 
 def check_apart(named: Sequence[tuple[str, torch.Tensor]]) -> None:
-    """Make sure that tensors, each with its name, share no memory of the CPU, as far as they are contiguous.
+    """Make sure that tensors, each with its name, share no memory of the CPU or of CUDA.
 
     Raises:
-        InvalidArgument: some do.
+        InvalidArgument: some do; or they lie between each other in so much memory that it is not looked through.
     """
-    places = sorted((own.data_ptr(), own.nbytes, name) for name, own in named if receives(own) and own.numel())
-    for (start, length, name), (following, _, other) in itertools.pairwise(places):
-        if following < start + length:
-            raise InvalidArgument(f"each blob needs memory of its own. Received: '{name}' and '{other}' overlap")
+    places = sorted(
+        (own.data_ptr(), _extent(own), index)
+        for index, (_, own) in enumerate(named)
+        if (own.is_cpu or own.is_cuda) and own.numel()
+    )
+    group: list[tuple[str, torch.Tensor]] = []
+    end = dense_end = 0
+    dense = ""
+    for start, length, index in places:
+        name, own = named[index]
+        if start < dense_end:
+            raise _overlap(dense, name)
+        if start >= end:
+            _check_group(group)
+            group = []
+        group.append((name, own))
+        end = max(end, start + length)
+        if length == own.nbytes:
+            dense, dense_end = name, start + length
+    _check_group(group)
+
+
+def _check_group(group: Sequence[tuple[str, torch.Tensor]]) -> None:
+    """Make sure that tensors that begin in order and lie between each other share no element."""
+    if len(group) < 2:
+        return
+    # A mark stands for the largest unit in which all of them can be told.
+    base = group[0][1].data_ptr()
+    unit = math.gcd(*(own.data_ptr() - base for _, own in group), *(own.element_size() for _, own in group))
+    count = max(own.data_ptr() + _extent(own) for _, own in group) - base
+    if count // unit > _MOST_MARKS:
+        names = f"'{group[0][0]}' and '{group[1][0]}'"
+        raise InvalidArgument(f"each blob needs memory of its own. Received: {names} lie between each other's values")
+    marks = np.zeros(count // unit, bool)
+    views = [(name, _view(marks, own, (own.data_ptr() - base) // unit, unit)) for name, own in group]
+    for name, view in views:
+        if view.any():
+            marks[:] = False
+            view[...] = True
+            raise _overlap(next(other for other, earlier in views if earlier.any()), name)
+        view[...] = True
+
+
+def _view(marks: NDArray[np.bool_], own: torch.Tensor, first: int, unit: int) -> NDArray[np.bool_]:
+    """Return what stands for a tensor among marks of memory, each of them for so many bytes."""
+    step = own.element_size() // unit
+    return as_strided(marks[first:], (*own.shape, step), (*(stride * step for stride in own.stride()), 1))
+
+
+def _overlap(one: str, other: str) -> InvalidArgument:
+    return InvalidArgument(f"each blob needs memory of its own. Received: '{one}' and '{other}' overlap")
+
+
+def _extent(own: torch.Tensor) -> int:
+    """Return the bytes from the first value of a tensor to the end of its last."""
+    if own.is_contiguous():
+        return int(own.nbytes)
+    reach: int = sum((size - 1) * stride for size, stride in zip(own.shape, own.stride(), strict=True))
+    return (reach + 1) * int(own.element_size())
+
+
+def _overlaps_itself(own: torch.Tensor) -> bool:
+    """Whether values of a tensor share memory, or may do so in more of it than is looked through."""
+    if own.is_contiguous() or not own.numel():
+        return False
+    reach = 0
+    for stride, size in sorted(
+        (stride, size) for size, stride in zip(own.shape, own.stride(), strict=True) if size > 1
+    ):
+        if stride <= reach:
+            break
+        reach += (size - 1) * stride
+    else:
+        return False
+    count = _extent(own) // own.element_size()
+    if not own.numel() <= count <= _MOST_MARKS:
+        return True
+    marks = np.zeros(count, bool)
+    _view(marks, own, 0, own.element_size())[...] = True
+    return bool(np.count_nonzero(marks) < own.numel())
 
 
 def _receive(batch: Sequence[Target], seed: int, client: FillerClient) -> None:
@@ -89,11 +171,10 @@ def _batches(targets: Sequence[Target]) -> Iterator[list[Target]]:
     """
     found: dict[tuple[torch.dtype, torch.device], list[Target]] = {}
     for target in targets:
-        strides = target.tensor.stride()
-        if 0 in strides and any(not step and size > 1 for step, size in zip(strides, target.tensor.shape, strict=True)):
+        if _overlaps_itself(target.tensor):
             raise InvalidArgument(
                 f"several values of '{target.blob.name}' share memory. "
-                f"Received: shape={list(target.tensor.shape)}, strides={strides}"
+                f"Received: shape={list(target.tensor.shape)}, strides={target.tensor.stride()}"
             )
         if target.tensor.numel():
             found.setdefault((target.tensor.dtype, target.tensor.device), []).append(target)

@@ -116,3 +116,37 @@ def test_names_that_collide_are_an_error_before_anything_is_written(nets: Path, 
     assert "write over a file that is read" in fail(1, "init", nets, "-o", f"{nets}/{{net}}.prototxt")
     assert not out.exists()
     assert "go with one net" in fail(2, "init", nets, "-o", out, "--dry-run")
+    said = fail(1, "init", nets / "a.prototxt", nets / "b.prototxt", "-o", f"{nets}/a.prototxt/")
+    assert f"this is a file. Received: {nets}/a.prototxt" in said
+
+
+def test_a_nul_in_the_name_of_an_output_is_one_error(nets: Path, tmp_path: Path) -> None:
+    jobs = tmp_path / "jobs.toml"
+    for key in ("output", "net"):
+        given = {"net": "nets/a.prototxt", key: "a\\u0000.npz"}
+        jobs.write_text("[[job]]\n" + "".join(f'{name} = "{value}"\n' for name, value in given.items()))
+        assert len(fail(1, "init", jobs, "-o", tmp_path / "out").splitlines()) == 1
+
+
+def test_one_net_is_quiet_or_json_with_every_option(nets: Path, tmp_path: Path) -> None:
+    path, manifest = tmp_path / "new" / "w.safetensors", tmp_path / "m.json"
+    sharded = ("init", nets / "a.prototxt", "-o", path, "--max-shard-size", "96B")
+    assert succeed(*sharded, "--part", "1/2", "--quiet") == b""
+    entry = json.loads(succeed(*sharded, "--part", "2/2", "--json"))
+    assert (entry["bytes"], entry["skipped"], entry["error"]) == (12, False, None)
+    assert json.loads(succeed(*sharded, "--part", "2/2", "--json"))["skipped"]
+    whole = json.loads(succeed(*sharded, "--finish", "--json"))
+    assert (whole["path"], whole["parameters"]) == (f"{path}.index.json", 27)
+    assert succeed(*sharded, "--manifest", manifest, "--quiet") == b""
+    assert json.loads(succeed(*sharded, "--manifest", manifest, "--json"))["digest"] == whole["digest"]
+    path.with_name("w-00001-of-00002.safetensors").unlink()
+    failed = run(*sharded, "--finish", "--json")
+    assert (failed.returncode, failed.stderr) == (1, b"")
+    assert "w-00001-of-00002" in json.loads(failed.stdout)["error"]
+
+
+@pytest.mark.parametrize("how", [(), ("--quiet",), ("--json",)])
+def test_the_folder_of_one_file_is_made(nets: Path, tmp_path: Path, how: tuple[str, ...]) -> None:
+    path = tmp_path / "new" / "er" / "w.npz"
+    succeed("init", nets / "a.prototxt", "-o", path, *how)
+    assert names(path.parent) == ["w.npz"]

@@ -232,7 +232,7 @@ def test_a_failure_ends_with_1_in_one_line(nets: Path, tmp_path: Path) -> None:
         ("--version",),
         ("plan", LENET, "--json"),
         ("fill", "xavier", "--shape", "3,4", "--name", "a", "-o", "-"),
-        ("init", LENET, "-o", "nowhere/weights.npz"),
+        ("init", LENET, "-o", "nowhere/weights.none"),
         ("inspect", LENET),
         ("lint", LENET),
         ("health",),

@@ -41,7 +41,7 @@ def run(*arguments: object) -> Any:
         (["--finish"], "leave --part and --finish out"),
         (["--server", "localhost:1"], "leave --server and FILLER_SERVER out"),
         (["--weights", "{net}"], "--ray only fills"),
-        (["--json"], "go with one net"),
+        (["--jobs", "2"], "go with one net"),
     ],
     ids=str,
 )

@@ -176,6 +176,15 @@ def test_what_is_refused(call: Any, words: str) -> None:
     assert isinstance(caught.value, FillerError)
 
 
+def test_a_subtree_of_none_stays_none() -> None:
+    place = NamedSharding(mesh_of(8, 1), PartitionSpec())
+    tree = {"l": {"bias": None, "kernel": KERNEL}}
+    for given in (None, place, {"l": None}, {"l": {"bias": None, "kernel": place}}):
+        got = fill_tree(tree, given, ALL, 1)
+        assert got["l"]["bias"] is None
+        assert got["l"]["kernel"].sharding.is_equivalent_to(place, 2) == (place in jax.tree.leaves(given))
+
+
 def test_dtypes_of_ml_dtypes() -> None:
     got = fill_tree({"a": np.zeros((2, 3), ml_dtypes.bfloat16)}, None, {"*": "xavier"}, 1)
     assert got["a"].dtype == jnp.bfloat16

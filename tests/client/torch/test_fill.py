@@ -74,6 +74,11 @@ def test_what_lies_beside_a_view_is_not_touched() -> None:
 def test_values_that_share_memory_are_refused() -> None:
     with pytest.raises(InvalidArgument, match="several values of 'w' share memory"):
         fill_(torch.empty(1, 5).expand(6, 5), FILLER, name="w")
+    with pytest.raises(InvalidArgument, match="several values of 'w' share memory"):
+        fill_(torch.zeros(10).as_strided((4, 4), (2, 1)), FILLER, name="w")
+    # Rows of five steps of 2 or 3 values, which never meet.
+    apart = torch.zeros(20).as_strided((2, 3), (3, 2))
+    assert (fill_(apart, FILLER, name="w", seed=SEED).numpy() == wanted((2, 3))).all()
 
 
 def test_scalars_and_empty_tensors() -> None:
@@ -99,6 +104,7 @@ def test_a_random_tensor_without_a_name_is_warned_of() -> None:
         torch.empty(3, dtype=torch.complex64),
         torch.empty(3, device="meta"),
         torch.empty(3, 3).to_sparse(),
+        torch.empty(3, dtype=torch.complex64).conj().imag,
         np.empty(3),
         None,
     ],
@@ -131,12 +137,31 @@ def test_flat_partitions_are_what_whole_parameters_have(world: int) -> None:
     assert not gathered[COUNT:].any()
 
 
+def test_parameters_of_a_flat_partition_come_as_any_iterable_and_the_start_as_any_integer() -> None:
+    named = {name: shape for name, shape in PARAMETERS if name is not None}
+    whole = fill_flat_(torch.empty(49), list(named.items()), RULES, start=0, seed=SEED)
+    for parameters in (iter(named.items()), named, [(name, np.array(shape, int)) for name, shape in named.items()]):
+        assert torch.equal(fill_flat_(torch.empty(49), parameters, RULES, start=np.int64(0), seed=SEED), whole)
+    with pytest.raises(InvalidArgument, match="start=True"):
+        fill_flat_(torch.empty(49), named, RULES, start=True, seed=SEED)
+
+
 def test_flat_partitions_are_checked() -> None:
     part = torch.empty(10)
     for tensor, start in ((part.reshape(2, 5), 0), (part, -1), (part, 0.5), (part.int(), 0)):
         with pytest.raises(InvalidArgument):
             fill_flat_(tensor, PARAMETERS, RULES, start=start, seed=SEED)  # type: ignore[arg-type]
-    for parameters in ([("a", (2, -3))], [("a", (2,)), ("a", (2,))], [(5, (2,))], [("a", (2.5,))]):
+    for parameters in (
+        [("a", (2, -3))],
+        [("a", (2,)), ("a", (2,))],
+        [(5, (2,))],
+        [("a", (2.5,))],
+        5,
+        "ab",
+        [("a", 4)],
+        [("a", (2,), 3)],
+        {5: (2,)},
+    ):
         with pytest.raises(InvalidArgument):
             fill_flat_(part, parameters, RULES, start=0, seed=SEED)  # type: ignore[arg-type]
     with pytest.raises(InvalidArgument, match=r"no rule fits parameter 'a\.weight'"):

@@ -126,6 +126,50 @@ def test_memory_that_overlaps_otherwise_is_refused() -> None:
         initialize_(model, RULES, seed=SEED)
 
 
+class Views(torch.nn.Module):
+    """Parameters that are views of one memory."""
+
+    def __init__(self, *views: Any) -> None:
+        super().__init__()
+        self.views = torch.nn.ParameterList(torch.nn.Parameter(view) for view in views)
+
+
+@pytest.mark.parametrize(
+    "cut",
+    [
+        lambda a: (a, a.T),
+        lambda a: (a.T, a[:, :3]),
+        lambda a: (a[:, :4], a[:, 3:]),
+        lambda a: (a.T[1:], a[0]),
+        lambda a: (a[::2], a[:, 1:2]),
+        lambda a: (a[:, :2], a[:, 2:4], a[5:, 3:]),
+    ],
+)
+def test_views_that_overlap_are_refused(cut: Any) -> None:
+    memory = torch.zeros(6, 6)
+    with pytest.raises(InvalidArgument, match=r"'views\.\d' and 'views\.\d' overlap"):
+        initialize_(Views(*cut(memory)), {"*": "gaussian"}, seed=SEED)
+    assert not memory.any()
+
+
+@pytest.mark.parametrize(
+    "cut",
+    [
+        lambda a: (a[:, ::2], a[:, 1::2]),
+        lambda a: (a[:, 3:], a[:, :3]),
+        lambda a: (a[:, :3].T, a[:, 3:].view(torch.bfloat16)),
+        lambda a: tuple(a[:, column] for column in range(6)),
+    ],
+)
+def test_views_that_lie_between_each_other_are_filled(cut: Any) -> None:
+    module = Views(*cut(torch.zeros(6, 6)))
+    initialize_(module, {"*": "gaussian"}, seed=SEED)
+    for name, held in values(module).items():
+        dtype = str(held.dtype).removeprefix("torch.")
+        wanted = FillerClient.embedded().fill("gaussian", tuple(held.shape), name=name, seed=SEED, dtype=dtype)
+        assert (held.float().numpy() == wanted.astype(np.float32)).all()
+
+
 def test_an_unmatched_parameter_is_an_error_before_anything_is_written() -> None:
     model = Model()
     before = values(model)
@@ -411,6 +455,23 @@ def test_constants_are_those_of_the_client(dtype: str, value: str) -> None:
 def test_constants_that_a_data_type_cannot_hold_are_refused() -> None:
     with pytest.raises(InvalidArgument, match="reach 70000 and float16 ends at 65504"):
         initialize_(torch.nn.Linear(3, 2).half(), {"*": 'type: "constant" value: 70000'}, seed=SEED)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "value", "holds"),
+    [("uint8", -3, "0 to 255"), ("int8", 300, "-128 to 127"), ("bool", 2, "0 to 1"), ("int64", 1e19, "-9223")],
+)
+def test_constants_that_an_integer_cannot_hold_are_refused_before_anything_is_written(
+    dtype: str, value: float, holds: str
+) -> None:
+    module = torch.nn.Linear(3, 2)
+    module.register_buffer("count", torch.zeros(3, dtype=getattr(torch, dtype)))
+    before = module.weight.detach().clone()
+    with pytest.raises(InvalidArgument, match=rf"'count' holds {holds}.*dtype=torch\.{dtype}"):
+        initialize_(module, {"count": f'type: "constant" value: {value}', "*": "gaussian"}, seed=SEED)
+    assert torch.equal(module.weight, before)
+    initialize_(module, {"count": 'type: "constant" value: 1', "*": "gaussian"}, seed=SEED)
+    assert module.count.tolist() == [1, 1, 1]
 
 
 def test_constants_need_memory_of_their_own() -> None:

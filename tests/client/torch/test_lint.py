@@ -96,6 +96,11 @@ def test_tied_parameters_are_one() -> None:
     assert codes(torch.nn.Sequential(first, second), "torch", select=["FIL058"]) == []
 
 
+def test_a_negated_view_is_looked_at_as_it_reads() -> None:
+    values = torch.complex(torch.zeros(64, 64), torch.ones(64, 64)).to(torch.complex128).conj().imag
+    assert codes({"w": values}, {"*": 'type: "constant" value: -1'}) == []
+
+
 def test_meta_and_unmatched_parameters() -> None:
     assert codes(torch.nn.Linear(4, 4, device="meta"), "torch") == ["FIL054"] * 2
     assert codes(torch.nn.Linear(64, 4), {"weight": "torch.kaiming_uniform_"}, select=["FIL054"]) == ["FIL054"]
@@ -106,5 +111,14 @@ def test_what_cannot_be_looked_at() -> None:
         lint([1], "torch")
     with pytest.raises(InvalidArgument, match="did you mean 'weight'"):
         lint(torch.nn.Linear(4, 4), "torch", shapes={"weigth": (4, 4)})
+    for shape in (5, (2.5, 4), (4, -4), (2, 8), (3, 4)):
+        with pytest.raises(InvalidArgument, match=r"shapes: .*'weight'"):
+            lint({"weight": torch.zeros(4, 4)}, "torch", shapes={"weight": shape})
+    with pytest.raises(InvalidArgument, match="shapes are by name"):
+        lint({"weight": torch.zeros(4, 4)}, "torch", shapes=[(4, 4)])
+    with pytest.raises(InvalidArgument, match="name of a tensor is text"):
+        lint({5: torch.zeros(4, 4)}, "torch")
+    with pytest.raises(InvalidArgument, match=r"'w' is no dense tensor.*torch\.sparse"):
+        lint({"w": torch.zeros(4, 4).to_sparse()}, {"*": "gaussian"})
     with pytest.raises(InvalidArgument, match="no rule has a code"):
         lint(torch.nn.Linear(4, 4), "torch", select=["X"])
