@@ -90,6 +90,7 @@ class Changes:
         from filler_server.models.folding import fold_batch_norm
         from filler_server.models.preprocessing import preprocessed
         from filler_server.models.sources import constant_inputs
+        from filler_server.models.statistics import with_means
         from filler_server.tensors import cast
 
         graph, notes = with_constants(model.graph, constant_inputs(model.plan)), []
@@ -102,6 +103,8 @@ class Changes:
         if steps is not None:
             graph = preprocessed(graph, steps)
         if self.dtype is not None:
+            if self.dtype != np.float32:
+                graph = with_means(graph)
             tensors = {name: cast(tensor, self.dtype) for name, tensor in graph.tensors.items()}
             graph = replace(graph, tensors=tensors)
         return graph, notes

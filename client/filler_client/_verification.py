@@ -2,7 +2,8 @@
 
 import json
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,20 +12,21 @@ import numpy as np
 
 from caffe_filler.errors import FillerError, InvalidArgument
 from caffe_filler.interface import option
-from caffe_filler.printable import counted
+from caffe_filler.printable import counted, printable
 from filler_client._model_formats import Job, ModelFormat
 from filler_client._models import Model, ModelWeights
 from filler_client._provenance import digest
 from filler_client._requests import NetLike
 
 if TYPE_CHECKING:
-    from filler_server.models.verification import Runtime, Verification
+    from filler_server.models.verification import Arrays, Runtime, Verification
 
 _SEED = 1
+_LONGEST_REASON = 300
 
 
 class VerificationError(FillerError):
-    """A model does not compute what the net does that it was made from.
+    """A model does not compute what the net does that it was made from, or does not run at all.
 
     Attributes:
         verifications: the comparisons that were made.
@@ -68,20 +70,55 @@ def verified(form: ModelFormat, job: Job, path: Path, second: "Runtime | None") 
 
     Raises:
         FillerError: the reference cannot compute the net.
+        VerificationError: the library cannot open the model, or not compute it.
     """
     from filler_server.models.samples import sample_inputs
     from filler_server.models.verification import verify
 
     if form.runtime is None:
         return ()
-    runtime = form.runtime(job, path)
+    with _told(path, form.library):
+        runtime = _Named(form.runtime(job, path), path)
     graphs = [job.graph] if job.other is None else [job.graph, job.other]
     found: list[Verification] = []
     for number, graph in enumerate(graphs):
         inputs = sample_inputs(graph, np.random.default_rng(_SEED))
-        runtimes = [runtime, *([second] if second is not None and not number else [])]
+        runtimes: list[Runtime] = [runtime, *([second] if second is not None and not number else [])]
         found += verify(graph, runtimes, inputs)
     return tuple(found)
+
+
+class _Named:
+    """A runtime whose exceptions name the file."""
+
+    def __init__(self, runtime: "Runtime", path: Path) -> None:
+        self.name = runtime.name
+        self.values = runtime.values
+        self._runtime = runtime
+        self._path = path
+
+    def compute(self, inputs: "Arrays", names: Sequence[str]) -> "Arrays":
+        """Return some values.
+
+        Raises:
+            VerificationError: the runtime raises anything of its own.
+        """
+        with _told(self._path, self.name):
+            return self._runtime.compute(inputs, names)
+
+
+@contextmanager
+def _told(path: Path, runtime: str) -> Iterator[None]:
+    """Say of what a runtime raises which one it is and of which file; each has exceptions of its own."""
+    try:
+        yield
+    except (FillerError, MemoryError, OSError):
+        raise
+    except Exception as error:
+        reason = printable(" ".join(str(error).split())) or type(error).__name__
+        if len(reason) > _LONGEST_REASON:
+            reason = f"{reason[:_LONGEST_REASON]}.."
+        raise VerificationError(f"{path} does not run in {runtime}: {reason}") from error
 
 
 def opencv(net: NetLike, weights: ModelWeights, model: Model) -> "tuple[Runtime | None, str | None]":

@@ -181,6 +181,21 @@ def test_a_model_that_computes_something_else_fails(path: Path, monkeypatch: pyt
     assert export(NET, path, WEIGHTS, verify=False, **OPTIONS).verifications == ()
 
 
+@pytest.mark.parametrize(("operator", "runtime"), [("NoSuch", "onnxruntime"), ("GatherElements", r"ONNX Runtime \S+")])
+def test_a_model_that_does_not_run_is_told_in_one_line(
+    path: Path, monkeypatch: pytest.MonkeyPatch, operator: str, runtime: str
+) -> None:
+    def emitted(layer: Any, operation: ReLU, x: str) -> str:
+        # Of index 99 there is no item, which is only seen where it runs.
+        return layer.add(operator, x, layer.whole(layer.add("Add", x, layer.constant(99, "far"))))
+
+    monkeypatch.setitem(registry._EMITTERS, ReLU, emitted)
+    with pytest.raises(VerificationError, match=rf"^{path} does not run in {runtime}: .*{operator}") as error:
+        export(NET, path, WEIGHTS, **OPTIONS)
+    assert "\n" not in str(error.value)
+    assert len(str(error.value)) < len(str(path)) + 400
+
+
 def test_opencv_is_asked_where_it_reads_the_net(tmp_path: Path) -> None:
     cv2 = pytest.importorskip("cv2")
     if cv2.__version__ >= "5":

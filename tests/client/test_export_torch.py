@@ -172,6 +172,67 @@ def test_a_wrong_module_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 
 
 @pytest.mark.frameworks
+@pytest.mark.parametrize("dtype", ["f16", "bf16"])
+@pytest.mark.parametrize("factor", [999.98, 3.0, 0.0])
+def test_half_floats_hold_statistics_as_they_are_computed_with(tmp_path: Path, dtype: str, factor: float) -> None:
+    torch = pytest.importorskip("torch")
+    net = """
+    layer { name: "x" type: "Input" top: "x" input_param { shape { dim: 2 dim: 3 dim: 4 dim: 4 } } }
+    layer { name: "b" type: "BatchNorm" bottom: "x" top: "y" }
+    """
+    variances = np.float32([123.4, 1.1, 0.7])
+    weights = {
+        "b/0": np.float32([800, -300, 123]),
+        "b/1": variances * np.float32(factor or 1),
+        "b/2": np.float32([factor]),
+    }
+    (verification,) = export(net, tmp_path / "b.py", weights, dtype=dtype).verifications
+    assert verification.failures == ()
+    if factor:
+        # 123.4 * 999.98 is beyond float16, the variance is not.
+        kind = {"f16": torch.float16, "bf16": torch.bfloat16}[dtype]
+        held = pytest.importorskip("safetensors.torch").load_file(tmp_path / "b.safetensors")["b.running_var"]
+        torch.testing.assert_close(held, torch.from_numpy(variances).to(kind), rtol=0, atol=0)
+
+
+@pytest.mark.frameworks
+@pytest.mark.parametrize(
+    ("expression", "reason"),
+    [
+        ("{}.reshape(7, 7)", r"shape '\[7, 7\]' is invalid for input"),
+        ("{}.sum(9)", "Dimension out of range"),
+        ("torch.ones(2).tile('a' * 9999)", "tile"),
+    ],
+)
+def test_a_module_that_does_not_run_is_told_in_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, expression: str, reason: str
+) -> None:
+    pytest.importorskip("torch")
+    from filler_server.models.torch.registry import EMITTERS
+    from filler_server.net.operations.combination import Eltwise
+
+    monkeypatch.setitem(EMITTERS, Eltwise, lambda layer, operation: expression.format(layer.bottoms[0]))
+    path = tmp_path / "small.py"
+    with pytest.raises(VerificationError, match=rf"^{path} does not run in PyTorch \S+: .*{reason}") as error:
+        export(NET, path, WEIGHTS)
+    assert "\n" not in str(error.value)
+    assert len(str(error.value)) < len(str(path)) + 400
+
+
+@pytest.mark.frameworks
+def test_memory_that_runs_out_stays_what_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("torch")
+    from filler_server.models.torch.runtime import TorchRuntime
+
+    def fail(*_: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(TorchRuntime, "compute", fail)
+    with pytest.raises(MemoryError):
+        export(NET, tmp_path / "small.py", WEIGHTS)
+
+
+@pytest.mark.frameworks
 def test_states_begin_at_0_each_time(tmp_path: Path) -> None:
     torch = pytest.importorskip("torch")
     from filler_server.models.torch.runtime import TorchRuntime

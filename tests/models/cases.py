@@ -109,12 +109,16 @@ _NEURONS = [
     _neuron("Clip", "clip_param { min: -0.5 max: 0.75 }"),
     _neuron("ELU_alpha", "elu_param { alpha: 0.3 }"),
     _neuron("Exp_base", "exp_param { base: 2 scale: 0.5 shift: -1 }"),
+    _neuron("Exp_infinite", "exp_param { base: 10 shift: 400 }"),
     _neuron("Log_base", "log_param { base: 10 scale: 0.1 shift: 5 }"),
     _neuron("PReLU_shared", "prelu_param { channel_shared: true }"),
     _neuron("PReLU_matrix", inputs={"x": (3, 4)}),
     _neuron("Power_negative_base", "power_param { power: 3 scale: 2 shift: -1 }"),
     _neuron("Power_fraction_of_negative_base", "power_param { power: 0.5 }"),
     _neuron("Power_constant", "power_param { power: 2 scale: 0 shift: -3 }"),
+    _neuron("Power_infinite", "power_param { power: 400 scale: 0 shift: 10 }"),
+    _neuron("Power_infinite_of_zero", "power_param { power: -1 scale: 0 shift: 0 }"),
+    _neuron("Power_of_no_number", "power_param { power: 0.5 scale: 0 shift: -1 }"),
     _neuron("Power_zero", "power_param { power: 0 scale: 2 }"),
     _neuron("ReLU_slope", "relu_param { negative_slope: 0.1 }"),
     _neuron("ReLU_steep", "relu_param { negative_slope: 1.5 }"),
@@ -173,6 +177,7 @@ _ARRANGEMENTS = [
 
 _COMBINATIONS = [
     Case("argmax", "ArgMax x -> y {}", _X),
+    Case("argmax_of_single_values", "ArgMax x -> y { argmax_param { out_max_val: true } }", {"x": (3,)}),
     Case("argmax_ties", "ArgMax x -> y { argmax_param { top_k: 3 axis: 1 } }", {"x": (3, 6)}, {"x": 3}),
     Case("argmax_values", "ArgMax x -> y { argmax_param { top_k: 2 out_max_val: true } }", _X),
     Case("argmax_values_of_axis", "ArgMax x -> y { argmax_param { out_max_val: true axis: 2 } }", _X),
@@ -224,6 +229,9 @@ _CONVOLUTIONS = [
         "Convolution x,z -> a,b { convolution_param { num_output: 2 kernel_size: 3 } }",
         {"x": (2, 3, 5, 5), "z": (2, 3, 5, 5)},
     ),
+    _convolution("beyond", "num_output: 3 kernel_size: 2 stride: 2", (2, 4, 3, 1)),
+    _convolution("line_beyond", "num_output: 3 kernel_size: 3 stride: 4 dilation: 2 pad: 1", (2, 4, 1)),
+    _convolution("axis_beyond", "num_output: 3 kernel_size: 3 stride: 2 axis: 2", (2, 3, 4, 5, 2)),
     _convolution("plain", "num_output: 3 kernel_size: 3", kind="Deconvolution"),
     _convolution("groups", "num_output: 6 kernel_size: 4 stride: 2 pad: 1 group: 2", kind="Deconvolution"),
     _convolution("dilated", "num_output: 3 kernel_size: 3 stride: 2 dilation: 2 pad: 1", kind="Deconvolution"),
@@ -231,6 +239,7 @@ _CONVOLUTIONS = [
     _convolution("line", "num_output: 3 kernel_size: 3 stride: 2 bias_term: false", (2, 4, 5), "Deconvolution"),
     _convolution("plain", "kernel_size: 2 pad: 1", kind="Im2col"),
     _convolution("dilated", "kernel_size: 3 dilation: 2 stride: 2", (1, 2, 8, 9), "Im2col"),
+    _convolution("beyond", "kernel_size: 3 stride: 2", (2, 2, 2, 5), "Im2col"),
     Case(
         "depthwise_of_a_fork",
         "DepthwiseConvolution x -> y { convolution_param { num_output: 4 kernel_size: 3 group: 4 } }",
@@ -239,6 +248,9 @@ _CONVOLUTIONS = [
     Case("cccp", "CCCP x -> y { cccp_param { num_output: 2 group: 2 } }", {"x": (2, 4, 3, 3)}),
     Case(
         "local", "Local x -> y { local_param { num_output: 3 kernel_size: 3 stride: 2 pad: 1 } }", {"x": (2, 2, 5, 7)}
+    ),
+    Case(
+        "local_beyond", "Local x -> y { local_param { num_output: 3 kernel_size: 3 stride: 2 } }", {"x": (2, 2, 2, 5)}
     ),
 ]
 
@@ -270,6 +282,7 @@ _NORMALIZATIONS = [
     Case("batch_norm_matrix", "BatchNorm x -> y { batch_norm_param { eps: 0.1 } }", {"x": (2, 3)}),
     Case("batch_norm_volume", "BatchNorm x -> y {}", {"x": (2, 3, 4, 2, 2)}),
     Case("batch_norm_factor_0", "BatchNorm x -> y {}", _X, zero=("y/2",)),
+    Case("batch_norm_of_one_value", "BatchNorm x -> y { batch_norm_param { use_global_stats: false } }", {"x": (1, 3)}),
     Case("batch_norm_of_the_batch", "BatchNorm x -> y { batch_norm_param { use_global_stats: false } }", _X),
     Case(
         "batch_norm_in_place",

@@ -67,6 +67,8 @@ class Mean(click.ParamType):  # type: ignore[type-arg]
 @click.option(
     "--dtype",
     type=DType(),
+    # What it refuses besides is told with the reason.
+    metavar="[f32|f16|bf16]",
     help="Type of the weights in the file: f32, f16 or bf16.  [default: f32, or f16 and bf16 as they are]",
 )
 @click.option("--dynamic-batch", is_flag=True, help="Write a model for any batch: the first axis of the inputs.")

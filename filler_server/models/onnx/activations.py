@@ -49,7 +49,7 @@ def exp(layer: LayerNodes, operation: activations.Exp, x: str) -> str:
         x = layer.add("Mul", x, layer.constant(rate, "scale"))
     y = layer.add("Exp", x)
     if operation.shift != 0:
-        y = layer.add("Mul", y, layer.constant(operation.base**operation.shift, "factor"))
+        y = layer.add("Mul", y, layer.constant(_power(operation.base, operation.shift), "factor"))
     return y
 
 
@@ -90,7 +90,7 @@ def noise(layer: LayerNodes, operation: activations.Noise, x: str) -> str:
 def power(layer: LayerNodes, operation: activations.Power, x: str) -> str:
     """Say Power; where nothing of x is left in it, it is a constant, as in Caffe."""
     if operation.power * operation.scale == 0:
-        value = 1.0 if operation.power == 0 else np.float32(operation.shift) ** np.float32(operation.power)
+        value = 1.0 if operation.power == 0 else _power(operation.shift, operation.power)
         return layer.add("Expand", layer.constant(value, "value"), layer.add("Shape", x))
     y = _affine(layer, x, operation.scale, operation.shift)
     return y if operation.power == 1 else layer.add("Pow", y, layer.constant(operation.power, "power"))
@@ -169,6 +169,12 @@ def _affine(layer: LayerNodes, x: str, scale: float, shift: float) -> str:
     if scale != 1:
         x = layer.add("Mul", x, layer.constant(scale, "scale"))
     return x if shift == 0 else layer.add("Add", x, layer.constant(shift, "shift"))
+
+
+def _power(base: float, exponent: float) -> float:
+    """Return a power as C has it: infinite or NaN where Python raises."""
+    with np.errstate(all="ignore"):
+        return float(np.float64(base) ** np.float64(exponent))
 
 
 def _relu(layer: LayerNodes, x: str, negative_slope: float) -> str:

@@ -44,7 +44,7 @@ def batch_reindex(layer: LayerNodes, operation: combination.BatchReindex, x: str
 
 @emits(combination.Eltwise)
 def eltwise(layer: LayerNodes, operation: combination.Eltwise, *bottoms: str) -> str:
-    """Say Eltwise."""
+    """Say Eltwise; the largest value of NaN and another is NaN, which in Caffe depends on their order."""
     values: Sequence[str] = bottoms
     if operation.operation == "sum":
         coefficients = operation.coefficients or (1.0,) * len(bottoms)

@@ -1,12 +1,15 @@
 """Convolutions and what is said as one."""
 
+from collections.abc import Sequence
 from math import prod
 from typing import Any, TypeAlias
 
 import numpy as np
 
+from caffe_filler.printable import shape_text
 from filler_server.models.onnx.layer import LayerNodes
 from filler_server.models.onnx.registry import emits
+from filler_server.models.reference.windows import Windows
 from filler_server.models.refusal import NoCounterpart
 from filler_server.net.operations import convolution
 
@@ -65,7 +68,7 @@ def _learned(
         raise NoCounterpart("its number of channels is not known")
     shape = layer.shape(x)
     channels = layer.blob_shape(0)[:2]
-    attributes = _windows(operation)
+    attributes = _windows(operation, shape[operation.axis :])
     kernel = attributes["kernel_shape"]
     weights = [layer.weight(0, (*channels, *kernel))]
     if operation.bias:
@@ -79,8 +82,8 @@ def _learned(
         x = layer.reshaped(x, [0, 0, 1])
     if operator == "Conv" and any(attributes["pads"]) and set(kernel) == {1}:
         # OpenCV 5.0 leaves out the padding of kernels of one value.
-        before = attributes["pads"][: len(kernel)]
-        x = layer.add("Pad", x, layer.integers([0, 0, *before] * 2, "pads"))
+        before, after = attributes["pads"][: len(kernel)], attributes["pads"][len(kernel) :]
+        x = layer.add("Pad", x, layer.integers([0, 0, *before, 0, 0, *after], "pads"))
         attributes["pads"] = [0] * (2 * len(kernel))
     y = layer.add(operator, x, *weights, group=operation.group, **attributes)
     changed = operation.axis != 1 or images != inner or operation.squeeze
@@ -93,7 +96,7 @@ def _unrolled(
     """Return every window of a value, laid out along the axis of the channels."""
     shape = layer.shape(x)
     (channels,) = layer.known(shape[axis : axis + 1], x)
-    attributes = _windows(operation)
+    attributes = _windows(operation, shape[axis:])
     kernel = attributes["kernel_shape"]
     places = prod(kernel)
     picks = np.tile(np.eye(places, dtype=np.float32), (channels, 1)).reshape(channels * places, 1, *kernel)
@@ -105,12 +108,35 @@ def _unrolled(
     return y
 
 
-def _windows(operation: _Any) -> dict[str, Any]:
-    """Return the attributes of the windows, of one axis where there is none."""
+def _windows(operation: _Any, shape: Sequence[int | None]) -> dict[str, Any]:
+    """Return the attributes of the windows over channels and their spatial axes, of one axis where there is none.
+
+    Raises:
+        NoCounterpart: it is not known over how many axes they go, or there is nothing for them.
+    """
     sizes = operation.kernel, operation.stride, operation.pad, operation.dilation
     kernel, stride, pad, dilation = (None if size is None else list(size) for size in sizes)
     if kernel is None or stride is None or pad is None or dilation is None:
         raise NoCounterpart("it is not known over how many axes its windows go")
+    if 0 in shape:
+        raise NoCounterpart(f"its bottom has no values. Received: {shape_text(shape)} from its axis on")
     if not kernel:
         kernel, stride, pad, dilation = [1], [1], [0], [1]
-    return {"kernel_shape": kernel, "strides": stride, "pads": pad * 2, "dilations": dilation}
+    after = pad
+    if not isinstance(operation, convolution.Deconvolution):
+        after = _padding_after(Windows(*map(tuple, (kernel, stride, pad, dilation))), shape[1:] or (1,))
+    return {"kernel_shape": kernel, "strides": stride, "pads": [*pad, *after], "dilations": dilation}
+
+
+def _padding_after(windows: Windows, shape: Sequence[int | None]) -> list[int]:
+    """Return the padding at the end of each axis, with what lies beyond Caffe's in the last window.
+
+    Raises:
+        NoCounterpart: there is no window.
+    """
+    # An extent that is not known is taken for one that windows fit into.
+    sizes = zip(shape, windows.kernel, windows.dilation, strict=True)
+    extents = [size * gap if extent is None else extent for extent, size, gap in sizes]
+    if min(windows.over(extents)) < 1:
+        raise NoCounterpart("it has no windows")
+    return [size + more for size, more in zip(windows.pad, windows.beyond(extents), strict=True)]

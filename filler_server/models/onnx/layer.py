@@ -98,8 +98,9 @@ class LayerNodes:
         return names
 
     def constant(self, value: ArrayLike, what: str) -> str:
-        """Return the name of a constant of 32-bit floats."""
-        return self._constant(np.asarray(value, _SINGLE), what)
+        """Return the name of a constant of 32-bit floats; what is too large for them is infinite."""
+        with np.errstate(over="ignore"):
+            return self._constant(np.asarray(value, _SINGLE), what)
 
     def integers(self, value: ArrayLike, what: str) -> str:
         """Return the name of a constant of 64-bit integers."""

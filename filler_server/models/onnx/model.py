@@ -86,6 +86,8 @@ def _emit(parts: Parts, node: Node) -> None:
     say = emitter(node.operation)
     if why is not None or say is None:
         raise NoCounterpart(why or "the standard operators do not say it in a sane number of nodes")
+    if "" in (*node.bottoms, *node.tops):
+        raise NoCounterpart("it has a blob without a name, which in ONNX means that there is none")
     layer = LayerNodes(parts, node)
     layer.finish(say(layer, node.operation, *node.bottoms))
 

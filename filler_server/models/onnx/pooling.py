@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from caffe_filler.printable import shape_text
 from filler_server.models.graph import Dims
 from filler_server.models.onnx.layer import LayerNodes
 from filler_server.models.onnx.registry import emits
@@ -44,6 +45,8 @@ def pool(layer: LayerNodes, operation: pooling.Pooling, x: str) -> str | list[st
     shape = layer.shape(x)
     if operation.kernel is None or operation.stride is None or operation.pad is None:
         raise NoCounterpart("the extents of its windows are not known")
+    if 0 in shape[1:]:
+        raise NoCounterpart(f"its bottom has no values. Received: {shape_text(shape)}")
     masked = len(layer.node.tops) > 1
     if operation.global_pooling and operation.method != "stochastic" and not masked:
         y = layer.add("GlobalMaxPool" if operation.method == "max" else "GlobalAveragePool", x)
@@ -72,7 +75,7 @@ def _windows(extents: Dims, kernel: Dims, stride: Dims, pad: Dims, *, ceil: bool
     """Return the windows of a pooling.
 
     Raises:
-        NoCounterpart: one of them has nothing of the input.
+        NoCounterpart: there are none, or one of them has nothing of the input.
     """
     ends = []
     for extent, size, step, space in zip(extents, kernel, stride, pad, strict=True):
@@ -81,6 +84,8 @@ def _windows(extents: Dims, kernel: Dims, stride: Dims, pad: Dims, *, ceil: bool
         # With padding on any axis, none begins beyond the input and the padding before it.
         if any(pad) and last * step >= extent + space:
             last -= 1
+        if last < 0:
+            raise NoCounterpart("it has no windows")
         ends.append(last * step + size - extent - space)
         if ends[-1] >= size:
             raise NoCounterpart("it has a window that lies wholly outside of its input, for which Caffe has no value")

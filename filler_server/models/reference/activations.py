@@ -44,7 +44,8 @@ def exponential_linear_unit(operation: operations.ELU, layer: Layer) -> Array:
 def exponential(operation: operations.Exp, layer: Layer) -> Array:
     """Return base ^ (shift + scale * x)."""
     log_base = math.log(operation.base)
-    return np.exp(log_base * operation.scale * layer.bottom) * math.exp(log_base * operation.shift)
+    # NumPy's exponential becomes infinite where Python's raises.
+    return np.exp(log_base * operation.scale * layer.bottom) * float(np.exp(log_base * operation.shift))
 
 
 @computes(operations.Insanity, unless=random_reason)

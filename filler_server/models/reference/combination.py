@@ -40,8 +40,10 @@ def eltwise(operation: operations.Eltwise, layer: Layer) -> Array:
         case "prod":
             return reduce(np.multiply, layer.bottoms)
         case "max":
-            # As Caffe compares them, which decides over NaN.
-            return reduce(lambda most, x: np.where(most > x, most, x), layer.bottoms)
+            # As Caffe compares them, which decides over NaN: of the first two, then each other with these.
+            first, second, *others = layer.bottoms
+            pair = np.where(first > second, first, second)
+            return reduce(lambda most, x: np.where(x > most, x, most), others, pair)
     terms = (factor * x for factor, x in zip(operation.coefficients, layer.bottoms, strict=True))
     return reduce(np.add, terms)
 

@@ -22,11 +22,17 @@ class Windows:
     dilation: tuple[int, ...]
 
     def over(self, extents: Sequence[int]) -> tuple[int, ...]:
-        """Return how many windows fit on each axis."""
-        return tuple(
-            (extent + 2 * pad - reach) // stride + 1
-            for extent, stride, pad, reach in zip(extents, self.stride, self.pad, self._reach, strict=True)
-        )
+        """Return how many windows there are on each axis.
+
+        Caffe's division rounds toward 0, so that there is one where less than a step is missing from it.
+        """
+        rooms = zip(extents, self.stride, self.pad, self._reach, strict=True)
+        return tuple(_quotient(extent + 2 * pad - reach, stride) + 1 for extent, stride, pad, reach in rooms)
+
+    def beyond(self, extents: Sequence[int]) -> tuple[int, ...]:
+        """Return how far the last window reaches beyond the padded input on each axis; what lies there is 0."""
+        ends = zip(self.spread(self.over(extents)), extents, self.pad, strict=True)
+        return tuple(max(0, end - extent - 2 * pad) for end, extent, pad in ends)
 
     def spread(self, extents: Sequence[int]) -> tuple[int, ...]:
         """Return the extents that give these numbers of windows, padding included."""
@@ -80,11 +86,17 @@ def patches(x: Array, windows: Windows) -> Array:
     The result is a view of the padded item.
     """
     number = windows.over(x.shape[1:])
-    if any(windows.pad):
-        x = np.pad(x, [(0, 0), *((size, size) for size in windows.pad)])
+    beyond = windows.beyond(x.shape[1:])
+    if any(windows.pad) or any(beyond):
+        x = np.pad(x, [(0, 0), *((size, size + more) for size, more in zip(windows.pad, beyond, strict=True))])
     inner = [step * gap for step, gap in zip(x.strides[1:], windows.dilation, strict=True)]
     outer = [step * gap for step, gap in zip(x.strides[1:], windows.stride, strict=True)]
     return as_strided(x, (len(x), *windows.kernel, *number), (x.strides[0], *inner, *outer), writeable=False)
+
+
+def _quotient(dividend: int, divisor: int) -> int:
+    """Return a quotient rounded toward 0."""
+    return dividend // divisor if dividend >= 0 else -(-dividend // divisor)
 
 
 def _at(axis: int, place: slice) -> tuple[slice, ...]:

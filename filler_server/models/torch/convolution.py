@@ -1,5 +1,7 @@
 """Convolutions."""
 
+from caffe_filler.printable import shape_text
+from filler_server.models.reference.windows import Windows
 from filler_server.models.refusal import NoCounterpart
 from filler_server.models.torch.layer import Layer
 from filler_server.models.torch.literals import Source, call
@@ -36,7 +38,7 @@ def im2col(layer: Layer, operation: of.Im2col) -> str:
             ("stride", operation.stride),
         )
     }
-    unfolded = call("F.unfold", (Source(layer.bottoms[0]),), windows)
+    unfolded = call("F.unfold", (Source(_padded(layer, operation, layer.bottoms[0])),), windows)
     return f"{unfolded}.unflatten(2, {layer.top_extents(2)})"
 
 
@@ -78,7 +80,30 @@ def _convolved(layer: Layer, kind: str, operation: of.Convolution | of.Deconvolu
         groups=None if operation.group == 1 else operation.group,
         bias=None if operation.bias else False,
     )
-    return [_over_batch(module, x, operation.axis) for x in layer.bottoms]
+    bottoms = layer.bottoms
+    if isinstance(operation, of.Convolution):
+        bottoms = tuple(_padded(layer, operation, x) for x in bottoms)
+    return [_over_batch(module, x, operation.axis) for x in bottoms]
+
+
+def _padded(layer: Layer, operation: of.Convolution | of.Im2col, x: str) -> str:
+    """Return a bottom with zeros at its end where the last window of Caffe reaches beyond its padding.
+
+    Raises:
+        NoCounterpart: there is nothing to convolve.
+    """
+    extents = layer.extents(operation.axis)
+    if 0 in extents:
+        raise NoCounterpart(f"its bottom has no values. Received: {shape_text(extents)} from its axis on")
+    windows = Windows(operation.kernel or (), operation.stride or (), operation.pad or (), operation.dilation or ())
+    if min(windows.over(extents[1:])) < 1:
+        raise NoCounterpart("it has no windows")
+    beyond = windows.beyond(extents[1:])
+    if not any(beyond):
+        return x
+    layer.needs_size()
+    # PyTorch counts the last axis first.
+    return call("F.pad", (Source(x), tuple(size for more in reversed(beyond) for size in (0, more))))
 
 
 def _over_batch(module: str, x: str, axis: int) -> str:

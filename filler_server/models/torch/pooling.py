@@ -82,14 +82,16 @@ def _stochastic(layer: Layer, operation: of.Pooling, spatial: int) -> str:
 def _check_last_windows(
     layer: Layer, operation: of.Pooling, kernel: tuple[int, ...], stride: tuple[int, ...], pad: tuple[int, ...]
 ) -> None:
-    """Refuse windows that lie wholly beyond the input and its near padding.
+    """Refuse no windows, and windows that lie wholly beyond the input and its near padding.
 
     Caffe cuts these off only where there is padding. Otherwise it computes them, of nothing.
     """
     for extent, windows, size, step, pads in zip(
         layer.extents(2), layer.top_extents(2), kernel, stride, pad, strict=True
     ):
-        if windows and (windows - 1) * step >= extent + pads:
+        if windows < 1:
+            raise NoCounterpart("it has no windows")
+        if (windows - 1) * step >= extent + pads:
             raise NoCounterpart(
                 f"its last window lies beyond the input (kernel {size}, stride {step}, extent {extent})"
             )

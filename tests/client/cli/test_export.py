@@ -34,6 +34,12 @@ def test_help_has_examples() -> None:
     assert b"filler export deploy.prototxt --weights net.caffemodel -o net.onnx" in succeed("export", "--help")
 
 
+def test_help_offers_the_types_that_a_model_has() -> None:
+    text = succeed("export", "--help")
+    assert b"--dtype [f32|f16|bf16]" in text
+    assert b"f64" not in text
+
+
 @pytest.mark.parametrize(
     ("options", "status", "message"),
     [

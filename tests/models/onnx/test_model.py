@@ -145,6 +145,33 @@ def test_all_layers_without_counterpart_are_named_at_once() -> None:
     assert [node.name for node in exported(net, tops=["relu"]).graph.node] == ["relu"]
 
 
+def test_blobs_without_a_name_are_refused() -> None:
+    net = """
+    layer { name: "data" type: "Input" top: "data" input_param { shape { dim: 1 dim: 2 } } }
+    layer { name: "relu" type: "ReLU" bottom: "data" top: "" }
+    layer { name: "power" type: "Power" bottom: "" top: "power" power_param { shift: 1 } }
+    """
+    with pytest.raises(NetError, match=r"of 2 layers: layer 'relu' \(ReLU, line 3\): it has a blob without a name"):
+        exported(net)
+
+
+@pytest.mark.parametrize(
+    ("layer", "dims", "reason"),
+    [
+        ('type: "Pooling" pooling_param { kernel_size: 4 stride: 3 round_mode: FLOOR }', (1, 1, 6, 3), "no windows"),
+        ('type: "Pooling" pooling_param { global_pooling: true }', (2, 0, 4, 4), "no values"),
+        ('type: "Im2col" convolution_param { kernel_size: 3 }', (1, 1, 6, 2), "no windows"),
+        ('type: "Im2col" convolution_param { kernel_size: 1 }', (1, 0, 6, 2), "no values"),
+    ],
+)
+def test_windows_over_nothing(layer: str, dims: tuple[int, ...], reason: str) -> None:
+    shape = " ".join(f"dim: {dim}" for dim in dims)
+    net = f"""layer {{ name: "x" type: "Input" top: "x" input_param {{ shape {{ {shape} }} }} }}
+    layer {{ name: "l" bottom: "x" top: "y" {layer} }}"""
+    with pytest.raises(NetError, match=rf"layer 'l' \(\w+, line 2\): it(s bottom)? has {reason}"):
+        exported(net)
+
+
 def test_legacy_formats_and_tops_that_nothing_reads() -> None:
     net = """
     input: "data" input_dim: 1 input_dim: 2 input_dim: 4 input_dim: 4

@@ -56,6 +56,11 @@ def test_exponentials(fields: str, expected: object) -> None:
     np.testing.assert_allclose(top("Exp", fields, x=x), expected(x), rtol=1e-6)  # type: ignore[operator]
 
 
+def test_an_exponential_that_is_too_large_is_infinite() -> None:
+    assert top("Exp", "exp_param { base: 10 shift: 400 }", x=[1, -1]).tolist() == [np.inf, np.inf]
+    assert top("Exp", "exp_param { base: 10 shift: -400 }", x=[1]) == 0
+
+
 @pytest.mark.parametrize(
     ("fields", "expected"),
     [

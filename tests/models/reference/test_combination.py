@@ -20,6 +20,10 @@ def test_nan_in_a_largest_value() -> None:
     got = top("Eltwise", "eltwise_param { operation: MAX }", a=[np.nan, 1], b=[2, np.nan])
     assert got[0] == 2
     assert np.isnan(got[1])
+    # As `c > most ? c : most` has it.
+    got = top("Eltwise", "eltwise_param { operation: MAX }", a=[1, np.nan, 2], b=[2, 1, np.nan], c=[np.nan, 3, 4])
+    assert got[:2].tolist() == [2, 3]
+    assert np.isnan(got[2])
 
 
 def test_an_item_that_stands_for_all() -> None:

@@ -148,6 +148,41 @@ def test_im2col() -> None:
         assert np.array_equal(got[:, (channel * 2 + row) * 3 + column], want)
 
 
+def test_a_last_window_beyond_the_input() -> None:
+    # Caffe rounds the number of windows toward 0: -1 / 2 + 1 is 1.
+    got = top(
+        "Convolution",
+        fields(1, kernel_size=2, stride=2, bias_term=0),
+        [[[[[1, 10], [100, 1000]]]]],
+        x=[[[[1], [2], [3]]]],
+    )
+    assert got.tolist() == [[[[201]]]]
+
+
+@pytest.mark.parametrize(
+    ("kind", "block", "sizes", "shape", "beyond"),
+    [
+        ("Convolution", "convolution_param", "kernel_size: 3 stride: 3 dilation: 2 pad: 1", (2, 3, 4, 1), (0, 2)),
+        ("Convolution", "convolution_param", "kernel_size: 4 stride: 3", (2, 3, 2), (2,)),
+        ("Im2col", "convolution_param", "kernel_size: 3 stride: 2", (2, 3, 2, 5), (1, 0)),
+        ("Local", "local_param", "kernel_size: 3 stride: 2", (2, 3, 2, 5), (1, 0)),
+    ],
+)
+def test_what_lies_beyond_the_input_is_0(
+    kind: str, block: str, sizes: str, shape: tuple[int, ...], beyond: tuple[int, ...]
+) -> None:
+    x = normal(*shape)
+    number = "" if kind == "Im2col" else "num_output: 2 bias_term: false"
+    parameter = f"{block} {{ {number} {sizes} }}"
+    weight = {
+        "Convolution": [normal(2, 3, *[3 + (len(beyond) == 1)] * len(beyond))],
+        "Im2col": None,
+        "Local": [normal(2, 1, 27, 2)],
+    }[kind]
+    wide = np.pad(x, [(0, 0), (0, 0), *((0, more) for more in beyond)])
+    np.testing.assert_array_equal(top(kind, parameter, weight, x=x), top(kind, parameter, weight, x=wide))
+
+
 @pytest.mark.parametrize("kind", ["ConvolutionDepthwise", "DepthwiseConvolution"])
 def test_depthwise_convolution(kind: str) -> None:
     x, weight, bias = normal(2, 4, 6, 7), normal(4, 1, 3, 3), normal(4)

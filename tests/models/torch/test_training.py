@@ -95,6 +95,15 @@ def test_running_statistics_follow_caffes_once_its_factor_is_at_its_limit() -> N
     )
 
 
+def test_running_statistics_of_one_value_have_its_variance_of_0() -> None:
+    net = image("BatchNorm", "batch_norm_param { moving_average_fraction: 0.9 use_global_stats: false }", (1, 2))
+    blobs = {"l/0": np.float32([1, 2]), "l/1": np.float32([3, 4]), "l/2": np.float32([1])}
+    module = load_net(net, blobs)
+    assert module(torch.tensor([[5.0, 7.0]]))["y"].tolist() == [[0, 0]]
+    np.testing.assert_allclose(module.l.running_mean, [0.9 * 1 + 0.1 * 5, 0.9 * 2 + 0.1 * 7], rtol=1e-6)
+    np.testing.assert_allclose(module.l.running_var, [0.9 * 3, 0.9 * 4], rtol=1e-6)
+
+
 def test_frozen_statistics_stay_so() -> None:
     net = image("BatchNorm", "batch_norm_param { use_global_stats: true }")
     module = load_net(net, random_weights(planned(net)), phase="TRAIN")

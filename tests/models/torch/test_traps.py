@@ -11,6 +11,7 @@ from tests.models.torch.running import compare, graph_of, load_net, torch
 pytestmark = pytest.mark.frameworks
 
 from filler_server.models.torch import torch_module  # noqa: E402
+from filler_server.models.torch.parts import losses  # noqa: E402
 
 
 def layer(kind: str, parameters: str = "", bottoms: str = "x", tops: str = "y", name: str = "l") -> str:
@@ -61,6 +62,11 @@ NETS = {
     "BatchNorm of six axes": image("BatchNorm", dims=(2, 3, 2, 2, 2, 2)),
     "BatchNorm with another eps": image("BatchNorm", "batch_norm_param { eps: 0.1 }"),
     "BatchNorm of the batch": image("BatchNorm", "batch_norm_param { use_global_stats: false }"),
+    "BatchNorm of a batch of one value": image("BatchNorm", "batch_norm_param { use_global_stats: false }", (1, 3)),
+    "BatchNorm and Scale of a batch of one value": image(
+        "BatchNorm", "batch_norm_param { use_global_stats: false }", (1, 3, 1, 1), tops="b"
+    )
+    + layer("Scale", "scale_param { bias_term: true }", "b", name="s"),
     "BatchNorm and Scale": image("BatchNorm", tops="b")
     + layer("Scale", "scale_param { bias_term: true }", "b", name="s"),
     "BatchNorm and Scale in place": image("BatchNorm") + layer("Scale", "", "y", "y", name="s"),
@@ -106,6 +112,16 @@ NETS = {
     "Convolution of two bottoms": given("x", 2, 3, 5, 5)
     + given("z", 2, 3, 5, 5)
     + layer("Convolution", "convolution_param { num_output: 2 kernel_size: 2 }", "x z", "y w"),
+    "Convolution beyond its input": image(
+        "Convolution", "convolution_param { num_output: 2 kernel_h: 3 kernel_w: 2 stride: 3 }", (2, 3, 1, 7)
+    ),
+    "Convolution beyond its input, one axis": image(
+        "Convolution", "convolution_param { num_output: 2 kernel_size: 3 stride: 2 }", (2, 3, 2)
+    ),
+    "Convolution beyond its input, more axes of batch": image(
+        "Convolution", "convolution_param { num_output: 2 kernel_size: 3 stride: 2 axis: 2 }", (2, 2, 3, 2, 5)
+    ),
+    "Im2col beyond its input": image("Im2col", "convolution_param { kernel_size: 3 stride: 2 }", (2, 3, 2, 5)),
     "Im2col": image("Im2col", "convolution_param { kernel_size: 3 stride: 2 pad: 1 dilation: 2 }"),
     "Crop with offsets": given("x", 2, 6, 9, 7)
     + given("z", 1, 3, 4, 5)
@@ -150,6 +166,7 @@ NETS = {
     "Power of negative bases": image("Power", "power_param { power: 3 scale: -2 shift: 0.5 }"),
     "Power with a fraction": image("Power", "power_param { power: 0.5 scale: 1 shift: 0.1 }"),
     "Power without scale": image("Power", "power_param { power: 2 scale: 0 shift: 3 }"),
+    "Power that is infinite": image("Power", "power_param { power: 400 scale: 0 shift: 10 }"),
     "Power of 0": image("Power", "power_param { power: 0 }"),
     "Power of 1": image("Power", "power_param { scale: 3 shift: -1 }"),
     "MVN": image("MVN", "mvn_param { eps: 0.3 }"),
@@ -160,11 +177,13 @@ NETS = {
     "ELU": image("ELU", "elu_param { alpha: 0.3 }"),
     "BNLL": image("Power", "power_param { scale: 60 }", tops="z") + layer("BNLL", "", "z", name="b"),
     "Exp": image("Exp", "exp_param { base: 2 scale: 0.5 shift: 1 }"),
+    "Exp that is infinite": image("Exp", "exp_param { base: 10 shift: 400 }"),
     "Log": image("AbsVal", tops="z") + layer("Log", "log_param { base: 10 scale: 2 shift: 0.1 }", "z", name="b"),
     "Clip": image("Clip", "clip_param { min: -0.5 max: 0.25 }"),
     "Swish": image("Swish", "swish_param { beta: 2 }"),
     "Threshold": image("Threshold", "threshold_param { threshold: 0.5 }"),
     "ArgMax": image("ArgMax"),
+    "ArgMax of single values": image("ArgMax", "argmax_param { out_max_val: true }", (3,)),
     "ArgMax of many": image("ArgMax", "argmax_param { top_k: 3 out_max_val: true }"),
     "ArgMax along an axis": image("ArgMax", "argmax_param { top_k: 2 axis: 1 }"),
     "ArgMax along an axis, values": image("ArgMax", "argmax_param { top_k: 2 axis: -1 out_max_val: true }"),
@@ -200,6 +219,13 @@ def test_it_computes_the_same(name: str) -> None:
     compare(NETS[name])
 
 
+def test_nan_in_a_largest_value_of_three() -> None:
+    values = np.array(np.meshgrid([1.0, 2.0, np.nan], [1.0, 2.0, np.nan], [1.0, 2.0, np.nan])).reshape(3, 27)
+    net = given("x", 27) + given("z", 27) + given("w", 27)
+    x, z, w = values
+    compare(net + layer("Eltwise", "eltwise_param { operation: MAX }", "x z w"), x=x, z=z, w=w)
+
+
 @pytest.mark.parametrize("operation", ["SUM", "PROD", "MAX"])
 def test_more_bottoms_than_python_can_nest(operation: str) -> None:
     net = image("Power", "power_param { scale: 0.001 }", (1, 2), tops="z")
@@ -225,6 +251,25 @@ def test_losses(name: str) -> None:
     labels = LABELS["ignored" if "ignore_label" in parameters else "valid"]
     x = np.abs(np.random.default_rng(3).standard_normal(dims))
     compare(net, x=x, label=np.array(labels, np.float64))
+
+
+@pytest.mark.parametrize("score", [1e3, 1e6, 1e9, 1e13])
+def test_a_loss_of_a_large_score_is_cut_and_has_its_gradient(score: float) -> None:
+    x = torch.tensor([[0.0, score, 0.0]], requires_grad=True)
+    loss = losses.softmax_with_loss(x, torch.tensor([0.0]))
+    loss.backward()
+    assert loss.item() == pytest.approx(87.33655, abs=1e-5)
+    assert x.grad.tolist() == [[-1, 1, 0]]
+
+
+def test_what_is_at_least_a_value_is_exact() -> None:
+    values = [-np.inf, -1e13, -1e6, 1e-30, 2.5, np.inf]
+    x = torch.tensor(values, requires_grad=True)
+    y = losses.at_least(x, 1e-20)
+    y.sum().backward()
+    assert y.tolist() == np.maximum(np.float32(values), np.float32(1e-20)).tolist()
+    assert x.grad[1:-1].tolist() == [1] * 4
+    assert losses.at_least(torch.tensor(np.nan), 1e-20).isnan()
 
 
 def test_losses_of_two_values() -> None:
@@ -326,6 +371,19 @@ OVERRUN = pooling("pool: MAX kernel_size: 2 stride: 3", dims=(1, 1, 9, 9))
 def test_a_window_beyond_the_input_is_refused() -> None:
     with pytest.raises(NetError, match=r"layer 'l' \(Pooling, line 2\): its last window lies beyond the input"):
         torch_module(graph_of(OVERRUN))
+
+
+@pytest.mark.parametrize(
+    ("net", "reason"),
+    [
+        (image("Im2col", "convolution_param { kernel_size: 3 }", (1, 2, 2, 5)), "it has no windows"),
+        (pooling("kernel_size: 4 stride: 3 round_mode: FLOOR", (1, 1, 6, 3)), "it has no windows"),
+        (image("Im2col", "convolution_param { kernel_size: 1 }", (1, 0, 2, 2)), "its bottom has no values"),
+    ],
+)
+def test_windows_over_nothing_are_refused(net: str, reason: str) -> None:
+    with pytest.raises(NetError, match=rf"layer 'l' \(\w+, line 2\): {reason}"):
+        torch_module(graph_of(net))
 
 
 def test_other_sizes_are_refused_where_they_would_not_be_the_same() -> None:

@@ -21,7 +21,8 @@ def arg_max(x: Tensor, axis: int, top_k: int = 1, values: bool = False) -> Tenso
 
 def arg_max_of_item(x: Tensor, top_k: int = 1, values: bool = False) -> Tensor:
     """Caffe's ArgMax over all values of each item; with `values` they follow the indices."""
-    flat = x.flatten(1)
+    # Items may be single values, without axes of their own.
+    flat = x[:, None].flatten(1)
     rows = [arg_max(flat, 1, top_k)]
     if values:
         rows.append(arg_max(flat, 1, top_k, values=True))

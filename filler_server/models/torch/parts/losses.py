@@ -21,7 +21,8 @@ def normalizer(normalization: str, places: Tensor, outer: int) -> Tensor:
 
 def at_least(x: Tensor, smallest: float) -> Tensor:
     """Return values that are at least one, whose gradient passes below it as well."""
-    return x + (x.clamp(min=smallest) - x).detach()
+    # The difference is 0, or NaN of an infinite value.
+    return x.detach().clamp(min=smallest) + (x - x.detach()).nan_to_num()
 
 
 def by_place(x: Tensor, labels: Tensor, axis: int, ignore_label: int | None) -> tuple[Tensor, Tensor, Tensor]:

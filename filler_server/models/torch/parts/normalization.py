@@ -27,12 +27,24 @@ class BatchNormByBatch(nn.modules.batchnorm._BatchNorm):
         """Stay in train mode."""
         return super().train(True)
 
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the normalized values."""
+        if x.numel() != x.shape[1]:
+            return super().forward(x)
+        y = before_affine(self, x)
+        return affine(self, y) if self.affine else y
+
     def _check_input_dim(self, x: Tensor) -> None:
         pass
 
 
 def before_affine(norm: nn.Module, x: Tensor) -> Tensor:
     """Return the values that a batch normalization has before its weight and bias."""
+    if norm.training and x.numel() == x.shape[1]:
+        # PyTorch refuses one value for each channel. In Caffe it is the mean, and its variance is 0.
+        norm.running_mean.lerp_(x.detach().flatten(), norm.momentum)
+        norm.running_var.mul_(1 - norm.momentum)
+        return x - x
     return F.batch_norm(
         x, norm.running_mean, norm.running_var, training=norm.training, momentum=norm.momentum, eps=norm.eps
     )
