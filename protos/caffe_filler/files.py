@@ -1,4 +1,4 @@
-"""Files of users, read within bounds: neither a device nor a pipe to which nobody writes holds a program up."""
+"""Files of users, read within bounds so that no device and no silent pipe holds a program up; and their folders."""
 
 import os
 import select
@@ -6,6 +6,7 @@ import stat
 import time
 from contextlib import closing
 from io import FileIO
+from pathlib import Path
 
 from caffe_filler.errors import DeadlineExceeded, InvalidArgument, LimitExceeded
 
@@ -69,3 +70,15 @@ def _next(file: FileIO, path: "os.PathLike[str]", patience: float | None) -> byt
         # A pipe may be empty again although something was there.
         if (block := file.read(_READ_AT_ONCE)) is not None:
             return block
+
+
+def make_folder(folder: Path) -> None:
+    """Make the folder of outputs, where it is not there.
+
+    Raises:
+        InvalidArgument: a file has its name.
+        OSError: it cannot be made.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise InvalidArgument(f"outputs lie in a folder, and this is a file. Received: {folder}")
+    folder.mkdir(parents=True, exist_ok=True)

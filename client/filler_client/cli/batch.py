@@ -5,7 +5,7 @@ import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from contextvars import copy_context
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +15,7 @@ import click
 
 from caffe_filler import dtypes
 from caffe_filler.errors import Cancelled, FillerError, InvalidArgument
-from caffe_filler.files import read_file
+from caffe_filler.files import make_folder, read_file
 from caffe_filler.printable import counted
 from filler_client import FillerClient, _requests
 from filler_client._requests import MOST_FILE_BYTES
@@ -143,7 +143,7 @@ def run_batch(
         if isinstance(failed, Done):
             done.append(failed)
             tell(failed, output)
-    with nullcontext(nothing) if output.quiet else progress(0) as advance:
+    with progress(0, quiet=output.quiet) as advance:
         manifests = _Manifests(with_manifests, keep_complete)
         for finished in _results(client, works, workers, manifests, _Count(advance, len(works))):
             done.append(finished)
@@ -151,22 +151,6 @@ def run_batch(
     if not (output.quiet or output.as_json):
         _summarize(done, time.perf_counter() - begun)
     return all(one.error is None for one in done)
-
-
-def make_folder(folder: Path) -> None:
-    """Make the folder of outputs, where it is not there.
-
-    Raises:
-        InvalidArgument: a file has its name.
-        OSError: it cannot be made.
-    """
-    if folder.exists() and not folder.is_dir():
-        raise InvalidArgument(f"outputs lie in a folder, and this is a file. Received: {folder}")
-    folder.mkdir(parents=True, exist_ok=True)
-
-
-def nothing(nbytes: int, name: str, more: int = 0) -> None:
-    """Show no progress."""
 
 
 class _Count:

@@ -162,10 +162,9 @@ def init(
       filler init train_val.prototxt -o /shared/weights.safetensors --max-shard-size 5GB --ray
     """
     from caffe_filler import dtypes
+    from caffe_filler.files import make_folder
     from filler_client import _requests
-    from filler_client.cli.batch import Done, Output, make_folder, nothing, tell
     from filler_client.cli.connect import connect
-    from filler_client.cli.jobs import Job
     from filler_client.cli.sources import choose, net_sources, settle_seed, settle_weights
     from filler_client.cli.terminal import print_line, print_warnings, progress, rate
     from filler_server.weights.saving import format_of
@@ -247,7 +246,7 @@ def init(
                 "before": earlier if stream != "philox" else (),
                 **source.options,
             }
-            with nullcontext(nothing) if quiet else progress(nbytes) as advance, _in_net(source.label):
+            with progress(nbytes, quiet=quiet) as advance, _in_net(source.label):
                 if ray is not None:
                     saved = ray_module().save_net(source.data, target, address=ray, advance=advance, **common)
                 else:
@@ -267,6 +266,9 @@ def init(
                     )
     seconds = time.perf_counter() - begun
     if as_json:
+        from filler_client.cli.batch import Done, Output, tell
+        from filler_client.cli.jobs import Job
+
         tell(Done(Job(source.label), target, seconds, saved, plan.parameters), Output(as_json, quiet))
     elif not quiet:
         _print_saved(plan, saved, f"{rate(saved.nbytes, seconds)}: {saved.path}", part, finish=finish)

@@ -105,13 +105,14 @@ def _print_notes(notes: Iterable[Any], source: object, kind: tuple[str, str]) ->
 
 
 @contextmanager
-def progress(total: int | None) -> Iterator[Advance]:
+def progress(total: int | None, *, quiet: bool = False) -> Iterator[Advance]:
     """Show bytes, rate and time left on standard error while the block runs, when that is a terminal.
 
     Args:
         total: number of bytes; None where it is not known.
+        quiet: whether nothing is shown even there.
     """
-    if not (sys.stderr.isatty() or os.environ.get("FORCE_COLOR") or os.environ.get("TTY_COMPATIBLE")):
+    if quiet or not (sys.stderr.isatty() or os.environ.get("FORCE_COLOR") or os.environ.get("TTY_COMPATIBLE")):
         # Nobody would see what takes a tenth of the time in which a command starts.
         yield lambda nbytes, name, more=0: None
         return
