@@ -1,5 +1,6 @@
 """From a filler to the calls of other frameworks that give the same distribution."""
 
+from collections.abc import Callable
 from math import isclose, sqrt
 
 import numpy as np
@@ -24,6 +25,9 @@ _NAMED = {
     ("uniform", 1.0, 2): "glorot_uniform",
     ("truncated", 1.0, 2): "glorot_normal",
 }
+_SQUARES = {"linear": 1.0, "tanh": 25 / 9, "selu": 9 / 16}
+"""Squares of `torch.nn.init.calculate_gain`, by the nonlinearity; that of a ReLU is the default."""
+
 _TORCH, _KERAS_, _JAX_ = "torch.nn.init.", "keras.initializers.", "jax.nn.initializers."
 
 
@@ -131,13 +135,22 @@ def _torch_scaled(kind: str, scale: float, norm: int) -> str | None:
         return None
     suffix = "normal_" if kind == "gaussian" else "uniform_"
     if norm == FillerParameter.AVERAGE:
-        return f"{_TORCH}xavier_{suffix}(w{'' if scale == 1 else f', gain={number_text(sqrt(scale))}'})"
+        gain = _shortest(sqrt(scale), scale, lambda gain: gain * gain)
+        return f"{_TORCH}xavier_{suffix}(w{'' if scale == 1 else f', gain={gain}'})"
     mode = ", mode='fan_out'" if norm == FillerParameter.FAN_OUT else ""
     if _same(scale, 2.0):
         return f"{_TORCH}kaiming_{suffix}(w{mode})"
-    if _same(scale, 1.0):
-        return f"{_TORCH}kaiming_{suffix}(w{mode}, nonlinearity='linear')"
+    for name, square in _SQUARES.items():
+        if _same(scale, float(np.float32(square))):
+            return f"{_TORCH}kaiming_{suffix}(w{mode}, nonlinearity='{name}')"
     if scale < 2:
-        return f"{_TORCH}kaiming_{suffix}(w, a={number_text(sqrt(2 / scale - 1))}{mode})"
+        slope = _shortest(sqrt(2 / scale - 1), scale, lambda slope: 2 / (1 + slope * slope))
+        return f"{_TORCH}kaiming_{suffix}(w, a={slope}{mode})"
     # No slope has a gain above sqrt(2).
     return None
+
+
+def _shortest(value: float, scale: float, scale_of: Callable[[float], float]) -> str:
+    """Return a number in the fewest digits from which the float32 of a scale follows."""
+    texts = (f"{value:.{digits}g}" for digits in range(1, 10))
+    return next((text for text in texts if np.float32(scale_of(float(text))) == np.float32(scale)), number_text(value))

@@ -138,6 +138,8 @@ WRONG = {
     "torch.nn.init.kaiming_normal_(w, mode='fan_avg')": "fan_in or fan_out",
     "torch.nn.init.kaiming_normal_(w, nonlinearity='gelu')": "nonlinearity is one of",
     "torch.nn.init.dirac_(w, groups=2)": "one group",
+    "torch.nn.init.xavier_uniform_(w, gain=-2)": "0 or more. Received: gain=-2",
+    "torch.nn.init.xavier_normal_(w, gain=-2)": "0 or more. Received: gain=-2",
     "keras.initializers.VarianceScaling(mode='fan')": "mode is one of",
     "keras.initializers.VarianceScaling(distribution='cauchy')": "distribution is one of",
     "jax.nn.initializers.variance_scaling(1.0)": "missing a required argument",
@@ -180,3 +182,17 @@ def test_what_makes_no_filler_is_refused(text: str) -> None:
 def test_any_text_is_translated_or_refused(text: str) -> None:
     with suppress(InvalidArgument, UnknownFiller):
         read_call(text)
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        "kaiming_uniform_(w, nonlinearity='tanh')",
+        "kaiming_normal_(w, mode='fan_out', nonlinearity='selu')",
+        "kaiming_uniform_(w, a=0.3)",
+        "kaiming_normal_(w, a=0.2)",
+        "xavier_uniform_(w, gain=0.3)",
+    ],
+)
+def test_a_call_of_torch_comes_back_as_it_is(call: str) -> None:
+    assert translate(f"torch.nn.init.{call}").calls["torch"] == f"torch.nn.init.{call}"

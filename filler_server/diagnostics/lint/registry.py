@@ -24,6 +24,7 @@ _FAMILIES = (
     "signals",
     "fans",
     "bilinear",
+    "blocks",
     "biases",
     "batch_norm",
     "learning",

@@ -23,6 +23,9 @@ _SIGMOID_SQUARE = 0.3
 _SATURATED = 4.0
 """Root mean square of the input of a sigmoid beyond which most of its units are saturated."""
 
+_BLOWN_UP = 100.0
+"""Factor of the root mean square beyond which no layer that follows could bring it back, but a normalization."""
+
 _WORDS: Mapping[Kind, str] = {"relu": "before a ReLU", "tanh": "before a TanH", "sigmoid": "before a Sigmoid"}
 _MOST_SIGMOIDS = 3
 _VANISHED = 0.05
@@ -151,9 +154,11 @@ def _gains(net: Net) -> Iterator[_Gain]:
             or net.flow.is_from_data(layer.producers[0])
         ):
             continue
-        if not kinds <= {*_KEPT, "sigmoid"}:
-            continue
         whole = weight.inputs * square
+        if not kinds <= {*_KEPT, "sigmoid"}:
+            if "norm" not in kinds and sqrt(whole) > _BLOWN_UP:
+                yield _Gain(weight, sqrt(whole), float("inf"), kinds)
+            continue
         factors = [_KEPT[kind] for kind in kinds if kind != "sigmoid"]
         sigmoid = [_SIGMOID_SQUARE * (_MOST / _SATURATED) ** 2] if "sigmoid" in kinds else []
         least = min([*factors, *sigmoid])

@@ -5,7 +5,7 @@ data knows how large they are; and not behind the last one, whose scores may be 
 length of the gradient at the tops of these layers, over all elements of a sample.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
 
@@ -14,11 +14,15 @@ from filler_server.diagnostics.lint.registry import register
 from filler_server.diagnostics.lint.subject import Net
 from filler_server.diagnostics.lint.weights import with_moments
 from filler_server.diagnostics.signal.analysis import signal
+from filler_server.diagnostics.signal.report import ValueSignal
 from filler_server.net.operations.normalization import BN, BatchNorm
 from filler_server.net.plan import Value
 
-_FACTOR = 1e6
-"""Ratio of mean squares from which on a signal counts as gone, or as out of hand: 1000 of root mean squares."""
+_FACTOR = 4e5
+"""Ratio of mean squares from which on a signal counts as gone, or as out of hand: about 600 of root mean squares.
+
+Twenty layers that each halve or double the mean square come to it, though the first of them is not counted.
+"""
 
 _LEAST_LAYERS = 3
 """Layers with weights over which a signal can have a course: from the second one on, and not behind the last."""
@@ -62,7 +66,10 @@ class _Course:
     mend="Scale the weights of each layer by its fan (msra, xavier, orthogonal), or normalize between the layers.",
 )
 def vanishing(net: Net) -> Iterator[Hit]:
-    """Find nets in which the signal, or the gradient, falls to less than a millionth in mean square."""
+    """Find nets in which the signal, or the gradient, falls to a 400,000th in mean square, or to nothing."""
+    for dead, reader in _deaths(net).items():
+        message = f"forward, the signal ends: layer '{net.plan.layers[reader].name}' gets nothing but zeros"
+        yield Hit(message, net.places[dead], mend="Let the layer make values other than 0 at the start.")
     for course in _courses(net):
         if 0 < course.factor < 1 / _FACTOR:
             yield _hit(net, course, "vanishes")
@@ -76,7 +83,7 @@ def vanishing(net: Net) -> Iterator[Hit]:
     mend="Scale the weights of each layer by its fan (msra, xavier, orthogonal), or normalize between the layers.",
 )
 def exploding(net: Net) -> Iterator[Hit]:
-    """Find nets in which the signal, or the gradient, grows to more than a million times in mean square."""
+    """Find nets in which the signal, or the gradient, grows to 400,000 times in mean square."""
     for course in _courses(net):
         if course.factor > _FACTOR:
             yield _hit(net, course, "explodes")
@@ -88,17 +95,48 @@ def _hit(net: Net, course: _Course, what: str) -> Hit:
     return Hit(message, net.places[layer])
 
 
+def _starts(net: Net) -> bool:
+    """Whether the net is trained from what its fillers make."""
+    return net.plan.phase == "TRAIN" and not net.file.trained and not net.lacks_fillers
+
+
+def _values(net: Net) -> Mapping[Value, ValueSignal]:
+    def worked_out() -> Mapping[Value, ValueSignal]:
+        return {value.value: value for value in signal(with_moments(net.plan)).values}
+
+    return net.plan.keep("signal of lint", None, worked_out)
+
+
+def _deaths(net: Net) -> dict[int, int]:
+    """Return the layers that make zeros of a signal, each with the first layer with weights that gets these.
+
+    Residual branches may begin with zeros, and of weights that are 0 another rule tells.
+    """
+    if not _starts(net) or not any(weight.mean_square for weight in net.weights):
+        return {}
+    values, origins, found = _values(net), dict[Value, int](), dict[int, int]()
+    unfilled = {weight.layer for weight in net.weights if weight.is_zero}
+    readers = {weight.layer for weight in net.weights if not net.flow.is_residual(weight.layer)}
+    for index, layer in enumerate(net.plan.layers):
+        dead = next((origins[value] for value in layer.producers if value in origins), index)
+        for top in range(len(layer.tops)):
+            if values[Value(index, top)].mean_square == 0:
+                origins[Value(index, top)] = dead
+        is_told = dead in unfilled or net.plan.layers[dead].is_source
+        if index in readers and layer.producers[0] in origins and not is_told:
+            found.setdefault(dead, index)
+    return found
+
+
 def _courses(net: Net) -> tuple[_Course, ...]:
     learned = sum(bool(layer.blobs) for layer in net.plan.layers)
-    if net.plan.phase != "TRAIN" or net.file.trained or net.lacks_fillers or learned < _LEAST_LAYERS:
+    if not _starts(net) or learned < _LEAST_LAYERS:
         return ()
     return net.plan.keep("courses of lint", None, lambda: _worked_out(net))
 
 
 def _worked_out(net: Net) -> tuple[_Course, ...]:
-    plan = with_moments(net.plan)
-    report = signal(plan)
-    values = {value.value: value for value in report.values}
+    plan, values = net.plan, _values(net)
     forward, backward = [], []
     for index, layer in enumerate(plan.layers):
         if not layer.blobs or len(layer.blobs[0].shape or ()) < 2 or not layer.producers:

@@ -5,13 +5,32 @@ from collections.abc import Iterator, Mapping
 
 from caffe_filler.caffe import caffe_pb2
 from caffe_filler.errors import FillerError
+from caffe_filler.nearest import did_you_mean, nearest
 from filler_server.diagnostics.lint.hits import Hit
 from filler_server.diagnostics.lint.registry import register
 from filler_server.diagnostics.lint.subject import NetPair, SolverFile
 from filler_server.net.operations import Operation, Unknown
-from filler_server.net.operations.normalization import BatchNorm
+from filler_server.net.operations.activations import (
+    BNLL,
+    ELU,
+    AbsVal,
+    Clip,
+    Exp,
+    Log,
+    Power,
+    ReLU,
+    Sigmoid,
+    Softmax,
+    Swish,
+    TanH,
+    Threshold,
+)
+from filler_server.net.operations.combination import Eltwise
+from filler_server.net.operations.normalization import LRN, MVN, BatchNorm
+from filler_server.net.operations.pooling import SPP, Pooling
 from filler_server.net.plan import Layer
 from filler_server.prototxt.solver import solver_nets
+from filler_server.prototxt.tokens import shorten
 
 REFUSED = "FIL050"
 
@@ -25,6 +44,15 @@ _NEEDS: Mapping[str, tuple[str, ...]] = {
     "sigmoid": ("gamma", "stepsize"),
 }
 """The policies that `SGDSolver::GetLearningRate` knows, and the fields that each reads."""
+
+_FIXED = (
+    *(AbsVal, BNLL, Clip, ELU, Exp, Log, Power, ReLU, Sigmoid, Softmax, Swish, TanH, Threshold),
+    *(Eltwise, LRN, MVN, Pooling, SPP),
+)
+"""Operations without weights, of BVLC's Caffe, that compute the same in both phases."""
+
+_TYPES = ("SGD", "Nesterov", "AdaGrad", "RMSProp", "AdaDelta", "Adam")
+_FORK_TYPES = ("AdamW",)
 
 
 @register(
@@ -56,12 +84,28 @@ def learning_rate_policy(file: SolverFile) -> Iterator[Hit]:
     if not solver.HasField("lr_policy"):
         yield Hit("lr_policy is missing")
     elif solver.lr_policy not in _NEEDS:
-        yield Hit(f"there is no lr_policy '{solver.lr_policy}'", path=("lr_policy",))
+        hint = did_you_mean(nearest(solver.lr_policy, _NEEDS))
+        yield Hit(f"there is no lr_policy '{shorten(solver.lr_policy)}'{hint}", path=("lr_policy",))
     else:
         missing = [name for name in _NEEDS[solver.lr_policy] if not _is_set(solver, name)]
         if missing:
             message = f"lr_policy '{solver.lr_policy}' needs {' and '.join(missing)}"
             yield Hit(message, path=("lr_policy",), mend=f"Add {' and '.join(missing)}.")
+
+
+@register(
+    "FIL059",
+    "unknown-solver-type",
+    "error",
+    why="Caffe ends with an error at a type of solver that is not registered; it takes case into account.",
+    mend=f"Take one of {', '.join(_TYPES[:-1])} and {_TYPES[-1]}.",
+    scope="solver",
+)
+def unknown_solver_type(file: SolverFile) -> Iterator[Hit]:
+    """Find a type of solver that neither Caffe nor a fork that is known has."""
+    kind = file.document.solver.type
+    if kind not in (*_TYPES, *_FORK_TYPES):
+        yield Hit(f"there is no solver type '{shorten(kind)}'{did_you_mean(nearest(kind, _TYPES))}", path=("type",))
 
 
 @register(
@@ -108,8 +152,13 @@ def other_shape(pair: NetPair) -> Iterator[Hit]:
     scope="pair",
 )
 def computes_otherwise(pair: NetPair) -> Iterator[Hit]:
-    """Find layers with weights whose settings differ from those of the layer of the same name in the train net."""
-    for index, layer, other in _shared(pair):
+    """Find layers whose settings differ from those of the layer of the same name in the train net.
+
+    They have weights, or are of the kinds without weights that compute the same in both phases.
+    """
+    for index, layer, other in _namesakes(pair):
+        if not (layer.blobs and other.blobs) and not (_is_fixed(layer) and _is_fixed(other)):
+            continue
         if isinstance(layer.operation, Unknown) or isinstance(other.operation, Unknown):
             continue
         if layer.type != other.type:
@@ -144,7 +193,12 @@ def weights_in_test_only(pair: NetPair) -> Iterator[Hit]:
 
 
 def _shared(pair: NetPair) -> Iterator[tuple[int, Layer, Layer]]:
-    """Yield the layers of the test net that have blobs, with their index, and the layers that these come from.
+    """Yield the layers of the test net that have blobs, with their index, and the layers that these come from."""
+    return ((index, layer, other) for index, layer, other in _namesakes(pair) if layer.blobs and other.blobs)
+
+
+def _namesakes(pair: NetPair) -> Iterator[tuple[int, Layer, Layer]]:
+    """Yield the layers of the test net, with their index, and those of their names in the train net.
 
     Names that a net has twice are left out: another rule tells of them.
     """
@@ -152,13 +206,20 @@ def _shared(pair: NetPair) -> Iterator[tuple[int, Layer, Layer]]:
     times = Counter(layer.name for net in (pair.train, pair.test) for layer in net.plan.layers)
     for index, layer in enumerate(pair.test.plan.layers):
         other = by_name.get(layer.name)
-        if layer.blobs and other is not None and other.blobs and times[layer.name] == 2:
+        if other is not None and times[layer.name] == 2:
             yield index, layer, other
+
+
+def _is_fixed(layer: Layer) -> bool:
+    return not layer.blobs and isinstance(layer.operation, _FIXED)
 
 
 def _settings(operation: Operation) -> dict[str, object]:
     """Return the attributes that do not depend on the phase."""
     without = ("use_global_stats", "moving_average_fraction") if isinstance(operation, BatchNorm) else ("random",)
+    if isinstance(operation, Pooling) and operation.global_pooling:
+        # It is the extent of the input, which a test net may have at another size.
+        without = (*without, "kernel")
     return {name: value for name, value in operation.attributes().items() if name not in without}
 
 

@@ -10,13 +10,17 @@ from filler_server.diagnostics.lint.hits import Hit, Rename
 from filler_server.diagnostics.lint.registry import register
 from filler_server.diagnostics.lint.source import Source, Word
 from filler_server.diagnostics.lint.subject import Net, NetFile
-from filler_server.net.registry import layer_type_names, nearest_type_name, resolve_layer_type
+from filler_server.net.registry import layer_type_names, resolve_layer_type
 from filler_server.prototxt.near_miss import KnownNames
 from filler_server.prototxt.rewrite.syntax import Block
 from filler_server.prototxt.tokens import shorten
+from filler_server.prototxt.upgrade.v1 import TYPES
 
 _MOST = 200
 """Strange names of one text that are compared with the known ones."""
+
+_SHORTEST = 5
+"""Letters of a type from which on one may be wrong, if it is not the first: forks put one in front of short names."""
 
 _NET: Descriptor = caffe_pb2.NetParameter.DESCRIPTOR  # type: ignore[assignment]
 _SOLVER: Descriptor = caffe_pb2.SolverParameter.DESCRIPTOR  # type: ignore[assignment]
@@ -66,18 +70,19 @@ def misspelled_field(source: Source) -> Iterator[Hit]:
 )
 def misspelled_value(source: Source) -> Iterator[Hit]:
     """Find values of enums, and types of layers, that misspell a known one."""
-    types = KnownNames(layer_type_names(), acronyms=True)
+    types = _Types()
     for number, (word, text) in enumerate(_strange_values(source)):
         if number == _MOST:
             return
         assert word.field is not None  # noqa: S101 - it has values
-        known = types if word.field.path == "LayerParameter.type" else word.field.values
-        meant = known.meant_by(text.strip("\"'"))
+        is_type = word.field.path == "LayerParameter.type"
+        plain = text.strip("\"'")
+        meant = types.meant_by(plain) if is_type else word.field.values.meant_by(plain)
         if meant is not None:
-            what = "layer type" if known is types else word.field.enum
+            what = "layer type" if is_type else word.field.enum
             message = f"{what}: there is no {shorten(text)}{did_you_mean(meant, quote='')}"
             # A layer of an unknown type is planned around, with other shapes than one of the type that is meant.
-            rename = None if known is types else Rename(word.entry.value, text, meant)
+            rename = None if is_type else Rename(word.entry.value, text, meant)
             yield Hit(message, place=source.place(word.entry.value), name=_layer_name(source, word), rename=rename)
 
 
@@ -134,7 +139,7 @@ def unknown_field(file: NetFile) -> Iterator[Hit]:
 def unknown_layer_type(net: Net) -> Iterator[Hit]:
     """Find layers whose type neither BVLC nor a fork that is known has."""
     unknown = net.file.document.unknown or ({},) * len(net.file.layers)
-    types = KnownNames(layer_type_names(), acronyms=True)
+    types = _Types()
     told: set[str] = set()
     for place in net.places:
         if place is None:
@@ -144,8 +149,25 @@ def unknown_layer_type(net: Net) -> Iterator[Hit]:
             continue
         told.add(kind)
         if types.meant_by(kind) is None:
-            hint = did_you_mean(nearest_type_name(kind))
-            yield Hit(f"unknown layer type '{shorten(kind)}'{hint}", place, ("type",))
+            yield Hit(f"unknown layer type '{shorten(kind)}'", place, ("type",))
+
+
+class _Types:
+    """The types of layers, told from those of forks that are not known."""
+
+    def __init__(self) -> None:
+        names = layer_type_names()
+        self._acronyms, self._words = KnownNames(names, acronyms=True), KnownNames(names)
+
+    def meant_by(self, name: str) -> str | None:
+        """Return the type that a strange one misspells, or that an old format has under its name."""
+        former = TYPES.get(name.upper())
+        meant = former or self._acronyms.meant_by(name)
+        if meant is None:
+            near = self._words.meant_by(name) or ""
+            is_long = min(len(name), len(near)) >= _SHORTEST
+            meant = near if is_long and near[0].lower() == name[0].lower() else None
+        return meant
 
 
 def _is_misplaced(word: Word) -> bool:

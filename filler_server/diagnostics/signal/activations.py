@@ -10,7 +10,7 @@ import numpy as np
 from filler_server.diagnostics.signal.gradients import Gradient, own_square
 from filler_server.diagnostics.signal.moments import APART, CROSS, NEAR, UNITS, Moments
 from filler_server.diagnostics.signal.normal import NODES, WEIGHTS, Reals, normal_cdf, ranks
-from filler_server.diagnostics.signal.probabilities import softmax
+from filler_server.diagnostics.signal.probabilities import probabilities, softmax
 from filler_server.diagnostics.signal.registry import Back, Layer, NotKnown, Passed, rule, size
 from filler_server.diagnostics.signal.values import Activation, shaped
 from filler_server.net.operations import activations
@@ -224,9 +224,36 @@ def sigmoid(operation: activations.Sigmoid, layer: Layer) -> Passed:
 
     def function(points: Reals) -> tuple[Reals, Reals]:
         made = _sigmoid(points)
-        return made, made * (1 - made)
+        return made, _spread_slopes(points, made * (1 - made), lambda x: _sigmoid(x) ** 2 * (3 - 2 * _sigmoid(x)) / 6)
 
     return _with_saturated(by_value(layer, function), lambda points: (points < 0.01) | (points > 0.99))
+
+
+def _spread_slopes(points: Reals, slopes: Reals, integral: Callable[[Reals], Reals]) -> Reals:
+    """Return the slopes of a steep function, for points far apart the root mean square over what each stands for.
+
+    Args:
+        points: the points.
+        slopes: the slopes at these.
+        integral: of the square of the slope.
+    """
+    edges = np.concatenate([points[:1], np.interp(_EDGES, NODES, points), points[-1:]])
+    if not np.isfinite(edges).all():
+        return slopes
+    widths = np.diff(edges)
+    if np.max(np.abs(widths)) < _FAR_APART:
+        return slopes
+    has_width = widths != 0
+    squares = np.diff(integral(edges)) / np.where(has_width, widths, 1.0)
+    return np.where(has_width, np.sqrt(np.maximum(squares, 0.0)), slopes)
+
+
+_FAR_APART = 2.0
+"""Distance of points beyond which a slope of a sigmoid may lie between two of them."""
+
+_PLACES = np.linspace(-8, 8, 3201)
+_EDGES = np.interp(np.cumsum(WEIGHTS)[:-1], normal_cdf(_PLACES), _PLACES)
+"""The bounds between what one node stands for and the next."""
 
 
 def _with_saturated(passed: Passed, at_bounds: Callable[[Reals], Any]) -> Passed:
@@ -237,6 +264,9 @@ def _with_saturated(passed: Passed, at_bounds: Callable[[Reals], Any]) -> Passed
     fine = np.interp(_FINE, ranks(), rising)
     return replace(passed, tops=(top.with_shares(saturated=float(np.mean(at_bounds(fine)))),))
 
+
+_WIDEST_SCORES = 10.0
+"""Standard deviation of scores up to which the gradient through a Softmax is known well."""
 
 _FINE = (np.arange(2000) + 0.5) / 2000
 
@@ -264,14 +294,17 @@ def softmax_(operation: activations.Softmax, layer: Layer) -> Passed:
     number = size(dims[operation.axis : operation.axis + 1], "classes")
     bottom = layer.bottom
     variance = max(bottom.mean_square - float(bottom.products[UNITS]), 0.0)
-    square = softmax(variance, number).square / number
-    # A lognormal variable with the mean and the mean square of the probabilities.
-    std = sqrt(max(log(square * number * number), 0.0))
-    points = np.minimum(np.exp(std * NODES - std * std / 2) / number, 1.0)
+    square = softmax(variance, number).square
+    points = probabilities(square, number)
     top = Activation(points, bottom.correlations)
 
     def back(tops: tuple[Gradient, ...]) -> Back:
-        gain = max(float(WEIGHTS @ (points**2 * (1 - 2 * points + number * square))), 0.0)
+        if variance > _WIDEST_SCORES**2:
+            raise NotKnown("its scores are so far apart that nearly all gradients are 0")
+        own, others = points * points, (1 - points) ** 2
+        # Of the sum of the squares of the others a part goes with the square of what is left for them.
+        rest = (square - float(WEIGHTS @ own)) / max(float(WEIGHTS @ others), 1e-30)
+        gain = float(WEIGHTS @ (own * others)) * (1 + min(rest, 1.0))
         return Back((Gradient(tops[0].mean_square * gain, tops[0].products * gain),))
 
     return Passed((top,), back)
@@ -290,7 +323,7 @@ def tanh(operation: activations.TanH, layer: Layer) -> Passed:
 
     def function(points: Reals) -> tuple[Reals, Reals]:
         made = np.tanh(points)
-        return made, 1 - made * made
+        return made, _spread_slopes(points, 1 - made * made, lambda x: np.tanh(x) * (3 - np.tanh(x) ** 2) / 3)
 
     return _with_saturated(by_value(layer, function), lambda points: np.abs(points) > 0.99)
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from math import sqrt
+from math import inf, sqrt
 
 import numpy as np
 
@@ -10,7 +10,7 @@ from filler_server.diagnostics.signal.activations import by_value
 from filler_server.diagnostics.signal.data import whole_numbers
 from filler_server.diagnostics.signal.gradients import NOTHING, Gradient
 from filler_server.diagnostics.signal.moments import CROSS, KINDS, OTHER, Moments
-from filler_server.diagnostics.signal.normal import WEIGHTS, Reals, quantiles, ranks
+from filler_server.diagnostics.signal.normal import WEIGHTS, Reals, quantiles
 from filler_server.diagnostics.signal.registry import Back, Layer, NotKnown, Passed, rule, size
 from filler_server.diagnostics.signal.values import Activation, normal, shaped
 from filler_server.diagnostics.signal.windows import blended
@@ -68,6 +68,7 @@ def _pairwise(points: Reals) -> Reals:
 
 
 _PAIRED = WEIGHTS.reshape(-1, 2).sum(1)
+_OUTER_WEIGHTS = np.multiply.outer(WEIGHTS, WEIGHTS).ravel()
 _PAIR_WEIGHTS = np.multiply.outer(_PAIRED, _PAIRED).ravel()
 
 
@@ -129,19 +130,24 @@ def _largest(layer: Layer) -> Passed:
     if len(set(layer.same)) == 1:
         return Passed((layer.bottom,), lambda tops: Back((*tops, *(NOTHING,) * (len(layer.bottoms) - 1))))
     plain = [bottom.plain() for bottom in layer.bottoms]
-    places = np.sort(np.concatenate([bottom.points for bottom in plain]))
-    below = np.prod([np.interp(places, bottom.points, ranks(), left=0, right=1) for bottom in plain], axis=0)
-    rising = np.concatenate([[True], np.diff(below) > 0])
-    points = np.interp(ranks(), below[rising], places[rising])
+    points = plain[0].points
+    for bottom in plain[1:]:
+        both = np.maximum.outer(points, bottom.points)
+        points = quantiles(both.ravel(), _OUTER_WEIGHTS)
+        found = float(WEIGHTS @ (points * points))
+        # Quantiles leave out a part of the tails.
+        points = points * sqrt(float(WEIGHTS @ (both * both) @ WEIGHTS) / found) if 0 < found < inf else points
     correlations = np.mean([bottom.correlations for bottom in plain], axis=0)
     top = Activation(points, correlations)
     wins = []
     for index, bottom in enumerate(plain):
-        others = [other for place, other in enumerate(plain) if place != index]
-        chances = np.prod(
-            [np.interp(bottom.points, other.points, ranks(), left=0, right=1) for other in others], axis=0
-        )
-        wins.append(float(WEIGHTS @ chances))
+        # Of two that are equal each counts half.
+        chances = [
+            (1 + np.sign(np.subtract.outer(bottom.points, other.points))) @ WEIGHTS / 2
+            for place, other in enumerate(plain)
+            if place != index
+        ]
+        wins.append(float(WEIGHTS @ np.prod(chances, axis=0)))
 
     def back(tops: tuple[Gradient, ...]) -> Back:
         gradient = Gradient(tops[0].mean_square, tops[0].products)

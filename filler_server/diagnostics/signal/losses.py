@@ -1,18 +1,21 @@
 """Losses: the gradient that each starts with. Labels are taken to be drawn at random, each as likely as the others."""
 
 from dataclasses import replace
-from math import sqrt
+from math import isfinite, log, sqrt
 
 import numpy as np
 
 from filler_server.diagnostics.signal.gradients import Gradient
 from filler_server.diagnostics.signal.moments import APART, CROSS, KINDS, NEAR, OTHER, UNITS, Moments
-from filler_server.diagnostics.signal.normal import NODES, WEIGHTS, Kernel, Reals
+from filler_server.diagnostics.signal.normal import NODES, WEIGHTS, Kernel, Reals, largest
 from filler_server.diagnostics.signal.probabilities import shared_square, softmax
 from filler_server.diagnostics.signal.registry import Back, Layer, NotKnown, Passed, rule, size
 from filler_server.diagnostics.signal.values import Activation, constant
 from filler_server.net.operations import losses
 from filler_server.net.operations.activations import Softmax
+
+_MOST_LOSS = -log(float(np.finfo(np.float32).tiny))
+"""Loss of a sample whose label gets the probability 0, as Caffe has it: 87.3365."""
 
 
 def _unknown(layer: Layer, reason: str, *, loss: Activation | None = None) -> Passed:
@@ -41,7 +44,7 @@ def softmax_with_loss(operation: losses.SoftmaxWithLoss, layer: Layer) -> Passed
     bottom = layer.bottom
     variance = max(bottom.mean_square - float(bottom.products[UNITS]), 0.0)
     found = softmax(variance, number)
-    loss = constant(found.log_sum)
+    loss = constant(_clipped_loss(found.log_sum, number, variance))
     further: tuple[Activation | NotKnown, ...] = (NotKnown("it is a further top"),) * (len(layer.plan.tops) - 1)
 
     def back(gradients: tuple[Gradient, ...]) -> Back:
@@ -60,6 +63,22 @@ def softmax_with_loss(operation: losses.SoftmaxWithLoss, layer: Layer) -> Passed
         return Back((gradient, *(None,) * (len(layer.bottoms) - 1)))
 
     return Passed((loss, *further), back)
+
+
+def _clipped_loss(mean: float, number: int, variance: float) -> float:
+    """Return the mean of the loss of a sample with Caffe's bound, by its mean without.
+
+    The largest of the other scores, as far as their logarithm of the sum of exponentials goes, stands against that of
+    the label.
+    """
+    if number < 2 or not isfinite(mean):
+        return mean
+    std = sqrt(variance)
+    others = std * largest(number - 1, 0.0)[0]
+    others += softmax(variance, number - 1).log_sum - float(WEIGHTS @ others)
+    losses_ = np.logaddexp(0, np.subtract.outer(others, std * NODES))
+    whole, kept = (float(WEIGHTS @ part @ WEIGHTS) for part in (losses_, np.minimum(losses_, _MOST_LOSS)))
+    return mean * kept / whole if kept < whole else mean
 
 
 def _class_correlation(bottom: Activation, kind: int, variance: float) -> float:

@@ -10,9 +10,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from filler_server.diagnostics.signal.normal import NODES, WEIGHTS
+from filler_server.diagnostics.signal.normal import NODES, WEIGHTS, Reals
 
 _WIDEST = 30.0
+_STEEPEST = 40.0
+_HALVINGS = 40
 
 
 class Softmax(NamedTuple):
@@ -59,6 +61,41 @@ def _softmax(variance: float, number: int) -> Softmax:
     # Beyond, the largest number has nearly all, and the rest grows less as 1 / std.
     square = 1 - (1 - square) * narrow / std
     return Softmax(min(max(square, 1 / number), 1.0), log_sum * std / narrow)
+
+
+@lru_cache(maxsize=256)
+def probabilities(square: float, number: int) -> Reals:
+    """Return the probabilities of a softmax by the nodes: those of a logistic function of a normal variable.
+
+    Args:
+        square: the mean of the sum of their squares.
+        number: of classes; their mean is 1 / number.
+    """
+    if number == 1:
+        return np.ones_like(NODES)
+    below, above = 0.0, _STEEPEST
+    for _ in range(_HALVINGS):
+        slope = (below + above) / 2
+        points = _logistic(slope, number)
+        if number * float(WEIGHTS @ (points * points)) < square:
+            below = slope
+        else:
+            above = slope
+    return np.minimum(points * sqrt(square / (number * float(WEIGHTS @ (points * points)))), 1.0)
+
+
+def _logistic(slope: float, number: int) -> Reals:
+    """Return 1 / (1 + exp(-(shift + slope z))) with the shift of the mean 1 / number."""
+    reach = log(number) + 10 + slope * float(NODES[-1])
+    below, above = -reach, reach
+    for _ in range(_HALVINGS):
+        shift = (below + above) / 2
+        points: Reals = 1 / (1 + np.exp(-(shift + slope * NODES)))
+        if float(WEIGHTS @ points) * number < 1:
+            below = shift
+        else:
+            above = shift
+    return points
 
 
 def shared_square(square: float, number: int, variance: float, correlation: float) -> float:

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from filler_server.fillers import Distribution
+from filler_server.fillers.distributions import Uniform
 
 _STEPS = 64
 """Steps of a dtype in a standard deviation from which rounding does not show in a variance: it adds 1 / 12 of a squared
@@ -25,6 +26,12 @@ def is_fine(mean: float, std: float, dtype: np.dtype[Any]) -> bool:
     """Return whether values of these moments are so little changed by rounding that their variance does not show it."""
     largest = np.array(abs(mean) + std).astype(dtype)
     return bool(_step(largest) * _STEPS <= std)
+
+
+def interval_slack(interval: Uniform, dtype: np.dtype[Any]) -> float:
+    """Return the step of the numbers that values of an interval are worked out in, float32 at least."""
+    end = np.array(max(abs(interval.low), abs(interval.high)), np.float64 if dtype == np.float64 else np.float32)
+    return float(end.astype(np.float64) - np.nextafter(end, np.array(0.0, end.dtype)).astype(np.float64))
 
 
 def values_between(low: float, high: float, dtype: np.dtype[Any]) -> NDArray[np.float64] | None:

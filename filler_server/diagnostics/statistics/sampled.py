@@ -11,7 +11,7 @@ from filler_server.diagnostics.statistics.figures import Figures, Ranks
 from filler_server.diagnostics.statistics.judgement import ChanceTest, Judgement, Promised
 from filler_server.diagnostics.statistics.moments import Moments, moments, moments_of_values
 from filler_server.diagnostics.statistics.significance import binomial, kolmogorov, two_sided
-from filler_server.fillers.distributions import Distribution, MaskedGaussian
+from filler_server.fillers.distributions import Distribution, MaskedGaussian, Uniform
 
 _TAIL = 1e-12
 
@@ -27,8 +27,9 @@ class Sampled:
     Mean and variance are standardized by the moments of the distribution and tested as sums of that skewness. The
     distance of Kolmogorov and Smirnov is taken at the edges of a histogram alone: the distance over all values exceeds
     it by at most the largest share of a bin, so that the test has no more false alarms than it promises. What is
-    expected there is the share of values that, rounded to the dtype, lie below the edge. Values of a sparse gaussian
-    are judged apart: whether as many are 0 as the mask promises, and whether the others are normal.
+    expected there is the share of values that, rounded to the dtype, lie below the edge. The middle and the width of an
+    interval may be rounded as well before values are drawn from it: what this explains counts for nothing. Values of a
+    sparse gaussian are judged apart: whether as many are 0 as the mask promises, and whether the others are normal.
 
     Args:
         distribution: of a value, with a standard deviation above 0.
@@ -40,6 +41,7 @@ class Sampled:
         self._kept = distribution.kept if isinstance(distribution, MaskedGaussian) else None
         self._drawn: Distribution = distribution.normal if isinstance(distribution, MaskedGaussian) else distribution
         self._dtype = dtype
+        self._slack = rounding.interval_slack(distribution, dtype) if isinstance(distribution, Uniform) else 0.0
 
     @property
     def promised(self) -> Promised:
@@ -79,19 +81,24 @@ class Sampled:
             zeros = figures.zeros
             tests.append(ChanceTest("zeros", zeros, binomial(zeros, count, self.zero_share)))
         if count > zeros and ranks is not None:
-            shares = rounding.below(self._drawn, ranks.edges, self._dtype)
+            shares = self._below(ranks.edges)
             known = self._moments()
-            of_moments = [] if known is None else _moment_tests(figures, zeros, known)
+            of_moments = [] if known is None else _moment_tests(figures, zeros, known, self._slack)
             tests += of_moments
             if not of_moments:
                 notes.append(
                     f"mean and variance are not tested: the values are too few, or {self._dtype} is too coarse"
                 )
             if self._kept is None:
-                tests.append(_distance(ranks.below, shares, count))
+                most = self._below(ranks.edges + self._slack) if self._slack else shares
+                least = self._below(ranks.edges - self._slack) if self._slack else shares
+                tests.append(_distance(ranks.below, shares, count, least, most))
             else:
                 tests.append(self._distance_of_kept(ranks, shares, count, zeros))
         return Judgement(tuple(tests), tuple(self._beyond(figures)), tuple(notes))
+
+    def _below(self, edges: NDArray[np.float64]) -> NDArray[np.float64]:
+        return rounding.below(self._drawn, edges, self._dtype)
 
     def _moments(self) -> Moments | None:
         """Return the moments of the values as the dtype has them, or None where they cannot be known or are none."""
@@ -112,7 +119,7 @@ class Sampled:
         lost = rounding.zero_share(self._drawn, self._dtype)
         below = ranks.below - np.where(is_above, zeros, 0)
         kept = (shares - np.where(is_above, lost, 0.0)) / (1 - lost) if lost < 1 else shares
-        return _distance(below, kept, count - zeros)
+        return _distance(below, kept, count - zeros, kept, kept)
 
     def _beyond(self, figures: Figures) -> list[str]:
         ends = np.array([self._all.minimum, self._all.maximum])
@@ -134,8 +141,8 @@ def promised(distribution: Distribution, text: str) -> Promised:
     return Promised(mean, std, low, high, text)
 
 
-def _moment_tests(figures: Figures, zeros: int, known: Moments) -> list[ChanceTest]:
-    """Test mean and variance of the values that are not left out as zeros."""
+def _moment_tests(figures: Figures, zeros: int, known: Moments, slack: float) -> list[ChanceTest]:
+    """Test mean and variance of the values that are not left out as zeros; an interval may lie off by some slack."""
     count = figures.finite - zeros
     root = math.sqrt(count)
     skewness, square_skewness = known.skewness / root, known.square_skewness / root
@@ -145,19 +152,33 @@ def _moment_tests(figures: Figures, zeros: int, known: Moments) -> list[ChanceTe
     # Sums over all values, less those over the zeros.
     total = figures.finite * offset + zeros * known.mean
     squares = figures.finite * (figures.std * figures.std + offset * offset) - zeros * known.mean**2
-    z_mean = _bounded(total / known.std / root)
-    z_variance = _bounded((squares / known.std**2 / count - 1) * root / math.sqrt(known.kurtosis - 1))
+    z_mean = _bounded(_beyond(total / count, slack) / known.std * root)
+    excess = _beyond(squares / known.std**2 / count - 1, 2 * slack / known.std)
+    z_variance = _bounded(excess * root / math.sqrt(known.kurtosis - 1))
     return [
         ChanceTest("mean", z_mean, two_sided(z_mean, skewness)),
         ChanceTest("variance", z_variance, two_sided(z_variance, square_skewness)),
     ]
 
 
+def _beyond(value: float, slack: float) -> float:
+    """Return how far a value lies from 0 beyond what is let pass."""
+    return math.copysign(max(abs(value) - slack, 0.0), value)
+
+
 def _bounded(z: float) -> float:
     return min(max(z, -_FARTHEST), _FARTHEST)
 
 
-def _distance(below: NDArray[np.int64], shares: NDArray[np.float64], count: int) -> ChanceTest:
-    distance = float(np.max(np.abs(below / count - shares)))
+def _distance(
+    below: NDArray[np.int64],
+    shares: NDArray[np.float64],
+    count: int,
+    least: NDArray[np.float64],
+    most: NDArray[np.float64],
+) -> ChanceTest:
+    """Return the distance from the expected shares, which may lie between `least` and `most`."""
+    found = below / count
+    distance = float(np.max(np.maximum(np.maximum(found - most, least - found), 0.0)))
     error = float(np.max(np.diff(shares, prepend=0.0, append=1.0)))
     return ChanceTest("distribution", distance, kolmogorov(distance, count), error)

@@ -130,3 +130,97 @@ def test_long_ways_and_many_bottoms_take_no_time_of_their_square() -> None:
     text = DATA + "".join(relu % (n, f"t{n - 1}" if n else "data", n) for n in range(1500))
     bottoms = " ".join(f'bottom: "t{n}"' for n in range(1500))
     assert look(text + f'layer {{ name: "sum" type: "Eltwise" {bottoms} top: "sum" }}\n', "FIL0") == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "hint"), [("Adamm", " (did you mean 'Adam'?)"), ("sgd", " (did you mean 'SGD'?)"), ("X", "")]
+)
+def test_an_unknown_solver_type_names_the_near_one(kind: str, hint: str) -> None:
+    (found,) = look(f'type: "{kind}"\nbase_lr: 0.1 lr_policy: "fixed" net: "net.prototxt"', "FIL059")
+    assert (found.severity, found.message) == ("error", f"there is no solver type '{kind}'{hint}")
+
+
+@pytest.mark.parametrize("kind", ["SGD", "Nesterov", "AdaGrad", "RMSProp", "AdaDelta", "Adam", "AdamW"])
+def test_known_solver_types(kind: str) -> None:
+    assert look(f'type: "{kind}"\nbase_lr: 0.1 lr_policy: "fixed" net: "net.prototxt"', "FIL059") == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "meant"),
+    [("Softmax_Loss", "SoftmaxWithLoss"), ("Swishh", "Swish"), ("Convoluton", "Convolution"), ("Scael", "Scale")],
+)
+def test_a_type_with_a_near_name_is_an_error(kind: str, meant: str) -> None:
+    (found,) = look(f'{DATA}layer {{ name: "x" type: "{kind}" bottom: "data" top: "x" }}\n', "FIL033", "FIL035")
+    assert (found.code, found.severity) == ("FIL033", "error")
+    assert found.message == f'layer type: there is no "{kind}" (did you mean {meant}?)'
+
+
+@pytest.mark.parametrize("kind", ["NLLLoss", "SELU2", "Convolution2D", "BatchNorm2", "PELU", "QuantumPooling"])
+def test_a_type_of_a_fork_is_a_note_without_a_near_name(kind: str) -> None:
+    (found,) = look(f'{DATA}layer {{ name: "x" type: "{kind}" bottom: "data" top: "x" }}\n', "FIL033", "FIL035")
+    assert (found.code, found.severity, found.message) == ("FIL035", "note", f"unknown layer type '{kind}'")
+
+
+@pytest.mark.parametrize(
+    ("kind", "block"),
+    [("ReLU", "pooling_param { kernel_size: 2 }"), ("AbsVal", "relu_param { negative_slope: 1 }")],
+)
+def test_a_block_of_another_type_is_found(kind: str, block: str) -> None:
+    (found,) = look(f'{DATA}layer {{ name: "x" type: "{kind}" bottom: "data" top: "x" {block} }}\n', "FIL060")
+    assert found.message.startswith(f"{block.split()[0]} does nothing in a layer of type {kind}")
+
+
+@pytest.mark.parametrize(
+    ("kind", "block"),
+    [
+        ("Im2col", "convolution_param { kernel_size: 1 }"),
+        ("CuDNNReLU", "relu_param { negative_slope: 1 }"),
+        ("Data", "transform_param { scale: 1 }"),
+        ("EuclideanLoss", "loss_param { normalize: false }"),
+        ("Magic", "relu_param { negative_slope: 1 }"),
+    ],
+)
+def test_a_block_that_is_read_elsewhere_is_no_finding(kind: str, block: str) -> None:
+    assert look(f'{DATA}layer {{ name: "x" type: "{kind}" bottom: "data" top: "x" {block} }}\n', "FIL060") == []
+
+
+def _in_phases(train: str, test: str) -> str:
+    layers = (("TRAIN", train), ("TEST", test))
+    return IMAGES + "".join(
+        f'layer {{ name: "x" include {{ phase: {phase} }} bottom: "data" top: "x" {fields} }}\n'
+        for phase, fields in layers
+    )
+
+
+IMAGES = 'layer { name: "data" type: "Input" top: "data" input_param { shape { dim: [8, 4, 6, 6] } } }\n'
+
+
+@pytest.mark.parametrize(
+    ("train", "test", "message"),
+    [
+        ('type: "ReLU"', 'type: "ReLU" relu_param { negative_slope: 0.5 }', "negative_slope 0.5 in TEST, 0.0 in TRAIN"),
+        ('type: "ReLU"', 'type: "TanH"', "type TanH in TEST, ReLU in TRAIN"),
+        (
+            'type: "Pooling" pooling_param { kernel_size: 2 }',
+            'type: "Pooling" pooling_param { kernel_size: 2 pool: AVE }',
+            "method ave in TEST, max in TRAIN",
+        ),
+        ('type: "LRN"', 'type: "LRN" lrn_param { local_size: 3 }', "local_size 3 in TEST, 5 in TRAIN"),
+    ],
+)
+def test_layers_without_weights_that_compute_otherwise(train: str, test: str, message: str) -> None:
+    (found,) = look(_in_phases(train, test), "FIL040")
+    assert found.message == message
+
+
+@pytest.mark.parametrize(
+    ("train", "test"),
+    [
+        ('type: "Dropout"', 'type: "Dropout" dropout_param { dropout_ratio: 0.3 }'),
+        ('type: "BatchNorm"', 'type: "BatchNorm" batch_norm_param { use_global_stats: true }'),
+        ('type: "Pooling" pooling_param { pool: STOCHASTIC kernel_size: 2 }',) * 2,
+        ('type: "Reshape" reshape_param { shape { dim: [8, -1] } }', 'type: "Flatten"'),
+    ],
+)
+def test_what_a_phase_itself_changes_is_no_finding(train: str, test: str) -> None:
+    assert look(_in_phases(train, test), "FIL040") == []

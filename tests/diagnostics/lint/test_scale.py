@@ -57,3 +57,10 @@ def test_the_depth_is_counted_along_one_way() -> None:
 def test_a_normalization_forgives() -> None:
     text = stack(3, 'type: "gaussian" std: 0.001', "BatchNorm")
     assert not {"FIL007", "FIL008"} & set(codes(text))
+
+
+def test_a_huge_gain_is_found_whatever_follows() -> None:
+    huge = 'type: "gaussian" std: 1e30'
+    assert [finding.layer for finding in look(stack(2, huge, "Exp"), "FIL008")] == ["ip2"]
+    assert look(stack(2, 'type: "gaussian" std: 0.2', "Exp"), "FIL008") == []
+    assert look(stack(2, huge, "MVN"), "FIL008") == []

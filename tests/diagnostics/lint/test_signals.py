@@ -9,6 +9,7 @@ from tests.diagnostics.lint.looking import DATA, LABEL, look, product, stack
     ("depth", "filler", "activation", "code", "words"),
     [
         (20, 'type: "gaussian" std: 0.01', "ReLU", "FIL011", {"forward", "backward"}),
+        (20, 'type: "xavier"', "ReLU", "FIL011", {"forward", "backward"}),
         (12, 'type: "xavier"', "Sigmoid", "FIL011", {"backward"}),
         (6, 'type: "gaussian" std: 1', "ReLU", "FIL012", {"forward", "backward"}),
     ],
@@ -40,3 +41,27 @@ def test_batch_norm_forgives() -> None:
 
 def test_two_layers_have_no_course() -> None:
     assert look(stack(1, 'type: "gaussian" std: 1e-6'), "FIL011", "FIL012") == []
+
+
+ZERO_SCALE = 'layer { name: "zero" type: "Scale" bottom: "ip1" top: "zero" scale_param { filler { value: 0 } } }\n'
+CANCELLED = """layer { name: "zero" type: "Eltwise" bottom: "ip1" bottom: "ip1" top: "zero"
+  eltwise_param { coeff: [1, -1] } }
+"""
+
+
+def _with(layer: str, bottom: str) -> str:
+    """A short net with a layer in front of its classifier."""
+    head, tail = stack(1, 'type: "msra"').split('layer {\n  name: "scores"')
+    return head + layer + 'layer {\n  name: "scores"' + tail.replace('bottom: "ip1"', f'bottom: "{bottom}"')
+
+
+@pytest.mark.parametrize("layer", [ZERO_SCALE, CANCELLED])
+def test_a_signal_that_ends_is_found_in_short_nets(layer: str) -> None:
+    (found,) = look(_with(layer, "zero"), "FIL011")
+    assert found.layer == "zero"
+    assert found.message == "forward, the signal ends: layer 'scores' gets nothing but zeros"
+
+
+def test_a_residual_branch_may_start_with_zeros() -> None:
+    total = 'layer { name: "sum" type: "Eltwise" bottom: "ip1" bottom: "zero" top: "sum" }\n'
+    assert look(_with(ZERO_SCALE + total, "sum"), "FIL011") == []

@@ -1,9 +1,11 @@
 """The cases of the textbooks: which initializations keep the signal of a deep net, and which lose it."""
 
+from math import pi, sqrt
+
 import pytest
 
 from filler_client import FillerClient, SignalReport
-from tests.diagnostics.signal.nets import stack
+from tests.diagnostics.signal.nets import HEAD, LOSS, stack
 
 MSRA, XAVIER = 'type: "msra"', 'type: "xavier"'
 
@@ -69,3 +71,53 @@ def test_weights_of_zero_are_dead() -> None:
     assert all(value.mean_square == 0 for value in report.values if value.layer.startswith("ip"))
     first = next(blob for blob in report.parameters if blob.name == "ip1/0")
     assert first.gradient_mean_square == 0
+
+
+def _net(layers: str, bottom: str, filler: str = XAVIER) -> str:
+    """A net of two inner products of 256 values with a mean square of 1, then some layers, then the classifier."""
+    text = HEAD.format(batch=64, width=256)
+    for name in ("a", "b"):
+        text += f"""layer {{ name: "{name}" type: "InnerProduct" bottom: "data" top: "{name}"
+  inner_product_param {{ num_output: 256 weight_filler {{ {filler} }} }} }}\n"""
+    return text + layers + LOSS.format(bottom=bottom, filler=XAVIER)
+
+
+def _value(report: SignalReport, name: str) -> float:
+    found = next(value.mean_square for value in report.values if value.top == name)
+    assert found is not None
+    return found
+
+
+def test_the_largest_of_a_normal_value_and_a_rectified_one() -> None:
+    layers = """layer { name: "relu" type: "ReLU" bottom: "b" top: "relu" }
+layer { name: "max" type: "Eltwise" bottom: "a" bottom: "relu" top: "max" eltwise_param { operation: MAX } }
+"""
+    # E[max(x, y, 0)^2] of two standard normal values.
+    assert _value(signal(_net(layers, "max")), "max") == pytest.approx(3 / 4 + 1 / (2 * pi), rel=0.01)
+
+
+def test_the_loss_has_the_bound_of_caffe() -> None:
+    loss = sqrt(_value(signal(stack('type: "gaussian" std: 1', "ReLU", depth=3)), "loss"))
+    # The label has the largest score in one of ten cases.
+    assert loss == pytest.approx(0.9 * 87.3365, rel=0.03)
+
+
+@pytest.mark.parametrize(("kind", "share"), [("TanH", 4 / 3), ("Sigmoid", 1 / 6)])
+def test_the_gradient_through_saturated_units(kind: str, share: float) -> None:
+    std = 16e4
+    layers = f'layer {{ name: "act" type: "{kind}" bottom: "a" top: "act" }}\n'
+    values = {value.top: value for value in signal(_net(layers, "act", 'type: "gaussian" std: 1e4')).values}
+    before, after = values["a"].gradient_mean_square, values["act"].gradient_mean_square
+    assert before is not None
+    assert after
+    # The square of the slope has the integral `share`, and the density at 0 is 1 / (sqrt(2 pi) std).
+    assert before / after == pytest.approx(share / (sqrt(2 * pi) * std), rel=0.01)
+
+
+def test_a_softmax_of_scores_that_are_far_apart() -> None:
+    layers = 'layer { name: "softmax" type: "Softmax" bottom: "a" top: "softmax" }\n'
+    report = signal(_net(layers, "softmax", 'type: "gaussian" std: 0.2'))
+    # Drawn: 0.000960 of scores with a std of 3.2.
+    assert _value(report, "softmax") == pytest.approx(9.6e-4, rel=0.02)
+    far = signal(_net(layers, "softmax", 'type: "gaussian" std: 1'))
+    assert next(value for value in far.values if value.top == "a").gradient_unknown is not None

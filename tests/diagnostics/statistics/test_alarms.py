@@ -123,6 +123,13 @@ def test_distributions_that_a_dtype_holds_coarsely(text: str, dtype: Any) -> Non
     assert not any(is_alarm(looked(text, filled(text, (120, 50), seed, dtype)), 1e-3) for seed in range(10))
 
 
+@pytest.mark.parametrize("text", ['type: "uniform" min: 100 max: 100.001', 'type: "uniform" min: -100.002 max: -100'])
+def test_the_rounded_middle_of_a_narrow_interval_is_no_alarm(text: str) -> None:
+    assert not any(is_alarm(looked(text, filled(text, (500, 500), seed, np.float32)), 1e-3) for seed in range(3))
+    wider = text.replace("100.00", "100.01")
+    assert is_alarm(looked(text, filled(wider, (500, 500), 1, np.float32)), 1e-6)
+
+
 def test_values_of_another_distribution_with_the_same_moments_are_found() -> None:
     text = 'type: "gaussian" std: 0.5'
     other = f'type: "uniform" min: {-(0.75**0.5)} max: {0.75**0.5}'
