@@ -16,6 +16,7 @@ _REFUSED = {
     "Noise": "no module is known that computes Noise",
     "Insanity": "no module is known that computes Insanity",
     "local": "no module is known that computes Local",
+    "local_beyond": "no module is known that computes Local",
     "convolution_matrix": "PyTorch convolves over 1 to 3 axes, not over 0",
 }
 _ALL = [case for case in (*CASES, *COMBINATIONS) if case.name not in _REFUSED]
