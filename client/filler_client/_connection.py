@@ -13,6 +13,8 @@ from filler_client._retry import RetryPolicy
 SERVICE = "caffe_filler.v1.FillerService"
 
 _READ_BYTES = 1 << 20
+_AHEAD_BYTES = 16 << 20
+"""Bytes of a stream that come in while nobody reads it."""
 
 
 def channel_options(policy: RetryPolicy) -> list[tuple[str, int | str]]:
@@ -23,6 +25,10 @@ def channel_options(policy: RetryPolicy) -> list[tuple[str, int | str]]:
         # Of many small parts a message is put together slowly.
         ("grpc.experimental.tcp_read_chunk_size", _READ_BYTES),
         ("grpc.experimental.tcp_min_read_chunk_size", _READ_BYTES),
+        # By its own estimate gRPC may take in gigabytes of a stream that nobody reads: the more it takes, the more it
+        # expects.
+        ("grpc.http2.bdp_probe", 0),
+        ("grpc.http2.lookahead_bytes", _AHEAD_BYTES),
         # gRPC's own pauses between connections are far longer than those of a client with other replicas to ask.
         ("grpc.initial_reconnect_backoff_ms", 100),
         ("grpc.min_reconnect_backoff_ms", 5000),
