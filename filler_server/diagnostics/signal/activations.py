@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import replace
 from math import log, sqrt
+from statistics import NormalDist
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -32,7 +33,16 @@ def by_value(layer: Layer, function: Callable[[Reals], tuple[Reals, Reals]]) -> 
     is_whole = bottom is layer.bottom
     along, square = float(WEIGHTS @ (points * slopes * bottom.points)), float(WEIGHTS @ (points * points))
     drift = bottom.drift * (along / square) ** 2 if square else 0.0
-    top = Activation(points, bottom.correlations, bottom.kept, bottom.spread, bottom.profile, drift, bottom.wobble)
+    top = Activation(
+        points,
+        bottom.correlations,
+        bottom.kept,
+        bottom.spread,
+        bottom.profile,
+        drift,
+        bottom.wobble,
+        ties=bottom.ties,
+    )
 
     def back(tops: tuple[Gradient, ...]) -> Back:
         pull = tops[0].pull * along / bottom.mean_square if bottom.mean_square else 0.0
@@ -52,8 +62,23 @@ def _values(*kinds: type[Any]) -> Callable[[_Function], _Function]:
 
 
 def _rectified(points: Reals, left: float, right: float) -> tuple[Reals, Reals]:
-    slopes = np.where(points > 0, right, left)
-    return points * slopes, slopes
+    """Return the values left and right of 0, and the root mean squares of the slopes over what each node stands for."""
+    values, above = points * np.where(points > 0, right, left), _above(points)
+    return values, np.sqrt(above * right**2 + (1 - above) * left**2)
+
+
+def _above(points: Reals) -> Reals:
+    """Return, for each node, how much of what it stands for is above 0."""
+    is_above = points > 0
+    above = is_above.astype(float)
+    first = len(points) - int(np.count_nonzero(is_above))
+    if 0 < first < len(points) and points[first - 1] < 0 < points[first]:
+        low, high = float(points[first - 1]), float(points[first])
+        zero = (float(NODES[first - 1]) * high - float(NODES[first]) * low) / (high - low)
+        # Where each of the two nodes ends the other begins, and the 0 is in one of them.
+        cut = first if zero > _EDGES[first - 1] else first - 1
+        above[cut] = (_ENDS[cut + 1] - zero) / (_ENDS[cut + 1] - _ENDS[cut])
+    return above
 
 
 def _sigmoid(points: Reals) -> Reals:
@@ -176,7 +201,7 @@ def prelu(operation: activations.PReLU, layer: Layer) -> Passed:
     def back(tops: tuple[Gradient, ...]) -> Back:
         return Back(passed.back(tops).bottoms, (_slope_square(operation, layer, left, tops[0]),))
 
-    return Passed(_with_dead(layer, passed.tops) if slope.mean == 0 else passed.tops, back)
+    return Passed(_with_zeros(layer, passed.tops) if slope.mean == 0 else passed.tops, back)
 
 
 def _slope_square(operation: activations.PReLU, layer: Layer, left: Activation, gradient: Gradient) -> float | None:
@@ -192,21 +217,26 @@ def _slope_square(operation: activations.PReLU, layer: Layer, left: Activation, 
 def relu(operation: activations.ReLU, layer: Layer) -> Passed:
     """Lead through ReLU, with the share of dead channels."""
     passed = by_value(layer, lambda points: _rectified(points, operation.negative_slope, 1.0))
-    return replace(passed, tops=_with_dead(layer, passed.tops)) if operation.negative_slope == 0 else passed
+    return replace(passed, tops=_with_zeros(layer, passed.tops)) if operation.negative_slope == 0 else passed
 
 
-def _with_dead(layer: Layer, tops: tuple[Any, ...]) -> tuple[Any, ...]:
-    """Return the tops with the share of channels that are 0 in the whole batch."""
-    top: Activation = tops[0]
+_NEARLY = 1e-12
+"""Probability that is taken for 0."""
+
+
+def _with_zeros(layer: Layer, tops: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Return the tops with the share of zeros, and of channels that are 0 in the whole batch."""
+    bottom = layer.bottom if layer.bottom.kept == 1 else layer.bottom.plain()
+    top: Activation = replace(tops[0], filled=float(WEIGHTS @ _above(bottom.points)))
     dims = layer.shape()
     if not dims or None in (dims[0], *dims[2:]):
-        return tops
+        return (top,)
     number = size(dims[:1]) * size(dims[2:])
-    negative = 1 - float(WEIGHTS @ (top.points > 0))
+    negative = max(top.zeros, 0.0)
     correlation = float(np.clip(top.correlations[CROSS], 0, 1))
-    if negative in (0.0, 1.0) or correlation == 1:
-        return (top.with_shares(dead=negative),)
-    bound = float(np.interp(negative, np.cumsum(WEIGHTS), NODES)) if abs(negative - 0.5) > 1e-9 else 0.0
+    if negative < _NEARLY or negative > 1 - _NEARLY or correlation == 1:
+        return (top.with_shares(dead=float(round(negative)) if correlation != 1 else negative),)
+    bound = NormalDist().inv_cdf(negative)
     below = normal_cdf((bound - sqrt(correlation) * NODES) / sqrt(1 - correlation))
     return (top.with_shares(dead=float(WEIGHTS @ below**number)),)
 
@@ -254,6 +284,7 @@ _FAR_APART = 2.0
 _PLACES = np.linspace(-8, 8, 3201)
 _EDGES = np.interp(np.cumsum(WEIGHTS)[:-1], normal_cdf(_PLACES), _PLACES)
 """The bounds between what one node stands for and the next."""
+_ENDS = [float(NODES[0]), *_EDGES.tolist(), float(NODES[-1])]
 
 
 def _with_saturated(passed: Passed, at_bounds: Callable[[Reals], Any]) -> Passed:

@@ -7,6 +7,7 @@ import numpy as np
 
 import filler_server.diagnostics.signal.rules  # noqa: F401 - registers the rules
 from caffe_filler.interface import option
+from filler_server.diagnostics.signal.comparison import comparisons
 from filler_server.diagnostics.signal.data import InputStatistics, source
 from filler_server.diagnostics.signal.gradients import NOTHING, Gradient, total
 from filler_server.diagnostics.signal.moments import KINDS, Moments, Weights
@@ -128,6 +129,11 @@ class _Analysis:
             for number, top in enumerate(tops):
                 self._gradients[Value(index, number)] = top
             self._lead_back(index, tops, arrived)
+        compared, blobs = comparisons(self._plan)
+        if blobs:
+            self._squares.update((name, [None]) for name in blobs)
+            for layer in compared:
+                self._note("the gradients of weights that both of its bottoms come through partly cancel", layer.name)
 
     def _lead_back(
         self, index: int, tops: Sequence[Gradient | NotKnown], arrived: dict[Value, list[Gradient | NotKnown]]

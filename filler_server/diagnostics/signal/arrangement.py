@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from filler_server.diagnostics.signal.combination import added, product
+from filler_server.diagnostics.signal.combination import added, product, to_part
 from filler_server.diagnostics.signal.gradients import Gradient, total
 from filler_server.diagnostics.signal.moments import CROSS, UNITS, Moments
 from filler_server.diagnostics.signal.normal import WEIGHTS, quantiles
@@ -57,7 +57,8 @@ def mixture(parts: Sequence[Activation], counts: Sequence[float], *, between: bo
     profile = blended([(share * part.mean_square, part.profile) for share, part in zip(shares, parts, strict=True)])
     drift = sum((share * part.mean_square) ** 2 * part.drift for share, part in zip(shares, parts, strict=True))
     drift = float(drift) / (square * square or 1.0)
-    return replace(made, profile=profile if between else None, drift=drift)
+    ties = sum(share * share * part.tied for share, part in zip(shares, parts, strict=True)) if between else 0.0
+    return replace(made, profile=profile if between else None, drift=drift, ties=float(ties))
 
 
 @rule(arrangement.Slice)
@@ -152,10 +153,14 @@ def axpy(operation: arrangement.Axpy, layer: Layer) -> Passed:
     (scaled,) = passed.tops
     assert isinstance(scaled, Activation)  # noqa: S101 - for the type checker
 
-    def back(tops: tuple[Gradient, ...]) -> Back:
-        return Back((*passed.back(tops).bottoms, replace(tops[0], amplitude=None)))
+    top = added(scaled, layer.bottoms[2])
+    parts = [(scaled, 1.0), (layer.bottoms[2], 1.0)]
+    to_scaled, to_other = (to_part(top, parts, place, np.add) for place in range(2))
 
-    return Passed((added(scaled, layer.bottoms[2]),), back)
+    def back(tops: tuple[Gradient, ...]) -> Back:
+        return Back((*passed.back((to_scaled(tops[0]),)).bottoms, to_other(tops[0])))
+
+    return Passed((top,), back)
 
 
 @rule(arrangement.BroadcastMul)

@@ -39,14 +39,50 @@ def weighted(layer: Layer, coefficients: Sequence[float]) -> Passed:
     squares = [part.mean_square * scale**2 for part, scale in parts]
     profile = blended([(square, part.profile) for square, (part, _) in zip(squares, parts, strict=True)])
     drift = sum(square**2 * part.drift for square, (part, _) in zip(squares, parts, strict=True))
-    top = replace(top, profile=profile, drift=drift / (sum(squares) ** 2 or 1.0))
-    is_plain = len(parts) == 1
+    variances = [part.variance * scale**2 for part, scale in parts]
+    ties = sum(variance**2 * part.tied for variance, (part, _) in zip(variances, parts, strict=True))
+    top = replace(
+        top,
+        profile=profile,
+        drift=drift / (sum(squares) ** 2 or 1.0),
+        ties=ties / (sum(variances) ** 2 or 1.0),
+    )
+    leads = {index: to_part(top, parts, place, np.add) for place, index in enumerate(merged)}
 
     def back(tops: tuple[Gradient, ...]) -> Back:
-        gradient = tops[0] if is_plain else replace(tops[0], amplitude=None)
-        return Back(tuple(gradient.scaled(coefficient**2) for coefficient in coefficients))
+        gradients = {index: lead(tops[0]) for index, lead in leads.items()}
+        pairs = zip(layer.same, coefficients, strict=True)
+        return Back(tuple(gradients[index].scaled(coefficient**2) for index, coefficient in pairs))
 
     return Passed((top,), back)
+
+
+def to_part(
+    top: Activation, parts: Sequence[tuple[Activation, float]], place: int, operation: np.ufunc
+) -> Callable[[Gradient], Gradient]:
+    """Return what tells how the gradient of a combination depends on one of its parts, on average over the other.
+
+    Args:
+        top: the combination.
+        parts: what is combined, and what each is multiplied with before.
+        place: which of the parts.
+        operation: what combines two of them.
+    """
+
+    def lead(gradient: Gradient) -> Gradient:
+        if gradient.amplitude is None or len(parts) == 1:
+            return gradient
+        part, scale = parts[place]
+        if part.kept != 1 or len(parts) > 2:
+            return replace(gradient, amplitude=None, level=None, common=None)
+        other, factor = parts[1 - place]
+        values = operation.outer(part.points * scale, _pairwise(other.plain().points * factor))
+        squares = np.interp(values, top.points, gradient.amplitude**2) @ _PAIRED
+        level = np.interp(values, top.points, gradient.amplitude if gradient.level is None else gradient.level)
+        amplitude = np.sqrt(squares / (float(WEIGHTS @ squares) or 1.0))
+        return replace(gradient, amplitude=amplitude, level=level @ _PAIRED, common=None)
+
+    return lead
 
 
 def added(first: Activation, second: Activation) -> Activation:
@@ -88,17 +124,20 @@ def product(layer: Layer) -> Passed:
         combined = np.multiply.outer(_pairwise(points), _pairwise(bottom.plain().points))
         points = quantiles(combined.ravel(), _PAIR_WEIGHTS)
     top = replace(shaped(points, moments), drift=sum(bottom.drift for bottom in layer.bottoms))
+    parts = [(bottom, 1.0) for bottom in layer.bottoms]
+    leads = [to_part(top, parts, index, np.multiply) for index in range(len(parts))]
 
     def back(tops: tuple[Gradient, ...]) -> Back:
+        led = [lead(tops[0]) for lead in leads]
         gradients = []
-        for index in range(len(layer.bottoms)):
+        for index, own in enumerate(led):
             others = Moments(0.0, tops[0].mean_square, tops[0].products)
             for number, bottom in enumerate(layer.bottoms):
                 if number != index:
-                    others = _multiplied(others, bottom.moments)
+                    others = _multiplied(others, led[number].weighed(bottom))
             square = layer.bottoms[index].mean_square
             pull = tops[0].pull * top.mean_square / square if square else 0.0
-            gradients.append(Gradient(others.mean_square, others.products, pull=pull))
+            gradients.append(Gradient(others.mean_square, others.products, own.amplitude, None, pull, level=own.level))
         return Back(tuple(_gathered(layer, gradients)))
 
     return Passed((top,), back)

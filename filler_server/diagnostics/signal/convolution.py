@@ -3,7 +3,7 @@
 from math import prod
 from typing import TypeAlias
 
-from filler_server.diagnostics.signal.gradients import Gradient, led_back
+from filler_server.diagnostics.signal.gradients import Gradient, along_square, led_back
 from filler_server.diagnostics.signal.moments import (
     ONES,
     UNITS,
@@ -15,7 +15,7 @@ from filler_server.diagnostics.signal.moments import (
 )
 from filler_server.diagnostics.signal.registry import Back, Layer, NotKnown, Passed, rule, size
 from filler_server.diagnostics.signal.values import random_sum
-from filler_server.diagnostics.signal.windows import axes, met, summed
+from filler_server.diagnostics.signal.windows import apart, axes, met, summed
 from filler_server.net.operations import convolution
 
 _Convolution: TypeAlias = convolution.Convolution | convolution.Deconvolution
@@ -84,19 +84,21 @@ def _one(operation: _Convolution, layer: Layer, index: int, *, transposed: bool)
     taps, profile = summed(windows, bottom.profile, back=transposed)
     sums = weighted_sum(weights, channels, taps, of)
     sums.products[UNITS] = _between_groups(sums, weights, channels * taps, made, group, of)
+    sums.products[:] -= weights.variance * channels * taps * apart(windows, back=transposed) * of.products
     if operation.bias:
         sums = shifted(sums, layer.blob(1))
     top = random_sum(sums, weights, channels * taps, bottom, inputs, profile)
 
     def back(tops: tuple[Gradient, ...]) -> Back:
         gradient = tops[0].moments
-        hit, places = summed(windows, tops[0].profile, back=not transposed)
+        hit, profile = summed(windows, tops[0].profile, back=not transposed)
         led = weighted_sum(weights, made, hit, gradient)
         led.products[UNITS] = _between_groups(led, weights, made * hit, channels, group, gradient)
+        led.products[:] -= weights.variance * made * hit * apart(windows, back=not transposed) * gradient.products
         ends = (tops[0].profile, bottom.profile) if transposed else (bottom.profile, tops[0].profile)
         meetings = met(windows, *ends) / prod(kernel)
-        blobs = _blob_squares(inputs[:axis], of, gradient, meetings, prod(there), bias=operation.bias)
-        return Back((led_back(tops[0], led, of, places),), blobs)
+        blobs = _blob_squares(inputs[:axis], of, tops[0], weights, (meetings, prod(there)), bias=operation.bias)
+        return Back((led_back(tops[0], led, of, profile),), blobs)
 
     return Passed((top,), back)
 
@@ -118,14 +120,31 @@ def _between_groups(sums: Moments, weights: Weights, number: float, outputs: flo
 
 
 def _blob_squares(
-    batch: tuple[int | None, ...], of: Moments, gradient: Moments, places: float, count: int, *, bias: bool
+    batch: tuple[int | None, ...],
+    of: Moments,
+    gradient: Gradient,
+    weights: Weights,
+    places: tuple[float, int],
+    *,
+    bias: bool,
 ) -> tuple[float | None, ...]:
-    """Return the mean squares of the gradients of weight and bias."""
+    """Return the mean squares of the gradients of weight and bias.
+
+    Args:
+        batch: the axes before the channels.
+        of: the moments of the bottom.
+        gradient: that of the top.
+        weights: mean and variance of the weights.
+        places: at how many places a weight meets the bottom, and how many the top has.
+        bias: whether there is a bias.
+    """
     if None in batch:
         return (None, None) if bias else (None,)
-    rows = size(batch)
-    weight = parameter_square(of, gradient, rows, places)
-    return (weight, parameter_square(ONES, gradient, rows, count)) if bias else (weight,)
+    rows, (met_at, count) = size(batch), places
+    weight = parameter_square(of, gradient.moments, rows, met_at)
+    if weight is not None:
+        weight += along_square(gradient, weights, of, rows, met_at)
+    return (weight, parameter_square(ONES, gradient.moments, rows, count)) if bias else (weight,)
 
 
 def _added(parts: tuple[float | None, ...]) -> float | None:

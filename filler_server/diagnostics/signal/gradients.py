@@ -5,8 +5,8 @@ from math import sqrt
 
 import numpy as np
 
-from filler_server.diagnostics.signal.moments import KINDS, Moments, parameter_square
-from filler_server.diagnostics.signal.normal import WEIGHTS, Kernel, Reals
+from filler_server.diagnostics.signal.moments import APART, CROSS, KINDS, OTHER, Moments, Weights, parameter_square
+from filler_server.diagnostics.signal.normal import NODES, WEIGHTS, Kernel, Reals
 from filler_server.diagnostics.signal.values import Activation
 from filler_server.diagnostics.signal.windows import Profile, blended
 
@@ -22,7 +22,8 @@ class Gradient:
             activation, relative to that of all.
         profile: how the mean square is spread over places.
         pull: how much of the value itself is in the gradient: E[gradient value] / E[value^2].
-        common: what a `Kernel` of the amplitude has for the correlations of the activation, where it is known.
+        level: where the amplitude varies for the same z, its mean, times a number; it is what two elements share.
+        common: what a `Kernel` of the level has for the correlations of the activation, where it is known.
         excess: by what part it is larger as channels of small weights have larger gradients before a BatchNorm.
     """
 
@@ -32,6 +33,7 @@ class Gradient:
     profile: Profile | None = None
     pull: float = 0.0
     excess: float = 0.0
+    level: Reals | None = None
     common: Reals | None = None
 
     @property
@@ -62,20 +64,32 @@ class Gradient:
         gain = float(WEIGHTS @ (after * after))
         if not gain > 0:
             return NOTHING
-        shared = Kernel(after)(activation.correlations)
+        level = after if self.level is None else self.level * slopes
+        shared = Kernel(level)(activation.correlations)
         products = self.products * shared
         if self.amplitude is not None:
             products /= np.maximum(self.shared(activation), 1e-3)
         if not whole:
             return Gradient(self.mean_square * gain, products, None, self.profile, pull)
-        amplitude = after / sqrt(gain)
-        return Gradient(self.mean_square * gain, products, amplitude, self.profile, pull, common=shared / gain)
+        made = Gradient(self.mean_square * gain, products, after / sqrt(gain), self.profile, pull, common=shared / gain)
+        return made if self.level is None else replace(made, level=level / sqrt(gain))
 
     def shared(self, activation: Activation) -> Reals:
         """Return what the amplitudes of two elements have in common, for each kind of pairs of an activation."""
         if self.amplitude is None:
             return np.ones(KINDS)
-        return Kernel(self.amplitude)(activation.correlations) if self.common is None else self.common
+        if self.common is not None:
+            return self.common
+        return Kernel(self.amplitude if self.level is None else self.level)(activation.correlations)
+
+    def weighed(self, of: Activation) -> Moments:
+        """Return the moments of elements, each as the gradient that comes to it counts."""
+        if self.amplitude is None:
+            return of.moments
+        after = self.amplitude * of.points
+        level = after if self.level is None else self.level * of.points
+        share = Kernel(level)(of.correlations) / np.maximum(self.shared(of), 1e-3)
+        return Moments(of.mean, float(WEIGHTS @ (after * after)), share)
 
 
 NOTHING = Gradient(0.0)
@@ -92,11 +106,14 @@ def total(gradients: list[Gradient]) -> Gradient:
     profile = blended([(gradient.mean_square, gradient.profile) for gradient in gradients])
     if not square or all(gradient.amplitude is None for gradient in gradients):
         return Gradient(square, products, None, profile, pull)
-    parts = [
-        gradient.mean_square / square * (1.0 if gradient.amplitude is None else gradient.amplitude**2)
-        for gradient in gradients
-    ]
-    return Gradient(square, products, np.sqrt(np.sum(np.broadcast_arrays(*parts), axis=0)), profile, pull)
+    squares, level = np.zeros_like(NODES), np.zeros_like(NODES)
+    weights = [abs(float(gradient.products[CROSS])) for gradient in gradients]
+    for gradient, weight in zip(gradients, weights, strict=True):
+        amplitude = np.ones_like(NODES) if gradient.amplitude is None else gradient.amplitude
+        own = amplitude if gradient.level is None else gradient.level
+        squares += gradient.mean_square / square * amplitude**2
+        level += weight / (sum(weights) or 1.0) * own / sqrt(float(WEIGHTS @ (own * own)) or 1.0)
+    return Gradient(square, products, np.sqrt(squares), profile, pull, level=level if any(weights) else None)
 
 
 def led_back(gradient: Gradient, sums: Moments, of: Moments, profile: Profile | None = None) -> Gradient:
@@ -123,6 +140,27 @@ def led_back(gradient: Gradient, sums: Moments, of: Moments, profile: Profile | 
     return Gradient(sums.mean_square + again * of.mean_square, products, None, profile, pull)
 
 
+def along_square(gradient: Gradient, weights: Weights, of: Moments, rows: float, places: float) -> float:
+    """Return what the gradient of weights has more as that of their sums goes along with these.
+
+    A sum has a part of each of its weights times an element; as far as its gradient is a multiple of the sum, that of
+    the weight is the same multiple of the weight, times the squares of the elements. What two elements have in common,
+    their products tell already.
+
+    Args:
+        gradient: that of the sums.
+        weights: mean and variance of the weights.
+        of: the moments of the elements.
+        rows: number of samples.
+        places: number of places in each.
+    """
+    if not gradient.pull:
+        return 0.0
+    apart, cross, other = (of.mean_square**2 - of.products[[APART, CROSS, OTHER]] ** 2).tolist()
+    pairs = max(places - 1, 0) * apart + max(rows - 1, 0) * (cross + max(places - 1, 0) * other)
+    return float(gradient.pull**2 * weights.mean_square * rows * places * max(pairs, 0.0))
+
+
 def own_square(of: Activation, gradient: Gradient, rows: float, places: float) -> float | None:
     """Return what `parameter_square` does where the gradient comes to these very elements.
 
@@ -132,8 +170,25 @@ def own_square(of: Activation, gradient: Gradient, rows: float, places: float) -
         rows: number of samples.
         places: number of places in each.
     """
-    if gradient.amplitude is None:
-        return parameter_square(of.moments, gradient.moments, rows, places)
-    after = gradient.amplitude * of.points
-    share = Kernel(after)(of.correlations) / np.maximum(gradient.shared(of), 1e-3)
-    return parameter_square(Moments(of.mean, float(WEIGHTS @ (after * after)), share), gradient.moments, rows, places)
+    return parameter_square(gradient.weighed(of), gradient.moments, rows, places)
+
+
+def scale_square(of: Activation, gradient: Gradient, scale: Weights, rows: float, places: float) -> float | None:
+    """Return the mean square of the gradient of numbers that the channels are multiplied with.
+
+    Args:
+        of: what is multiplied.
+        gradient: that of the product, as it depends on these elements.
+        scale: mean and variance of the numbers.
+        rows: number of samples.
+        places: number of places in each.
+    """
+    square = own_square(of, gradient, rows, places)
+    if square is None:
+        return None
+    along = along_square(gradient, scale, of.moments, rows, places)
+    if gradient.amplitude is None or not along:
+        return square + along
+    # What goes along with the elements, the amplitude may tell already.
+    alone = gradient.mean_square * gradient.weighed(of).mean_square
+    return max(square, rows * places * alone + along)

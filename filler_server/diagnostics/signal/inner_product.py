@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from filler_server.diagnostics.signal.gradients import Gradient, led_back
+from filler_server.diagnostics.signal.gradients import Gradient, along_square, led_back
 from filler_server.diagnostics.signal.moments import (
     APART,
     CROSS,
@@ -11,6 +11,7 @@ from filler_server.diagnostics.signal.moments import (
     OTHER,
     UNITS,
     Moments,
+    Weights,
     parameter_square,
     shifted,
     weighted_sum,
@@ -42,20 +43,26 @@ def inner_product_(operation: inner_product.InnerProduct, layer: Layer) -> Passe
         pairs = bottom.products
         # Each place has weights of its own, and so do channels.
         pairs[[NEAR, APART, OTHER]] = pairs[UNITS]
-        return Back((led_back(tops[0], bottom, of),), _blob_squares(operation, dims[:axis], of, gradient))
+        return Back((led_back(tops[0], bottom, of),), _blob_squares(operation, dims[:axis], of, tops[0], weights))
 
     return Passed((top,), back)
 
 
 def _blob_squares(
-    operation: inner_product.InnerProduct, batch: tuple[int | None, ...], of: Moments, gradient: Moments
+    operation: inner_product.InnerProduct,
+    batch: tuple[int | None, ...],
+    of: Moments,
+    gradient: Gradient,
+    weights: Weights,
 ) -> tuple[float | None, ...]:
     """Return the mean squares of the gradients of weight and bias."""
     if None in batch:
         return (None, None)[: 1 + operation.bias]
     rows = size(batch)
-    squares = parameter_square(of, gradient, rows, 1), parameter_square(ONES, gradient, rows, 1)
-    return squares[: 1 + operation.bias]
+    square = parameter_square(of, gradient.moments, rows, 1)
+    if square is not None:
+        square += along_square(gradient, weights, of, rows, 1)
+    return (square, parameter_square(ONES, gradient.moments, rows, 1))[: 1 + operation.bias]
 
 
 @rule(inner_product.Embed)

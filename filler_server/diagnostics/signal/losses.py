@@ -55,7 +55,7 @@ def softmax_with_loss(operation: losses.SoftmaxWithLoss, layer: Layer) -> Passed
         products = np.zeros(KINDS)
         for kind in (NEAR, APART, CROSS, OTHER):
             correlation = _class_correlation(bottom, kind, variance)
-            products[kind] = (shared_square(found.square, number, variance, correlation) - 1 / number) / number
+            products[kind] = (shared_square(number, variance, correlation) - 1 / number) / number
         products[UNITS] = -square / max(number - 1, 1)
         # By Stein's lemma the mean of the sum of x p over the classes is variance (1 - sum of p^2).
         pull = variance * (1 - found.square) / number / bottom.mean_square if bottom.mean_square else 0.0

@@ -75,6 +75,12 @@ class Kernel:
         products: Reals = self._squares @ _powers(correlations)
         return products
 
+    @property
+    def linear(self) -> float:
+        """By what small correlations of the variables are larger than those of the functions of them."""
+        variance = float(self._squares[1:].sum())
+        return float(self._squares[1]) / variance if variance > 0 else 0.0
+
     def slope(self, correlation: float) -> float:
         """Return the derivative of E[f(x) f(y)] by the correlation."""
         return float(self._squares[1:] * _POWERS[1:] @ correlation ** _POWERS[:-1])

@@ -8,7 +8,7 @@ import numpy as np
 
 from filler_server.diagnostics.signal.activations import by_value
 from filler_server.diagnostics.signal.combination import product
-from filler_server.diagnostics.signal.gradients import NOTHING, Gradient, own_square
+from filler_server.diagnostics.signal.gradients import NOTHING, Gradient, scale_square
 from filler_server.diagnostics.signal.moments import (
     APART,
     CROSS,
@@ -18,6 +18,7 @@ from filler_server.diagnostics.signal.moments import (
     OTHER,
     UNITS,
     Moments,
+    Weights,
     parameter_square,
     shifted,
     weighted_sum,
@@ -72,15 +73,17 @@ def _by_batch(layer: Layer, eps: float, blobs: tuple[float | None, ...]) -> Pass
     )
     correlations = clipped(rest / within) if within else np.zeros(KINDS)
     correlations[UNITS] = 0.0
-    top = Activation(points, correlations, profile=bottom.profile)
-    # Variances of channels differ, and so do those of batches; the mean of 1 / variance is larger than 1 / mean.
-    excess = within / (within + eps) * bottom.spread
-    wider = 1 + excess + within / (within + eps) * 2 / max(rows * places, 2)
+    top = Activation(points, correlations, profile=bottom.profile, ties=bottom.ties)
+    # Variances of channels differ, by their weights and by what these are for; so do those of batches. The mean of
+    # 1 / variance is larger than 1 / mean.
+    share = within / (within + eps)
+    excess = share * bottom.spread
+    wider = 1 + excess + share * (max(2 * bottom.ties - bottom.spread, 0.0) + 2 / max(rows * places, 2))
 
     def back(tops: tuple[Gradient, ...]) -> Back:
         gradient = tops[0].moments
-        along = Moments(0.0, gradient.mean_square * top.mean_square, gradient.products * top.products)
-        level, slope = _common(gradient, rows, places), _common(along, rows, places)
+        slope = (scale_square(top, tops[0], Weights(1.0, 0.0), rows, places) or 0.0) / (rows * places) ** 2
+        level = _common(gradient, rows, places)
         square = max(gradient.mean_square - level - slope * top.mean_square, 0.0)
         pairs = gradient.products - level - slope * top.products
         pairs[UNITS] = gradient.products[UNITS]
@@ -173,7 +176,7 @@ def mvn(operation: normalization.MVN, layer: Layer) -> Passed:
     products[UNITS] = 0.0
     correlations = clipped(products / within) if within > 1e-13 * bottom.mean_square else np.zeros(KINDS)
     narrow = _narrowed(bottom, within) * scale
-    top = Activation((bottom.points - bottom.mean) * narrow, correlations, profile=bottom.profile)
+    top = Activation((bottom.points - bottom.mean) * narrow, correlations, profile=bottom.profile, ties=bottom.ties)
 
     def back(tops: tuple[Gradient, ...]) -> Back:
         gradient = tops[0].moments
@@ -273,7 +276,7 @@ def scale_(operation: normalization.Scale, layer: Layer) -> Passed:
 
     def back(tops: tuple[Gradient, ...]) -> Back:
         gradient = tops[0] if is_plain else replace(tops[0], amplitude=None)
-        blobs = _scale_square(layer, gradient), _sum_square(layer, gradient)
+        blobs = _scale_square(layer, gradient, scale), _sum_square(layer, gradient)
         return Back((gradient.scaled(scale.mean_square),), blobs[: 1 + operation.bias])
 
     return Passed((top,), back)
@@ -294,7 +297,7 @@ def _reshaped(bottom: Activation, moments: Moments) -> Activation:
     wider = sqrt(variance / plain.variance) if plain.variance else 0.0
     points = (plain.points - plain.mean) * wider + moments.mean
     correlations = np.clip((moments.products - moments.mean**2) / (variance or 1.0), -1, 1)
-    return Activation(points, correlations, profile=plain.profile, drift=plain.drift)
+    return Activation(points, correlations, profile=plain.profile, drift=plain.drift, ties=plain.ties)
 
 
 def _rows(layer: Layer) -> tuple[int, int] | None:
@@ -305,9 +308,9 @@ def _rows(layer: Layer) -> tuple[int, int] | None:
         return None
 
 
-def _scale_square(layer: Layer, gradient: Gradient) -> float | None:
+def _scale_square(layer: Layer, gradient: Gradient, scale: Weights) -> float | None:
     rows = _rows(layer)
-    return None if rows is None else own_square(layer.bottom, gradient, *rows)
+    return None if rows is None else scale_square(layer.bottom, gradient, scale, *rows)
 
 
 def _sum_square(layer: Layer, gradient: Gradient) -> float | None:

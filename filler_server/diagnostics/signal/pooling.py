@@ -102,9 +102,12 @@ def _known(extents: tuple[int | None, ...] | None) -> tuple[int, ...]:
 
 def _average(windows: _Windows, layer: Layer) -> Passed:
     bottom, held = layer.bottom, windows.held
-    near = float(bottom.products[NEAR])
+    # Of a window over all places two are as far apart as any.
+    share = held / windows.places
+    near = float((1 - share) * bottom.products[NEAR] + share * bottom.products[APART])
     square = windows.single * bottom.mean_square + (windows.double - windows.single) * near
     products = windows.double * bottom.products
+    products[CROSS] -= (1 - 1 / held) * share * float(products[CROSS] - products[OTHER])
     overlap = windows.shared * max(square - products[NEAR], 0.0)
     products[NEAR] += overlap
     products[APART] += overlap * min(2 / max(windows.count - 1, 1), 1.0)
@@ -113,7 +116,7 @@ def _average(windows: _Windows, layer: Layer) -> Passed:
     profile = scaled(averaged(windows.axes, bottom.profile), windows.cover)
     top = average_of(bottom, moments, held)
     wobble = min(bottom.wobble * (bottom.variance / top.variance) ** 2, 1.0) if top.variance else 0.0
-    top = replace(top, profile=profile, drift=bottom.drift, wobble=wobble)
+    top = replace(top, profile=profile, drift=bottom.drift, wobble=wobble, ties=bottom.tied)
 
     def back(tops: tuple[Gradient, ...]) -> Back:
         gradient, cover = tops[0], windows.count * held / windows.places
@@ -162,7 +165,7 @@ def _maximum(windows: _Windows, layer: Layer) -> Passed:
     own[NEAR] += windows.shared * max(variance - own[NEAR], 0.0)
     profile = averaged(windows.axes, bottom.profile)
     correlations, wobble = np.clip(own / variance, -1, 1), min(bottom.wobble / variance**2, 1.0)
-    top = Activation(points, correlations, profile=profile, drift=bottom.drift, wobble=wobble)
+    top = Activation(points, correlations, profile=profile, drift=bottom.drift, wobble=wobble, ties=bottom.ties)
     amplitude = winners(number, correlation)
     is_whole = bottom is layer.bottom
 

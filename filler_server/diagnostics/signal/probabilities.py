@@ -5,7 +5,7 @@ E[exp(-t exp(x))]; E[log S] is that of (exp(-t) - L^n) / t.
 """
 
 from functools import lru_cache
-from math import log, sqrt
+from math import log, pi, sqrt
 from typing import NamedTuple
 
 import numpy as np
@@ -98,17 +98,17 @@ def _logistic(slope: float, number: int) -> Reals:
     return points
 
 
-def shared_square(square: float, number: int, variance: float, correlation: float) -> float:
+def shared_square(number: int, variance: float, correlation: float) -> float:
     """Return the mean of the sum over classes of p q, p and q the softmaxes of two samples.
 
-    Between independent and equal samples it grows as that of exponentials of normal numbers does.
+    Averaged over what is not common to both, a softmax is one of the common part, made less steep, as is known of the
+    logistic function (MacKay 1992, "The evidence framework applied to classification networks"). The more classes there
+    are, the less it is.
 
     Args:
-        square: for equal samples.
         number: of classes.
         variance: of the numbers.
         correlation: of those of the two samples.
     """
-    narrow = min(variance, 50.0)
-    share = correlation if narrow < 1e-9 else float(np.expm1(narrow * correlation) / np.expm1(narrow))
-    return 1 / number + (square - 1 / number) * share
+    less = pi / 4 * (log(2) / log(max(number, 2))) ** 0.75
+    return softmax(correlation * variance / (1 + less * (1 - correlation) * variance), number).square

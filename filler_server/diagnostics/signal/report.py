@@ -57,7 +57,7 @@ class ParameterSignal:
         name: its name.
         mean_square: mean of the squares of its values.
         gradient_mean_square: mean square of the gradient of the loss with respect to them; None for statistics, and
-            where the parts of a sum nearly cancel.
+            where the parts of a sum cancel.
         spread: as of `ValueSignal`; None in theory.
     """
 

@@ -27,6 +27,8 @@ class Activation:
         wobble: variance, over nets and pairs of samples, of the correlation of z for two samples.
         saturated: share of elements near the bounds of a sigmoid or tanh; None where it makes no sense.
         dead: share of channels that are 0 in the whole batch; None where it makes no sense.
+        ties: mean square, over nets, of the correlation of z for two channels.
+        filled: share of elements that are not 0 before a Dropout, where it is known better than by the nodes.
     """
 
     points: Reals
@@ -38,6 +40,8 @@ class Activation:
     wobble: float = 0.0
     saturated: float | None = None
     dead: float | None = None
+    filled: float | None = None
+    ties: float = 0.0
 
     @cached_property
     def mean(self) -> float:
@@ -59,7 +63,7 @@ class Activation:
     @property
     def zeros(self) -> float:
         """The share of elements that are 0."""
-        return 1 - self.kept * float(WEIGHTS @ (self.points != 0))
+        return 1 - self.kept * (float(WEIGHTS @ (self.points != 0)) if self.filled is None else self.filled)
 
     @cached_property
     def kernel(self) -> Kernel:
@@ -87,7 +91,9 @@ class Activation:
 
     def with_points(self, points: Reals) -> "Activation":
         """Return the distribution of a function of the elements."""
-        return Activation(points, self.correlations, self.kept, self.spread, self.profile, self.drift, self.wobble)
+        return Activation(
+            points, self.correlations, self.kept, self.spread, self.profile, self.drift, self.wobble, ties=self.ties
+        )
 
     def with_shares(self, *, saturated: float | None = None, dead: float | None = None) -> "Activation":
         """Return the distribution with the shares of saturated elements and of dead channels."""
@@ -101,7 +107,14 @@ class Activation:
             self.wobble,
             saturated,
             dead,
+            self.filled,
+            self.ties,
         )
+
+    @property
+    def tied(self) -> float:
+        """The mean square, over nets, of the correlation of elements of two channels."""
+        return self.ties * self.kernel.linear**2 if self.ties else 0.0
 
     def scatter(self, dims: Sequence[int | None]) -> float | None:
         """Return the variance, over nets and inputs, of the logarithm of the mean square.
@@ -190,7 +203,9 @@ def random_sum(
         slope = weights.mean_square * number / variance * of.kernel.slope(float(of.correlations[CROSS]))
         own = (1 - float(top.correlations[CROSS]) ** 2) ** 2 / max(number, 1)
         wobble = min(of.wobble * slope**2 + own, 1.0)
-    return Activation(top.points, top.correlations, 1.0, spread, profile, drift, wobble)
+    # Sums of the same elements are correlated as their weights happen to be, and the more as the elements are.
+    ties = min(1 / max(number, 1) + of.tied, 1.0) if weights.variance else 0.0
+    return Activation(top.points, top.correlations, 1.0, spread, profile, drift, wobble, ties=ties)
 
 
 def shaped(points: Reals, moments: Moments, spread: float = 0.0) -> Activation:

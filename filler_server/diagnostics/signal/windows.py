@@ -11,6 +11,7 @@ from typing import NamedTuple, TypeAlias
 
 import numpy as np
 
+from filler_server.diagnostics.signal.moments import APART, KINDS, NEAR, OTHER
 from filler_server.diagnostics.signal.normal import Reals
 
 Profile: TypeAlias = tuple[Reals | None, ...]
@@ -54,16 +55,49 @@ def axes(
 
 
 @lru_cache(maxsize=4096)
-def pairs(axis: Axis) -> int:
-    """Return the number of pairs of a window and a place of it that lies within the input."""
-    inside = 0
+def _inside(axis: Axis) -> tuple[int, ...]:
+    """Return, for each tap, how many windows have it within the input."""
+    found = []
     for tap in range(axis.kernel):
         # window * stride - shift lies in [0, extent).
         shift = axis.pad - tap * axis.dilation
         first = max(-(-shift // axis.stride), 0)
         last = min((axis.extent - 1 + shift) // axis.stride, axis.windows - 1)
-        inside += max(last - first + 1, 0)
-    return inside
+        found.append(max(last - first + 1, 0))
+    return tuple(found)
+
+
+@lru_cache(maxsize=4096)
+def pairs(axis: Axis) -> int:
+    """Return the number of pairs of a window and a place of it that lies within the input."""
+    return sum(_inside(axis))
+
+
+@lru_cache(maxsize=1024)
+def apart(windows: tuple[Axis, ...], *, back: bool = False) -> Reals:
+    """Return, for each kind of pairs, what part of their taps two sums do not have in common.
+
+    Windows at a border lack taps that others have; places that lie in windows have one in common only where these lie
+    as far apart.
+
+    Args:
+        windows: those along each axis.
+        back: whether a sum is over the windows in which a place lies, rather than over the places of a window.
+    """
+    number = prod(axis.extent if back else axis.windows for axis in windows)
+    once, twice = prod(map(pairs, windows)), prod(sum(count**2 for count in _inside(axis)) for axis in windows)
+    found = np.zeros(KINDS)
+    if number < 2 or not once:
+        return found
+    found[[APART, OTHER]] = 1 - (twice - once) / (number - 1) / once
+    near = []
+    for axis in windows:
+        extent = axis.extent if back else axis.windows
+        if extent > 1:
+            both = 0 if back and axis.stride > 1 else sum(max(count - 1, 0) for count in _inside(axis))
+            near.append(both / (extent - 1) * extent / (pairs(axis) or 1))
+    found[NEAR] = 1 - sum(near) / len(near)
+    return found
 
 
 @lru_cache(maxsize=64)

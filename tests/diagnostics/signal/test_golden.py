@@ -18,10 +18,11 @@ BOUNDS = {
     "sig_relu_xavier": (1.6, 1.25),
     "sig_lenet": (1.1, 1.1),
     "sig_cifar10_full": (1.6, 1.2),
-    "sig_resnet": (1.25, 1.2),
+    "sig_resnet": (1.25, 1.3),
 }
 """By what a mean square may differ, forward and backward. Nets of ReLU are products of many random gains: after 20
-layers of 128 units the standard error of five seeds is a quarter."""
+layers of 128 units the standard error of five seeds is a quarter. Of the ResNet it is a seventh, and backward the five
+are all larger than the mean of more (`test_residual`)."""
 
 
 def _figures(entry: dict[str, Any]) -> tuple[float, float]:
@@ -51,3 +52,20 @@ def test_values_and_gradients_are_those_of_caffe(name: str, shared: Path) -> Non
             if number == 0 and value.spread and value.spread["mean_square"]:
                 error = value.spread["mean_square"] / len(want) ** 0.5
                 assert abs(fmean(want) - got) < 0.1 * got + 3 * error, (value.layer, got, fmean(want), error)
+
+
+@pytest.mark.parametrize("name", BOUNDS)
+def test_gradients_of_parameters_are_those_of_caffe(name: str, shared: Path) -> None:
+    folder = shared / "golden" / "forward" / "signal"
+    runs = list(json.loads((folder / f"{name}.json").read_text())["seeds"].values())
+    report = FillerClient.embedded().signal(folder / f"{name}.prototxt")
+    squares = {parameter.name: parameter.gradient_mean_square for parameter in report.parameters}
+    for number, layer in enumerate(runs[0]["layers"]):
+        for index, parameter in enumerate(layer["params"]):
+            if "grad_ms" not in parameter:
+                continue
+            want = [run["layers"][number]["params"][index]["grad_ms"] for run in runs]
+            got = squares[f"{layer['layer']}/{index}"]
+            assert got is not None
+            error = 3 * stdev(want) / len(want) ** 0.5 / fmean(want)
+            assert abs(log(got / fmean(want))) < log(1.25) + error, (layer["layer"], index, got, fmean(want))

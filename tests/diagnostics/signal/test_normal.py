@@ -68,5 +68,18 @@ def test_softmax_against_drawn_numbers(variance: float, number: int) -> None:
 def test_softmax_of_equal_numbers() -> None:
     assert softmax(0.0, 7) == (1 / 7, log(7))
     assert softmax(3.0, 1) == (1.0, 0.0)
-    assert shared_square(0.4, 10, 2.0, 0.0) == pytest.approx(0.1)
-    assert shared_square(0.4, 10, 2.0, 1.0) == pytest.approx(0.4)
+    assert shared_square(10, 2.0, 0.0) == pytest.approx(0.1)
+    assert shared_square(10, 2.0, 1.0) == softmax(2.0, 10).square
+
+
+@pytest.mark.parametrize("number", [2, 10, 100])
+@pytest.mark.parametrize("variance", [0.3, 3.0, 30.0])
+@pytest.mark.parametrize("correlation", [0.3, 0.6, 0.9])
+def test_two_softmaxes_of_correlated_numbers(number: int, variance: float, correlation: float) -> None:
+    rng = np.random.default_rng(number)
+    common, *own = rng.standard_normal((3, 400_000 // number, number))
+    numbers = [sqrt(variance) * (sqrt(correlation) * common + sqrt(1 - correlation) * part) for part in own]
+    terms = [np.exp(part - part.max(1, keepdims=True)) for part in numbers]
+    first, second = (part / part.sum(1, keepdims=True) for part in terms)
+    excess = float((first * second).sum(1).mean()) - 1 / number
+    assert shared_square(number, variance, correlation) - 1 / number == pytest.approx(excess, rel=0.5)

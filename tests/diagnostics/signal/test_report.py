@@ -127,6 +127,31 @@ def test_shared_blobs_stand_once_with_the_gradients_of_all(client: FillerClient,
     assert len(names) == len(set(names))
     assert "conv1/0" in names
     assert "conv1_p/0" not in names
+    # The two values are as alike as the images, and their gradients opposite.
+    assert all(blob.gradient_mean_square is None for blob in report.parameters)
+    assert "Unknown: layer 'loss': the gradients of weights that both of its bottoms come through partly cancel." in (
+        report.notes
+    )
+
+
+def test_weights_of_one_side_of_a_loss_have_a_gradient(client: FillerClient) -> None:
+    net = """
+layer { name: "data" type: "Input" top: "data" input_param { shape { dim: [4, 8] } } }
+layer { name: "down" type: "InnerProduct" bottom: "data" top: "down"
+  inner_product_param { num_output: 3 weight_filler { type: "msra" } } }
+layer { name: "up" type: "InnerProduct" bottom: "down" top: "up"
+  inner_product_param { num_output: 8 weight_filler { type: "msra" } } }
+layer { name: "loss" type: "EuclideanLoss" bottom: "up" bottom: "data" top: "loss" }
+"""
+    assert all(blob.gradient_mean_square for blob in client.signal(net).parameters)
+    crossed = net.replace('bottom: "up" bottom: "data"', 'bottom: "up" bottom: "other"').replace(
+        'layer { name: "loss"',
+        '''layer { name: "other" type: "InnerProduct" bottom: "down" top: "other"
+  inner_product_param { num_output: 8 weight_filler { type: "msra" } } }
+layer { name: "loss"''',
+    )
+    squares = {blob.name: blob.gradient_mean_square for blob in client.signal(crossed).parameters}
+    assert {name for name, square in squares.items() if square is None} == {"down/0", "down/1"}
 
 
 def test_every_published_net_has_a_signal_or_a_reason(client: FillerClient, nets: Path) -> None:

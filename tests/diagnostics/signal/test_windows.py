@@ -2,8 +2,10 @@
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
-from filler_server.diagnostics.signal.windows import Axis, averaged, blended, met, pairs, summed
+from filler_server.diagnostics.signal.moments import APART, CROSS, NEAR, OTHER, UNITS
+from filler_server.diagnostics.signal.windows import Axis, apart, averaged, blended, met, pairs, summed
 
 
 @pytest.mark.parametrize(
@@ -22,6 +24,38 @@ def test_pairs_are_those_of_a_loop(axis: Axis) -> None:
     back, _ = summed([axis], None, back=True)
     assert back == pytest.approx(inside / axis.extent)
     assert met([axis], (np.ones(axis.extent),), None) == pytest.approx(inside)
+
+
+@pytest.mark.parametrize("back", [False, True])
+@pytest.mark.parametrize(
+    "windows",
+    [
+        (Axis(7, 5, 3, 1, 0), Axis(6, 6, 3, 1, 1)),
+        (Axis(8, 4, 3, 2, 1), Axis(8, 4, 1, 2, 0)),
+        (Axis(9, 5, 3, 1, 0, 2), Axis(4, 4, 3, 1, 1)),
+    ],
+)
+def test_two_sums_share_the_taps_that_both_have(windows: tuple[Axis, Axis], back: bool) -> None:
+    def taps(axis: Axis) -> NDArray[np.int64]:
+        """Return which place has which tap: of windows, those within the input; of the input, those of windows."""
+        found = np.zeros((axis.extent if back else axis.windows, axis.kernel), np.int64)
+        for window in range(axis.windows):
+            for tap in range(axis.kernel):
+                place = window * axis.stride - axis.pad + tap * axis.dilation
+                if 0 <= place < axis.extent:
+                    found[place if back else window, tap] += 1
+        return found
+
+    rows, columns = map(taps, windows)
+    both = np.einsum("at,bs->abts", rows, columns).reshape(len(rows) * len(columns), -1)
+    common = both @ both.T
+    mean = float(np.trace(common)) / len(common)
+    others = (common.sum() - np.trace(common)) / (len(common) * (len(common) - 1))
+    found = apart(windows, back=back)
+    assert found[[APART, OTHER]] == pytest.approx(1 - others / mean)
+    assert not found[[CROSS, UNITS]].any()
+    means = [((part[1:] * part[:-1]).sum() / (len(part) - 1), part.sum() / len(part)) for part in (rows, columns)]
+    assert found[NEAR] == pytest.approx(1 - sum(beside / alone for beside, alone in means) / 2)
 
 
 def test_without_padding_all_places_are_alike() -> None:
