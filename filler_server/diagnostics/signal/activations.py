@@ -234,8 +234,8 @@ def _with_zeros(layer: Layer, tops: tuple[Any, ...]) -> tuple[Any, ...]:
     number = size(dims[:1]) * size(dims[2:])
     negative = max(top.zeros, 0.0)
     correlation = float(np.clip(top.correlations[CROSS], 0, 1))
-    if negative < _NEARLY or negative > 1 - _NEARLY or correlation == 1:
-        return (top.with_shares(dead=float(round(negative)) if correlation != 1 else negative),)
+    if correlation == 1 or not _NEARLY < negative < 1 - _NEARLY:
+        return (top.with_shares(dead=negative),)
     bound = NormalDist().inv_cdf(negative)
     below = normal_cdf((bound - sqrt(correlation) * NODES) / sqrt(1 - correlation))
     return (top.with_shares(dead=float(WEIGHTS @ below**number)),)

@@ -27,7 +27,7 @@ def concat(operation: arrangement.Concat, layer: Layer) -> Passed:
     top = mixture(layer.bottoms, counts, between=axis == 1)
 
     def back(tops: tuple[Gradient, ...]) -> Back:
-        gradient = replace(tops[0], amplitude=None, profile=tops[0].profile if axis == 1 else None)
+        gradient = replace(tops[0].alike(), profile=tops[0].profile if axis == 1 else None)
         return Back(tuple(gradient for _ in layer.bottoms))
 
     return Passed((top,), back) if len(layer.bottoms) > 1 else _same(layer)

@@ -74,7 +74,7 @@ def to_part(
             return gradient
         part, scale = parts[place]
         if part.kept != 1 or len(parts) > 2:
-            return replace(gradient, amplitude=None, level=None, common=None)
+            return gradient.alike()
         other, factor = parts[1 - place]
         values = operation.outer(part.points * scale, _pairwise(other.plain().points * factor))
         squares = np.interp(values, top.points, gradient.amplitude**2) @ _PAIRED

@@ -51,6 +51,10 @@ class Gradient:
         """Return the gradient with the mean square multiplied, and nothing else."""
         return replace(self, mean_square=self.mean_square * square, pull=self.pull * square)
 
+    def alike(self) -> "Gradient":
+        """Return the gradient without what it tells of single elements."""
+        return self if self.amplitude is None else replace(self, amplitude=None, level=None, common=None)
+
     def through(self, slopes: Reals, activation: Activation, pull: float, *, whole: bool) -> "Gradient":
         """Return the gradient before a function of each element.
 

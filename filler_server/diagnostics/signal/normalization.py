@@ -254,7 +254,7 @@ def bias(operation: normalization.Bias, layer: Layer) -> Passed:
 
 def _kept(gradient: Gradient, variance: float) -> Gradient:
     """Return the gradient, without what it tells of elements that are no longer those of the top."""
-    return gradient if not variance else replace(gradient, amplitude=None)
+    return gradient.alike() if variance else gradient
 
 
 @rule(normalization.Scale)
@@ -275,7 +275,7 @@ def scale_(operation: normalization.Scale, layer: Layer) -> Passed:
         top = _reshaped(bottom, moments if shift is None else shifted(moments, shift))
 
     def back(tops: tuple[Gradient, ...]) -> Back:
-        gradient = tops[0] if is_plain else replace(tops[0], amplitude=None)
+        gradient = tops[0] if is_plain else tops[0].alike()
         blobs = _scale_square(layer, gradient, scale), _sum_square(layer, gradient)
         return Back((gradient.scaled(scale.mean_square),), blobs[: 1 + operation.bias])
 
