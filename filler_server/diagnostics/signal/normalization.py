@@ -75,10 +75,11 @@ def _by_batch(layer: Layer, eps: float, blobs: tuple[float | None, ...]) -> Pass
     correlations[UNITS] = 0.0
     top = Activation(points, correlations, profile=bottom.profile, ties=bottom.ties)
     # Variances of channels differ, by their weights and by what these are for; so do those of batches. The mean of
-    # 1 / variance is larger than 1 / mean.
+    # 1 / variance is larger than 1 / mean. Of what the weights are for half counts: of several taps about half go
+    # together, and of one the weights take back as much.
     share = within / (within + eps)
     excess = share * bottom.spread
-    wider = 1 + excess + share * (max(2 * bottom.ties - bottom.spread, 0.0) + 2 / max(rows * places, 2))
+    wider = 1 + excess + share * (max(bottom.ties - bottom.spread / 2, 0.0) + 2 / max(rows * places, 2))
 
     def back(tops: tuple[Gradient, ...]) -> Back:
         gradient = tops[0].moments
