@@ -26,6 +26,7 @@ from filler_server.diagnostics.signal.moments import (
 from filler_server.diagnostics.signal.normal import WEIGHTS, Reals, clipped
 from filler_server.diagnostics.signal.registry import Back, Layer, NotKnown, Passed, rule, size
 from filler_server.diagnostics.signal.values import Activation, constant
+from filler_server.diagnostics.signal.windows import flattened
 from filler_server.net.operations import normalization
 
 
@@ -73,7 +74,9 @@ def _by_batch(layer: Layer, eps: float, blobs: tuple[float | None, ...]) -> Pass
     )
     correlations = clipped(rest / within) if within else np.zeros(KINDS)
     correlations[UNITS] = 0.0
-    top = Activation(points, correlations, profile=bottom.profile, ties=bottom.ties)
+    # Where the bottom is larger, so is its part in the mean that is subtracted.
+    slope = max(within - common, 0.0) / (within or 1.0)
+    top = Activation(points, correlations, profile=flattened(bottom.profile, slope), ties=bottom.ties)
     # Variances of channels differ, by their weights and by what these are for; so do those of batches. The mean of
     # 1 / variance is larger than 1 / mean. Of what the weights are for half counts: of several taps about half go
     # together, and of one the weights take back as much.
@@ -83,10 +86,10 @@ def _by_batch(layer: Layer, eps: float, blobs: tuple[float | None, ...]) -> Pass
 
     def back(tops: tuple[Gradient, ...]) -> Back:
         gradient = tops[0].moments
-        slope = (scale_square(top, tops[0], Weights(1.0, 0.0), rows, places) or 0.0) / (rows * places) ** 2
+        along = (scale_square(top, tops[0], Weights(1.0, 0.0), rows, places) or 0.0) / (rows * places) ** 2
         level = _common(gradient, rows, places)
-        square = max(gradient.mean_square - level - slope * top.mean_square, 0.0)
-        pairs = gradient.products - level - slope * top.products
+        square = max(gradient.mean_square - level - along * top.mean_square, 0.0)
+        pairs = gradient.products - level - along * top.products
         pairs[UNITS] = gradient.products[UNITS]
         gain = wider * scale * scale
         return Back((Gradient(square * gain, pairs * gain, profile=tops[0].profile, excess=excess),), blobs)

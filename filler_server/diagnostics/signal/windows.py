@@ -178,6 +178,11 @@ def scaled(profile: Profile | None, factors: Sequence[Reals]) -> Profile | None:
     return tuple(made) if any(part is not None for part in made) else None
 
 
+def flattened(profile: Profile | None, slope: float) -> Profile | None:
+    """Return a profile of which the deviations from 1 are multiplied."""
+    return profile and tuple(None if part is None else 1 + slope * (part - 1) for part in profile)
+
+
 def met(windows: Sequence[Axis], inputs: Profile | None, outputs: Profile | None) -> float:
     """Return the number of pairs of a window and a place of it, each as the product of the two profiles counts."""
     count = 1.0

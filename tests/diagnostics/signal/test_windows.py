@@ -5,7 +5,7 @@ import pytest
 from numpy.typing import NDArray
 
 from filler_server.diagnostics.signal.moments import APART, CROSS, NEAR, OTHER, UNITS
-from filler_server.diagnostics.signal.windows import Axis, apart, averaged, blended, met, pairs, summed
+from filler_server.diagnostics.signal.windows import Axis, apart, averaged, blended, flattened, met, pairs, summed
 
 
 @pytest.mark.parametrize(
@@ -85,3 +85,11 @@ def test_profiles_blend_by_mean_squares() -> None:
     assert made is not None
     assert made[0] == pytest.approx([0.875, 1.125])
     assert blended([(1.0, None), (2.0, None)]) is None
+
+
+def test_a_flattened_profile_keeps_its_mean() -> None:
+    made = flattened((np.array([0.6, 1.4]), None), 0.5)
+    assert made is not None
+    assert made[0] == pytest.approx([0.8, 1.2])
+    assert made[1] is None
+    assert flattened(None, 0.5) is None
