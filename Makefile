@@ -40,7 +40,7 @@ report: $(READY)  ## Build a page about CaffeNet and its weights into build/repo
 	$(BIN)/filler report tests/nets/caffenet.prototxt --input data=256,3,227,227 --seed 1701 -o build/report/caffenet.html
 
 # Workers and what they start are to find their modules compiled, whatever the environment says.
-test test-frameworks coverage: export PYTHONDONTWRITEBYTECODE :=
+test test-frameworks coverage bench: export PYTHONDONTWRITEBYTECODE :=
 
 chromium:  ## Install Debian's Chromium for the tests in a browser, where there is none and it can be done.
 	@for browser in chromium chromium-browser google-chrome; do ! command -v $$browser >/dev/null || exit 0; done; \

@@ -61,6 +61,14 @@ def serial(function: Kernel) -> Kernel:
     return _compile(function, parallel=False)
 
 
+def brief(function: Kernel) -> Kernel:
+    """Compile `function` at its first call, to run on the calling thread and with the GIL.
+
+    For what takes microseconds: a thread that gives up the GIL waits until it has it again, behind all others.
+    """
+    return _compile(function, parallel=False, nogil=False)
+
+
 def parallel(function: Kernel) -> Kernel:
     """Compile `function` at its first call, its `prange` loops to run on many threads.
 
@@ -300,13 +308,14 @@ def _load_tbb() -> None:
                 return
 
 
-def _compile(function: Kernel, *, parallel: bool) -> Kernel:
+def _compile(function: Kernel, *, parallel: bool, nogil: bool = True) -> Kernel:
+    options = {**_OPTIONS, "nogil": nogil, "parallel": parallel}
     try:
-        kernel: Any = _numba.njit(cache=True, parallel=parallel, **_OPTIONS)(function)
+        kernel: Any = _numba.njit(cache=True, **options)(function)
     except RuntimeError:
         # No directory for the cache can be written.
         _uncached.add(function.__qualname__)
-        kernel = _numba.njit(parallel=parallel, **_OPTIONS)(function)
+        kernel = _numba.njit(**options)(function)
     else:
         _guard_cache(kernel._cache, function)
     compiled: Kernel = kernel

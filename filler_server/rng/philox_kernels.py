@@ -50,6 +50,9 @@ AVX-512 there are registers for four, elsewhere for one."""
 VALUES = 4 * COUNTERS
 """Values of a group, four of each counter."""
 
+_FEW = 4096
+"""So many values are made in less time than it takes to give up the GIL and to get it back."""
+
 _TABLE = 18
 _HIGH = 32
 _SHIFT_32 = np.uint64(32)
@@ -572,6 +575,40 @@ def fill(
                 source += size
 
 
+@compiled.brief
+def fill_briefly(
+    out: Any,
+    size: Any,
+    starts: Any,
+    bounds: Any,
+    routine: Any,
+    numbers: Any,
+    key_0: Any,
+    key_1: Any,
+    stream_0: Any,
+    stream_1: Any,
+    lower_0: Any,
+    lower_1: Any,
+) -> None:
+    """Write the values of all runs, which are few; the rest as in `fill`."""
+    fill(
+        out,
+        size,
+        starts,
+        bounds,
+        0,
+        starts.size,
+        routine,
+        numbers,
+        key_0,
+        key_1,
+        stream_0,
+        stream_1,
+        lower_0,
+        lower_1,
+    )
+
+
 @compiled.parallel
 def fill_parallel(
     out: Any,
@@ -620,6 +657,9 @@ def launch(out: NDArray[Any], runs: Runs, ids: tuple[int, ...], distribution: Pr
     kind, numbers = distribution
     size, nbytes = out.itemsize, out.view(np.uint8)
     routine = _ROUTINES[kind, size].address
+    if out.size <= _FEW:
+        fill_briefly(nbytes, size, runs.starts, runs.bounds, routine, numbers, *ids)
+        return
     if compiled.is_serial(out.size):
         fill(nbytes, size, runs.starts, runs.bounds, 0, runs.starts.size, routine, numbers, *ids)
         return

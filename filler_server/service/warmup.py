@@ -25,8 +25,9 @@ from filler_server.rng.stream import RandomStream
 _Shape = tuple[int, ...]
 _StreamOf = Callable[[_Shape, np.dtype[Any]], RandomStream]
 
-_SHAPES = ((2, 3, 4, 4), (4, 1, 256, 256), (64, 1, 64, 64))
-"""One small enough for a single thread, and two that are shared among threads: by parts of planes, and by planes."""
+_SHAPES = ((2, 3, 4, 4), (8, 1, 32, 32), (4, 1, 256, 256), (64, 1, 64, 64))
+"""One that is made with the GIL, one small enough for a single thread, and two that are shared among threads: by parts
+of planes, and by planes."""
 
 _DIGESTED = (np.dtype(np.float16), np.dtype(np.float32), np.dtype(np.float64))
 """One of each length of the values that there are."""

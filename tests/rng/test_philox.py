@@ -1,6 +1,9 @@
 """The philox stream against its contract."""
 
 import math
+import sys
+import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -104,7 +107,7 @@ def test_many_counters_at_once() -> None:
 
 
 @settings(max_examples=60, deadline=None)
-@given(seeds, names, starts, st.integers(0, 2600), dtypes, st.data())
+@given(seeds, names, starts, st.integers(0, 5200), dtypes, st.data())
 def test_every_distribution_gives_the_bytes_of_the_reference(
     seed: int, name: str, start: int, count: int, dtype: Any, data: st.DataObject
 ) -> None:
@@ -286,6 +289,36 @@ def test_threads_may_launch_at_once() -> None:
     with ThreadPoolExecutor(16) as pool:
         for got in pool.map(lambda _: fill(PhiloxStream(9, "0"), "gaussian", 0, LONG, 0.0, 1.0), range(64)):
             assert same_bytes(got, want)
+
+
+def test_a_few_values_are_made_without_giving_up_the_gil() -> None:
+    turns = 0
+    ends = threading.Event()
+
+    def count() -> None:
+        nonlocal turns
+        while not ends.wait(0.001):
+            turns += 1
+
+    stream, out = PhiloxStream(9, "0"), np.empty(512, np.float32)
+    runs = Runs(np.array([0]), np.array([0, 512]))
+    stream.gaussian(out, runs, 0.0, 1.0)
+    interval, other = sys.getswitchinterval(), threading.Thread(target=count)
+    other.start()
+    try:
+        # Nobody is asked to give it up meanwhile, so that who has it then has given it up.
+        sys.setswitchinterval(1000.0)
+        time.sleep(0.02)
+        before = turns
+        end = time.perf_counter() + 0.05
+        while time.perf_counter() < end:
+            stream.gaussian(out, runs, 0.0, 1.0)
+        after = turns
+    finally:
+        sys.setswitchinterval(interval)
+        ends.set()
+        other.join()
+    assert 0 < before == after
 
 
 def test_streams_are_equal_by_seed_and_name() -> None:
