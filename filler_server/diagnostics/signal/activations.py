@@ -2,14 +2,13 @@
 
 from collections.abc import Callable
 from dataclasses import replace
-from math import log, sqrt
-from statistics import NormalDist
+from math import log
 from typing import Any, TypeAlias
 
 import numpy as np
 
 from filler_server.diagnostics.signal.gradients import Gradient, own_square
-from filler_server.diagnostics.signal.moments import APART, CROSS, NEAR, UNITS, Moments
+from filler_server.diagnostics.signal.moments import APART, NEAR, UNITS, Moments
 from filler_server.diagnostics.signal.normal import NODES, WEIGHTS, Reals, normal_cdf, ranks
 from filler_server.diagnostics.signal.probabilities import probabilities, softmax
 from filler_server.diagnostics.signal.registry import Back, Layer, NotKnown, Passed, rule, size
@@ -28,7 +27,7 @@ def by_value(layer: Layer, function: Callable[[Reals], tuple[Reals, Reals]]) -> 
     """
     bottom = layer.bottom if layer.bottom.kept == 1 else layer.bottom.plain()
     points, slopes = function(bottom.points)
-    if not np.isfinite(points).all():
+    if not np.logical_and.reduce(np.isfinite(points)):
         raise NotKnown("it is not defined for all values that its bottom can have")
     is_whole = bottom is layer.bottom
     along, square = float(WEIGHTS @ (points * slopes * bottom.points)), float(WEIGHTS @ (points * points))
@@ -41,7 +40,8 @@ def by_value(layer: Layer, function: Callable[[Reals], tuple[Reals, Reals]]) -> 
         bottom.profile,
         drift,
         bottom.wobble,
-        ties=bottom.ties,
+        None,
+        bottom.ties,
     )
 
     def back(tops: tuple[Gradient, ...]) -> Back:
@@ -63,8 +63,10 @@ def _values(*kinds: type[Any]) -> Callable[[_Function], _Function]:
 
 def _rectified(points: Reals, left: float, right: float) -> tuple[Reals, Reals]:
     """Return the values left and right of 0, and the root mean squares of the slopes over what each node stands for."""
-    values, above = points * np.where(points > 0, right, left), _above(points)
-    return values, np.sqrt(above * right**2 + (1 - above) * left**2)
+    above = _above(points)
+    if left == 0 and right == 1:
+        return np.maximum(points, 0.0), np.sqrt(above)
+    return points * np.where(points > 0, right, left), np.sqrt(above * right**2 + (1 - above) * left**2)
 
 
 def _above(points: Reals) -> Reals:
@@ -114,7 +116,7 @@ def dropout(operation: activations.Dropout, layer: Layer) -> Passed:
         raise NotKnown("it drops everything")
     bottom = layer.bottom
     if not operation.whole_channels:
-        top = replace(bottom, kept=bottom.kept * kept, saturated=None, dead=None)
+        top = replace(bottom, kept=bottom.kept * kept, saturated=None, together=None)
         return Passed((top,), lambda tops: Back((tops[0].scaled_square(1 / kept),)))
     products = bottom.products.copy()
     products[[NEAR, APART]] /= kept
@@ -220,25 +222,12 @@ def relu(operation: activations.ReLU, layer: Layer) -> Passed:
     return replace(passed, tops=_with_zeros(layer, passed.tops)) if operation.negative_slope == 0 else passed
 
 
-_NEARLY = 1e-12
-"""Probability that is taken for 0."""
-
-
 def _with_zeros(layer: Layer, tops: tuple[Any, ...]) -> tuple[Any, ...]:
-    """Return the tops with the share of zeros, and of channels that are 0 in the whole batch."""
+    """Return the tops with the share of zeros, and how many there must be in a channel that is dead."""
     bottom = layer.bottom if layer.bottom.kept == 1 else layer.bottom.plain()
-    top: Activation = replace(tops[0], filled=float(WEIGHTS @ _above(bottom.points)))
     dims = layer.shape()
-    if not dims or None in (dims[0], *dims[2:]):
-        return (top,)
-    number = size(dims[:1]) * size(dims[2:])
-    negative = max(top.zeros, 0.0)
-    correlation = float(np.clip(top.correlations[CROSS], 0, 1))
-    if correlation == 1 or not _NEARLY < negative < 1 - _NEARLY:
-        return (top.with_shares(dead=negative),)
-    bound = NormalDist().inv_cdf(negative)
-    below = normal_cdf((bound - sqrt(correlation) * NODES) / sqrt(1 - correlation))
-    return (top.with_shares(dead=float(WEIGHTS @ below**number)),)
+    together = size(dims[:1]) * size(dims[2:]) if dims and None not in (dims[0], *dims[2:]) else None
+    return (replace(tops[0], filled=float(WEIGHTS @ _above(bottom.points)), together=together),)
 
 
 @_values(activations.ReLU6)
@@ -293,7 +282,7 @@ def _with_saturated(passed: Passed, at_bounds: Callable[[Reals], Any]) -> Passed
     assert isinstance(top, Activation)  # noqa: S101 - for the type checker
     rising = top.points
     fine = np.interp(_FINE, ranks(), rising)
-    return replace(passed, tops=(top.with_shares(saturated=float(np.mean(at_bounds(fine)))),))
+    return replace(passed, tops=(replace(top, saturated=float(np.mean(at_bounds(fine)))),))
 
 
 _WIDEST_SCORES = 10.0

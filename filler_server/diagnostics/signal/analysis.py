@@ -13,7 +13,7 @@ from filler_server.diagnostics.signal.gradients import NOTHING, Gradient, total
 from filler_server.diagnostics.signal.moments import KINDS, Moments, Weights
 from filler_server.diagnostics.signal.registry import Backward, Layer, NotKnown, rule_for
 from filler_server.diagnostics.signal.report import ParameterSignal, SignalReport, ValueSignal
-from filler_server.diagnostics.signal.values import Activation, normal, scatters
+from filler_server.diagnostics.signal.values import Activation, dead_shares, normal, scatters
 from filler_server.diagnostics.signal.verdict import Step, Verdict, trend
 from filler_server.net.operations import Operation, unknown_reason
 from filler_server.net.operations.data import Parameter
@@ -44,6 +44,7 @@ class _Analysis:
         self._weights: dict[str, Weights | None] = {}
         self._activations: dict[Value, Activation | NotKnown] = {}
         self._scatters: dict[Value, float | None] = {}
+        self._dead: dict[Value, float | None] = {}
         self._back: dict[int, Backward] = {}
         self._gradients: dict[Value, Gradient | NotKnown] = {}
         self._squares: dict[str, list[float | None]] = {}
@@ -61,6 +62,7 @@ class _Analysis:
         known = {value: found for value, found in self._activations.items() if isinstance(found, Activation)}
         shaped = [(found, plan.top(value).shape or ()) for value, found in known.items()]
         self._scatters = dict(zip(known, scatters(shaped), strict=True))
+        self._dead = dict(zip(known, dead_shares(list(known.values())), strict=True))
         values = tuple(self._value(value, has_loss=has_loss) for value in self._activations)
         parameters = tuple(self._parameter(blob, has_loss=has_loss) for blob in plan.blobs if blob.owner is None)
         if not has_loss:
@@ -103,15 +105,16 @@ class _Analysis:
             if isinstance(bottom, NotKnown):
                 raise _BeforeError
             bottoms.append(bottom)
+        producers = layer.producers
         passed = function(
             layer.operation,
             Layer(
                 layer,
                 tuple(bottoms),
-                tuple(plan.top(value).shape for value in layer.producers),
-                tuple(layer.producers.index(value) for value in layer.producers),
-                tuple(plan.layers[value.layer].operation for value in layer.producers),
-                tuple(self._weights[blob.name] for blob in layer.blobs),
+                tuple([plan.top(value).shape for value in producers]),
+                tuple([producers.index(value) for value in producers]),
+                tuple([plan.layers[value.layer].operation for value in producers]),
+                tuple([self._weights[blob.name] for blob in layer.blobs]),
             ),
         )
         self._back[index] = passed.back
@@ -180,7 +183,7 @@ class _Analysis:
             gradient_mean_square=square,
             zeros=min(max(activation.zeros, 0.0), 1.0),
             saturated=activation.saturated,
-            dead=activation.dead,
+            dead=self._dead[value],
             gradient_unknown=why,
             spread=None if scatter is None else {"mean_square": activation.mean_square * sqrt(expm1(scatter))},
         )

@@ -66,8 +66,9 @@ class Kernel:
 
     def __init__(self, points: Reals) -> None:
         squares = np.empty(_ORDER + 2)
-        np.square(_HERMITE @ points, out=squares[:-1])
-        squares[-1] = max(float(WEIGHTS @ (points * points)) - float(squares[:-1].sum()), 0.0)
+        known = squares[:-1]
+        np.square(_HERMITE @ points, out=known)
+        squares[-1] = max(float(WEIGHTS @ (points * points)) - float(np.add.reduce(known)), 0.0)
         self._squares = squares
 
     def __call__(self, correlations: Reals) -> Reals:
@@ -78,7 +79,7 @@ class Kernel:
     @property
     def linear(self) -> float:
         """By what small correlations of the variables are larger than those of the functions of them."""
-        variance = float(self._squares[1:].sum())
+        variance = float(np.add.reduce(self._squares[1:]))
         return float(self._squares[1]) / variance if variance > 0 else 0.0
 
     def slope(self, correlation: float) -> float:
@@ -88,13 +89,14 @@ class Kernel:
     def inverse(self, products: Reals) -> Reals:
         """Return the correlations, in [-1, 1], for which the covariances are nearest to those given."""
         slopes = self._squares[1:] * _POWERS[1:]
-        variance = self._squares[1:].sum()
+        variance = float(np.add.reduce(self._squares[1:]))
         if not variance > 0:
             return np.zeros_like(products)
+        least = 0.05 * variance
         correlations = clipped((products - self._squares[0]) / variance)
         for _ in range(4):
             powers = _powers(correlations)
-            slope = np.maximum(slopes @ powers[:-1], 0.05 * variance)
+            slope = np.maximum(slopes @ powers[:-1], least)
             correlations = clipped(correlations - (self._squares @ powers - products) / slope)
         return correlations
 

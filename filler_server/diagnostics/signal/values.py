@@ -4,12 +4,22 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from math import inf, isfinite, log1p, prod, sqrt
+from statistics import NormalDist
 from typing import cast
 
 import numpy as np
 
 from filler_server.diagnostics.signal.moments import CROSS, KINDS, Moments, Weights
-from filler_server.diagnostics.signal.normal import NODES, WEIGHTS, Kernel, Reals, clipped, expectations, quantiles
+from filler_server.diagnostics.signal.normal import (
+    NODES,
+    WEIGHTS,
+    Kernel,
+    Reals,
+    clipped,
+    expectations,
+    normal_cdf,
+    quantiles,
+)
 from filler_server.diagnostics.signal.windows import Profile
 
 
@@ -26,9 +36,9 @@ class Activation:
         drift: variance, over nets, of the logarithm of the mean square that the layers before leave.
         wobble: variance, over nets and pairs of samples, of the correlation of z for two samples.
         saturated: share of elements near the bounds of a sigmoid or tanh; None where it makes no sense.
-        dead: share of channels that are 0 in the whole batch; None where it makes no sense.
         ties: mean square, over nets, of the correlation of z for two channels.
         filled: share of elements that are not 0 before a Dropout, where it is known better than by the nodes.
+        together: elements that a channel has in a batch, if the channel may be dead: all of them 0.
     """
 
     points: Reals
@@ -39,9 +49,9 @@ class Activation:
     drift: float = 0.0
     wobble: float = 0.0
     saturated: float | None = None
-    dead: float | None = None
-    filled: float | None = None
     ties: float = 0.0
+    filled: float | None = None
+    together: int | None = None
 
     @cached_property
     def mean(self) -> float:
@@ -63,7 +73,11 @@ class Activation:
     @property
     def zeros(self) -> float:
         """The share of elements that are 0."""
-        return 1 - self.kept * (float(WEIGHTS @ (self.points != 0)) if self.filled is None else self.filled)
+        return 1 - self.kept * (self._filled_nodes() if self.filled is None else self.filled)
+
+    def _filled_nodes(self) -> float:
+        nodes = np.count_nonzero(self.points)
+        return 1.0 if nodes == len(NODES) else float(WEIGHTS @ (self.points != 0))
 
     @cached_property
     def kernel(self) -> Kernel:
@@ -92,23 +106,7 @@ class Activation:
     def with_points(self, points: Reals) -> "Activation":
         """Return the distribution of a function of the elements."""
         return Activation(
-            points, self.correlations, self.kept, self.spread, self.profile, self.drift, self.wobble, ties=self.ties
-        )
-
-    def with_shares(self, *, saturated: float | None = None, dead: float | None = None) -> "Activation":
-        """Return the distribution with the shares of saturated elements and of dead channels."""
-        return Activation(
-            self.points,
-            self.correlations,
-            self.kept,
-            self.spread,
-            self.profile,
-            self.drift,
-            self.wobble,
-            saturated,
-            dead,
-            self.filled,
-            self.ties,
+            points, self.correlations, self.kept, self.spread, self.profile, self.drift, self.wobble, None, self.ties
         )
 
     @property
@@ -168,6 +166,37 @@ def scatters(values: Sequence[tuple[Activation, Sequence[int | None]]]) -> list[
     return found
 
 
+def dead_shares(values: Sequence[Activation]) -> list[float | None]:
+    """Return, for several distributions at once, the share of channels that are 0 in a whole batch.
+
+    Where channels cannot be dead, or the number of their elements is not known, there is None.
+    """
+    found: list[float | None] = [None] * len(values)
+    indices, bounds, correlations = [], [], []
+    for index, value in enumerate(values):
+        if value.together is None:
+            continue
+        negative, correlation = max(value.zeros, 0.0), min(max(float(value.correlations[CROSS]), 0.0), 1.0)
+        found[index] = negative
+        if correlation < 1 and _NEARLY < negative < 1 - _NEARLY:
+            indices.append(index)
+            bounds.append(_NORMAL.inv_cdf(negative))
+            correlations.append(correlation)
+    if indices:
+        common, own = np.sqrt(correlations)[:, None], np.sqrt(1 - np.array(correlations))[:, None]
+        below = normal_cdf((np.array(bounds)[:, None] - common * NODES) / own)
+        numbers = np.array([values[index].together for index in indices], float)[:, None]
+        for index, share in zip(indices, (below**numbers @ WEIGHTS).tolist(), strict=True):
+            found[index] = share
+    return found
+
+
+_NEARLY = 1e-12
+"""Probability that is taken for 0."""
+
+_NORMAL = NormalDist()
+
+
 def normal(moments: Moments, spread: float = 0.0) -> Activation:
     """Return the normal distribution with some moments."""
     mean, mean_square, products = moments
@@ -205,7 +234,7 @@ def random_sum(
         wobble = min(of.wobble * slope**2 + own, 1.0)
     # Sums of the same elements are correlated as their weights happen to be, and the more as the elements are.
     ties = min(1 / max(number, 1) + of.tied, 1.0) if weights.variance else 0.0
-    return Activation(top.points, top.correlations, 1.0, spread, profile, drift, wobble, ties=ties)
+    return Activation(top.points, top.correlations, 1.0, spread, profile, drift, wobble, None, ties)
 
 
 def shaped(points: Reals, moments: Moments, spread: float = 0.0) -> Activation:

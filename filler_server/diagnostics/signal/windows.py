@@ -4,7 +4,7 @@ At a border a window has fewer places within its input, so that values are small
 place has is taken as the product of what it has along each axis.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from math import prod
 from typing import NamedTuple, TypeAlias
@@ -147,8 +147,8 @@ def _weighed(axis: Axis, part: Reals, *, back: bool) -> tuple[float, Reals | Non
 
 
 def _relative(sums: Reals) -> tuple[float, Reals | None]:
-    mean = float(sums.sum()) / len(sums) if len(sums) else 0.0
-    if not mean or float(sums.max() - sums.min()) < 1e-9 * mean:
+    mean = float(np.add.reduce(sums)) / len(sums) if len(sums) else 0.0
+    if not mean or float(np.maximum.reduce(sums) - np.minimum.reduce(sums)) < 1e-9 * mean:
         return mean, None
     return mean, sums / mean
 
@@ -180,7 +180,14 @@ def scaled(profile: Profile | None, factors: Sequence[Reals]) -> Profile | None:
 
 def flattened(profile: Profile | None, slope: float) -> Profile | None:
     """Return a profile of which the deviations from 1 are multiplied."""
-    return profile and tuple(None if part is None else 1 + slope * (part - 1) for part in profile)
+    return profile and _along(profile, lambda part: None if part is None else 1 + slope * (part - 1))
+
+
+def _along(profile: Profile, function: Callable[[Reals | None], Reals | None]) -> Profile:
+    """Return a function of what each axis has; of square images all axes have the same."""
+    first, *rest = profile
+    made = function(first)
+    return (made, *(made if part is first else function(part) for part in rest))
 
 
 def met(windows: Sequence[Axis], inputs: Profile | None, outputs: Profile | None) -> float:
