@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from math import prod
 from typing import Any, TypeAlias
 
@@ -10,6 +11,7 @@ import numpy as np
 from caffe_filler import dtypes
 from caffe_filler.axes import FanAxes
 from caffe_filler.errors import FillerError, FillerParameterError, InvalidArgument, UnknownFiller
+from caffe_filler.filler_types import CAFFE_FILLERS
 from caffe_filler.printable import counted
 from caffe_filler.v1 import filler_pb2
 from filler_server.api.expectations import expected
@@ -34,6 +36,11 @@ Plan: TypeAlias = Callable[[filler_pb2.PlanNetRequest, Limits], NetPlan]
 
 _REFILL = 8192
 """Values that cost as much as filling a blob once more, however small it is: some tens of microseconds."""
+
+_STREAMS = frozenset(filler_pb2.RandomStream.values())
+
+_LONGEST_KEPT = 512
+"""Bytes of a description up to which a blob is kept for further calls."""
 
 PROFILES: Mapping[int, Profile] = {
     filler_pb2.CAFFE: Profile.CAFFE,
@@ -74,14 +81,27 @@ def fill_job(request: filler_pb2.FillRequest, limits: Limits) -> Job:
         with _Field(index):
             random = _blob_stream(request, spec)
             key = _without_name(spec)
-            if key not in made:
-                made[key] = _filled_blob(spec, random, dtype)
-            tensors.append(made[key].over(random, spec.name))
+            blob = made.get(key)
+            if blob is None:
+                blob = made[key] = _filled_blob(spec, key, random, dtype)
+            tensors.append(blob.over(random, spec.name))
     limits.check("sequential_elements", _sequential(tensors))
     return _job(tensors, request, limits)
 
 
-def _filled_blob(spec: filler_pb2.BlobSpec, random: RandomStream, dtype: np.dtype[Any]) -> FilledBlob:
+def _filled_blob(spec: filler_pb2.BlobSpec, key: bytes, random: RandomStream, dtype: np.dtype[Any]) -> FilledBlob:
+    """Return a blob; `key` is all that the description says of it but its name."""
+    is_kept = not random.sequential and len(key) <= _LONGEST_KEPT and spec.filler.type in CAFFE_FILLERS
+    return _kept_blob(key, dtype) if is_kept else _new_blob(spec, random, dtype)
+
+
+@lru_cache(maxsize=1024)
+def _kept_blob(key: bytes, dtype: np.dtype[Any]) -> FilledBlob:
+    """Return a blob over the philox stream, for the next call, too: many ask for blobs that are alike."""
+    return _new_blob(filler_pb2.BlobSpec.FromString(key), PhiloxStream(0, ""), dtype)
+
+
+def _new_blob(spec: filler_pb2.BlobSpec, random: RandomStream, dtype: np.dtype[Any]) -> FilledBlob:
     shape = tuple(spec.shape.dim)
     region = _region(spec.region)(shape)
     axes = FanAxes.from_wire(spec.axes, shape) if spec.HasField("axes") else None
@@ -284,7 +304,7 @@ def _range(wire: filler_pb2.Range) -> tuple[int, int | None]:
 
 
 def _check_stream(value: int) -> None:
-    if value not in filler_pb2.RandomStream.values():
+    if value not in _STREAMS:
         raise InvalidArgument(
             f"there are {', '.join(filler_pb2.RandomStream.keys())}. Received: stream={value}", field="stream"
         )

@@ -16,6 +16,7 @@ from filler_server.fillers import backend, check_in_caffe
 from filler_server.fillers.arrangement import Arrangement, arrangement
 from filler_server.fillers.base import Filler
 from filler_server.fillers.distributions import reach
+from filler_server.rng.philox import PhiloxStream
 from filler_server.rng.stream import RandomStream, Values
 from filler_server.tensors import BLOCK, Tensor
 
@@ -126,16 +127,31 @@ class FilledBlob(ComputedTensor):
         other._random = random
         if name is not None:
             other.name = name
-        other._forget()
+        if self._whole is not None:
+            other._forget()
         return other
+
+    def of_seed(self, seed: int) -> "FilledBlob":
+        """Return the same blob over the philox stream of its name and another seed.
+
+        Raises:
+            InvalidArgument: its random numbers are not those of the philox stream, or the seed is out of range.
+        """
+        if not isinstance(self._random, PhiloxStream):
+            raise InvalidArgument("the blobs of a net over a Caffe stream have no seeds of their own", field="seed")
+        return self.over(self._random.of_seed(seed))
 
     def read(self, start: int, out: NDArray[Any]) -> None:
         """Compute the values; float16 and bfloat16 are the float32 values, rounded to nearest even."""
-        self._read(start, out)
-        if start + out.size == self.count:
+        if self.dtype.itemsize >= 4 and (out.size <= BLOCK or self.region.is_contiguous):
+            self._compute(start, out)
+        else:
+            self._read_blocks(start, out)
+        if self._whole is not None and start + out.size == self.count:
             self._forget()
 
     def _forget(self) -> None:
+        """Drop what fills a whole blob, with what it keeps of it."""
         if self._whole is not None:
             self._fill = backend.prepare(self._whole, self._arrangement)
 
@@ -146,10 +162,7 @@ class FilledBlob(ComputedTensor):
         least = _LEAST_COST if filler.whole else 0
         return max(cost, least) * arranged.weights_in(region.starts, region.shape, is_flat=region.is_flat)
 
-    def _read(self, start: int, out: NDArray[Any]) -> None:
-        if self.dtype.itemsize >= 4 and (out.size <= BLOCK or self.region.is_contiguous):
-            self._compute(start, out)
-            return
+    def _read_blocks(self, start: int, out: NDArray[Any]) -> None:
         for begin in range(0, out.size, BLOCK):
             block = out[begin : begin + BLOCK]
             if self.dtype.itemsize >= 4:

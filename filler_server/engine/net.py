@@ -31,10 +31,7 @@ def net_tensors(
         return blob_tensors(plan, stream_of, dtype=dtype, selection=selection)
     # The ranks of a cluster ask for the same net, and its next run for another seed.
     tensors = plan.keep("tensors", dtype, lambda: blob_tensors(plan, stream_of, dtype=dtype))
-    return [
-        tensor.over(PhiloxStream(seed, tensor.owner or tensor.name)) if isinstance(tensor, FilledBlob) else tensor
-        for tensor in tensors
-    ]
+    return [tensor.of_seed(seed) if isinstance(tensor, FilledBlob) else tensor for tensor in tensors]
 
 
 def blob_tensors(

@@ -107,6 +107,19 @@ class PhiloxStream:
                 f"the name of a stream is text that UTF-8 can encode. Received: name={self.name!r}", field="name"
             ) from error
 
+    def of_seed(self, seed: int) -> "PhiloxStream":
+        """Return the stream of the same name and another seed.
+
+        Raises:
+            InvalidArgument: the seed is out of range.
+        """
+        value = check_seed(seed)
+        other = object.__new__(PhiloxStream)
+        words = value & 0xFFFFFFFF, value >> 32, *self._value_words[2:]
+        for attribute, own in (("seed", seed), ("name", self.name), ("_value_words", words)):
+            object.__setattr__(other, attribute, own)
+        return other
+
     def uniform(self, out: Values, runs: Runs, low: float, high: float) -> None:
         """Fill `out`, float32 or float64, with uniform values of [low, high].
 

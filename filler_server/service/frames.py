@@ -7,8 +7,8 @@ would copy every payload twice; here the kernels write it once, where it is sent
 import ctypes
 import struct
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 
 import crc32c
 
@@ -46,6 +46,9 @@ _PADDING = [b"", _THREE + 3 * _TWO, _TWO, _THREE, 2 * _TWO, _THREE + _TWO, 3 * _
 
 _LONGEST_PADDING = 9
 
+_LONGEST_KEPT = 512
+"""Bytes of a header up to which the framing of a small blob is kept."""
+
 _varint = lru_cache(maxsize=4096)(varint)
 
 ctypes.pythonapi.PyBytes_FromStringAndSize.restype = ctypes.py_object
@@ -55,8 +58,7 @@ ctypes.pythonapi.PyMemoryView_FromMemory.argtypes = [ctypes.c_void_p, ctypes.c_s
 _PY_BUF_WRITE = 0x200
 
 
-@dataclass(slots=True)
-class _Piece:
+class _Piece(NamedTuple):
     """A piece laid out in a message: its framing, and where checksum and payload go."""
 
     tensor: ComputedTensor
@@ -97,8 +99,8 @@ def frames(
             left, room = tensor.nbytes - offset, message_bytes - taken
             length = left if left <= room else min(left, _usable(room, offset, tensor))
             last = length == left
-            header = encoded_header(tensor) + understood if first_of_blob else b""
-            piece = _lay_out(tensor, blob, offset, length, size, header=header, last=last)
+            header = encoded_header(tensor) if first_of_blob else b""
+            piece = _lay_out(tensor, blob, offset, length, size, header=header, understood=understood, last=last)
             pieces.append(piece)
             size = piece.data_at + length
             taken += length + len(piece.framing)
@@ -118,27 +120,66 @@ def _usable(room: int, offset: int, tensor: ComputedTensor) -> int:
 
 
 def _lay_out(
-    tensor: ComputedTensor, blob: int, offset: int, length: int, at: int, *, header: bytes, last: bool
+    tensor: ComputedTensor,
+    blob: int,
+    offset: int,
+    length: int,
+    at: int,
+    *,
+    header: bytes,
+    last: bool,
+    understood: bytes = b"",
 ) -> _Piece:
     """Encode all of a piece but checksum and payload, such that the payload is aligned.
 
+    Args:
+        tensor: the blob that it is of.
+        blob: number of the blob.
+        offset: where in the blob its payload begins.
+        length: bytes of its payload.
+        at: where in the message it begins.
+        header: the encoded header of the blob; empty after its first piece.
+        last: whether it ends the blob.
+        understood: what comes at the end of the header and is the request's own.
+    """
+    is_kept = last and header and len(header) <= _LONGEST_KEPT
+    encode = _framing if is_kept else _framing.__wrapped__
+    before, after = encode(blob, header, len(understood) if header else 0, offset, length, last, at % _ALIGNMENT)
+    framing = before + understood + after if header else before + after
+    data_at = at + len(framing)
+    tail = len(_NO_CRC) + (len(_LAST) if last else 0) + len(_TAG_DATA) + len(_varint(length))
+    return _Piece(tensor, offset, length, framing, data_at - tail, data_at)
+
+
+@lru_cache(maxsize=4096)
+def _framing(
+    blob: int, header: bytes, more: int, offset: int, length: int, last: bool, phase: int
+) -> tuple[bytes, bytes]:
+    """Encode a piece up to the end of its header, and from there up to its payload, with zeros for the checksum.
+
     The alignment comes from the number of the blob, which is said again and again: the last one counts. Varints longer
     than they need be would do for most parsers, but protobuf.js reads none of 6 to 9 bytes where 32 bits are wanted.
+
+    Args:
+        blob: number of the blob.
+        header: its header, as far as all requests have the same.
+        more: bytes of the rest of the header.
+        offset: where in the blob its payload begins.
+        length: bytes of its payload.
+        last: whether it ends the blob.
+        phase: where it begins, modulo the alignment.
     """
-    middle = _TAG_BLOB + _varint(blob)
+    front = _TAG_BLOB + _varint(blob)
     if header:
-        middle += _TAG_BLOB_HEADER + _varint(len(header)) + header
-    middle += _TAG_OFFSET + _varint(offset) + _TAG_CRC + _NO_CRC
-    tail = (_LAST if last else b"") + _TAG_DATA + _varint(length)
-    body = len(middle) + len(tail) + length
+        front += _TAG_BLOB_HEADER + _varint(len(header) + more) + header
+    back = _TAG_OFFSET + _varint(offset) + _TAG_CRC + _NO_CRC + (_LAST if last else b"") + _TAG_DATA + _varint(length)
+    body = len(front) + more + len(back) + length
     # The length of the piece's length must not change with the padding.
     size_bytes = len(_varint(body + _LONGEST_PADDING))
-    start = at + len(_TAG_PIECES) + size_bytes
-    padding = _PADDING[-(_PAYLOAD_AT + start + len(middle) + len(tail)) % _ALIGNMENT]
+    start = phase + len(_TAG_PIECES) + size_bytes
+    padding = _PADDING[-(_PAYLOAD_AT + start + len(front) + more + len(back)) % _ALIGNMENT]
     prefix = _varint(body + len(padding))
-    framing = _TAG_PIECES + _pad(prefix, size_bytes - len(prefix)) + padding + middle + tail
-    data_at = at + len(framing)
-    return _Piece(tensor, offset, length, framing, data_at - len(tail) - len(_NO_CRC), data_at)
+    return _TAG_PIECES + _pad(prefix, size_bytes - len(prefix)) + padding + front, back
 
 
 def _build(prefix: bytes, pieces: Sequence[_Piece], size: int) -> bytes:
@@ -146,11 +187,11 @@ def _build(prefix: bytes, pieces: Sequence[_Piece], size: int) -> bytes:
     view[: len(prefix)] = prefix
     # The cores that other threads could use are those that send.
     with compiled.alone():
-        for piece in pieces:
-            data = view[piece.data_at : piece.data_at + piece.length]
-            piece.tensor.read_bytes(piece.offset, data)
-            view[piece.data_at - len(piece.framing) : piece.data_at] = piece.framing
-            struct.pack_into("<I", view, piece.crc_at, crc32c.crc32c(data))
+        for tensor, offset, length, framing, crc_at, data_at in pieces:
+            data = view[data_at : data_at + length]
+            tensor.read_bytes(offset, data)
+            view[data_at - len(framing) : data_at] = framing
+            struct.pack_into("<I", view, crc_at, crc32c.crc32c(data))
     return message
 
 

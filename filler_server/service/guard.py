@@ -73,6 +73,7 @@ class RequestGuard(grpc.ServerInterceptor):
         self._service = f"/{service}/"
         self._idle = Places(limits, "idle_streams")
         self._held = Places(limits, "held_bytes")
+        self._guarded: dict[str, tuple[grpc.RpcMethodHandler, grpc.RpcMethodHandler]] = {}
 
     def intercept_service(
         self,
@@ -80,14 +81,16 @@ class RequestGuard(grpc.ServerInterceptor):
         handler_call_details: grpc.HandlerCallDetails,
     ) -> grpc.RpcMethodHandler | None:
         """Return the handler of a method behind the guard."""
-        handler = continuation(handler_call_details)
+        handler, name = continuation(handler_call_details), handler_call_details.method
         if handler is None:
             return None
-        method = _Method(
-            handler,
-            is_probe=not handler_call_details.method.startswith(self._service),
-            may_be_slow=not handler_call_details.method.startswith(HEALTH),
-        )
+        kept = self._guarded.get(name)
+        if kept is None or kept[0] is not handler:
+            kept = self._guarded[name] = handler, self._behind(name, handler)
+        return kept[1]
+
+    def _behind(self, name: str, handler: grpc.RpcMethodHandler) -> grpc.RpcMethodHandler:
+        method = _Method(handler, is_probe=not name.startswith(self._service), may_be_slow=not name.startswith(HEALTH))
         if handler.response_streaming:
             return grpc.stream_stream_rpc_method_handler(
                 lambda requests, context: self._stream(method, requests, context),

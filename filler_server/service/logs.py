@@ -44,6 +44,7 @@ def configure(log: Log) -> None:
     handler = logging.StreamHandler()
     handler.setFormatter(
         _Formatter(
+            None if is_json or sys.stderr.isatty() else stamp,
             [stamp, *after],
             foreign_pre_chain=[structlog.stdlib.add_log_level, structlog.stdlib.ExtraAdder(), stamp],
             processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *after],
@@ -59,12 +60,14 @@ class _Formatter(structlog.stdlib.ProcessorFormatter):
     """Formats what is logged; calls, of which there are thousands a second, by a shorter way to the same lines.
 
     Args:
-        processors_of_calls: what makes a line of the facts of a call.
+        stamp: what adds the time to the line of a call without colors, which is made here; None: for JSON or colors.
+        processors_of_calls: what makes other lines of the facts of a call.
         given: arguments of the base class.
     """
 
-    def __init__(self, processors_of_calls: Sequence[Any], **given: Any) -> None:
+    def __init__(self, stamp: Any, processors_of_calls: Sequence[Any], **given: Any) -> None:
         super().__init__(**given)
+        self._stamp = stamp
         self._processors_of_calls = processors_of_calls
 
     def format(self, record: logging.LogRecord) -> str:
@@ -72,6 +75,10 @@ class _Formatter(structlog.stdlib.ProcessorFormatter):
         if not isinstance(record, _CallRecord):
             return super().format(record)
         level = record.levelname.lower()
+        if self._stamp is not None:
+            stamped = self._stamp(None, level, {})
+            facts = " ".join([f"{name}={value!r}" for name, value in record.facts.items()])
+            return f"{stamped['timestamp']} [{level}] {record.msg} {facts}"
         event: Any = {"event": record.msg, "level": level, **record.facts}
         for process in self._processors_of_calls:
             event = process(None, level, event)

@@ -39,6 +39,7 @@ class Observation(grpc.ServerInterceptor):
         self._has_names = has_names
         self._methods = frozenset(methods)
         self._service = f"/{service}/"
+        self._observing: dict[str, tuple[grpc.RpcMethodHandler, grpc.RpcMethodHandler]] = {}
         self._delivery: Delivery | None = None
         self._running = 0
         self._changed = threading.Condition()
@@ -61,13 +62,23 @@ class Observation(grpc.ServerInterceptor):
         handler_call_details: grpc.HandlerCallDetails,
     ) -> grpc.RpcMethodHandler | None:
         """Return the handler of a method with the observers around it."""
-        handler = continuation(handler_call_details) or _no_such_method(handler_call_details.method)
+        name = handler_call_details.method
+        handler = continuation(handler_call_details) or _NO_SUCH_METHOD
+        kept = self._observing.get(name)
+        if kept is not None and kept[0] is handler:
+            return kept[1]
+        made = self._around(name, handler)
+        if name in self._methods:
+            self._observing[name] = handler, made
+        return made
+
+    def _around(self, name: str, handler: grpc.RpcMethodHandler) -> grpc.RpcMethodHandler:
         inner = getattr(handler, _behaviour(handler))
         serialize = handler.response_serializer or bytes
         if handler.response_streaming:
 
             def stream(request: Any, context: grpc.ServicerContext, send: Send) -> None:
-                self._stream(handler_call_details, context, lambda: inner(request, context), serialize, send)
+                self._stream(name, context, lambda: inner(request, context), serialize, send)
 
             # It sends its messages itself.
             stream.experimental_non_blocking = True  # type: ignore[attr-defined]
@@ -79,7 +90,7 @@ class Observation(grpc.ServerInterceptor):
             return kind(stream, handler.request_deserializer)
 
         def unary(request: Any, context: grpc.ServicerContext) -> bytes:
-            with self._observed(handler_call_details, context) as call:
+            with self._observed(name, context) as call:
                 _Metadata(call, context).send()
                 response: bytes = serialize(inner(request, context))
                 call.fill_seconds = time.perf_counter() - call.began
@@ -93,14 +104,14 @@ class Observation(grpc.ServerInterceptor):
 
     def _stream(
         self,
-        details: grpc.HandlerCallDetails,
+        method: str,
         context: grpc.ServicerContext,
         begin: Callable[[], Iterator[Any] | None],
         serialize: Callable[[Any], bytes],
         send: Send,
     ) -> None:
         last: bytes | None = None
-        with self._observed(details, context) as call:
+        with self._observed(method, context) as call:
             metadata = _Metadata(call, context)
             since = time.perf_counter()
             responses = begin() or iter(())
@@ -141,18 +152,19 @@ class Observation(grpc.ServerInterceptor):
             end_with(last, context, send, metadata.unsent)
 
     @contextmanager
-    def _observed(self, details: grpc.HandlerCallDetails, context: grpc.ServicerContext) -> Iterator[Call]:
-        metadata = tuple((key, value) for key, value in details.invocation_metadata)
+    def _observed(self, method: str, context: grpc.ServicerContext) -> Iterator[Call]:
+        metadata = tuple([(key, value) for key, value in context.invocation_metadata()])
+        name = method.removeprefix("/")
         call = Call(
-            method=details.method.removeprefix("/")[:_LONGEST_METHOD],
-            label=details.method.removeprefix("/") if details.method in self._methods else "unknown",
+            method=name[:_LONGEST_METHOD],
+            label=name if method in self._methods else "unknown",
             peer=context.peer(),
             request_id=request_id(metadata),
             metadata=metadata,
             client=_common_name(context) if self._has_names else "",
         )
         call.make_current()
-        if details.method.startswith(self._service):
+        if method.startswith(self._service):
             with self._changed:
                 self._running += 1
             if not context.add_callback(self._ended):
@@ -226,11 +238,11 @@ def _outcome(context: grpc.ServicerContext) -> tuple[str, str, str]:
     return ("DEADLINE_EXCEEDED" if remaining is not None and remaining <= _EARLY else "CANCELLED"), "", ""
 
 
-def _no_such_method(method: str) -> grpc.RpcMethodHandler:
-    def refuse(requests: object, context: grpc.ServicerContext) -> None:
-        try:
-            context.abort(grpc.StatusCode.UNIMPLEMENTED, "Method not found!")
-        except Exception:
-            raise status.Ended from None
+def _refuse(requests: object, context: grpc.ServicerContext) -> None:
+    try:
+        context.abort(grpc.StatusCode.UNIMPLEMENTED, "Method not found!")
+    except Exception:
+        raise status.Ended from None
 
-    return grpc.stream_stream_rpc_method_handler(refuse)
+
+_NO_SUCH_METHOD = grpc.stream_stream_rpc_method_handler(_refuse)
