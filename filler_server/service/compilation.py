@@ -90,7 +90,7 @@ def warm_up(on_ready: Callable[[Ready], None] = lambda ready: None) -> Warm:
         done.append(ready)
         on_ready(ready)
 
-    compilation = Compilation(note)
+    compilation = Compilation(note, is_awaited=True)
     try:
         compilation.start()
         compilation.join()
@@ -108,10 +108,12 @@ class Compilation:
 
     Args:
         on_ready: called for each part that is there.
+        is_awaited: whether somebody waits for all parts, and not for those of common fillers alone.
     """
 
-    def __init__(self, on_ready: Callable[[Ready], None] = lambda ready: None) -> None:
+    def __init__(self, on_ready: Callable[[Ready], None] = lambda ready: None, *, is_awaited: bool = False) -> None:
         self._on_ready = on_ready
+        self._is_awaited = is_awaited
         self._parts: Sequence[Part] = ()
         self._pending: set[str] = set()
         self._told: dict[str, float] = {}
@@ -291,7 +293,7 @@ class Compilation:
             self._given.update(names)
             self._expected.update(names)
             try:
-                self._processes.append(CompilerProcess(lock, names, on_told))
+                self._processes.append(CompilerProcess(lock, names, on_told, is_nice=not self._is_awaited))
             except OSError:
                 self._expected.difference_update(names)
                 raise

@@ -19,6 +19,9 @@ from pathlib import Path
 _NICENESS = 10
 """Of the compilation of what the server does not wait for, beside calls."""
 
+_NICE, _AWAITED = "nice", "awaited"
+"""Whether anybody waits for all parts, as an argument of the process."""
+
 _END_SECONDS = 5.0
 """Seconds that a process has to end by itself."""
 
@@ -31,14 +34,23 @@ class CompilerProcess:
         names: those of the parts.
         on_told: called in a thread of its own with the name and the seconds of each part that is done, and with no name
             when no more come.
+        is_nice: whether it lets others of this machine go first once it has what a server starts with.
 
     Raises:
         OSError: no process can be started.
     """
 
-    def __init__(self, lock: Path, names: Iterable[str], on_told: Callable[[str | None, float], None]) -> None:
+    def __init__(
+        self,
+        lock: Path,
+        names: Iterable[str],
+        on_told: Callable[[str | None, float], None],
+        *,
+        is_nice: bool = True,
+    ) -> None:
+        manner = _NICE if is_nice else _AWAITED
         self._process = subprocess.Popen(  # noqa: S603 - this interpreter, with the names of parts
-            [sys.executable, "-P", "-m", __name__, str(lock), *names],
+            [sys.executable, "-P", "-m", __name__, str(lock), manner, *names],
             # It has the modules of this process, and no others.
             env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
             stdin=subprocess.PIPE,
@@ -63,30 +75,30 @@ class CompilerProcess:
         self._on_told(None, 0.0)
 
 
-def main(lock: str, *names: str) -> None:
+def main(lock: str, manner: str, *names: str) -> None:
     """Compile parts and tell of each; the process ends when nobody listens any more."""
     # Ctrl-C is meant for the server, which ends this process.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_server, daemon=True).start()
     with Path(lock).open("ab") as held:
         fcntl.flock(held, fcntl.LOCK_EX)
-        _compile(names)
+        _compile(names, is_nice=manner == _NICE)
 
 
-def _compile(names: Iterable[str]) -> None:
+def _compile(names: Iterable[str], *, is_nice: bool) -> None:
     from filler_server.service.warmup import parts
 
     by_name = {part.name: part for part in parts()}
-    is_nice = False
+    is_early = True
     for name in names:
         part = by_name.get(name)
         if part is None:
             # A filler that was registered in the server.
             print(f"{name}\t0", flush=True)
             continue
-        if not is_nice and not part.group.comes_first:
+        if is_nice and is_early and not part.group.comes_first:
             os.nice(_NICENESS)
-            is_nice = True
+            is_early = False
         began = time.monotonic()
         part.compile()
         print(f"{part.name}\t{time.monotonic() - began:.3f}", flush=True)

@@ -2,6 +2,7 @@
 
 import contextvars
 import fcntl
+import os
 import subprocess
 import sys
 import threading
@@ -20,7 +21,7 @@ from caffe_filler.v1 import filler_pb2, filler_pb2_grpc
 from filler_server import compiled
 from filler_server.api.limits import Limits
 from filler_server.cancellation import cancel_when
-from filler_server.service import compilation, warmup
+from filler_server.service import compilation, compilers, warmup
 from filler_server.service.compilation import WAITING, Compilation, Ready
 from filler_server.service.compilers import CompilerProcess
 from filler_server.service.server import FillerServer
@@ -149,9 +150,13 @@ class Told:
     """A process that compiles what it is told to, some of it, and ends."""
 
     asked: list[list[str]]
+    were_nice: list[bool]
 
-    def __init__(self, lock: Path, names: list[str], on_told: Callable[[str | None, float], None]) -> None:
+    def __init__(
+        self, lock: Path, names: list[str], on_told: Callable[[str | None, float], None], *, is_nice: bool
+    ) -> None:
         self.asked.append(names)
+        self.were_nice.append(is_nice)
         threading.Thread(target=lambda: (on_told(names[0], 7.5), on_told(None, 0.0))).start()
 
     def close(self) -> None:
@@ -161,7 +166,7 @@ class Told:
 def test_what_is_not_cached_is_compiled_by_a_process_and_the_rest_here(
     kernels: Kernels, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    Told.asked = []
+    Told.asked, Told.were_nice = [], []
     monkeypatch.setattr(compilation, "CompilerProcess", Told)
     monkeypatch.setattr(compiled, "threads", lambda: 2)
     parts = [
@@ -182,12 +187,13 @@ def test_what_is_not_cached_is_compiled_by_a_process_and_the_rest_here(
         ("philox rare", True),
     ]
     assert ready[1].seconds == 7.5
+    assert Told.were_nice == [True]
 
 
 def test_with_more_cores_caffes_streams_have_a_process_of_their_own(
     kernels: Kernels, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    Told.asked = []
+    Told.asked, Told.were_nice = [], []
     monkeypatch.setattr(compilation, "CompilerProcess", Told)
     monkeypatch.setattr(compiled, "threads", lambda: 4)
     names = [("philox usual", Group.COMMON), ("philox rare", Group.FURTHER), ("caffe usual", Group.CAFFE)]
@@ -199,7 +205,7 @@ def test_with_more_cores_caffes_streams_have_a_process_of_their_own(
 def test_where_no_process_can_be_started_or_nothing_is_kept_all_is_compiled_here(
     kernels: Kernels, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse(*args: Any) -> None:
+    def refuse(*args: Any, **options: Any) -> None:
         raise OSError("no more processes")
 
     monkeypatch.setattr(compilation, "CompilerProcess", refuse)
@@ -218,7 +224,7 @@ def test_what_the_process_of_another_server_has_compiled_is_loaded(
     closed = threading.Event()
 
     class Silent:
-        def __init__(self, *args: Any) -> None:
+        def __init__(self, *args: Any, **options: Any) -> None:
             self.close = closed.set
 
     monkeypatch.setattr(compilation, "CompilerProcess", Silent)
@@ -235,6 +241,26 @@ def test_what_the_process_of_another_server_has_compiled_is_loaded(
     started(monkeypatch, Part("philox usual", Group.COMMON, run), on_ready=ready.append).join()
     assert [(part.name, part.is_compiled) for part in ready] == [("philox usual", False)]
     assert closed.is_set()
+
+
+def test_who_waits_for_all_parts_gets_them_as_fast_as_can_be(kernels: Kernels, monkeypatch: pytest.MonkeyPatch) -> None:
+    Told.asked, Told.were_nice = [], []
+    monkeypatch.setattr(compilation, "CompilerProcess", Told)
+    monkeypatch.setattr(compiled, "threads", lambda: 2)
+    use(monkeypatch, kernels.part("philox rare", Group.FURTHER, is_cached=False))
+    compilation.warm_up()
+    assert Told.were_nice == [False]
+
+
+@pytest.mark.parametrize(("is_nice", "times"), [(True, 1), (False, 0)])
+def test_a_process_lets_others_go_first_where_nobody_waits(
+    is_nice: bool, times: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: list[int] = []
+    monkeypatch.setattr(os, "nice", given.append)
+    monkeypatch.setattr(Part, "compile", lambda part: None)
+    compilers._compile(["philox msra", "philox bilinear", "caffe msra"], is_nice=is_nice)
+    assert len(given) == times
 
 
 def test_a_process_waits_for_another_one_with_the_same_parts(tmp_path: Path) -> None:
