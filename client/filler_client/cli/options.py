@@ -246,14 +246,30 @@ def asked_server_option(command: _Command) -> _Command:
 def _with_server(command: _Command, options: Mapping[str, tuple[str, dict[str, Any]]]) -> _Command:
     @wraps(command)
     def with_server(*args: Any, **values: Any) -> Any:
-        parts = {name: values.pop(parameter) for name, (parameter, _) in options.items()}
-        return command(*args, server=Server(**parts), **values)
+        server = Server(**{name: values.pop(parameter) for name, (parameter, _) in options.items()})
+        if server.address is None:
+            _check_alone([parameter for parameter, _ in options.values()])
+        return command(*args, server=server, **values)
 
     for parameter, option in reversed(list(options.values())):
-        with_server = click.option(f"--{parameter.replace('_', '-')}", envvar=f"FILLER_{parameter.upper()}", **option)(
-            with_server
-        )
+        with_server = click.option(_flag(parameter), envvar=f"FILLER_{parameter.upper()}", **option)(with_server)
     return cast(_Command, with_server)
+
+
+def _check_alone(parameters: Sequence[str]) -> None:
+    """Make sure that nothing is said of a server where there is none; the environment may be that of all commands.
+
+    Raises:
+        click.UsageError: something is.
+    """
+    source = click.get_current_context().get_parameter_source
+    given = [_flag(name) for name in parameters if source(name) is click.core.ParameterSource.COMMANDLINE]
+    if given:
+        raise click.UsageError(f"{', '.join(given)} {'goes' if len(given) == 1 else 'go'} with --server.")
+
+
+def _flag(parameter: str) -> str:
+    return f"--{parameter.replace('_', '-')}"
 
 
 _FILE: Any = click.Path(dir_okay=False, path_type=Path)

@@ -208,6 +208,17 @@ def test_wrong_usage_ends_with_2(nets: Path) -> None:
     assert "0<=x<=18446744073709551615" in fail(2, "fill", "msra", "--shape", "3,3", "--seed", -1, "-o", "-")
 
 
+def test_what_is_said_of_a_server_needs_one(nets: Path) -> None:
+    alone = run("plan", nets / "lenet.prototxt", "--tls", "--retry-for", "5")
+    assert alone.returncode == 2
+    assert b"--tls, --retry-for go with --server." in alone.stderr
+    alone = run("fill", "msra", "--shape", "3,3", "--name", "a", "-o", "-", "--timeout", "5")
+    assert (alone.returncode, alone.stdout) == (2, b"")
+    assert b"--timeout goes with --server." in alone.stderr
+    # The environment is that of all commands.
+    assert run("plan", nets / "lenet.prototxt", env={"FILLER_TIMEOUT": "5"}).returncode == 0
+
+
 def test_a_failure_ends_with_1_in_one_line(nets: Path, tmp_path: Path) -> None:
     broken = tmp_path / "broken.prototxt"
     broken.write_text('layer {\n  name: "a"\n  type: }\n')
