@@ -34,6 +34,9 @@ _KEPT_BYTES = 32 << 20
 _REPEATED = 3
 """Copies that a plan has of its names and shapes once it was answered: itself, as a message, and as tensors."""
 
+Plan: TypeAlias = Callable[[filler_pb2.PlanNetRequest, Limits], NetPlan]
+"""Plans a net: `plan`, or something that lets it wait for its turn."""
+
 _Key: TypeAlias = tuple[bytes, ReadLimits, int, Interface]
 """Key of a plan: everything that it is made from, its messages included."""
 

@@ -1,10 +1,12 @@
-"""Messages of the wire to calls of the library."""
+"""Messages of the wire to calls of the library.
 
-from collections.abc import Callable, Mapping, Sequence
+What is over a stream of Caffe stands in `caffe_requests`, which is imported where one is asked for.
+"""
+
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from math import prod
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 
@@ -14,40 +16,23 @@ from caffe_filler.errors import FillerError, FillerParameterError, InvalidArgume
 from caffe_filler.filler_types import CAFFE_FILLERS
 from caffe_filler.printable import counted
 from caffe_filler.v1 import filler_pb2
+from filler_server import compiled  # noqa: F401 - kernels come later; that Numba is missing is to be told here
 from filler_server.api.expectations import expected
 from filler_server.api.limits import Limits
 from filler_server.api.plan_wire import to_wire
-from filler_server.api.planning import plan
-from filler_server.engine.caffe_net import CaffeNet
+from filler_server.api.planning import Plan, plan
 from filler_server.engine.computed import ComputedTensor, FilledBlob
 from filler_server.engine.net import net_tensors
 from filler_server.engine.region import Region
 from filler_server.fillers import get_filler
-from filler_server.net.draws import DataDraws, net_draws
 from filler_server.net.plan import NetPlan
-from filler_server.rng.caffe.boost import Profile
-from filler_server.rng.caffe.mt19937 import EngineState
-from filler_server.rng.caffe.stream import CaffeStream
 from filler_server.rng.philox import PhiloxStream
 from filler_server.rng.stream import RandomStream
-
-Plan: TypeAlias = Callable[[filler_pb2.PlanNetRequest, Limits], NetPlan]
-"""Plans a net: `planning.plan`, or something that lets it wait for its turn."""
-
-_REFILL = 8192
-"""Values that cost as much as filling a blob once more, however small it is: some tens of microseconds."""
 
 _STREAMS = frozenset(filler_pb2.RandomStream.values())
 
 _LONGEST_KEPT = 512
 """Bytes of a description up to which a blob is kept for further calls."""
-
-PROFILES: Mapping[int, Profile] = {
-    filler_pb2.CAFFE: Profile.CAFFE,
-    filler_pb2.CAFFE_1_56: Profile.CAFFE_1_56,
-    filler_pb2.CAFFE_1_55: Profile.CAFFE_1_55,
-}
-"""Caffe's streams, by their numbers in `RandomStream` of the service."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +116,8 @@ def fill_net_job(request: filler_pb2.FillNetRequest, limits: Limits, *, plan: Pl
         tensors = net_tensors(planned, seed=request.seed, dtype=dtype, selection=selection or None)
         drawn = 0
     else:
+        from filler_server.api.caffe_requests import caffe_net
+
         net, drawn = caffe_net(planned, request, dtype, limits, plan=plan)
         tensors = net.tensors(selection or None)
     if selection or not drawn:
@@ -171,7 +158,10 @@ def plan_net(request: filler_pb2.PlanNetRequest, limits: Limits, *, plan: Plan =
     answer = expected(planned)
     if not request.HasField("draws"):
         return answer
-    draws = _layer_draws(planned, request.draws, limits, plan)
+    from filler_server.api.caffe_requests import layer_draws
+
+    _check_stream(request.draws.stream)
+    draws = layer_draws(planned, request.draws, limits, plan)
     layers = tuple(replace(layer, draws=count) for layer, count in zip(answer.layers, draws, strict=True))
     return replace(answer, layers=layers, sequential=True)
 
@@ -182,56 +172,6 @@ def plan_reply(request: filler_pb2.PlanNetRequest, limits: Limits, *, plan: Plan
     return answer.keep("reply", None, lambda: to_wire(answer))
 
 
-def _layer_draws(planned: NetPlan, draws: filler_pb2.Draws, limits: Limits, plan: Plan) -> list[int | None]:
-    """Return for each layer of a plan what it draws, by drawing it.
-
-    Raises:
-        FillerError: the request is wrong or over a limit.
-    """
-    dtype = dtypes.from_wire(draws.dtype)
-    limits.check("request_bytes", planned.parameters * dtype.itemsize)
-    limits.check("request_elements", planned.parameters)
-    net, _ = caffe_net(planned, draws, dtype, limits, plan=plan)
-    return [count for _, count in net.layer_draws()]
-
-
-def caffe_net(
-    planned: NetPlan,
-    draws: filler_pb2.FillNetRequest | filler_pb2.Draws,
-    dtype: np.dtype[Any],
-    limits: Limits,
-    *,
-    plan: Plan = plan,
-) -> tuple[CaffeNet, int]:
-    """Return a net over the Caffe stream that a request describes, after the nets that draw before it.
-
-    The number is that of the values that all these nets fill, or that cost as much.
-
-    Raises:
-        FillerError: the request is wrong or over a limit.
-    """
-    limits.check("request_nets", len(draws.before))
-    profile, data_draws = _profile(draws.stream), _data_draws(draws)
-    elements = _drawn(planned, data_draws)
-    limits.check("sequential_elements", elements)
-    start: EngineState | Callable[[], EngineState] = EngineState.seeded(draws.seed)
-    for request in draws.before:
-        earlier = plan(request, limits)
-        elements += _drawn(earlier, data_draws)
-        limits.check("sequential_elements", elements)
-        start = CaffeNet(earlier, start, dtype=dtype, profile=profile, data_draws=data_draws).end_state
-    return CaffeNet(planned, start, dtype=dtype, profile=profile, data_draws=data_draws), elements
-
-
-def _drawn(planned: NetPlan, data_draws: DataDraws | int) -> int:
-    """Values that the set-up of a net fills, those of every timestep included, or that cost as much."""
-    return sum(
-        sum(blob.count or 0 for blob in layer.fills)
-        + (layer.times or 0) * sum((blob.count or 0) + _REFILL for blob in layer.refills)
-        for layer in net_draws(planned, data_draws)
-    )
-
-
 def _sequential(tensors: Sequence[ComputedTensor]) -> int:
     return sum(tensor.sequential for tensor in tensors)
 
@@ -239,27 +179,9 @@ def _sequential(tensors: Sequence[ComputedTensor]) -> int:
 def _blob_stream(request: filler_pb2.FillRequest, spec: filler_pb2.BlobSpec) -> RandomStream:
     if request.stream == filler_pb2.PHILOX:
         return PhiloxStream(request.seed, spec.name)
-    dtype = np.dtype(np.float64 if request.dtype == filler_pb2.FLOAT64 else np.float32)
-    count = prod(spec.shape.dim)
-    return CaffeStream(EngineState.seeded(request.seed), count, dtype, _profile(request.stream))
+    from filler_server.api.caffe_requests import blob_stream
 
-
-def _profile(stream: int) -> Profile:
-    _check_stream(stream)
-    if stream == filler_pb2.PHILOX:
-        raise InvalidArgument("draws are counted of a Caffe stream. Received: stream=PHILOX", field="stream")
-    return PROFILES[stream]
-
-
-def _data_draws(draws: filler_pb2.FillNetRequest | filler_pb2.Draws) -> DataDraws | int:
-    if draws.HasField("data_draw_count"):
-        return draws.data_draw_count
-    value = draws.data_draws
-    if value not in filler_pb2.DataDraws.values():
-        raise InvalidArgument(
-            f"there are {', '.join(filler_pb2.DataDraws.keys())}. Received: data_draws={value}", field="data_draws"
-        )
-    return DataDraws[filler_pb2.DataDraws.Name(value)]
+    return blob_stream(request, spec)
 
 
 def _job(

@@ -13,7 +13,7 @@ from pathlib import Path
 from caffe_filler.errors import Unavailable
 from caffe_filler.printable import counted
 from filler_server import compiled
-from filler_server.api.requests import PROFILES
+from filler_server.api.caffe_requests import PROFILES
 from filler_server.cancellation import checkpoint
 from filler_server.engine.computed import ComputedTensor
 from filler_server.fillers import registered

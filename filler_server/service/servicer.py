@@ -177,7 +177,7 @@ class FillerServicer:
         with self._streams.hold(peer=peer), sequential:
             yield
 
-    def _plan(self, context: grpc.ServicerContext) -> requests.Plan:
+    def _plan(self, context: grpc.ServicerContext) -> planning.Plan:
         return lambda request, _: self._planner.plan(request, _caller(context))
 
     def _begin(self, context: grpc.ServicerContext) -> None:
