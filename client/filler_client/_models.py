@@ -111,7 +111,7 @@ def open_model(net: NetLike, weights: ModelWeights = None, **options: Unpack[Mod
             with _in_net(net):
                 plan = plan_with_inputs(described, planned, own, deploy=deploy)
                 if convolutional:
-                    changed = fully_convolutional(plan, _counts(plan, opened))
+                    changed = fully_convolutional(plan, _counts(plan, opened), deploy=deploy)
                     plan = plan_with_inputs(changed, planned, own, deploy=deploy)
             tensors, unused = _tensors(plan, opened, reshape=reshape or convolutional)
         with _in_net(net):

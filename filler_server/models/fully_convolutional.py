@@ -3,46 +3,57 @@
 from collections.abc import Mapping
 from math import isqrt, prod
 
-from caffe_filler.caffe.caffe_pb2 import LayerParameter, NetParameter
+from google.protobuf import text_format
+
+from caffe_filler.caffe.caffe_pb2 import LayerParameter, NetParameter, NetState
 from caffe_filler.errors import InvalidArgument, NetError
 from caffe_filler.printable import shape_text
-from filler_server.net.operations.arrangement import Concat
+from filler_server.models.on_maps import works_on_maps
 from filler_server.net.operations.inner_product import InnerProduct
 from filler_server.net.plan import Layer, NetPlan, Shape, Value
+from filler_server.prototxt.layer_text import layer_text
 
 _FIELDS = ("num_output", "bias_term", "weight_filler", "bias_filler")
 """Fields that an inner product and a convolution share."""
 
 
-def fully_convolutional(plan: NetPlan, counts: Mapping[str, int]) -> NetParameter:
-    """Return a net whose inner products over maps are convolutions, of which the weights are the same numbers.
+def fully_convolutional(plan: NetPlan, counts: Mapping[str, int], *, deploy: bool = False) -> bytes:
+    """Return a net, as text, whose inner products over maps are convolutions with the same numbers as weights.
 
     The first ones have the maps as large as they were in training for their kernels, and those that follow kernels of
-    one value. Their tops are maps then, [N, num_output, rows, columns] for [N, num_output].
+    one value. Their tops are maps then, [N, num_output, rows, columns] for [N, num_output], and what follows works at
+    each place as it did on the whole image.
 
     Args:
         plan: the net, with the inputs that it shall have.
         counts: numbers of values of its trained blobs, by their names; they tell how large the maps were.
+        deploy: whether losses and accuracies will go.
 
     Raises:
         InvalidArgument: the net has no inner product over maps.
-        NetError: it cannot be told how large the maps were.
+        NetError: it cannot be told how large the maps were; or a layer would compute something else of maps than of
+            vectors.
     """
     maps: set[Value] = set()
-    net = NetParameter(name=plan.name)
+    head = NetParameter(name=plan.name, state=NetState(phase=plan.state.phase))
+    text = [text_format.MessageToString(head, as_utf8=True)]
     changed = 0
     for index, layer in enumerate(plan.layers):
-        definition = net.layer.add()
+        definition = LayerParameter()
         definition.CopyFrom(layer.parameter)
+        # These are the layers of the state already.
+        del definition.include[:]
+        del definition.exclude[:]
         kernel = _kernel(plan, layer, maps, counts)
         if kernel is not None:
             _become_convolution(definition, kernel)
             changed += 1
-        if kernel is not None or _keeps_maps(plan, layer, maps):
+        if kernel is not None or (maps.intersection(layer.producers) and works_on_maps(layer, definition, deploy)):
             maps.update(Value(index, top) for top in range(len(layer.tops)))
+        text.append(layer_text(definition, layer.unknown))
     if not changed:
         raise InvalidArgument("the net has no inner product over maps", field="fully_convolutional")
-    return net
+    return "".join(text).encode()
 
 
 def _kernel(plan: NetPlan, layer: Layer, maps: set[Value], counts: Mapping[str, int]) -> tuple[int, int] | None:
@@ -74,16 +85,6 @@ def _extents(layer: Layer, shape: Shape, count: int | None, outputs: int) -> tup
     )
 
 
-def _keeps_maps(plan: NetPlan, layer: Layer, maps: set[Value]) -> bool:
-    """Whether the tops of a layer are maps as its bottoms are: it works value by value, or puts them end to end."""
-    if not maps.intersection(layer.producers):
-        return False
-    if isinstance(layer.operation, Concat):
-        return layer.operation.axis == 1
-    shapes = {plan.top(value).shape for value in layer.producers} | {top.shape for top in layer.tops}
-    return len(shapes) == 1
-
-
 def _become_convolution(definition: LayerParameter, kernel: tuple[int, int]) -> None:
     before, after = definition.inner_product_param, definition.convolution_param
     for name in _FIELDS:
@@ -96,5 +97,9 @@ def _become_convolution(definition: LayerParameter, kernel: tuple[int, int]) -> 
     after.kernel_h, after.kernel_w = kernel
     definition.type = "Convolution"
     definition.ClearField("inner_product_param")
-    # They have the shape of the inner product.
-    del definition.blobs[:]
+    area = after.num_output * kernel[0] * kernel[1]
+    for index, blob in enumerate(definition.blobs):
+        values = len(blob.data) or len(blob.double_data)
+        for former in ("num", "channels", "height", "width"):
+            blob.ClearField(former)
+        blob.shape.dim[:] = [values] if index else [after.num_output, values // area, *kernel]

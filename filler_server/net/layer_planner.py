@@ -109,6 +109,7 @@ class LayerPlanner:
             operation=self._operation(layer, set_up.operation),
             line=source.line,
             definition=parameter,
+            unknown=source.unknown,
             has_filler=bool(fillers(parameter, source.unknown)) or self._fillers.name_any(blob.name for blob in blobs),
             missing=() if trouble is None or learned else tuple(asks_for_blobs(parameter, source.unknown)),
         )

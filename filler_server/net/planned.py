@@ -8,7 +8,7 @@ index of the top there. A layer that works in place makes a new value under an o
 exactly one producer; names are for people.
 """
 
-from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import prod
 from typing import Any, NamedTuple, TypeAlias, TypeVar
@@ -18,6 +18,7 @@ from caffe_filler.errors import InvalidArgument
 from caffe_filler.printable import printable
 from filler_server.net.operations import Operation, Unknown
 from filler_server.prototxt.report import Problem
+from filler_server.prototxt.unknown import PassedOver
 
 Shape: TypeAlias = tuple[int | None, ...] | None
 
@@ -146,6 +147,8 @@ class Layer:
         draws: number of 32-bit outputs of Caffe's engine that its set-up draws, where that was asked for
             (`NetPlan.sequential`) and is known.
         definition: the layer as the prototxt has it; None in a plan that came from a server.
+        unknown: what its reader passed over, such as fields of forks, by its path in the layer; nothing in a plan that
+            came from a server.
         has_filler: whether the prototxt names a filler for it; False in a plan that came from a server.
         missing: fields by which it must have blobs, although none of it is known: its type is not. Empty in a plan that
             came from a server.
@@ -162,6 +165,7 @@ class Layer:
     line: int | None = None
     draws: int | None = None
     definition: caffe_pb2.LayerParameter | None = field(default=None, repr=False, compare=False)
+    unknown: Mapping[str, PassedOver] = field(default_factory=dict, repr=False, compare=False)
     has_filler: bool = field(default=False, repr=False, compare=False)
     missing: tuple[str, ...] = field(default=(), repr=False, compare=False)
 

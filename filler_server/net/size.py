@@ -5,6 +5,7 @@ from caffe_filler.errors import LimitExceeded
 from filler_server.cancellation import checkpoint
 from filler_server.net.plan import Blob, Layer, NetPlan, Shape
 from filler_server.prototxt.report import Problem
+from filler_server.prototxt.unknown import Value
 
 PLAN_BYTES = 16 << 20
 """Bytes that the plan of every net may take, whatever its length."""
@@ -12,7 +13,7 @@ PLAN_BYTES = 16 << 20
 _TIMES = 16
 """By how much the plan of a net may be longer than the net besides."""
 
-_LAYER, _TOP, _BLOB, _DIM = 300, 200, 300, 8
+_LAYER, _TOP, _BLOB, _DIM, _VALUE = 300, 200, 300, 8, 60
 """Bytes of memory, about, that each takes besides its names."""
 
 
@@ -68,7 +69,14 @@ def plan_bytes(plan: NetPlan) -> int:
 def layer_bytes(layer: Layer) -> int:
     """Return about how many bytes of memory a layer of a plan takes."""
     tops = sum(_TOP + len(top.name) + _shape_bytes(top.shape) for top in layer.tops)
-    return _LAYER + sum(map(len, layer.bottoms)) + tops + sum(map(_blob_bytes, layer.blobs))
+    unknown = sum(len(path) + sum(map(_value_bytes, passed.values)) for path, passed in layer.unknown.items())
+    return _LAYER + sum(map(len, layer.bottoms)) + tops + sum(map(_blob_bytes, layer.blobs)) + unknown
+
+
+def _value_bytes(value: Value) -> int:
+    if isinstance(value, str):
+        return _VALUE + len(value)
+    return _VALUE + sum(len(name) + sum(map(_value_bytes, values)) for name, values in value.items())
 
 
 def _blob_bytes(blob: Blob) -> int:
