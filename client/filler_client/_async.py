@@ -196,6 +196,7 @@ class AsyncFillerClient:
             opening = _finetune.open_merge(plan, weights, ignore_shape=ignore_shape, reshape=reshape)
             merge = await asyncio.to_thread(files.enter_context, opening)
             merge.plan.check()
+            _finetune.check_fillers(request, merge)
             for name in merge.plan.missing:
                 request.blobs.add(name=name)
             given = {} if out is None else out

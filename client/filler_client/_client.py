@@ -323,6 +323,7 @@ class FillerClient:
         plan = _finetune.local_plan(request.net)
         with _finetune.open_merge(plan, weights, ignore_shape=ignore_shape, reshape=reshape) as merge:
             merge.plan.check()
+            _finetune.check_fillers(request, merge)
             for name in merge.plan.missing:
                 request.blobs.add(name=name)
             given = {} if out is None else out

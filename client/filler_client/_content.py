@@ -142,6 +142,7 @@ def _tensors(
     filled = list(blobs.values())
     if merge is not None:
         merge.plan.check()
+        _finetune.check_fillers(request, merge)
         copied.update(merge.tensors)
         filled = [blobs[name] for name in merge.plan.missing]
         for blob in filled:

@@ -147,6 +147,11 @@ def export(
     begun = time.perf_counter()
     target = Path(path)
     form = model_format(target)
+    if verify is False and certificate is not None:
+        raise InvalidArgument(
+            f"a certificate tells of a verification. Received: {option('verify', False)}, certificate={certificate}",
+            field="certificate",
+        )
     verifies = is_verifiable(form, True if certificate is not None else verify)
     _check_options(form, dynamic_batch=dynamic_batch, external_data=external_data)
     changes = Changes(fold_batch_norm, ImageOptions(preprocess, mean, scale, bgr), _weights_dtype(dtype))

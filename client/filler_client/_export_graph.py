@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -10,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from caffe_filler.errors import FillerError, InvalidArgument
-from caffe_filler.interface import option
+from caffe_filler.interface import current_interface, option
 from caffe_filler.printable import counted
 from filler_client._models import Model, ModelOptions
 from filler_client._requests import PartialShape
@@ -39,11 +40,13 @@ class ImageOptions:
     scale: float | None = None
     bgr: bool | None = None
 
-    def steps(self, model: Model) -> "Preprocessing | None":
-        """Return the steps, those that are not given from the transform_param of the net; None where none are wanted.
+    def steps(self, model: Model) -> "tuple[Preprocessing | None, list[str]]":
+        """Return the steps, those that are not given from the transform_param of the net, and notes about them.
+
+        Where none are wanted, there is None.
 
         Raises:
-            InvalidArgument: a mean is not there, or is none.
+            InvalidArgument: a mean is not there, or is none, or numbers are not finite.
             FillerError: a file cannot be read.
             OSError: likewise.
         """
@@ -52,7 +55,9 @@ class ImageOptions:
 
         mean, scale, bgr = self.mean, self.scale, self.bgr
         if not self.wanted and mean is None and scale is None and bgr is None:
-            return None
+            return None, []
+        if scale is not None and not (isfinite(scale) and scale):
+            raise InvalidArgument(f"a scale is a finite number other than 0. Received: scale={scale}", field="scale")
         own = next((source for source in image_sources(model.plan) if source.top in model.graph.inputs), None)
         if own is not None:
             if mean is None and own.transform.mean_file is not None:
@@ -61,7 +66,10 @@ class ImageOptions:
                 mean = own.transform.mean_values
             scale = own.transform.scale if scale is None else scale
             bgr = own.bgr if bgr is None else bgr
-        return Preprocessing(bool(bgr), None if mean is None else _array(mean), 1.0 if scale is None else scale)
+        steps = Preprocessing(bool(bgr), None if mean is None else _array(mean), 1.0 if scale is None else scale)
+        rgb = option("bgr", False) if current_interface() == "python" else "--rgb"
+        unsaid = f"the net is taken to want red first, as nothing says otherwise; {option('bgr')} or {rgb} tells"
+        return steps, [unsaid] if bgr is None else []
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +107,8 @@ class Changes:
             graph = folded.graph
             number = counted(len(folded.layers), "layer")
             notes.append(f"{number} became part of the weights before {'it' if len(folded.layers) == 1 else 'them'}")
-        steps = self.images.steps(model)
+        steps, told = self.images.steps(model)
+        notes += told
         if steps is not None:
             graph = preprocessed(graph, steps)
         if self.dtype is not None:
@@ -152,11 +161,15 @@ def _array(mean: MeanLike) -> NDArray[Any]:
                     f"{counted(len(file.tensors), 'array')}",
                     field="mean",
                 )
-            return np.array(file.tensors[0].array(), np.float64)
-    try:
-        return np.asarray(mean, np.float64)
-    except (TypeError, ValueError):
-        raise InvalidArgument(f"a mean is a file or numbers. Received: mean={mean!r}", field="mean") from None
+            values = np.array(file.tensors[0].array(), np.float64)
+    else:
+        try:
+            values = np.asarray(mean, np.float64)
+        except (TypeError, ValueError):
+            raise InvalidArgument(f"a mean is a file or numbers. Received: mean={mean!r}", field="mean") from None
+    if not np.isfinite(values).all():
+        raise InvalidArgument(f"a mean has finite numbers. Received: mean={mean!r}", field="mean")
+    return values
 
 
 def _find(name: str, net: Path | None) -> Path:

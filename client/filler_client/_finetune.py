@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from caffe_filler.errors import InvalidArgument
+from caffe_filler.interface import option_name
 from caffe_filler.v1 import filler_pb2
 from filler_client import _requests
 from filler_client._arrays import Receivers, flat
@@ -79,6 +80,20 @@ def fill_request(net: NetLike, **options: Unpack[FinetuneOptions]) -> filler_pb2
     if "blobs" in options:
         raise InvalidArgument("the blobs to fill are those that no file has. Received: blobs")
     return _requests.fill_net_request(net, **options)
+
+
+def check_fillers(request: filler_pb2.FillNetRequest, merge: "Merge") -> None:
+    """Make sure that no filler is named for a blob that is copied; one with a `*` stands for those that are filled.
+
+    Raises:
+        InvalidArgument: one is.
+    """
+    copied = next((named.name for named in request.net.fillers if named.name in merge.tensors), None)
+    if copied is not None:
+        raise InvalidArgument(
+            f"{option_name('fillers')}: the values of this blob come from a file of weights. Received: name='{copied}'",
+            field="fillers",
+        )
 
 
 def merged_arrays(

@@ -157,7 +157,7 @@ def opened_weights(net: NetLike, weights: ModelWeights, files: ExitStack) -> "tu
             # A net without values, or something of which the reader of nets tells better what it is.
             return net, []
         if opened.net is not None and opened.format != "prototxt":
-            return opened.net, [opened]
+            return opened.net if opened.text is None else opened.text, [opened]
     return net, []
 
 

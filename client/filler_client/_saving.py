@@ -1,6 +1,6 @@
 """A net into a file: filled, or copied from trained weights where they have it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict, Unpack
@@ -101,7 +101,7 @@ def save_net(
     **options: Unpack[SaveNetOptions],
 ) -> SavedNet:
     """Write a net to a file; see `FillerClient.save_net`."""
-    from filler_server.layouts.layers import definitions
+    from filler_server.layouts.layers import beyond_definitions, definitions
     from filler_server.weights.parts import finish, save_part
     from filler_server.weights.saving import format_of, save
 
@@ -143,6 +143,8 @@ def save_net(
         else:
             described = definitions(plan.name, plan.layers) if needs_net else None
             saved = save(tensors, target, metadata=metadata, net=described, **sized)
+            if needs_net:
+                saved = replace(saved, notes=(*saved.notes, *beyond_definitions(plan.layers)))
         assert saved.manifest is not None  # noqa: S101 - for the type checker
         if manifest is not None:
             write_manifest(manifest, saved.manifest)

@@ -83,14 +83,14 @@ def save_weights(
         FillerError: the net cannot be read, or the values of a tensor cannot be had.
         OSError: a file cannot be read or written.
     """
-    from filler_server.layouts.layers import definitions
+    from filler_server.layouts.layers import beyond_definitions, definitions
     from filler_server.tensors import ArrayTensor
-    from filler_server.weights.saving import save
+    from filler_server.weights.saving import format_of, save
 
     plan = None if net is None else local_plan(_requests.plan_request(net))
     given = tensors if not isinstance(tensors, Mapping) else [ArrayTensor(*entry) for entry in tensors.items()]
     target = Path(path) if isinstance(path, str | PathLike) else path
-    return save(
+    saved = save(
         given,
         target,
         metadata=metadata,
@@ -98,6 +98,9 @@ def save_weights(
         max_shard_bytes=max_shard_bytes,
         advance=advance,
     )
+    if plan is None or not isinstance(target, Path) or not format_of(target).needs_net:
+        return saved
+    return replace(saved, notes=(*saved.notes, *beyond_definitions(plan.layers)))
 
 
 @takes_options(NetOptions)

@@ -6,9 +6,12 @@ import filler_server.net.layers  # noqa: F401 - registers the layer types
 from caffe_filler.caffe.caffe_pb2 import FillerParameter, NetParameter
 from filler_server.net.plan import Blob, Layer, unique_names
 from filler_server.net.registry import LayerType, layer_type, resolve_layer_type
+from filler_server.prototxt.tokens import shorten
 from filler_server.tensors import Tensor
 
 _UNKNOWN = FillerParameter()
+
+_MOST_NAMED = 8
 
 _FACTOR_AS_BOTTOM = ("Scale", "InnerProduct")
 """Types whose first blob can be a bottom instead, so that the bias is their only blob."""
@@ -64,13 +67,26 @@ def roles_of(layer: Layer, counts: Sequence[int | None]) -> tuple[str, ...]:
 
 
 def definitions(name: str, layers: Sequence[Layer]) -> NetParameter:
-    """Return layers in the current format, without values."""
+    """Return layers in the current format, without values, and without what `beyond_definitions` tells of."""
     net = NetParameter(name=name)
     for layer in layers:
         added = net.layer.add()
         added.CopyFrom(layer.parameter)
         del added.blobs[:]
     return net
+
+
+def beyond_definitions(layers: Sequence[Layer]) -> list[str]:
+    """Return a note about fields of forks, which the messages of BVLC's Caffe cannot hold, if layers have any."""
+    lost = [(layer.name, sorted(layer.unknown.keys() - {"type"})) for layer in layers]
+    found = [f"'{shorten(name)}' ({', '.join(paths)})" for name, paths in lost if paths]
+    if not found:
+        return []
+    listed = ", ".join(found[:_MOST_NAMED]) + (", ..." if len(found) > _MOST_NAMED else "")
+    return [
+        f"the layers of the file lack fields of forks, without which they may compute something else: {listed}; "
+        "use the weights with the net that they come from"
+    ]
 
 
 def readers(layers: Sequence[Layer]) -> Mapping[int, list[int]]:

@@ -9,9 +9,10 @@ from google.protobuf.message import Message
 
 from caffe_filler.caffe import caffe_pb2
 from caffe_filler.errors import NetError
+from caffe_filler.printable import counted
 from caffe_filler.shapes import MAX_AXES
 from filler_server.net import operations
-from filler_server.net.dimensions import Dim, Dims, Unknown, refusal
+from filler_server.net.dimensions import Dim, Dims, Unknown, count, differ, refusal, text
 from filler_server.net.fork_fields import ForkFields, Unread
 from filler_server.net.operations import Custom, Operation
 
@@ -182,7 +183,23 @@ class LayerContext:
         return dims[1] if isinstance(dims, tuple) and len(dims) > 4 else self.legacy(bottom)[1]
 
     def learned(self, *blobs: LearnedBlob) -> tuple[LearnedBlob, ...]:
-        """Return the blobs to be filled or, if the prototxt holds any, those alone, unchecked."""
+        """Return the blobs to be filled or, if the prototxt holds any, those alone.
+
+        Caffe takes their values as they are, and would compute with whatever lies behind those that are too few.
+        """
+        if self.given and len(self.given) < len(blobs):
+            number = counted(len(blobs), "blob")
+            self.refuse(f"the layer has {number}, and the prototxt the values of fewer", blobs=len(self.given))
+        for index, (blob, given) in enumerate(zip(blobs, self.given, strict=False)):
+            if differ(count(blob.shape), count(given.shape)) and count(blob.shape) != 0:
+                self.refuse(
+                    f"blob {index} has the shape {text(blob.shape)}, and the prototxt as many values as another one",
+                    shape=given.shape,
+                )
+        return self.given_or(*blobs)
+
+    def given_or(self, *blobs: LearnedBlob) -> tuple[LearnedBlob, ...]:
+        """Return what `learned` does, unchecked: for types that say themselves what cannot be."""
         if not self.given:
             return blobs
         fillers = [blob.filler for blob in blobs]

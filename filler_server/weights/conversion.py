@@ -12,7 +12,7 @@ from caffe_filler.errors import InvalidArgument
 from caffe_filler.interface import option, option_name
 from caffe_filler.printable import counted
 from filler_server.layouts.caffe import in_net, in_order, modernized
-from filler_server.layouts.layers import definitions, stored_layers
+from filler_server.layouts.layers import beyond_definitions, definitions, stored_layers
 from filler_server.layouts.torch import from_torch, has_torch_names, to_torch
 from filler_server.net.plan import Layer, NetPlan
 from filler_server.tensors import Advance, Tensor, cast
@@ -73,12 +73,15 @@ def plan_conversion(
     tensors: Sequence[Tensor] = source.tensors
     notes: list[str] = []
     layers, described = _layers(source, net)
+    if isinstance(net, NetPlan) and format_of(target).needs_net:
+        notes += beyond_definitions(net.layers)
     if net is not None and layers is not None:
         if source.format not in _FILES_OF_CAFFE and has_torch_names(layers, tensors):
             tensors = _from_torch(layers, source)
         tensors = in_net(layers, tensors, reshape=reshape)
     elif layers is not None and (names == "torch" or not format_of(target).keeps_legacy):
-        tensors, notes = modernized(layers, tensors, unmarked=names == "torch")
+        tensors, more = modernized(layers, tensors, unmarked=names == "torch")
+        notes += more
     if names == "torch":
         if layers is None:
             raise InvalidArgument(

@@ -41,6 +41,7 @@ class WeightsFile:
             `<layer>#2`, and so on.
         layers: the same by layers, in the order of the file; tensors whose names tell no layer are in none.
         net: the net as the file describes it, in the current format and without values; None where it does not.
+        text: the same as it is written there, where that says more than `net` can hold: fields of forks.
         metadata: what else the file says of itself.
         problems: what was passed over.
     """
@@ -50,6 +51,7 @@ class WeightsFile:
     tensors: tuple[Tensor, ...]
     layers: tuple[StoredLayer, ...]
     net: caffe_pb2.NetParameter | None = None
+    text: bytes | None = None
     metadata: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     problems: tuple[Problem, ...] = ()
     resources: ExitStack = field(default_factory=ExitStack, repr=False)

@@ -72,6 +72,7 @@ def _opened(path: Path, file: MappedFile, resources: ExitStack) -> WeightsFile:
         found.tensors,
         layers_by_name(found.tensors) if found.layers is None else found.layers,
         net=found.net,
+        text=found.text,
         metadata=found.metadata,
         problems=found.problems,
         resources=resources.pop_all(),

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -61,7 +62,7 @@ def test_means_in_files(tmp_path: Path) -> None:
     net.write_text(TRAINED.replace("mean_value: 104 mean_value: 117 mean_value: 123", 'mean_file: "mean.binaryproto"'))
     for images in (ImageOptions(mean=tmp_path / "mean.npy"), ImageOptions(wanted=True)):
         with open_model(net, WEIGHTS, inputs=SHAPE, deploy=True) as model:
-            steps = images.steps(model)
+            steps, _ = images.steps(model)
         assert steps is not None
         assert steps.mean is not None
         np.testing.assert_array_equal(steps.mean.reshape(3, 5, 5), mean)
@@ -120,3 +121,28 @@ def test_provenance(tmp_path: Path) -> None:
     assert json.loads(told["caffe.transform_param"]) == {
         "data": {"mean_value": [104, 117, 123], "scale": 0.5, "crop_size": [5, 5], "mirror": True, "channels": "bgr"}
     }
+
+
+@pytest.mark.parametrize(
+    ("option", "words"),
+    [
+        ({"scale": float("nan")}, "a scale is a finite number other than 0"),
+        ({"scale": 0.0}, "a scale is a finite number other than 0"),
+        ({"mean": [float("inf"), 1, 2]}, "a mean has finite numbers"),
+        ({"verify": False, "certificate": "c.json"}, "a certificate tells of a verification"),
+    ],
+)
+def test_numbers_and_options_of_which_no_model_comes(option: Any, words: str, tmp_path: Path) -> None:
+    with pytest.raises(InvalidArgument, match=words):
+        export(TRAINED, tmp_path / "net.onnx", WEIGHTS, inputs=SHAPE, deploy=True, **option)
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_order_of_channels_that_nothing_tells_is_told() -> None:
+    inner_product = TRAINED.split("layer ")[2]
+    net = f'input: "data" layer {inner_product}'
+    with open_model(net, WEIGHTS, inputs=SHAPE) as model:
+        _, notes = Changes(False, ImageOptions(scale=0.5), None).apply(model)
+        assert [note for note in notes if "taken to want red first" in note]
+        _, notes = Changes(False, ImageOptions(scale=0.5, bgr=True), None).apply(model)
+        assert not notes

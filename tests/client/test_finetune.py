@@ -110,6 +110,17 @@ def test_what_is_wrong_is_said(client: FillerClient, weights: Path, tmp_path: Pa
         list(client.finetune_net(NEW, [weights, tmp_path / "page"]))
 
 
+def test_a_filler_is_not_named_for_what_a_file_has(client: FillerClient, weights: Path, tmp_path: Path) -> None:
+    named = {"conv/0": "constant"}
+    for call in (
+        lambda: list(client.finetune_net(NEW, weights, fillers=named)),
+        lambda: client.save_net(NEW, tmp_path / "new.npz", weights=weights, fillers=named),
+    ):
+        with pytest.raises(InvalidArgument, match=r"come from a file of weights\. Received: name='conv/0'"):
+            call()
+    assert dict(client.finetune_net(NEW, weights, fillers={"*": "constant"}))["conv/0"].any()
+
+
 def test_the_asynchronous_client_does_the_same(server: ServerProcess, weights: Path) -> None:
     async def finetune() -> tuple[Any, dict[str, Any]]:
         async with AsyncFillerClient(server.address) as client:

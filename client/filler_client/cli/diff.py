@@ -33,6 +33,8 @@ def diff(first: Path, second: Path, atol: float, show_all: bool, quiet: bool, as
       filler diff lenet.caffemodel lenet.safetensors --quiet && echo the same
       filler diff weights.npz weights_f16.npz --atol 1e-3
     """
+    if quiet and (as_json or show_all):
+        raise click.UsageError("--quiet prints nothing, and --json and --all say what to print.")
     import filler_client
     from caffe_filler.errors import FillerError
     from filler_client.cli.terminal import print_json, print_line, progress

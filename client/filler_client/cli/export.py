@@ -60,10 +60,14 @@ class Mean(click.ParamType):  # type: ignore[type-arg]
     "says, or the next three options, each of which implies it.",
 )
 @click.option(
-    "--mean", type=Mean(), help="What to subtract: a mean image (.binaryproto, .npy), or a number for each channel."
+    "--mean",
+    type=Mean(),
+    help="What to subtract: a mean image (.binaryproto, .npy), or a number for each channel, in the net's order.",
 )
 @click.option("--scale", type=float, metavar="X", help="What to multiply the difference by.")
-@click.option("--bgr/--rgb", default=None, help="Order of channels that the net wants.")
+@click.option(
+    "--bgr/--rgb", default=None, help="Order of channels that the net wants.  [default: as the net says, else rgb]"
+)
 @click.option(
     "--dtype",
     type=DType(),

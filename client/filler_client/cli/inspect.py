@@ -31,6 +31,8 @@ def inspect(weights: Path, only_list: bool, net: bool, as_json: bool) -> None:
       filler inspect --net snapshot.caffemodel > net.prototxt
       filler inspect snapshot.caffemodel.h5 --json | jq -r '.tensors[] | select(.nonfinite > 0).name'
     """
+    if net and (only_list or as_json):
+        raise click.UsageError("--net prints prototxt, without --list and --json.")
     import filler_client
     from filler_client.cli.terminal import print_json, print_text, print_warnings, progress
 

@@ -138,6 +138,20 @@ def is_given(context: click.Context, name: str) -> bool:
     return context.get_parameter_source(name) is not click.core.ParameterSource.DEFAULT
 
 
+def check_lone(names: Sequence[str], missing: str) -> None:
+    """Make sure that options whose companion is missing are not on the command line.
+
+    The environment may have them for other commands.
+
+    Raises:
+        click.UsageError: some are.
+    """
+    source = click.get_current_context().get_parameter_source
+    given = [_flag(name) for name in names if source(name) is click.core.ParameterSource.COMMANDLINE]
+    if given:
+        raise click.UsageError(f"{', '.join(given)} {'goes' if len(given) == 1 else 'go'} with {missing}.")
+
+
 phase_option = click.option(
     "--phase",
     type=click.Choice(["TRAIN", "TEST"], case_sensitive=False),
@@ -248,24 +262,12 @@ def _with_server(command: _Command, options: Mapping[str, tuple[str, dict[str, A
     def with_server(*args: Any, **values: Any) -> Any:
         server = Server(**{name: values.pop(parameter) for name, (parameter, _) in options.items()})
         if server.address is None:
-            _check_alone([parameter for parameter, _ in options.values()])
+            check_lone([parameter for parameter, _ in options.values()], "--server")
         return command(*args, server=server, **values)
 
     for parameter, option in reversed(list(options.values())):
         with_server = click.option(_flag(parameter), envvar=f"FILLER_{parameter.upper()}", **option)(with_server)
     return cast(_Command, with_server)
-
-
-def _check_alone(parameters: Sequence[str]) -> None:
-    """Make sure that nothing is said of a server where there is none; the environment may be that of all commands.
-
-    Raises:
-        click.UsageError: something is.
-    """
-    source = click.get_current_context().get_parameter_source
-    given = [_flag(name) for name in parameters if source(name) is click.core.ParameterSource.COMMANDLINE]
-    if given:
-        raise click.UsageError(f"{', '.join(given)} {'goes' if len(given) == 1 else 'go'} with --server.")
 
 
 def _flag(parameter: str) -> str:

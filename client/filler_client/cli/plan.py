@@ -5,7 +5,15 @@ from typing import TYPE_CHECKING, Unpack
 
 import click
 
-from filler_client.cli.options import Server, data_draws_option, in_file, net_options, seed_option, server_option
+from filler_client.cli.options import (
+    Server,
+    check_lone,
+    data_draws_option,
+    in_file,
+    net_options,
+    seed_option,
+    server_option,
+)
 
 if TYPE_CHECKING:
     from filler_client import DataDraws, NetOptions, NetPlan, Stream
@@ -51,6 +59,8 @@ def plan(
       filler plan train_val.prototxt --json | jq .parameters
       filler plan --solver solver.prototxt --draws
     """
+    if not draws:
+        check_lone(("seed", "stream", "data_draws"), "--draws")
     from filler_client import _requests
     from filler_client.cli.connect import connect
     from filler_client.cli.sources import net_sources, settle_seed

@@ -80,7 +80,8 @@ def power(operation: operations.Power, layer: Layer) -> Array:
     x = layer.bottom
     if operation.power * operation.scale == 0:
         return np.full_like(x, np.power(x.dtype.type(operation.shift), operation.power))
-    moved = operation.shift + operation.scale * x
+    # Caffe adds no 0, which would take the sign of -0.
+    moved = operation.scale * x + operation.shift if operation.shift else operation.scale * x
     return moved if operation.power == 1 else np.power(moved, operation.power)
 
 

@@ -131,7 +131,7 @@ def parametric_relu(layer: LayerContext) -> SetUp:
         layer.report(f"BVLC's PReLU works on 4 axes, not on {text(bottom)}: planned as in forks that can")
     slopes: Dims = () if parameter.channel_shared else (layer.channels(0),)
     filler = parameter.filler if parameter.HasField("filler") else _QUARTER
-    blobs = layer.learned(LearnedBlob(slopes, filler))
+    blobs = layer.given_or(LearnedBlob(slopes, filler))
     if differ(count(blobs[0].shape), count(slopes)):
         layer.refuse("Negative slope size is inconsistent with prototxt config", blob=blobs[0].shape, shape=bottom)
     layer.require_values(count(bottom, 1), "each image")

@@ -140,7 +140,7 @@ def _blobs(layer: LayerContext, weight: Dims) -> tuple[LearnedBlob, ...]:
         expected.append(LearnedBlob((parameter.num_output,), parameter.bias_filler))
     if layer.given and len(layer.given) != len(expected):
         layer.refuse("Incorrect number of weight blobs", blobs=len(layer.given), expected=len(expected))
-    learned = layer.learned(*expected)
+    learned = layer.given_or(*expected)
     for index, (name, blob) in enumerate(zip(("weight", "bias"), expected, strict=False)):
         given = learned[index]
         if not shapes_differ(blob.shape, given.shape):

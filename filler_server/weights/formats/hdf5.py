@@ -60,7 +60,7 @@ def read_hdf5(file: MappedFile, path: Path, resources: ExitStack) -> Contents:
         import h5py
     try:
         root = resources.enter_context(h5py.File(file.path, "r"))
-        net = _net(root)
+        net, text = _net(root)
         reader = _Reader(file)
         data = root.get(_DATA)
         if isinstance(data, h5py.Group):
@@ -71,21 +71,22 @@ def read_hdf5(file: MappedFile, path: Path, resources: ExitStack) -> Contents:
         raise
     except _DAMAGE as error:
         raise WeightsError(f"the HDF5 file is damaged or cut short: {str(error)[:200]}") from None
-    return Contents(tuple(reader.tensors), tuple(reader.layers), net)
+    return Contents(tuple(reader.tensors), tuple(reader.layers), net, text)
 
 
-def _net(root: "h5py.File") -> NetParameter | None:
-    """The net that the text `model_prototxt` describes, in the current format and without values."""
+def _net(root: "h5py.File") -> tuple[NetParameter | None, bytes | None]:
+    """Return the net that the text `model_prototxt` describes, and that text where it has fields of forks."""
     text = _text(root, _NET)
     if text is None:
-        return None
+        return None, None
     try:
-        net = read_net(text, limits=ReadLimits(), lenient=True).net
+        document = read_net(text, limits=ReadLimits(), lenient=True)
     except PrototxtError as error:
         raise error.within(_NET) from None
-    for layer in net.layer:
+    has_values = any(layer.blobs for layer in document.net.layer)
+    for layer in document.net.layer:
         del layer.blobs[:]
-    return net
+    return document.net, text if any(document.unknown) and not has_values else None
 
 
 def _text(root: "h5py.File", name: str) -> bytes | None:

@@ -215,8 +215,18 @@ def test_what_is_said_of_a_server_needs_one(nets: Path) -> None:
     alone = run("fill", "msra", "--shape", "3,3", "--name", "a", "-o", "-", "--timeout", "5")
     assert (alone.returncode, alone.stdout) == (2, b"")
     assert b"--timeout goes with --server." in alone.stderr
+    alone = run("plan", nets / "lenet.prototxt", "--seed", "3", "--data-draws", "none")
+    assert alone.returncode == 2
+    assert b"--seed, --data-draws go with --draws." in alone.stderr
     # The environment is that of all commands.
     assert run("plan", nets / "lenet.prototxt", env={"FILLER_TIMEOUT": "5"}).returncode == 0
+
+
+def test_options_that_say_two_things_of_what_to_print(tmp_path: Path) -> None:
+    np.savez(tmp_path / "a.npz", w=np.ones(3))
+    path = tmp_path / "a.npz"
+    assert "without --list and --json" in fail(2, "inspect", path, "--net", "--json")
+    assert "--quiet prints nothing" in fail(2, "diff", path, path, "--quiet", "--json")
 
 
 def test_a_failure_ends_with_1_in_one_line(nets: Path, tmp_path: Path) -> None:

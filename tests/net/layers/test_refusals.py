@@ -131,6 +131,11 @@ CASES = [
     ('type: "Filter" top: "a" top: "b"', [IMAGE, (2,)], "one top for each bottom but the selector"),
     ('type: "Filter"', [IMAGE, (2, 2)], "Selector blob dimensions must be singletons (1), except the first"),
     ('type: "Filter"', [IMAGE, (3,)], "Each bottom should have the same 0th dimension as the selector blob"),
+    # Values in the prototxt
+    ('type: "InnerProduct" inner_product_param { num_output: 7 } blobs { shape { dim: 2 dim: 3 } data: [1, 2, 3, 4, 5, 6] } blobs { shape { dim: 1 } data: 0 }', [(1, 3)], "blob 0 has the shape [7, 3]"),
+    ('type: "InnerProduct" inner_product_param { num_output: 2 } blobs { shape { dim: 2 dim: 3 } data: [1, 2, 3, 4, 5, 6] }', [(1, 3)], "the layer has 2 blobs, and the prototxt the values of fewer"),
+    ('type: "Embed" embed_param { input_dim: 2 num_output: 3 } blobs { shape { dim: 2 dim: 3 } data: [1, 2, 3, 4, 5, 6] }', [(4,)], "the layer has 2 blobs, and the prototxt the values of fewer"),
+    ('type: "BatchNorm" blobs { shape { dim: 6 } data: [1, 2, 3, 4, 5, 6] }', [IMAGE], "the layer has 3 blobs, and the prototxt the values of fewer"),
     # Losses
     ('type: "HingeLoss"', [(2, 6), (3,)], "The data and label should have the same first dimension"),
     ('type: "SoftmaxWithLoss"', [IMAGE, (2,)], "Number of labels must match number of predictions"),
