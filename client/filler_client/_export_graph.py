@@ -130,10 +130,14 @@ def with_twice_the_batch(model: Model, options: ModelOptions, open_net: Callable
     Raises:
         InvalidArgument: the net cannot have it.
     """
+    from filler_server.models.sources import constant_inputs
+
     graph = model.graph
-    if not graph.inputs:
+    # What the net gives itself has a batch of its own.
+    given = constant_inputs(model.plan)
+    shapes = {name: graph.shape(name) for name in graph.inputs if name not in given}
+    if not shapes:
         raise InvalidArgument("a net without inputs has no batch", field="dynamic_batch")
-    shapes = {name: graph.shape(name) for name in graph.inputs}
     batch = next(iter(shapes.values()))[:1]
     inputs: dict[str, PartialShape] = dict(options.get("inputs") or {})
     inputs.update(

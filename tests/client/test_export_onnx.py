@@ -215,3 +215,14 @@ def test_opencv_is_asked_where_it_reads_the_net(tmp_path: Path) -> None:
     refused = export(net, tmp_path / "net.onnx", tmp_path / "w.caffemodel")
     assert len(refused.verifications) == 1
     assert refused.notes[0].startswith("OpenCV was not asked: ")
+
+
+def test_what_a_net_gives_itself_has_no_other_batch(tmp_path: Path) -> None:
+    net = """
+    layer { name: "data" type: "Input" top: "data" input_param { shape { dim: [4, 6] } } }
+    layer { name: "two" type: "DummyData" top: "two"
+      dummy_data_param { shape { dim: [4, 6] } data_filler { type: "constant" value: 2 } } }
+    layer { name: "sum" type: "Eltwise" bottom: "data" bottom: "two" top: "sum" }
+    """
+    with pytest.raises(InvalidArgument, match="the net cannot have another batch than 4"):
+        export(net, tmp_path / "net.onnx", dynamic_batch=True, verify=False)

@@ -73,10 +73,19 @@ def impossible_in_place(net: Net) -> Iterator[Hit]:
     for index, layer in enumerate(net.plan.layers):
         operation = layer.operation
         sums = isinstance(operation, Eltwise) and operation.operation == "sum"
-        if layer.type not in _NEVER_IN_PLACE and not sums:
+        if layer.type not in _NEVER_IN_PLACE and not sums and not _reshapes_in_place(net, layer):
             continue
         if any(top.name in layer.bottoms for top in layer.tops):
             yield Hit(f"{layer.type} cannot work in place", net.places[index], ("top",))
+
+
+def _reshapes_in_place(net: Net, layer: Layer) -> bool:
+    """Whether a layer gives a top of another shape the name of a bottom."""
+    bottoms = {name: net.plan.top(value).shape for name, value in zip(layer.bottoms, layer.producers, strict=False)}
+    return any(
+        top.shape is not None and bottoms.get(top.name) is not None and top.shape != bottoms[top.name]
+        for top in layer.tops
+    )
 
 
 @register(

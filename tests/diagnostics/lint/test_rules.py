@@ -27,6 +27,25 @@ def test_every_rule_has_a_page(code: str) -> None:
     assert rules()[code].page.startswith(f"# {code} {rules()[code].name}\n")
 
 
+@pytest.mark.parametrize(
+    ("layer", "is_found"),
+    [
+        ('type: "Tile" tile_param { tiles: 2 }', True),
+        ('type: "Concat" bottom: "data"', True),
+        ('type: "Permute" permute_param { order: [0, 2, 1, 3] }', True),
+        ('type: "Concat"', False),
+        ('type: "ReLU"', False),
+    ],
+)
+def test_another_shape_in_place(layer: str, is_found: bool) -> None:
+    net = (
+        'layer { name: "data" type: "Input" top: "data" input_param { shape { dim: [2, 3, 2, 4] } } }\n'
+        'layer { name: "relu" type: "ReLU" bottom: "data" top: "relu" }\n'
+        f'layer {{ name: "it" bottom: "relu" top: "relu" {layer} }}\n'
+    )
+    assert ("FIL052" in codes(net)) == is_found
+
+
 def test_codes_names_and_sentences() -> None:
     assert list(rules()) == sorted(rules())
     assert all(re.fullmatch(r"FIL[0-9]{3}", code) and rule.code == code for code, rule in rules().items())
