@@ -178,7 +178,7 @@ class Limits:
     def metered(self, nbytes: int) -> AbstractContextManager[None]:
         """Let the work of a block, for a request of so many bytes, take no more time of the processor than it may."""
         seconds = self.plan_seconds * (1 + nbytes / _MIB)
-        return metered(seconds, lambda: self.exceeded("plan_seconds", round(seconds, 1), limit=round(seconds, 1)))
+        return metered(seconds, lambda: self.exceeded("plan_seconds", round(seconds, 3), limit=round(seconds, 3)))
 
     def exceeded(self, name: str, received: float, *, limit: float | None = None) -> LimitExceeded:
         """Return the refusal of a value that is over the limit of that name, or over what it is for the moment."""

@@ -24,6 +24,8 @@ _log = logging.getLogger(__name__)
 def configure(log: Log) -> None:
     """Have everything that this process logs written to standard error."""
     is_json = log.format == "json"
+    # Without standard error nobody reads what is logged, and the server serves all the same.
+    has_colors = sys.stderr is not None and sys.stderr.isatty()
     stamp = structlog.processors.TimeStamper(fmt="iso", utc=True)
     after: list[Any] = (
         [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
@@ -32,7 +34,7 @@ def configure(log: Log) -> None:
             _print_event,
             # Values that clients chose are quoted, so that no line is anybody's but the server's.
             structlog.dev.ConsoleRenderer(
-                colors=sys.stderr.isatty(),
+                colors=has_colors,
                 pad_event_to=0,
                 pad_level=False,
                 repr_native_str=True,
@@ -44,7 +46,7 @@ def configure(log: Log) -> None:
     handler = logging.StreamHandler()
     handler.setFormatter(
         _Formatter(
-            None if is_json or sys.stderr.isatty() else stamp,
+            None if is_json or has_colors else stamp,
             [stamp, *after],
             foreign_pre_chain=[structlog.stdlib.add_log_level, structlog.stdlib.ExtraAdder(), stamp],
             processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *after],

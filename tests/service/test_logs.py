@@ -86,3 +86,8 @@ def _by_structlog(formatter: logs._Formatter, record: logging.LogRecord) -> str:
     for process in formatter._processors_of_calls:
         event = process(None, "info", event)
     return str(event)
+
+
+def test_without_standard_error_logging_is_no_error() -> None:
+    program = "import sys; sys.stderr = None\n" + PROGRAM.replace("FORMAT", "console")
+    assert subprocess.run([sys.executable, "-c", program], timeout=60, check=False).returncode == 0

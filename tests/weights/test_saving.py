@@ -165,3 +165,12 @@ def test_each_format_is_one_record() -> None:
     assert len({ending for known in FORMATS for ending in known.endings}) == len(ENDINGS)
     for known in FORMATS:
         assert bool(known.endings) == (known.open_writer is not None)
+
+
+def test_a_set_removes_the_remains_of_an_earlier_one(tmp_path: Path) -> None:
+    left = [f".w-0000{number}-of-00002.safetensors.0123abcd.part" for number in (1, 2)]
+    for name in (*left, ".w.safetensors.index.json.0123abcd.part", ".w.safetensors.89abcdef.part"):
+        (tmp_path / name).write_text("left")
+    (tmp_path / ".w2-00001-of-00002.safetensors.0123abcd.part").write_text("of another file")
+    save([*ONE, ArrayTensor("ip/1", SIX)], tmp_path / "w.safetensors", max_shard_bytes=24)
+    assert [path.name for path in tmp_path.glob(".*.part")] == [".w2-00001-of-00002.safetensors.0123abcd.part"]

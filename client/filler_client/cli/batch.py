@@ -1,5 +1,7 @@
 """Many files of `filler init`: jobs side by side, one display, and what became of each."""
 
+import errno
+import os
 import sys
 import threading
 import time
@@ -220,11 +222,11 @@ def _check_paths(works: Sequence[_Work]) -> None:
     """
     from filler_server.weights.saving import format_of
 
-    read = {path.resolve() for work in works for path in (work.job.source, *work.weights)}
+    read = {_place(path) for work in works for path in (work.job.source, *work.weights)}
     written: dict[Path, _Work] = {}
     for work in works:
         format_of(work.path)
-        place = work.path.resolve()
+        place = _place(work.path)
         if place in read:
             raise InvalidArgument(f"a job would write over a file that is read. Received: {work.path}")
         other = written.setdefault(place, work)
@@ -233,6 +235,18 @@ def _check_paths(works: Sequence[_Work]) -> None:
                 f"two jobs would write one file, of {other.job.source} and of {work.job.source}; {{net}}, {{folder}}, "
                 f"{{seed}} and so on in the output's name tell them apart. Received: {work.path}"
             )
+
+
+def _place(path: Path) -> Path:
+    """Return a path without links.
+
+    Raises:
+        OSError: its links lead in a circle.
+    """
+    try:
+        return path.resolve()
+    except RuntimeError:
+        raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), str(path)) from None
 
 
 def _results(

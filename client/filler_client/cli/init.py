@@ -5,7 +5,7 @@ import importlib
 import os
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, Unpack
@@ -165,6 +165,7 @@ def init(
     from caffe_filler.files import make_folder
     from filler_client import _requests
     from filler_client.cli.connect import connect
+    from filler_client.cli.jobs import check_folder
     from filler_client.cli.sources import choose, net_sources, settle_seed, settle_weights
     from filler_client.cli.terminal import print_line, print_warnings, progress, rate
     from filler_server.weights.saving import format_of
@@ -195,6 +196,9 @@ def init(
                 "test_net": test_net,
             },
             server,
+            explicit={
+                name for name in ctx.params if ctx.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE
+            },
             workers=jobs,
             with_manifests=manifest is not None,
             as_json=as_json,
@@ -205,6 +209,8 @@ def init(
     argument = next(parameter for parameter in ctx.command.params if parameter.name == "nets")
     net = _FILE.convert(nets[0], argument, ctx) if nets else None
     target = None if output is None else Path(output)
+    if target is not None:
+        check_folder(target.parent)
     begun = time.perf_counter()
     with _failure_as_json(net or solver, target) if as_json else nullcontext():
         sources = net_sources(net, solver, options)
@@ -308,6 +314,7 @@ def _batch(
     options: Mapping[str, Any],
     server: Server,
     *,
+    explicit: Set[str],
     workers: int | None,
     with_manifests: bool,
     as_json: bool,
@@ -316,7 +323,7 @@ def _batch(
     """Fill the nets of many sources, and end the command."""
     from filler_client.cli.batch import Output, run_batch
     from filler_client.cli.connect import connect
-    from filler_client.cli.jobs import check_template, expand
+    from filler_client.cli.jobs import check_folder, check_template, expand
     from filler_server.weights.saving import ENDINGS
 
     if not sources:
@@ -326,7 +333,8 @@ def _batch(
     folder, template = (path.parent, path.name) if is_name else (path, None)
     if template is not None:
         check_template(template)
-    todo = expand(sources, options, template)
+    check_folder(folder)
+    todo = expand(sources, options, template, explicit - {"output"})
     if server.address is None:
         # Threads that import different parts of Numba first would wait for each other.
         with suppress(ModuleNotFoundError):

@@ -3,7 +3,7 @@
 import glob
 import os
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from string import Formatter
@@ -13,6 +13,7 @@ from typing import Any, TypeAlias
 from caffe_filler import dtypes
 from caffe_filler.errors import FillerError, InvalidArgument
 from caffe_filler.files import read_file
+from caffe_filler.interface import option_name
 from caffe_filler.nearest import did_you_mean, nearest
 
 _LARGEST = 16 << 20
@@ -107,23 +108,34 @@ def check_template(template: str) -> None:
             raise InvalidArgument(f"an output's name may have {known}{hint}. Received: {template!r}")
 
 
-def expand(sources: Sequence[str], options: Options, template: str | None) -> list[Job]:
+def check_folder(folder: Path) -> None:
+    """Make sure that a folder of outputs has no fields in its name, which those of files have alone.
+
+    Raises:
+        InvalidArgument: it has some.
+    """
+    if any(f"{{{name}" in str(folder) for name in _FIELDS):
+        raise InvalidArgument(f"fields stand in an output's name, and not in its folder. Received: {folder}")
+
+
+def expand(sources: Sequence[str], options: Options, template: str | None, explicit: Collection[str] = ()) -> list[Job]:
     """Return the jobs of the arguments of a command line, in their order.
 
     Args:
         sources: files of nets or solvers, folders, patterns, and job files, which end in .toml.
         options: those of the command line, for what a job does not say.
         template: name of the outputs, for jobs that do not say it.
+        explicit: names of options that somebody has given, and no job may say otherwise.
 
     Raises:
-        InvalidArgument: there is no such file, or a job file is wrong.
+        InvalidArgument: there is no such file, or a job file is wrong or says what the command line says.
         OSError: a folder or a job file cannot be read.
     """
     jobs: list[Job] = []
     for source in sources:
         for path in _found(source, Path()):
             if path.suffix.lower() == ".toml":
-                jobs += _read(path, options, template)
+                jobs += _read(path, options, template, {*explicit, *([] if template is None else ["output"])})
             else:
                 jobs.append(Job(path, None, options, template))
     return jobs
@@ -152,26 +164,29 @@ def _found(source: str, beside: Path) -> list[Path]:
     return found
 
 
-def _read(path: Path, options: Options, template: str | None) -> Iterator[Job]:
+def _read(path: Path, options: Options, template: str | None, explicit: Collection[str]) -> Iterator[Job]:
     try:
         document = tomllib.loads(read_file(path, _LARGEST).decode())
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise InvalidArgument(f"{path}: {error}") from None
     try:
-        yield from _jobs(document, path.parent, {**options, "output": template})
+        yield from _jobs(document, path.parent, {**options, "output": template}, explicit)
     except FillerError as error:
         raise error.in_file(path) from None
 
 
-def _jobs(document: dict[str, Any], folder: Path, options: Options) -> Iterator[Job]:
+def _jobs(document: dict[str, Any], folder: Path, options: Options, explicit: Collection[str]) -> Iterator[Job]:
     tables = document.pop("job", None)
-    common = {**options, **_checked(document, "the top of the file", folder, _KEYS[len(_SOURCES) :])}
+    top = "the top of the file"
+    common = {**options, **_checked(document, top, folder, _KEYS[len(_SOURCES) :])}
+    _check_said_once(document, top, explicit)
     if not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables) or not tables:
         raise InvalidArgument("a job file has tables [[job]], each with a net or a solver. Received: none")
     count = 0
     for number, table in enumerate(tables, 1):
         where = f"job {number}"
         own = _checked(table, where, folder, _KEYS)
+        _check_said_once(table, where, explicit)
         given = [(name, own.pop(name)) for name in _SOURCES if name in own]
         if len(given) != 1:
             raise InvalidArgument(f"{where}: a job has a net or a solver, one of the two. Received: {len(given)}")
@@ -187,6 +202,13 @@ def _jobs(document: dict[str, Any], folder: Path, options: Options) -> Iterator[
                     if count > _MOST_JOBS:
                         raise InvalidArgument(f"a job file has at most {_MOST_JOBS} jobs. Received: more")
                     yield Job(found, kind, {**merged, "seed": seed}, template, has_seeds=several)
+
+
+def _check_said_once(table: Mapping[str, Any], where: str, explicit: Collection[str]) -> None:
+    name = next((name for name in table if name in explicit), None)
+    if name is not None:
+        said = "the name of -o" if name == "output" else option_name(name)
+        raise InvalidArgument(f"{where}: {said} on the command line says it, too. Received: {name}={table[name]!r}")
 
 
 def _checked(table: Mapping[str, Any], where: str, folder: Path, keys: Sequence[str]) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from caffe_filler.interface import option
 from caffe_filler.signatures import LOOKED_AT
 from filler_server.digests import Draft
 from filler_server.digests.manifest import KEY, joined
-from filler_server.output import AtomicFile, OpenFile
+from filler_server.output import AtomicFile, OpenFile, remove_remains
 from filler_server.prototxt.report import Problem
 from filler_server.tensors import Tensor
 from filler_server.weights.format import Contents, Extras, Format
@@ -230,6 +230,7 @@ class _ShardFiles(OpenFile):
         self._index_path = index_of(target)
         self._shards = shards
         self._parts: list[AtomicFile] = []
+        remove_remains(target)
         self._index = AtomicFile(self._index_path)
         super().__init__(self._index.file)
 

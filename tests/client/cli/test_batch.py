@@ -120,6 +120,22 @@ def test_names_that_collide_are_an_error_before_anything_is_written(nets: Path, 
     assert f"this is a file. Received: {nets}/a.prototxt" in said
 
 
+def test_a_link_that_leads_nowhere_is_one_error(nets: Path, tmp_path: Path) -> None:
+    link = tmp_path / "loop.safetensors"
+    link.symlink_to(link)
+    done = run("init", min(nets.glob("*.prototxt")), "-o", link, "--quiet")
+    assert (done.returncode, done.stderr.count(b"\n")) == (1, 1)
+    assert b"symbolic links" in done.stderr
+
+
+def test_the_folder_of_an_output_has_no_fields(nets: Path, tmp_path: Path) -> None:
+    for quiet in ((), ("--quiet",)):
+        done = run("init", min(nets.glob("*.prototxt")), "-o", tmp_path / "{net}" / "w.npz", *quiet)
+        assert done.returncode == 1
+        assert b"fields stand in an output's name" in done.stderr
+    assert not (tmp_path / "{net}").exists()
+
+
 def test_a_nul_in_the_name_of_an_output_is_one_error(nets: Path, tmp_path: Path) -> None:
     jobs = tmp_path / "jobs.toml"
     for key in ("output", "net"):

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from caffe_filler.errors import InvalidArgument
-from filler_client.cli.jobs import Job, check_template, expand
+from filler_client.cli.jobs import Job, check_folder, check_template, expand
 
 DEFAULTS: dict[str, Any] = {
     "dtype": "f32",
@@ -137,3 +137,22 @@ def test_what_is_wrong_with_a_job_file_is_said(folder: Path, text: str, message:
     with pytest.raises(InvalidArgument, match=message) as caught:
         expand([write(folder, text)], DEFAULTS, None)
     assert "jobs.toml" in str(caught.value)
+
+
+def test_what_the_command_line_says_no_job_says_otherwise(folder: Path) -> None:
+    jobs = folder / "jobs.toml"
+    jobs.write_text('dtype = "bf16"\n[[job]]\nnet = "a.prototxt"\nseed = [1, 2]\n')
+    assert len(expand([str(jobs)], DEFAULTS, None, {"stream"})) == 2
+    with pytest.raises(InvalidArgument, match=r"the top of the file: dtype .* Received: dtype='bf16'"):
+        expand([str(jobs)], DEFAULTS, None, {"dtype"})
+    with pytest.raises(InvalidArgument, match=r"job 1: seed on the command line says it, too"):
+        expand([str(jobs)], DEFAULTS, None, {"seed"})
+    jobs.write_text('[[job]]\nnet = "a.prototxt"\noutput = "a.npz"\n')
+    with pytest.raises(InvalidArgument, match=r"job 1: the name of -o on the command line says it, too"):
+        expand([str(jobs)], DEFAULTS, "{net}.safetensors")
+
+
+def test_fields_stand_in_names_of_files_alone() -> None:
+    check_folder(Path("out{1}/nets"))
+    with pytest.raises(InvalidArgument, match="fields stand in an output's name, and not in its folder"):
+        check_folder(Path("out/{net}-{seed}/more"))
