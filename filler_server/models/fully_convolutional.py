@@ -59,7 +59,9 @@ def fully_convolutional(plan: NetPlan, counts: Mapping[str, int], *, deploy: boo
 def _kernel(plan: NetPlan, layer: Layer, maps: set[Value], counts: Mapping[str, int]) -> tuple[int, int] | None:
     """Return the kernel with which a layer computes its inner product of maps, None where it is none of maps."""
     match layer.operation:
-        case InnerProduct(axis=1, transpose=False, weight_bottom=False, bias_bottom=False, num_output=int(outputs)):
+        case InnerProduct(axis=1, transpose=False, weight_bottom=False, bias_bottom=False, num_output=int(outputs)) if (
+            outputs
+        ):
             if layer.producers[0] in maps:
                 return 1, 1
             shape = plan.top(layer.producers[0]).shape
