@@ -72,6 +72,41 @@ def test_transformer_scales_what_writes_to_the_residual_stream() -> None:
     assert std(rules, "temperature", ()) is None
 
 
+NORMS = [
+    *(
+        "norm.weight",
+        "ln_f.weight",
+        "transformer.h.0.ln_1.weight",
+        "visual.ln_pre.weight",
+        "decoder.blocks.3.mlp_ln.weight",
+    ),
+    *("model.layers.0.input_layernorm.weight", "model.layers.11.self_attn.q_norm.weight", "blocks.2.norm1.weight"),
+    *("bert.encoder.layer.0.attention.output.LayerNorm.weight", "layers.0.layernorm_before.weight", "norm_f.weight"),
+    *("params.LayerNorm_0.scale", "params.RMSNorm_12.scale", "encoder.block.0.layer.0.layer_norm.weight"),
+    *("h.0.ln_attn.weight", "blocks.0.norm_pre.weight", "word_embeddings_layernorm.weight", "layers.0.ffn_norm.weight"),
+    "decoder.layers.0.self_attention.linear_qkv.layer_norm_weight",
+]
+
+
+@pytest.mark.parametrize("name", NORMS)
+def test_transformer_tells_normalizations_by_their_names_where_modules_are_unknown(name: str) -> None:
+    rules = sets.transformer(depth=8)
+    found = rules.assign(Parameter(name, (4,)))
+    assert found is not None
+    assert (found.mean, found.std) == (1, 0)
+    bias = rules.assign(Parameter(name.replace("weight", "bias").replace("scale", "bias"), (4,)))
+    assert bias is not None
+    assert (bias.mean, bias.std) == (0, 0)
+
+
+def test_transformer_takes_nothing_else_for_a_normalization() -> None:
+    rules = sets.transformer(depth=8)
+    for name in ("norm1.linear.weight", "final_norm.mlp.fc.weight", "normalize.weight", "vuln.weight", "wte.weight"):
+        assert std(rules, name, (4, 4)) == pytest.approx(0.02), name
+    # A known class counts, and not the name.
+    assert std(rules, "h.0.ln_1.weight", (4,), "my.Scaled") == pytest.approx(0.02)
+
+
 def test_names_of_the_residual_stream_can_be_given() -> None:
     rules = sets.transformer(depth=2, std=0.1, outputs=['*.to "out".weight'])
     assert std(rules, 'h.0.to "out".weight', (4, 4)) == pytest.approx(0.05)

@@ -16,17 +16,33 @@ OUTPUTS = (
 )
 """Names of the matrices that write to the residual stream, in the usual models."""
 
+_PLACES = ("before", "after", "pre", "post", "attn", "mlp", "ffn", "embedding", "context", "out", "final")
+"""What may stand after `norm` in the name of a normalization."""
+
+_NORMS = (
+    *(
+        f"{base}{suffix}.{own}"
+        for base in ("*[nN]orm", "ln", "*.ln", "*_ln")
+        for suffix in ("", "[0-9]", "[0-9][0-9]", "_?", "_[0-9][0-9]", *map("_{}".format, _PLACES), *_PLACES)
+        for own in ("weight", "scale")
+    ),
+    "*[nN]orm_weight",
+)
+"""Names of the weights of normalizations, in the usual models; those of linear layers inside of these do not fit."""
+
 _TEXT = """
 rule {{ module: "*Norm*" name: ["*weight", "*scale"] filler {{ type: "constant" value: 1 }} }}
 rule {{ module: "*Norm*" name: "*bias" filler {{ type: "constant" }} }}
 rule {{ name: "*bias" filler {{ type: "constant" }} }}
 rule {{ module: "*Embedding*" filler {{ type: "gaussian" std: {std} }} zero_padding: true }}
 rule {{ name: [{outputs}] filler {{ type: "gaussian" std: {scaled} }} }}
-rule {{
-  name: ["*weight", "*pos_emb*", "*position_emb*", "*positional_emb*", "*cls_token", "*mask_token"]
-  filler {{ type: "gaussian" std: {std} }}
-}}
+rule {{ module: "*" name: [{weights}] filler {{ type: "gaussian" std: {std} }} }}
+# Where modules are unknown, names alone tell normalizations.
+rule {{ name: [{norms}] filler {{ type: "constant" value: 1 }} }}
+rule {{ name: [{weights}] filler {{ type: "gaussian" std: {std} }} }}
 """
+
+_WEIGHTS = ("*weight", "*pos_emb*", "*position_emb*", "*positional_emb*", "*cls_token", "*mask_token")
 
 _BLOCK = re.compile(r"(?:^|\.)(?:layers?|blocks?|h|resblocks)\.(\d+)(?=\.)")
 
@@ -36,7 +52,8 @@ def transformer(*, depth: int, std: float = 0.02, outputs: Iterable[str] = OUTPU
 
     Matrices and embeddings are N(0, std^2), and those that write to the residual stream N(0, std^2 / (2 depth)), as
     each of `depth` blocks has two of them (Radford et al., "Language Models are Unsupervised Multitask Learners", 2019,
-    section 2.3). Biases are 0; of normalizations the weight is 1 and the bias 0.
+    section 2.3). Biases are 0; of normalizations the weight is 1 and the bias 0. Where modules are unknown, their usual
+    names tell normalizations, such as `input_layernorm`, `ln_1` and `q_norm`.
 
     Args:
         depth: number of blocks of the whole model.
@@ -53,9 +70,14 @@ def transformer(*, depth: int, std: float = 0.02, outputs: Iterable[str] = OUTPU
     names = [outputs] if isinstance(outputs, str) else list(outputs)
     if not names or not all(isinstance(name, str) and name.isprintable() for name in names):
         raise InvalidArgument(f"outputs are patterns of names. Received: outputs={outputs!r}")
-    escaped = (name.replace("\\", "\\\\").replace('"', '\\"') for name in names)
-    quoted = ", ".join(f'"{name}"' for name in escaped)
-    return read_rules(_TEXT.format(std=float(std), scaled=std / sqrt(2 * depth), outputs=quoted).encode())
+    patterns = {"outputs": _quoted(names), "norms": _quoted(_NORMS), "weights": _quoted(_WEIGHTS)}
+    return read_rules(_TEXT.format(std=float(std), scaled=std / sqrt(2 * depth), **patterns).encode())
+
+
+def _quoted(patterns: Iterable[str]) -> str:
+    """Return patterns as the strings of a list in a file of rules."""
+    escaped = (pattern.replace("\\", "\\\\").replace('"', '\\"') for pattern in patterns)
+    return ", ".join(f'"{pattern}"' for pattern in escaped)
 
 
 def transformer_of(names: Iterable[str]) -> Rules:
