@@ -9,11 +9,12 @@ from torch.distributed.checkpoint.planner import ReadItem
 from torch.futures import Future
 
 from caffe_filler.errors import InvalidArgument
+from caffe_filler.nearest import did_you_mean, nearest
 from filler_client import _requests
 from filler_client._client import FillerClient
 from filler_client._rules import RulesLike, rules_of
 from filler_client.torch._filling import Filling, check_tensor, fill_all
-from filler_client.torch._module import Slot, slots
+from filler_client.torch._module import Slot, slots_by_key
 
 _MOST_AXES = 64
 _MOST = 1 << 62
@@ -31,7 +32,8 @@ class FillerStorageReader(StorageReader):
         seed: 0 to 2**64 - 1.
         client: who computes; this process by default.
         module: the module whose state_dict it is, for rules that ask for modules; without it they fit nothing. With it,
-            buffers that no rule names are left alone, and tied parameters have the values of their first name.
+            buffers that no rule names are left alone, tied parameters have the values of their first name, and what
+            wrappers add to keys (torch.compile, DistributedDataParallel) changes nothing.
         key_prefix: what stands before the names of parameters in the keys, such as `model.`.
 
     Raises:
@@ -55,9 +57,7 @@ class FillerStorageReader(StorageReader):
         self._seed = _requests.check_seed(seed)
         self._client = client
         self._prefix = key_prefix
-        self._slots: dict[str, Slot] | None = None
-        if module is not None:
-            self._slots = {name: slot for slot in slots(module) for name in (slot.name, *slot.names)}
+        self._slots: dict[str, Slot] | None = None if module is None else slots_by_key(module)
         self._rules = rules_of(rules, is_whole=False)
 
     def reset(self, checkpoint_id: Any = None) -> None:
@@ -94,7 +94,8 @@ class FillerStorageReader(StorageReader):
         """Fill the tensors of the plan.
 
         Raises:
-            InvalidArgument: no rule fits a key, two keys are one tensor, or a tensor cannot hold a blob.
+            InvalidArgument: no rule fits a key, the module has none of this name, two keys are one tensor, or a tensor
+                cannot hold a blob.
             FillerError: one of the tree in `caffe_filler.errors`.
         """
         items: dict[str, ReadItem] = {item.dest_index.fqn: item for item in plan.items}
@@ -125,7 +126,15 @@ class FillerStorageReader(StorageReader):
         if not isinstance(tensor, torch.Tensor) or hasattr(tensor, "local_shards"):
             raise InvalidArgument(f"'{key}' is neither a tensor nor a DTensor. Received: {type(tensor).__name__}")
         name = key.removeprefix(self._prefix)
-        slot = None if self._slots is None else self._slots.get(name)
+        slot = None
+        if self._slots is not None:
+            slot = self._slots.get(name)
+            if slot is None:
+                hint = did_you_mean(nearest(name, self._slots))
+                raise InvalidArgument(
+                    f"'{name}' is neither a parameter nor a buffer of the module{hint}; key_prefix=... is what stands "
+                    f"before their names in the keys. Received: key='{key}', key_prefix='{self._prefix}'"
+                )
         parameter = Parameter(name, tuple(tensor.shape)) if slot is None else slot.parameter
         found = self._rules.assign(parameter)
         if found is None:

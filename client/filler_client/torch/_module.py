@@ -109,6 +109,24 @@ def slots(module: torch.nn.Module, name_prefix: NamePrefix = "") -> list[Slot]:
     return list(found.values())
 
 
+def slots_by_key(module: torch.nn.Module) -> dict[str, Slot]:
+    """Return the parameters and buffers of a module by every name that a state_dict may have for them.
+
+    Those are the names without what wrappers add, and the keys of the module's own state_dict.
+
+    Raises:
+        InvalidArgument: as of `slots`.
+    """
+    held = slots(module)
+    named = {name: slot for slot in held for name in (slot.name, *slot.names)}
+    places = {_identity(slot.tensor): slot for slot in held}
+    for key, tensor in module.state_dict(keep_vars=True).items():
+        slot = places.get(_identity(tensor)) if isinstance(tensor, torch.Tensor) else None
+        if slot is not None:
+            named[key] = slot
+    return named
+
+
 def _walk(module: torch.nn.Module) -> Iterator[_Place]:
     """Yield the modules in a module, and itself, in the order of `named_modules`.
 

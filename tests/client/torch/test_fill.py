@@ -14,6 +14,7 @@ from filler_client import FanAxes, FillerClient, Piece, UnnamedBlobWarning
 pytestmark = pytest.mark.frameworks
 torch = pytest.importorskip("torch")
 
+from torch.distributed.algorithms._checkpoint.checkpoint_wrapper import checkpoint_wrapper  # noqa: E402
 from torch.distributed.checkpoint import CheckpointException, FileSystemWriter, load, save  # noqa: E402
 
 from filler_client.torch import FillerStorageReader, fill_, fill_flat_, initialize_, rule_set  # noqa: E402
@@ -222,6 +223,44 @@ def test_a_checkpoint_that_is_not_there_is_what_initialize_fills(tmp_path: Path)
     third = Net()
     load(third.state_dict(), checkpoint_id=tmp_path)
     assert all(torch.equal(tensor, third.state_dict()[key]) for key, tensor in one.state_dict().items())
+
+
+@pytest.mark.parametrize(
+    "wrap",
+    [
+        lambda net: torch.compile(net, backend="eager"),
+        torch.nn.DataParallel,
+        lambda net: torch.compile(torch.nn.DataParallel(net), backend="eager"),
+        lambda net: torch.nn.ModuleDict({"inner": torch.compile(net, backend="eager")}),
+        lambda net: torch.nn.ModuleDict({"inner": checkpoint_wrapper(net)}),
+    ],
+)
+def test_wrappers_do_not_change_the_values_of_a_checkpoint(wrap: Any) -> None:
+    one, other = Net(), Net()
+    other.norm.running_mean.fill_(3)
+    before = other.norm.num_batches_tracked.fill_(5).clone()
+    wrapped = wrap(other)
+    rules = [{"*running_mean": "constant"}, {"*weight": "gaussian", "*bias": "uniform"}]
+    prefix = "inner." if isinstance(wrapped, torch.nn.ModuleDict) else ""
+    initialize_(torch.nn.ModuleDict({"inner": one}) if prefix else one, rules, seed=SEED)
+    load(wrapped.state_dict(), storage_reader=FillerStorageReader(rules, SEED, module=wrapped))
+    assert torch.equal(other.norm.num_batches_tracked, before)
+    for (key, tensor), filled in zip(one.named_parameters(), other.parameters(), strict=True):
+        assert torch.equal(tensor, filled), key
+    # The names without wrappers, which get_model_state_dict has, are the same tensors.
+    third = Net()
+    state = {f"{prefix}{key}": tensor for key, tensor in third.state_dict().items()}
+    load(state, storage_reader=FillerStorageReader(rules, SEED, module=wrap(third)))
+    assert torch.equal(third.embed.weight, one.embed.weight)
+
+
+def test_keys_that_the_module_does_not_have_are_refused() -> None:
+    net = Net()
+    for key in ("norm.wieght", "module.norm.weight"):
+        state = {key: torch.zeros(4)}
+        with pytest.raises(CheckpointException, match=f"'{key}' is neither a parameter nor a buffer of the module"):
+            load(state, storage_reader=FillerStorageReader({"*": "gaussian"}, SEED, module=net))
+        assert not state[key].any()
 
 
 def test_a_checkpoint_of_a_net_has_the_values_of_the_net(nets: Path) -> None:
