@@ -32,22 +32,25 @@ def materialize(module: torch.nn.Module, held: Sequence[Slot], device: torch.dev
 
 
 def spoil(tensor: torch.Tensor) -> None:
-    """Mark a tensor as one that nobody has set: NaN, or the lowest integer."""
+    """Mark a tensor as one that nobody has set: NaN, the lowest signed or highest unsigned integer, or no Boolean."""
     local = _local(tensor)
-    if local.is_floating_point() or local.is_complex():
-        local.fill_(torch.nan)
-    elif local.dtype != torch.bool:
-        local.fill_(torch.iinfo(local.dtype).min)
+    local.fill_(_mark(local))
 
 
 def is_spoiled(tensor: torch.Tensor) -> bool:
     """Whether a mark is left anywhere in a tensor."""
     local = _local(tensor)
+    mark = _mark(local)
+    return bool((local.isnan() if mark != mark else local == mark).any())
+
+
+def _mark(local: torch.Tensor) -> float:
     if local.is_floating_point() or local.is_complex():
-        return bool(local.isnan().any())
-    return local.dtype != torch.bool and bool((local == torch.iinfo(local.dtype).min).any())
+        return torch.nan
+    return torch.iinfo(local.dtype).min or torch.iinfo(local.dtype).max
 
 
 def _local(tensor: torch.Tensor) -> torch.Tensor:
+    """Return what this process holds of a tensor; bytes in place of Booleans, which are 0 or 1 once they are set."""
     local: torch.Tensor = tensor.to_local() if hasattr(tensor, "to_local") else tensor
-    return local.detach()
+    return local.detach().view(torch.uint8) if local.dtype == torch.bool else local.detach()

@@ -256,6 +256,31 @@ def test_modules_set_the_buffers_that_rules_skip() -> None:
         initialize_(module, {"*.weight": "constant"}, seed=SEED, device="cpu", reset_buffers=True)
 
 
+class Counted(torch.nn.Module):
+    """Buffers of one data type, of which `reset_parameters` sets one."""
+
+    def __init__(self, dtype: Any) -> None:
+        super().__init__()
+        self.register_buffer("one", torch.empty(4, dtype=dtype))
+        self.register_buffer("other", torch.empty(4, dtype=dtype))
+
+    def reset_parameters(self) -> None:
+        self.one.zero_()
+
+
+@pytest.mark.parametrize("dtype", ["bool", "uint8", "int8", "int64", "float16", "bfloat16", "complex64"])
+def test_buffers_of_every_type_that_modules_do_not_set_are_refused(dtype: str) -> None:
+    with torch.device("meta"):
+        module = Counted(getattr(torch, dtype))
+    with pytest.raises(InvalidArgument, match=r"^buffer 'other' was on the device meta, and reset_parameters"):
+        initialize_(module, RULES, seed=SEED, device="cpu", reset_buffers=True)
+    with torch.device("meta"):
+        module = Counted(getattr(torch, dtype))
+    report = initialize_(module, RULES, seed=SEED, device="cpu", reset_buffers=True, strict=False)
+    assert [entry.status for entry in report] == ["reset", "not filled"]
+    assert not module.one.any()
+
+
 def test_buffers_are_left_alone_unless_a_rule_names_them() -> None:
     norm = torch.nn.BatchNorm1d(3)
     norm.running_mean.fill_(5)
