@@ -63,6 +63,17 @@ def check_tensor(name: str, tensor: torch.Tensor, assignment: "Assignment") -> N
         )
 
 
+def check_memory(fillings: Sequence[Filling]) -> None:
+    """Find the parts of tensors that are held here, and make sure that each has memory of its own.
+
+    Raises:
+        InvalidArgument: tensors share memory, or a DTensor has none that could be filled.
+    """
+    for filling in fillings:
+        filling.parts = parts_of(filling.tensor)
+    check_apart([(filling.assignment.stream, part.tensor) for filling in fillings for part in filling.parts])
+
+
 def fill_all(fillings: Sequence[Filling], seed: int, client: FillerClient | None) -> None:
     """Fill tensors, as many in one request as are of one data type on one device; constants need none.
 
@@ -72,18 +83,15 @@ def fill_all(fillings: Sequence[Filling], seed: int, client: FillerClient | None
     """
     targets: list[Target] = []
     constants: list[tuple[torch.Tensor, float]] = []
-    memory: list[tuple[str, torch.Tensor]] = []
+    check_memory(fillings)
     for filling in fillings:
         found, shape = filling.assignment, tuple(filling.tensor.shape)
-        filling.parts = parts_of(filling.tensor)
         for part in filling.parts:
-            memory.append((found.stream, part.tensor))
             if _is_constant(found.filler, part.tensor):
                 constants.append((part.tensor, found.filler.value))
             else:
                 blob = BlobSpec(found.filler, shape, found.stream, part.box, found.axes)
                 targets.append(Target(blob, part.tensor))
-    check_apart(memory)
     fill_targets(targets, seed, client)
     for tensor, value in constants:
         tensor.fill_(value if tensor.is_floating_point() else int(value))

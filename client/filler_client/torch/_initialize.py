@@ -12,10 +12,11 @@ from caffe_filler.printable import printable
 from filler_client import _requests
 from filler_client._client import FillerClient
 from filler_client._rules import RulesLike, rules_of
-from filler_client.torch._filling import Filling, check_tensor, fill_all
-from filler_client.torch._materialize import is_spoiled, materialize, spoil
-from filler_client.torch._module import NamePrefix, Slot, slots
+from filler_client.torch._filling import Filling, check_memory, check_tensor, fill_all
+from filler_client.torch._materialize import dematerialize, is_spoiled, materialize, spoil
+from filler_client.torch._module import NamePrefix, Slot, reshard, slots
 from filler_client.torch._report import InitEntry, InitReport, Status
+from filler_client.torch._targets import check_client
 from filler_client.torch._views import measured
 
 if TYPE_CHECKING:
@@ -46,11 +47,12 @@ def initialize_(
     are those of whole tensors.
 
     Tied parameters are filled once, under their first name. Buffers are left alone unless the last part of a pattern is
-    their own name, as in `*.running_mean`. Nothing is written before every parameter has its rule.
+    their own name, as in `*.running_mean`. Nothing is written before every parameter has its rule. After an error,
+    what was on the device meta is there again.
 
     Args:
         module: plain, or sharded by FSDP2, tensor parallelism or both (DTensors of any placements but Partial), also
-            offloaded to the CPU; or one stage of a pipeline.
+            offloaded to the CPU; or one stage of a pipeline. Parameters that FSDP2 has gathered are sharded again.
         rules: the path of a file of `InitRules`, their text or the message; the name of a ready-made set (`torch`,
             `transformer`); a mapping from patterns of names to fillers; or a sequence of these.
         seed: 0 to 2**64 - 1.
@@ -76,33 +78,25 @@ def initialize_(
     if not isinstance(module, torch.nn.Module):
         raise InvalidArgument(f"a module of PyTorch is initialized. Received: {type(module).__name__}")
     seed = _requests.check_seed(seed)
+    check_client(client)
+    reshard(module)
     held = slots(module, name_prefix)
     is_whole = not name_prefix and not _is_one_of_several()
     checked = rules_of(rules, [slot.name for slot in held if not slot.is_buffer], is_whole=is_whole)
     planned = [(slot, checked.assign(slot.parameter)) for slot in held]
     resetting = _modules_to_reset(planned) if reset_buffers else set()
     _check(planned, resetting, strict=strict)
-    lost = [slot for slot, found in planned if found is None and slot.tensor.is_meta]
-    materialize(module, held, device)
-    for slot in lost:
-        spoil(slot.tensor)
-    for owner in resetting:
-        owner.reset_parameters()
     if resetting:
-        for slot in held:
-            slot.refresh()
-    unset = [slot for slot in lost if is_spoiled(slot.tensor)]
-    if strict and unset:
-        raise InvalidArgument(
-            f"{_names(unset)} was on the device meta, and reset_parameters of {type(unset[0].owner).__name__} does not "
-            "set it; a rule whose pattern ends with its name fills it"
-        )
-    fillings = [
-        Filling(slot.tensor, found, slot.padding_row if found.zero_padding else None)
-        for slot, found in planned
-        if found is not None
-    ]
-    fill_all(fillings, seed, client)
+        check_memory(_fillings(planned))
+    absent = materialize(module, held, device)
+    try:
+        unset = _set(planned, absent, resetting, strict=strict)
+        fillings = _fillings(planned)
+        fill_all(fillings, seed, client)
+    except BaseException:
+        # So that what holds no values yet is not taken for something that does.
+        dematerialize(module, absent)
+        raise
     figures = iter(measured([part.tensor for part in filling.parts] for filling in fillings))
     entries: list[InitEntry] = []
     for slot, found in planned:
@@ -156,6 +150,44 @@ def _check(planned: Sequence[_Planned], resetting: set[torch.nn.Module], *, stri
     for slot, found in planned:
         if found is not None:
             check_tensor(slot.name, slot.tensor, found)
+
+
+def _set(
+    planned: Sequence[_Planned], absent: Sequence[Slot], resetting: set[torch.nn.Module], *, strict: bool
+) -> list[Slot]:
+    """Let modules set their buffers, and return what was on the device meta and is not set by them nor by a rule.
+
+    Raises:
+        InvalidArgument: there is such a buffer.
+    """
+    made = set(absent)
+    lost = [slot for slot, found in planned if found is None and slot in made]
+    for slot in lost:
+        spoil(slot.tensor)
+    for owner in resetting:
+        owner.reset_parameters()
+    if resetting:
+        for slot, _ in planned:
+            slot.refresh()
+    unset = [slot for slot in lost if is_spoiled(slot.tensor)]
+    if strict and unset:
+        raise InvalidArgument(
+            f"{_names(unset)} was on the device meta, and reset_parameters of {type(unset[0].owner).__name__} does not "
+            "set it; a rule whose pattern ends with its name fills it"
+        )
+    for slot in unset:
+        if slot.tensor.dtype == torch.bool:
+            # A byte that is neither 0 nor 1 is not for programs.
+            slot.tensor.zero_()
+    return unset
+
+
+def _fillings(planned: Sequence[_Planned]) -> list[Filling]:
+    return [
+        Filling(slot.tensor, found, slot.padding_row if found.zero_padding else None)
+        for slot, found in planned
+        if found is not None
+    ]
 
 
 def _filled(slot: Slot, found: "Assignment", figures: tuple[float, float] | None) -> InitEntry:

@@ -1,5 +1,6 @@
 """Parameters and buffers on the device meta, made on another one, and marks in those that nothing has set yet."""
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -8,15 +9,18 @@ from caffe_filler.errors import InvalidArgument
 from filler_client.torch._module import Slot
 
 
-def materialize(module: torch.nn.Module, held: Sequence[Slot], device: torch.device | str | None) -> None:
+def materialize(module: torch.nn.Module, held: Sequence[Slot], device: torch.device | str | None) -> list[Slot]:
     """Give what a module has on the device meta memory on another device; ties and all else stay as they are.
+
+    Returns:
+        What was on the device meta.
 
     Raises:
         InvalidArgument: there is something on the device meta, and no other device is named.
     """
     absent = [slot for slot in held if slot.tensor.is_meta]
     if not absent:
-        return
+        return absent
     if device is None or torch.device(device).type == "meta":
         raise InvalidArgument(
             f"'{absent[0].name}' is on the device meta; device='cpu', or another one, says where to make it. "
@@ -26,6 +30,25 @@ def materialize(module: torch.nn.Module, held: Sequence[Slot], device: torch.dev
     module._apply(lambda tensor: torch.empty_like(tensor, device=device) if tensor.is_meta else tensor)
     for slot in held:
         slot.refresh()
+    _tie(absent)
+    return absent
+
+
+def dematerialize(module: torch.nn.Module, absent: Sequence[Slot]) -> None:
+    """Put back to the device meta what `materialize` has taken from there."""
+    if not absent:
+        return
+    for slot in absent:
+        slot.refresh()
+    made = {id(each) for slot in absent for each in (slot.tensor, slot.tensor.grad) if each is not None}
+    module._apply(lambda tensor: torch.empty_like(tensor, device="meta") if id(tensor) in made else tensor)
+    for slot in absent:
+        slot.refresh()
+    _tie(absent)
+
+
+def _tie(absent: Sequence[Slot]) -> None:
+    """Hang tensors again wherever the ones that they replace were."""
     for slot in absent:
         for owner, name in slot.places[1:]:
             setattr(owner, name, slot.tensor)
@@ -41,13 +64,14 @@ def is_spoiled(tensor: torch.Tensor) -> bool:
     """Whether a mark is left anywhere in a tensor."""
     local = _local(tensor)
     mark = _mark(local)
-    return bool((local.isnan() if mark != mark else local == mark).any())
+    return bool((local.isnan() if math.isnan(mark) else local == mark).any())
 
 
 def _mark(local: torch.Tensor) -> float:
     if local.is_floating_point() or local.is_complex():
-        return torch.nan
-    return torch.iinfo(local.dtype).min or torch.iinfo(local.dtype).max
+        return math.nan
+    limits = torch.iinfo(local.dtype)
+    return int(limits.min or limits.max)
 
 
 def _local(tensor: torch.Tensor) -> torch.Tensor:

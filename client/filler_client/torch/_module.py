@@ -1,5 +1,6 @@
 """Parameters and buffers of a module: their names in the whole model, and where they hang."""
 
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -71,6 +72,16 @@ class _Place(NamedTuple):
     classes: tuple[str, ...]
     within: tuple[str, ...]
     shapes: dict[str, tuple[int, ...]]
+
+
+def reshard(module: torch.nn.Module) -> None:
+    """Let FSDP2 shard again what it has gathered, as after a forward: its copies are thrown away with their values."""
+    fsdp = sys.modules.get("torch.distributed.fsdp")
+    kind = getattr(fsdp, "FSDPModule", None)
+    if kind is not None:
+        for owner in module.modules():
+            if isinstance(owner, kind):
+                owner.reshard()
 
 
 def slots(module: torch.nn.Module, name_prefix: NamePrefix = "") -> list[Slot]:

@@ -43,10 +43,9 @@ def fill_targets(targets: Sequence[Target], seed: int, client: FillerClient | No
         InvalidArgument: the client is none.
         FillerError: one of the tree in `caffe_filler.errors`.
     """
+    check_client(client)
     if client is None:
         client = FillerClient.embedded()
-    if not isinstance(client, FillerClient):
-        raise InvalidArgument(f"a client is a FillerClient. Received: {type(client).__name__}")
     for batch in list(_batches(targets)):
         first = batch[0].tensor
         if first.device.type == "cpu":
@@ -58,6 +57,16 @@ def fill_targets(targets: Sequence[Target], seed: int, client: FillerClient | No
             Staging(first.device).receive(client.pieces(request), [target.tensor for target in batch])
     # As every change in place, so that autograd refuses to go back over it.
     torch.autograd.graph.increment_version([each.tensor for each in targets if not each.tensor.is_inference()])
+
+
+def check_client(client: FillerClient | None) -> None:
+    """Make sure that there is somebody who computes.
+
+    Raises:
+        InvalidArgument: the client is none.
+    """
+    if client is not None and not isinstance(client, FillerClient):
+        raise InvalidArgument(f"a client is a FillerClient. Received: {type(client).__name__}")
 
 
 def check_apart(named: Sequence[tuple[str, torch.Tensor]]) -> None:

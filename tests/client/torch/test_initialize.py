@@ -1,6 +1,7 @@
 """Modules that are filled by rules in one process."""
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -279,6 +280,82 @@ def test_buffers_of_every_type_that_modules_do_not_set_are_refused(dtype: str) -
     report = initialize_(module, RULES, seed=SEED, device="cpu", reset_buffers=True, strict=False)
     assert [entry.status for entry in report] == ["reset", "not filled"]
     assert not module.one.any()
+
+
+def test_a_refused_call_leaves_a_module_where_it_was() -> None:
+    with torch.device("meta"):
+        module = torch.nn.ModuleList([Model(), Rotary(complete=False)])
+    kept = torch.zeros(3)
+    module.register_buffer("kept", kept)
+    rules = {"0.mask": "constant", **RULES, "*": 'type: "gaussian"'}
+    with pytest.raises(InvalidArgument, match="a client is a FillerClient"):
+        initialize_(module, rules, seed=SEED, device="cpu", reset_buffers=True, client="here")  # type: ignore[arg-type]
+    for _ in range(2):
+        with pytest.raises(InvalidArgument, match=r"buffer '1\.count' was on the device meta"):
+            initialize_(module, rules, seed=SEED, device="cpu", reset_buffers=True)
+        assert module[0].head.weight is module[0].embed.weight
+        assert {name for name, held in module.state_dict().items() if not held.is_meta} == {"kept"}
+        assert module[1].cos.is_meta
+    module[1].complete = True
+    initialize_(module, rules, seed=SEED, device="cpu", reset_buffers=True)
+    assert module[1].cos.tolist() == [0.5] * 4
+    assert module.kept is kept
+
+
+def test_a_call_that_fails_while_it_fills_can_be_made_again() -> None:
+    with torch.device("meta"):
+        module = torch.nn.Linear(3, 2).half()
+    with pytest.raises(InvalidArgument, match="float16 ends at 65504"):
+        initialize_(module, {"*": 'type: "constant" value: 70000'}, seed=SEED, device="cpu")
+    assert module.weight.is_meta
+
+
+def test_nothing_is_reset_before_a_call_is_refused() -> None:
+    module = torch.nn.ModuleList([Rotary(complete=True), Rotary(complete=True)])
+    module[0].cos.zero_()
+    module[1].weight = torch.nn.Parameter(module[0].weight.detach()[1:])
+    with pytest.raises(InvalidArgument, match="overlap"):
+        initialize_(module, {"*weight": "gaussian"}, seed=SEED, reset_buffers=True)
+    with pytest.raises(InvalidArgument, match="a client is a FillerClient"):
+        initialize_(module[:1], RULES, seed=SEED, reset_buffers=True, client="here")  # type: ignore[arg-type]
+    assert not module[0].cos.any()
+
+
+@pytest.fixture
+def world() -> Iterator[None]:
+    """A world of this process alone."""
+    distributed = torch.distributed
+    distributed.init_process_group("gloo", store=distributed.HashStore(), rank=0, world_size=1)
+    yield
+    distributed.destroy_process_group()
+
+
+@pytest.mark.usefixtures("world")
+def test_what_fsdp_has_gathered_is_sharded_again_and_filled() -> None:
+    from torch.distributed.fsdp import fully_shard
+
+    def made(device: str) -> Any:
+        with torch.device(device):
+            module = torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.Linear(4, 3))
+        return fully_shard(module)
+
+    one, other, third = made("meta"), made("cpu"), made("meta")
+    initialize_(one, "torch", seed=SEED, device="cpu")
+    x = torch.ones(2, 3)
+    with torch.no_grad():
+        other(x)
+    initialize_(other, "torch", seed=SEED)
+    for _ in range(2):
+        assert torch.equal(one(x), other(x))
+        other(x).sum().backward()
+    third.register_buffer("table", torch.empty(3, device="meta"))
+    third.reset_parameters = lambda: None
+    with pytest.raises(InvalidArgument, match="buffer 'table' was on the device meta"):
+        initialize_(third, "torch", seed=SEED, device="cpu", reset_buffers=True)
+    assert all(held.is_meta for held in third.parameters())
+    del third.table
+    initialize_(third, "torch", seed=SEED, device="cpu")
+    assert torch.equal(one(x), third(x))
 
 
 def test_buffers_are_left_alone_unless_a_rule_names_them() -> None:
