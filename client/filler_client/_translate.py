@@ -17,17 +17,22 @@ def translate(initializer: FillerLike) -> "Translation":
             `"he_normal"`; or a filler, `'type: "xavier"'`, `"xavier"`. Calls are read, not run.
 
     Raises:
-        InvalidArgument: it is neither, or its arguments make no initializer or no filler.
+        InvalidArgument: it is neither, or its arguments make no initializer.
+        FillerParameterError: they make no filler.
         UnknownFiller: there is no initializer or filler of this name.
     """
     from filler_server.fillers import get_filler, registered
-    from filler_server.frameworks.translation import of_call, of_filler
+    from filler_server.frameworks.calls import read_call
+    from filler_server.frameworks.names import resolved
+    from filler_server.frameworks.translation import of_filler
 
     if isinstance(initializer, FillerParameter):
-        found = of_filler(initializer.type, initializer)
+        source, filler = initializer.type, initializer
     elif not isinstance(initializer, str) or ":" in initializer.partition("(")[0] or initializer in registered():
-        found = of_filler(str(initializer), filler_parameter(initializer))
+        source, filler = str(initializer), filler_parameter(initializer)
     else:
-        found = of_call(initializer)
-    get_filler(found.filler)
-    return found
+        source = initializer.strip()
+        _, filler = read_call(initializer)
+    # Calls are worked out of numbers that have been checked.
+    get_filler(resolved(filler) or filler)
+    return of_filler(source, filler)

@@ -1,7 +1,7 @@
 """`torch.nn.init`: each function with PyTorch's own parameters and defaults, the tensor left out."""
 
 from caffe_filler.caffe.caffe_pb2 import FillerParameter
-from caffe_filler.errors import InvalidArgument
+from caffe_filler.errors import FillerParameterError, InvalidArgument
 from filler_server.frameworks import fillers
 from filler_server.frameworks.fillers import Kind
 
@@ -14,9 +14,14 @@ def square_of_gain(nonlinearity: str, param: float | None = None) -> float:
 
     Raises:
         InvalidArgument: PyTorch has no gain for it.
+        FillerParameterError: the slope of a leaky ReLU is so large that its gain is 0.
     """
     if nonlinearity == "leaky_relu":
-        return 2 / (1 + (0.01 if param is None else float(param)) ** 2)
+        slope = 0.01 if param is None else float(param)
+        square = 2 / (1 + slope * slope)
+        if not square:
+            raise FillerParameterError(f"a slope so large leaves no gain. Received: {slope!r}", field="value")
+        return square
     if nonlinearity not in _SQUARES:
         known = ", ".join([*_SQUARES, "leaky_relu"])
         raise InvalidArgument(f"nonlinearity is one of {known}. Received: nonlinearity={nonlinearity!r}")

@@ -172,10 +172,27 @@ def test_unknown_names_are_refused(text: str, message: str) -> None:
         translate(text)
 
 
-@pytest.mark.parametrize("text", ["torch.nn.init.normal_(w, std=-1)", 'type: "uniform" min: 3', "uniform_(w, 2, 1)"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "torch.nn.init.normal_(w, std=-1)",
+        'type: "uniform" min: 3',
+        "uniform_(w, 2, 1)",
+        "torch.nn.init.trunc_normal_(w, std=0)",
+        "torch.nn.init.trunc_normal_(w, std=1e-320)",
+        "torch.nn.init.kaiming_uniform_(w, a=1e30)",
+        "torch.nn.init.kaiming_normal_(w, a=1e200)",
+        'type: "truncated_gaussian" std: 0 min: -1 max: 1',
+        'type: "torch.trunc_normal_" std: 0',
+        'type: "variance_scaling_uniform" value: 0',
+        'type: "variance_scaling_uniform" value: -1',
+        'type: "variance_scaling_gaussian" value: -1 variance_norm: AVERAGE',
+    ],
+)
 def test_what_makes_no_filler_is_refused(text: str) -> None:
-    with pytest.raises(FillerParameterError):
-        translate(text)
+    for told in (translate, filler_client.explain):
+        with pytest.raises(FillerParameterError):
+            told(text)
 
 
 @given(st.text(max_size=60))
