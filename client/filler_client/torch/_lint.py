@@ -66,7 +66,7 @@ def lint(
     measured = []
     for name, (parameter, tensor, padding_row) in held.items():
         whole = wholes.get(name, parameter.shape)
-        found = checked.assign(_of_shape(parameter, whole))
+        found = checked.assign(_of_shapes(parameter, wholes))
         measured.append(_measured(name, whole, tensor, found, padding_row))
     kind = "state_dict" if isinstance(module, Mapping) else type(module).__name__
     return Findings(check_parameters(measured, selection, kind))
@@ -126,12 +126,11 @@ def _wholes(
     return wholes
 
 
-def _of_shape(parameter: "Parameter", shape: tuple[int, ...]) -> "Parameter":
-    if shape == parameter.shape:
-        return parameter
-    own = parameter.name.rpartition(".")[2]
-    siblings = {**parameter.siblings, **({own: shape} if own in parameter.siblings else {})}
-    return parameter._replace(shape=shape, siblings=siblings)
+def _of_shapes(parameter: "Parameter", wholes: Mapping[str, tuple[int, ...]]) -> "Parameter":
+    """Return a parameter with its whole shape, and with those of the other ones of its module."""
+    path = parameter.name.rpartition(".")[0]
+    siblings = {own: wholes.get(f"{path}.{own}" if path else own, shape) for own, shape in parameter.siblings.items()}
+    return parameter._replace(shape=wholes.get(parameter.name, parameter.shape), siblings=siblings)
 
 
 def _measured(

@@ -74,6 +74,19 @@ def test_the_fan_of_a_shard() -> None:
     assert codes(tensors, declared) == []
 
 
+@pytest.mark.parametrize("name_prefix", ["", "stage.3"])
+def test_a_bias_goes_by_the_whole_of_its_weight(name_prefix: str) -> None:
+    part, path = torch.nn.Linear(64, 2048), f"{name_prefix}." if name_prefix else ""
+    torch.nn.init.uniform_(part.weight, -1 / 32, 1 / 32)
+    torch.nn.init.uniform_(part.bias, -1 / 32, 1 / 32)
+    declared = rule_set("torch")
+    del declared.rule[0]
+    wholes = {f"{path}weight": (2048, 1024)}
+    assert codes(part, declared, shapes=wholes, name_prefix=name_prefix) == []
+    wholes[f"{path}bias"] = (4096,)
+    assert codes(part, declared, shapes=wholes, name_prefix=name_prefix) == []
+
+
 def test_interchanged_fans() -> None:
     """tenstorrent/tt-metal#48716: the wrong fan was counted."""
     weight = torch.nn.init.kaiming_normal_(torch.empty(64, 1024), mode="fan_out", nonlinearity="linear")
