@@ -13,7 +13,7 @@ from caffe_filler.nearest import did_you_mean, nearest
 from filler_client import _requests
 from filler_client._client import FillerClient
 from filler_client._rules import RulesLike, rules_of
-from filler_client.torch._filling import Filling, check_tensor, fill_all
+from filler_client.torch._filling import Filling, check_padding, check_tensor, fill_all
 from filler_client.torch._module import Slot, slots_by_key
 
 _MOST_AXES = 64
@@ -31,9 +31,10 @@ class FillerStorageReader(StorageReader):
         rules: what `initialize_` takes; `rule_set("caffe", net=...)` for the fillers of a net.
         seed: 0 to 2**64 - 1.
         client: who computes; this process by default.
-        module: the module whose state_dict it is, for rules that ask for modules; without it they fit nothing. With it,
-            buffers that no rule names are left alone, tied parameters have the values of their first name, and what
-            wrappers add to keys (torch.compile, DistributedDataParallel) changes nothing.
+        module: the module whose state_dict it is, for rules that ask for modules; without it they fit nothing, and
+            rules with zero_padding are errors. With it, buffers that no rule names are left alone, tied parameters have
+            the values of their first name, and what wrappers add to keys changes nothing (torch.compile,
+            DistributedDataParallel).
         key_prefix: what stands before the names of parameters in the keys, such as `model.`.
 
     Raises:
@@ -145,6 +146,8 @@ class FillerStorageReader(StorageReader):
                 f"module=... Received: shape={list(tensor.shape)}"
             )
         check_tensor(name, tensor, found)
+        if slot is None:
+            check_padding(name, found, "module=... says which module it is")
         return Filling(tensor, found, slot.padding_row if slot is not None and found.zero_padding else None)
 
 

@@ -13,6 +13,7 @@ from filler_client._client import FillerClient
 from filler_client._many import BlobSpec
 from filler_client._requests import FillerLike, FillOptions, Flat
 from filler_client._rules import RulesLike, rules_of
+from filler_client.torch._filling import check_padding
 from filler_client.torch._placement import parts_of
 from filler_client.torch._targets import Target, fill_targets
 from filler_client.torch._views import can_hold_a_blob
@@ -87,7 +88,7 @@ def fill_flat_(
 
     Raises:
         InvalidArgument: the partition has several axes, begins before the first parameter, or is on the device meta; or
-            no rule fits a parameter.
+            no rule fits a parameter, or one with `zero_padding`, which only a module can tell.
         FillerError: one of the tree in `caffe_filler.errors`.
 
     Example:
@@ -124,6 +125,7 @@ def fill_flat_(
         found = checked.assign(Parameter(name, shape))
         if found is None:
             raise InvalidArgument(f"no rule fits parameter '{name}' of shape {list(shape)}; a rule '*' fits all others")
+        check_padding(name, found, "initialize_ fills a module before it is wrapped")
         region = Flat(begin - first, end - first)
         targets.append(Target(BlobSpec(found.filler, shape, found.stream, region, found.axes), held))
     if at < stop:

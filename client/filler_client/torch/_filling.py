@@ -63,6 +63,19 @@ def check_tensor(name: str, tensor: torch.Tensor, assignment: "Assignment") -> N
         )
 
 
+def check_padding(name: str, assignment: "Assignment", remedy: str) -> None:
+    """Make sure that a rule does not ask for the row that a module names as padding where there is no module.
+
+    Raises:
+        InvalidArgument: it does; `remedy` says what tells the row.
+    """
+    if assignment.zero_padding:
+        raise InvalidArgument(
+            f"'{name}': without a module nothing tells the padding_idx that zero_padding asks for; {remedy}. "
+            f"Received: zero_padding in {assignment.rule}"
+        )
+
+
 def check_memory(fillings: Sequence[Filling]) -> None:
     """Find the parts of tensors that are held here, and make sure that each has memory of its own.
 

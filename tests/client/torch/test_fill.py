@@ -287,6 +287,21 @@ def test_a_checkpoint_refuses_what_has_no_rule(state: dict[str, Any], message: s
         load(state, storage_reader=FillerStorageReader({"w*": "xavier"}, SEED))
 
 
+def test_padding_that_only_a_module_tells_is_refused() -> None:
+    rules = (
+        'rule { name: "*embed.weight" zero_padding: true filler { type: "gaussian" } } rule { filler { type: "msra" } }'
+    )
+    net = Net()
+    state = {"embed.weight": net.embed.weight.detach()}
+    with pytest.raises(CheckpointException, match=r"'embed\.weight': without a module .*module=.*in rule 1"):
+        load(state, storage_reader=FillerStorageReader(rules, SEED))
+    load(state, storage_reader=FillerStorageReader(rules, SEED, module=net))
+    assert [bool(row.any()) for row in net.embed.weight] == [False] + [True] * 5
+    with pytest.raises(InvalidArgument, match=r"'embed\.weight': without a module .*initialize_"):
+        fill_flat_(torch.empty(30), {"fc.weight": (2, 3), "embed.weight": (6, 4)}, rules, start=0, seed=SEED)
+    fill_flat_(torch.empty(6), {"fc.weight": (2, 3), "embed.weight": (6, 4)}, rules, start=0, seed=SEED)
+
+
 def test_a_checkpoint_that_is_not_there_has_no_place() -> None:
     reader = FillerStorageReader("torch", SEED)
     with pytest.raises(InvalidArgument, match="nothing is read from a file"):
