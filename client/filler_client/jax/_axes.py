@@ -28,18 +28,17 @@ class JaxAxes:
     batch_axis: AxesLike = ()
 
     def of(self, shape: tuple[int, ...]) -> FanAxes | None:
-        """Return the meaning of the axes of an array; None where it has less than two, and so no fans.
+        """Return the meaning of the axes of an array; None where a weight has less than two of them, and so no fans.
 
         Raises:
             InvalidArgument: an axis is none of the array's, or is given twice.
         """
         if len(shape) < 2:
             return None
-        return FanAxes(
-            _numbers("in_axis", self.in_axis, shape),
-            _numbers("out_axis", self.out_axis, shape),
-            _numbers("batch_axis", self.batch_axis, shape),
-        )
+        stacks = _numbers("batch_axis", self.batch_axis, shape)
+        if len(shape) - len(set(stacks)) < 2:
+            return None
+        return FanAxes(_numbers("in_axis", self.in_axis, shape), _numbers("out_axis", self.out_axis, shape), stacks)
 
 
 def check_fans(filler: FillerParameter, shape: tuple[int, ...], axes: FanAxes | None) -> None:
@@ -57,10 +56,11 @@ def check_fans(filler: FillerParameter, shape: tuple[int, ...], axes: FanAxes | 
         return
     if axes is None and isinstance(found, VarianceScaling):
         raise InvalidArgument(
-            f"an array of less than two axes has no fans, by which filler type '{found.type}' scales. "
-            f"Received: shape={list(shape)}"
+            f"an array of less than two axes{', those of the batch aside,' if len(shape) > 1 else ''} has no fans, by "
+            f"which filler type '{found.type}' scales. Received: shape={list(shape)}"
         )
-    found.check(shape if axes is None else axes.weight_shape(shape))
+    # Of a stack of rows each is filled alone.
+    found.check(shape[-1:] if axes is None else axes.weight_shape(shape))
 
 
 def _numbers(name: str, given: AxesLike, shape: tuple[int, ...]) -> list[int]:

@@ -136,6 +136,22 @@ def test_boxes_of_flax_are_no_part_of_a_name() -> None:
     assert np.asarray(jax.tree.leaves(filled)[1]).tobytes() == want.tobytes()
 
 
+def test_biases_of_stacked_layers_have_no_fans() -> None:
+    tree = {"layers": {"kernel": jax.ShapeDtypeStruct((3, 40, 60), jnp.float32)}}
+    tree["layers"]["bias"] = jax.ShapeDtypeStruct((3, 60), jnp.float32)
+    for filler in ("constant", "uniform", 'type: "gaussian" std: 0.1'):
+        filled = fill_tree(tree, None, {"*.bias": filler, "*": "xavier"}, 1, batch_axis=0)
+        want = CLIENT.fill(filler, (3, 60), seed=1, name="layers.bias")
+        assert np.asarray(filled["layers"]["bias"]).tobytes() == want.tobytes()
+        want = CLIENT.fill("xavier", (3, 40, 60), seed=1, name="layers.kernel", layout="stack,in,out")
+        assert np.asarray(filled["layers"]["kernel"]).tobytes() == want.tobytes()
+    for filler, words in (("xavier", "those of the batch aside, has no fans"), ("orthogonal", "array 'layers.bias'")):
+        with pytest.raises(InvalidArgument, match=words):
+            fill_tree(tree, None, {"*.bias": filler, "*": "xavier"}, 1, batch_axis=0)
+    with pytest.raises(InvalidArgument, match="Received: batch_axis=2"):
+        fill_tree(tree, None, {"*": "constant"}, 1, batch_axis=2)
+
+
 def test_the_fan_of_another_array() -> None:
     tree = {
         "d": {"kernel": jax.ShapeDtypeStruct((40, 600), jnp.float32), "bias": jax.ShapeDtypeStruct((600,), jnp.float32)}
