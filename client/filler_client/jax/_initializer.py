@@ -19,7 +19,7 @@ from caffe_filler.errors import InvalidArgument
 from filler_client._client import FillerClient
 from filler_client._requests import FillerLike, check_seed, fill_request, filler_parameter
 from filler_client.jax._axes import AxesLike, JaxAxes, check_fans
-from filler_client.jax._sharded import sharded
+from filler_client.jax._sharded import placed, sharded
 
 _WORD = 32
 
@@ -116,8 +116,10 @@ class Initializer:
         wanted = dtype if dtype is not None else self._dtype if self._dtype is not None else jnp.float_
         real = jax.dtypes.canonicalize_dtype(dtypes.parse(wanted))
         dims = tuple(operator.index(dim) for dim in shape)
+        is_traced = isinstance(key, jax.core.Tracer)
         if 0 in dims:
-            return jnp.zeros(dims, real, out_sharding=out_sharding)
+            array = jnp.zeros(dims, real)
+            return placed(array, out_sharding) if is_traced else jax.device_put(array, out_sharding)
         axes = self._axes.of(dims)
         check_fans(self._filler, dims, axes)
         # What is wrong is told here, and not in a callback.
@@ -128,9 +130,8 @@ class Initializer:
             seed, name = self._stream(np.asarray(words))
             return self._client.fill(self._filler, dims, seed=seed, name=name, dtype=real, axes=axes, region=region)
 
-        if isinstance(words, jax.core.Tracer):
-            array = self._called_back(values, jax.ShapeDtypeStruct(dims, real))(words)
-            return array if out_sharding is None else jax.lax.with_sharding_constraint(array, out_sharding)
+        if is_traced:
+            return placed(self._called_back(values, jax.ShapeDtypeStruct(dims, real))(words), out_sharding)
         if isinstance(out_sharding, jax.sharding.Sharding):
             return sharded(dims, out_sharding, real, partial(values, words))
         return jax.device_put(values(words), out_sharding)

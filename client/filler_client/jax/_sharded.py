@@ -29,6 +29,29 @@ def assembled(
     return jax.make_array_from_callback(shape, sharding, lambda index: values[box_of(index, shape)], dtype=dtype)
 
 
+def placed(array: jax.Array, out_sharding: Any) -> jax.Array:
+    """Return an array of a traced program where it shall lie: a sharding, a PartitionSpec, or None for anywhere."""
+    if out_sharding is None:
+        return array
+    # Where explicit axes shard an array is part of its type, which no constraint can change.
+    if jax.sharding.AxisType.Explicit in _kinds(out_sharding):
+        return jax.sharding.reshard(array, out_sharding)
+    return jax.lax.with_sharding_constraint(array, out_sharding)
+
+
+def _kinds(out_sharding: Any) -> set[Any]:
+    """Return the types of the axes that a sharding names; of those of the mesh around the program if it names none."""
+    mesh, spec = jax.sharding.get_abstract_mesh(), out_sharding
+    if isinstance(out_sharding, jax.sharding.NamedSharding):
+        spec = out_sharding.spec
+    elif not isinstance(out_sharding, jax.sharding.PartitionSpec):
+        return set()
+    named = {name for entry in spec if entry for name in ((entry,) if isinstance(entry, str) else entry)}
+    if named and isinstance(out_sharding, jax.sharding.NamedSharding):
+        mesh = out_sharding.mesh
+    return {kind for name, kind in zip(mesh.axis_names, mesh.axis_types, strict=True) if name in named or not named}
+
+
 def sharded(
     shape: tuple[int, ...],
     sharding: jax.sharding.Sharding,

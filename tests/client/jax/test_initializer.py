@@ -122,6 +122,36 @@ def test_each_device_gets_its_own_region() -> None:
         assert equal(got, init(KEY, (8, 6)))
 
 
+@pytest.mark.parametrize("spec", [PartitionSpec("x", "y"), PartitionSpec(None, ("x", "y")), PartitionSpec()])
+def test_axes_of_a_mesh_may_be_explicit(spec: Any) -> None:
+    mesh = jax.make_mesh((4, 2), ("x", "y"), axis_types=(jax.sharding.AxisType.Explicit,) * 2)
+    init, shape, keys = initializer("xavier"), (8, 16), jax.random.split(KEY, 3)
+    want = init(KEY, shape)
+    with jax.set_mesh(mesh):
+        empty = jax.jit(lambda key: init(key, (0, 16), out_sharding=spec))(KEY)
+        assert empty.sharding.is_equivalent_to(NamedSharding(mesh, spec), 2)
+        for place in (NamedSharding(mesh, spec), spec):
+            make = lambda key, place=place: init(key, shape, out_sharding=place)  # noqa: E731 - it is transformed
+            for got in (make(KEY), jax.jit(make)(KEY)):
+                assert got.sharding.is_equivalent_to(NamedSharding(mesh, spec), 2)
+                assert equal(got, want)
+            stacked = PartitionSpec(None, *spec)
+            for layers in (jax.vmap(make)(keys), jax.jit(jax.vmap(make))(keys)):
+                assert layers.sharding.is_equivalent_to(NamedSharding(mesh, stacked), 3)
+                assert equal(layers[1], init(keys[1], shape))
+
+
+def test_arrays_without_values_lie_where_they_shall() -> None:
+    place = jax.sharding.SingleDeviceSharding(jax.devices()[3])
+    init = initializer("xavier")
+    for got in (
+        init(KEY, (0, 16), out_sharding=place),
+        jax.jit(lambda key: init(key, (0, 16), out_sharding=place))(KEY),
+    ):
+        assert got.shape == (0, 16)
+        assert got.devices() == {jax.devices()[3]}
+
+
 class Net(nn.Module):
     @nn.compact
     def __call__(self, x: Any) -> Any:
