@@ -43,6 +43,11 @@ class ClassPatterns:
         return self._any or self._fit(names)
 
 
+def literal(name: str) -> str:
+    """Return the pattern that fits a name alone."""
+    return re.sub(r"[*?[]", r"[\g<0>]", name)
+
+
 def is_pattern(name: str) -> bool:
-    """Whether a name stands for more than itself."""
-    return any(character in name for character in "*?[")
+    """Whether a pattern stands for more than one name."""
+    return any(character in re.sub(r"\[[*?[]\]", "", name) for character in "*?[")

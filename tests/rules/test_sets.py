@@ -167,6 +167,16 @@ def test_caffe_knows_shared_blobs_and_batch_normalization(nets: Path) -> None:
     assert means == [0, 1, 1, 0]
 
 
+@pytest.mark.parametrize("layer", ["conv*", "a?b", "ip[1]", "[*]", "x]y[", "*[!a]?"])
+def test_caffe_takes_the_names_of_layers_as_they_are(layer: str) -> None:
+    plan = FillerClient.embedded().plan_net(NET.replace('"i"', f'"{layer}"').replace("transpose: true", ""))
+    rules = sets.caffe(plan)
+    found = rules.assign(Parameter(f"{layer}.weight", (3, 6)))
+    assert found is not None
+    assert found.stream == f"{layer}/0"
+    assert rules.assign(Parameter("convolution.weight", (3, 6))) is None
+
+
 DATABASE = 'data_param { source: "lmdb" batch_size: 2 }'
 NET = """
 layer { name: "d" type: "Input" top: "d" input_param { shape { dim: [1, 6] } } }

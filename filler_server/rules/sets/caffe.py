@@ -13,6 +13,7 @@ from filler_server.fillers.variance_scaling import VarianceScaling
 from filler_server.layouts.torch import modules
 from filler_server.net.plan import Blob, NetPlan
 from filler_server.rules.assignment import by_fan_of
+from filler_server.rules.patterns import literal
 from filler_server.rules.rules import Rules
 from filler_server.tensors import Tensor, View
 
@@ -69,8 +70,8 @@ def _rule(tensor: Tensor) -> InitRule:
         # Made of constants, or of what cannot be read.
         value = np.empty(1, tensor.dtype)
         base.read(0, value)
-        return InitRule(name=[tensor.name], filler=FillerParameter(type="constant", value=float(value[0])))
+        return InitRule(name=[literal(tensor.name)], filler=FillerParameter(type="constant", value=float(value[0])))
     filler, shape = base.source.filler, base.source.known_shape
     if shape is not None and shape != tensor.shape and isinstance(get_filler(filler), VarianceScaling):
         filler = by_fan_of(filler, shape)
-    return InitRule(name=[tensor.name], filler=filler, stream=base.source.name)
+    return InitRule(name=[literal(tensor.name)], filler=filler, stream=base.source.name)
