@@ -15,6 +15,7 @@ from filler_client._client import FillerClient
 from filler_client._rules import RulesLike, rules_of
 from filler_client.torch._filling import Filling, check_padding, check_tensor, fill_all
 from filler_client.torch._module import Slot, slots_by_key
+from filler_client.torch._placement import local_of
 
 _MOST_AXES = 64
 _MOST = 1 << 62
@@ -178,5 +179,5 @@ class _AnySize:
 
 def _memory(tensor: Any) -> object:
     """Return what two keys have in common that are one tensor."""
-    local = tensor.to_local() if hasattr(tensor, "to_local") else tensor
+    local = local_of(tensor)
     return (local.device, local.data_ptr()) if local.numel() else id(tensor)

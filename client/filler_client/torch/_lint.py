@@ -12,7 +12,8 @@ import torch
 from caffe_filler.errors import InvalidArgument
 from caffe_filler.nearest import did_you_mean, nearest
 from filler_client._rules import RulesLike, rules_of
-from filler_client.torch._module import NamePrefix, slots
+from filler_client.torch._module import NamePrefix, identity_of, slots
+from filler_client.torch._placement import local_of
 
 if TYPE_CHECKING:
     from filler_server.diagnostics.lint.findings import Findings
@@ -60,8 +61,8 @@ def lint(
     from filler_server.diagnostics.lint.selection import Selection
 
     selection = Selection.of(select, ignore)
-    held = _held(module, name_prefix)
-    wholes = _wholes(shapes, held)
+    held, ties = _held(module, name_prefix)
+    wholes = _wholes(shapes, held, ties)
     checked = rules_of(rules, held, is_whole=not name_prefix)
     measured = []
     for name, (parameter, tensor, padding_row) in held.items():
@@ -74,27 +75,41 @@ def lint(
 
 def _held(
     module: torch.nn.Module | Mapping[str, torch.Tensor], name_prefix: NamePrefix
-) -> "dict[str, tuple[Parameter, torch.Tensor, int | None]]":
-    """Return the parameters by name, as rules see them, with their tensors and the rows that are padding."""
+) -> "tuple[dict[str, tuple[Parameter, torch.Tensor, int | None]], dict[str, str]]":
+    """Return the parameters by name, as rules see them, with their tensors and the rows that are padding.
+
+    Those that are tied are there once; with them come their further names, each with the first.
+    """
     from filler_server.rules import Parameter
 
     if isinstance(module, torch.nn.Module):
-        own = (slot for slot in slots(module, name_prefix) if not slot.is_buffer)
-        return {slot.name: (slot.parameter, slot.tensor, slot.padding_row) for slot in own}
+        own = [slot for slot in slots(module, name_prefix) if not slot.is_buffer]
+        ties = {name: slot.name for slot in own for name in slot.names}
+        return {slot.name: (slot.parameter, slot.tensor, slot.padding_row) for slot in own}, ties
     if not isinstance(module, Mapping) or not all(isinstance(value, torch.Tensor) for value in module.values()):
         raise InvalidArgument(f"lint takes a module, or tensors by name. Received: {type(module).__name__}")
     for name in module:
         if not isinstance(name, str):
             raise InvalidArgument(f"the name of a tensor is text. Received: {name!r}")
-    return {
-        name: (Parameter(name, tuple(tensor.shape)), tensor, None)
-        for name, tensor in module.items()
-        if tensor.is_floating_point()
-    }
+    held: dict[str, tuple[Parameter, torch.Tensor, int | None]] = {}
+    ties = {}
+    # With what is held of them here, so that no other tensor has its identity meanwhile.
+    first: dict[object, tuple[str, torch.Tensor]] = {}
+    for name, tensor in module.items():
+        if tensor.is_floating_point():
+            local = local_of(tensor)
+            other, _ = first.setdefault(identity_of(local), (name, local))
+            if other == name:
+                held[name] = (Parameter(name, tuple(tensor.shape)), tensor, None)
+            else:
+                ties[name] = other
+    return held, ties
 
 
 def _wholes(
-    shapes: Mapping[str, Sequence[int]], held: "Mapping[str, tuple[Parameter, torch.Tensor, int | None]]"
+    shapes: Mapping[str, Sequence[int]],
+    held: "Mapping[str, tuple[Parameter, torch.Tensor, int | None]]",
+    ties: Mapping[str, str],
 ) -> dict[str, tuple[int, ...]]:
     """Return the whole shapes of parameters that are held in part.
 
@@ -104,7 +119,8 @@ def _wholes(
     if not isinstance(shapes, Mapping):
         raise InvalidArgument(f"shapes are by name. Received: {type(shapes).__name__}", field="shapes")
     wholes: dict[str, tuple[int, ...]] = {}
-    for name, dims in shapes.items():
+    for given, dims in shapes.items():
+        name = ties.get(given, given)
         if name not in held:
             hint = did_you_mean(nearest(str(name), held))
             raise InvalidArgument(f"shapes: there is no such parameter{hint}. Received: {name!r}", field="shapes")
@@ -143,9 +159,7 @@ def _measured(
     """Measure the part of a parameter that is here."""
     from filler_server.diagnostics.lint.parameters import Measured
 
-    local = tensor.detach()
-    if hasattr(local, "to_local"):
-        local = local.to_local()
+    local = local_of(tensor)
     if local.layout != torch.strided:
         raise InvalidArgument(f"'{name}' is no dense tensor. Received: layout={local.layout}")
     one = Measured(name, whole, tuple(local.shape))

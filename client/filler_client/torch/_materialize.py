@@ -7,6 +7,7 @@ import torch
 
 from caffe_filler.errors import InvalidArgument
 from filler_client.torch._module import Slot
+from filler_client.torch._placement import local_of
 
 
 def materialize(module: torch.nn.Module, held: Sequence[Slot], device: torch.device | str | None) -> list[Slot]:
@@ -76,5 +77,5 @@ def _mark(local: torch.Tensor) -> float:
 
 def _local(tensor: torch.Tensor) -> torch.Tensor:
     """Return what this process holds of a tensor; bytes in place of Booleans, which are 0 or 1 once they are set."""
-    local: torch.Tensor = tensor.to_local() if hasattr(tensor, "to_local") else tensor
-    return local.detach().view(torch.uint8) if local.dtype == torch.bool else local.detach()
+    local = local_of(tensor)
+    return local.view(torch.uint8) if local.dtype == torch.bool else local

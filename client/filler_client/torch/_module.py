@@ -108,7 +108,7 @@ def slots(module: torch.nn.Module, name_prefix: NamePrefix = "") -> list[Slot]:
                 if tensor is None:
                     continue
                 name = _whole_name(f"{path}{attribute}", name_prefix)
-                key = _identity(tensor)
+                key = identity_of(tensor)
                 if taken.setdefault(name, key) != key:
                     raise InvalidArgument(f"two parameters have one name in the whole model. Received: name='{name}'")
                 parameter = Parameter(name, tuple(tensor.shape), classes, within, shapes, is_buffer)
@@ -130,9 +130,9 @@ def slots_by_key(module: torch.nn.Module) -> dict[str, Slot]:
     """
     held = slots(module)
     named = {name: slot for slot in held for name in (slot.name, *slot.names)}
-    places = {_identity(slot.tensor): slot for slot in held}
+    places = {identity_of(slot.tensor): slot for slot in held}
     for key, tensor in module.state_dict(keep_vars=True).items():
-        slot = places.get(_identity(tensor)) if isinstance(tensor, torch.Tensor) else None
+        slot = places.get(identity_of(tensor)) if isinstance(tensor, torch.Tensor) else None
         if slot is not None:
             named[key] = slot
     return named
@@ -183,7 +183,7 @@ def _whole_name(path: str, prefix: NamePrefix) -> str:
     return f"{prefix}{'.' if prefix and not prefix.endswith('.') else ''}{path}"
 
 
-def _identity(tensor: torch.Tensor) -> object:
+def identity_of(tensor: torch.Tensor) -> object:
     """Return what two tensors over the same memory have in common."""
     # Those of subclasses may be anywhere; a parameter of a class of its own is none of them once it is detached.
     is_plain = type(tensor) in _PLAIN or type(tensor.detach()) is torch.Tensor

@@ -40,6 +40,12 @@ def is_dtensor(tensor: torch.Tensor) -> bool:
     return module is not None and isinstance(tensor, module.DTensor)
 
 
+def local_of(tensor: torch.Tensor) -> torch.Tensor:
+    """Return what this process holds of a tensor or DTensor, detached."""
+    held: torch.Tensor = tensor.to_local() if hasattr(tensor, "to_local") else tensor
+    return held.detach()
+
+
 def parts_of(tensor: torch.Tensor) -> list[Part]:
     """Return the parts of a tensor or DTensor that this process holds.
 

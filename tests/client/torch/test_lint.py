@@ -109,6 +109,20 @@ def test_tied_parameters_are_one() -> None:
     assert codes(torch.nn.Sequential(first, second), "torch", select=["FIL058"]) == []
 
 
+def test_tied_tensors_of_a_checkpoint_are_one() -> None:
+    first, second = torch.nn.Linear(64, 64, bias=False), torch.nn.Linear(64, 64, bias=False)
+    second.weight = first.weight
+    state = torch.nn.Sequential(first, second).state_dict()
+    declared = {"0.weight": 'type: "variance_scaling_uniform" value: 0.33333333', "1.weight": "constant"}
+    for shapes in ({}, {"1.weight": (64, 64)}):
+        assert codes(state, declared, shapes=shapes) == []
+        assert codes(torch.nn.Sequential(first, second), declared, shapes=shapes) == []
+    copied = {name: tensor.clone() for name, tensor in state.items()}
+    assert codes(copied, {"*": declared["0.weight"]}, select=["FIL058"]) == ["FIL058"]
+    absent = {name: torch.empty(4, 4, device="meta") for name in "abc"}
+    assert codes(absent, {"*": "gaussian"}) == ["FIL054"] * 3
+
+
 def test_a_negated_view_is_looked_at_as_it_reads() -> None:
     values = torch.complex(torch.zeros(64, 64), torch.ones(64, 64)).to(torch.complex128).conj().imag
     assert codes({"w": values}, {"*": 'type: "constant" value: -1'}) == []
