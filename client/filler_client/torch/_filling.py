@@ -49,8 +49,12 @@ def check_tensor(name: str, tensor: torch.Tensor, assignment: "Assignment") -> N
     if tensor.layout == torch.strided and can_hold_a_blob(tensor.dtype):
         return
     filler, dtype = assignment.filler, tensor.dtype
-    is_whole = filler.type == "constant" and filler.value.is_integer() and tensor.layout == torch.strided
-    if not is_whole or dtype.is_floating_point or dtype.is_complex:
+    if tensor.layout != torch.strided or dtype.is_floating_point or dtype.is_complex:
+        raise InvalidArgument(
+            f"'{name}' is no dense tensor of float32, float64, float16 or bfloat16, nor one of integers or Booleans. "
+            f"Received: dtype={dtype}, layout={tensor.layout}"
+        )
+    if filler.type != "constant" or not filler.value.is_integer():
         raise InvalidArgument(
             f"'{name}' is no dense tensor of float32, float64, float16 or bfloat16, and {assignment.rule} fills it "
             f"with more than a whole number. Received: dtype={dtype}, layout={tensor.layout}"

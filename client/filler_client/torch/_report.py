@@ -123,7 +123,10 @@ class InitReport:
     def _notes(self) -> list[str]:
         notes = [repr(self)[1:-1]]
         if self.not_filled:
-            notes.append(f"{counted(len(self.not_filled), 'parameter')} that no rule fits: what they held before stays")
+            notes.append(
+                f"{counted(len(self.not_filled), 'parameter')} that no rule fits: "
+                "they keep what they held, or are NaN if they were on the device meta"
+            )
         if self.unused:
             notes.append(f"rules that fit nothing here: {'; '.join(self.unused)}")
         return notes

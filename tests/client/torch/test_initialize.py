@@ -225,6 +225,7 @@ def test_what_is_not_filled_after_to_empty_is_never_garbage() -> None:
     report = initialize_(module, {"*.weight": "xavier"}, seed=SEED, device="cpu", strict=False)
     assert report["0.bias"].status == "not filled"
     assert module[0].bias.isnan().all()
+    assert "1 parameter that no rule fits: they keep what they held, or are NaN if" in str(report)
 
 
 class Rotary(torch.nn.Module):
@@ -416,6 +417,10 @@ def test_types_that_no_blob_has_are_refused() -> None:
     module.weight = torch.nn.Parameter(torch.zeros(2, 3, dtype=torch.int8), requires_grad=False)
     with pytest.raises(InvalidArgument, match=r"'weight' is no dense tensor of float32.*dtype=torch.int8"):
         initialize_(module, RULES, seed=SEED)
+    for dtype in (torch.complex64, torch.float8_e4m3fn):
+        module.weight = torch.nn.Parameter(torch.zeros(2, 3).to(dtype), requires_grad=False)
+        with pytest.raises(InvalidArgument, match=rf"bfloat16, nor one of integers.*dtype={dtype}"):
+            initialize_(module, {"*": "constant"}, seed=SEED)
 
 
 def test_empty_parameters_and_modules_are_nothing_to_fill() -> None:
