@@ -17,7 +17,7 @@ OUTPUTS = (
 """Names of the matrices that write to the residual stream, in the usual models."""
 
 _PLACES = ("before", "after", "pre", "post", "attn", "mlp", "ffn", "embedding", "context", "out", "final")
-"""What may stand after `norm` in the name of a normalization."""
+"""Words that may stand after `norm` in the name of a normalization."""
 
 _NORMS = (
     *(
