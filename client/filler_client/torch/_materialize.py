@@ -27,8 +27,12 @@ def materialize(module: torch.nn.Module, held: Sequence[Slot], device: torch.dev
             f"'{absent[0].name}' is on the device meta; device='cpu', or another one, says where to make it. "
             f"Received: device={device!r}"
         )
-    # As Module.to_empty, which would also throw away what has values.
-    module._apply(lambda tensor: torch.empty_like(tensor, device=device) if tensor.is_meta else tensor)
+    try:
+        # As Module.to_empty, which would also throw away what has values.
+        module._apply(lambda tensor: torch.empty_like(tensor, device=device) if tensor.is_meta else tensor)
+    except BaseException:
+        dematerialize(module, absent)
+        raise
     for slot in held:
         slot.refresh()
     _tie(absent)

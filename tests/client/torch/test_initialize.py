@@ -311,6 +311,22 @@ def test_a_call_that_fails_while_it_fills_can_be_made_again() -> None:
     assert module.weight.is_meta
 
 
+def test_a_device_without_enough_memory_is_given_back_what_it_has(monkeypatch: pytest.MonkeyPatch) -> None:
+    with torch.device("meta"):
+        module = torch.nn.Sequential(torch.nn.Linear(3, 2), torch.nn.Linear(2, 3))
+    usual = torch.empty_like
+
+    def empty_like(tensor: Any, *, device: Any) -> Any:
+        if device == "cpu" and tensor is module[1].weight:
+            raise torch.OutOfMemoryError
+        return usual(tensor, device=device)
+
+    monkeypatch.setattr(torch, "empty_like", empty_like)
+    with pytest.raises(torch.OutOfMemoryError):
+        initialize_(module, "torch", seed=SEED, device="cpu")
+    assert all(held.is_meta for held in module.parameters())
+
+
 def test_nothing_is_reset_before_a_call_is_refused() -> None:
     module = torch.nn.ModuleList([Rotary(complete=True), Rotary(complete=True)])
     module[0].cos.zero_()
