@@ -60,7 +60,8 @@ def initialize_(
         strict: whether a parameter that no rule fits is an error; else it is reported, and NaN where it was on the
             device meta.
         name_prefix: for a part of a model: what stands before the names here in those of the whole model, or a function
-            from the names here to those.
+            from the names here to those. A rule with `within` sees no modules but those of the part: for a part of an
+            `nn.Transformer` the set `torch` gives what its layers have by themselves.
         device: where to make parameters and buffers that are on the device meta.
         reset_buffers: whether modules that have buffers which no rule names are reset by their own `reset_parameters`
             before rules fill their parameters.
