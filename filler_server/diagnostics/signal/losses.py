@@ -29,36 +29,60 @@ def _unknown(layer: Layer, reason: str, *, loss: Activation | None = None) -> Pa
     )
 
 
-def _divisor(normalization: str | None, rows: int, samples: int) -> float:
-    """Return what a sum over places is divided by, where no label is ignored."""
+def _divisor(normalization: str, outer: int, inner: int, kept: float = 1.0) -> float:
+    """Return what a sum over places is divided by.
+
+    Args:
+        normalization: that of the loss.
+        outer: places along the axes before that of the classes: what Caffe takes for the size of the batch.
+        inner: places along those after it.
+        kept: share of places whose label is not ignored.
+    """
     if normalization == "none":
         return 1.0
-    return max(samples if normalization == "batch_size" else rows, 1)
+    return max(outer if normalization == "batch_size" else outer * inner * (kept if normalization == "valid" else 1), 1)
+
+
+def _terms(normalization: str, outer: tuple[int | None, ...], inner: tuple[int | None, ...], kept: float) -> float:
+    """Return how many places a loss adds up for each one that it divides by; arguments are those of `_divisor`.
+
+    Raises:
+        NotKnown: it depends on a number of places that is not known.
+    """
+    if normalization in ("full", "valid"):
+        return kept if normalization == "full" else float(kept > 0)
+    return kept * size(inner, "places") * (1 if normalization == "batch_size" else size(outer, "samples"))
 
 
 @rule(losses.SoftmaxWithLoss)
 def softmax_with_loss(operation: losses.SoftmaxWithLoss, layer: Layer) -> Passed:
-    """Lead through SoftmaxWithLoss: the gradient is (p - y) / n."""
+    """Lead through SoftmaxWithLoss: the gradient is (p - y) / n, and 0 where the label is ignored."""
     dims, axis = layer.shape(), operation.axis
     number = size(dims[axis : axis + 1], "classes")
+    outer, inner = dims[:axis], dims[axis + 1 :]
+    ignored = operation.ignore_label
+    labels = number if ignored is None or not 0 <= ignored < number else number - 1
+    kept = labels / max(number, 1)
     bottom = layer.bottom
     variance = max(bottom.mean_square - float(bottom.products[UNITS]), 0.0)
     found = softmax(variance, number)
-    loss = constant(_clipped_loss(found.log_sum, number, variance))
+    mean = _clipped_loss(found.log_sum, number, variance)
+    loss = constant(mean * _terms(operation.normalization, outer, inner, kept))
     further: tuple[Activation | NotKnown, ...] = (NotKnown("it is a further top"),) * (len(layer.plan.tops) - 1)
 
     def back(gradients: tuple[Gradient, ...]) -> Back:
-        rows = size((*dims[:axis], *dims[axis + 1 :]), "samples")
-        scale = _weight(gradients) / _divisor(operation.normalization, rows, size(dims[:1])) ** 2
+        divisor = _divisor(operation.normalization, size(outer, "samples"), size(inner, "places"), kept)
+        scale = _weight(gradients) / divisor**2
         # The mean over classes of (p - y)^2, and for two samples of (p - y)(q - z).
-        square = (found.square + 1 - 2 / number) / number
+        square = kept * (found.square + 1 - 2 / number) / number
         products = np.zeros(KINDS)
         for kind in (NEAR, APART, CROSS, OTHER):
             correlation = _class_correlation(bottom, kind, variance)
-            products[kind] = (shared_square(number, variance, correlation) - 1 / number) / number
+            shared = shared_square(number, variance, correlation)
+            products[kind] = kept**2 * (shared - 2 / number + 1 / max(labels, 1)) / number
         products[UNITS] = -square / max(number - 1, 1)
         # By Stein's lemma the mean of the sum of x p over the classes is variance (1 - sum of p^2).
-        pull = variance * (1 - found.square) / number / bottom.mean_square if bottom.mean_square else 0.0
+        pull = kept * variance * (1 - found.square) / number / bottom.mean_square if bottom.mean_square else 0.0
         gradient = Gradient(square * scale, products * scale, pull=pull * sqrt(scale))
         return Back((gradient, *(None,) * (len(layer.bottoms) - 1)))
 
@@ -107,10 +131,12 @@ def multinomial_logistic_loss(operation: losses.MultinomialLogisticLoss, layer: 
 def sigmoid_cross_entropy_loss(operation: losses.SigmoidCrossEntropyLoss, layer: Layer) -> Passed:
     """Lead through SigmoidCrossEntropyLoss: the gradient is (p - y) / n."""
     dims, (scores, targets) = layer.shape(), layer.bottoms[:2]
+    if operation.ignore_label is not None and np.any(targets.points == operation.ignore_label):
+        return _unknown(layer, "it ignores a part of its targets")
     points = 1 / (1 + np.exp(-scores.plain().points))
     chances = Activation(points, scores.plain().correlations)
-    count, samples = size(dims, "values"), size(dims[:1], "samples")
-    divisor = _divisor(operation.normalization, count, samples)
+    count = size(dims, "values")
+    divisor = _divisor(operation.normalization, size(dims[:1], "samples"), size(dims[1:], "values"))
     entropy = float(WEIGHTS @ np.logaddexp(0, scores.plain().points)) - targets.mean * scores.mean
     loss = constant(entropy * count / divisor)
 
