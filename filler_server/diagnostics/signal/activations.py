@@ -11,7 +11,7 @@ from filler_server.diagnostics.signal.gradients import Gradient, own_square
 from filler_server.diagnostics.signal.moments import APART, NEAR, UNITS, Moments
 from filler_server.diagnostics.signal.normal import NODES, WEIGHTS, Reals, normal_cdf, ranks
 from filler_server.diagnostics.signal.probabilities import probabilities, softmax
-from filler_server.diagnostics.signal.registry import Back, Layer, NotKnown, Passed, rule, size
+from filler_server.diagnostics.signal.registry import Back, Layer, NotKnown, Passed, rule, size, summed_axes
 from filler_server.diagnostics.signal.values import Activation, shaped
 from filler_server.net.operations import activations
 
@@ -207,10 +207,9 @@ def prelu(operation: activations.PReLU, layer: Layer) -> Passed:
 
 
 def _slope_square(operation: activations.PReLU, layer: Layer, left: Activation, gradient: Gradient) -> float | None:
-    dims = layer.shape()
+    shared = operation.channel_shared
     try:
-        square = own_square(left, gradient, size(dims[:1]), size(dims[2:]))
-        return square and square * (size(dims[1:2]) if operation.channel_shared else 1)
+        return own_square(left, gradient, *summed_axes(layer, 1, 1 if shared else 2))
     except NotKnown:
         return None
 

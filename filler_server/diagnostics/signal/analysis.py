@@ -10,6 +10,7 @@ from caffe_filler.interface import option
 from filler_server.diagnostics.signal.comparison import comparisons
 from filler_server.diagnostics.signal.data import InputStatistics, source
 from filler_server.diagnostics.signal.gradients import NOTHING, Gradient, total
+from filler_server.diagnostics.signal.layout import channel_axis
 from filler_server.diagnostics.signal.moments import KINDS, Moments, Weights
 from filler_server.diagnostics.signal.registry import Backward, Layer, NotKnown, rule_for
 from filler_server.diagnostics.signal.report import ParameterSignal, SignalReport, ValueSignal
@@ -46,6 +47,7 @@ class _Analysis:
         self._scatters: dict[Value, float | None] = {}
         self._dead: dict[Value, float | None] = {}
         self._back: dict[int, Backward] = {}
+        self._channels: dict[Value, int] = {}
         self._gradients: dict[Value, Gradient | NotKnown] = {}
         self._squares: dict[str, list[float | None]] = {}
         self._notes: dict[str, list[str]] = {}
@@ -73,6 +75,13 @@ class _Analysis:
 
     def _forward(self, index: int) -> None:
         layer = self._plan.layers[index]
+        if layer.producers:
+            first = layer.producers[0]
+            for number, made in enumerate(layer.tops):
+                axis = channel_axis(
+                    layer.operation, self._channels.get(first, 1), self._plan.top(first).shape, made.shape
+                )
+                self._channels[Value(index, number)] = axis
         tops: Iterable[Activation | NotKnown]
         try:
             if layer.is_source:
@@ -115,6 +124,7 @@ class _Analysis:
                 tuple([producers.index(value) for value in producers]),
                 tuple([plan.layers[value.layer].operation for value in producers]),
                 tuple([self._weights[blob.name] for blob in layer.blobs]),
+                self._channels.get(producers[0], 1) if producers else 1,
             ),
         )
         self._back[index] = passed.back

@@ -5,7 +5,16 @@ from math import sqrt
 
 import numpy as np
 
-from filler_server.diagnostics.signal.moments import APART, CROSS, KINDS, OTHER, Moments, Weights, parameter_square
+from filler_server.diagnostics.signal.moments import (
+    APART,
+    CROSS,
+    KINDS,
+    OTHER,
+    UNITS,
+    Moments,
+    Weights,
+    parameter_square,
+)
 from filler_server.diagnostics.signal.normal import NODES, WEIGHTS, Kernel, Reals
 from filler_server.diagnostics.signal.values import Activation
 from filler_server.diagnostics.signal.windows import Profile, blended
@@ -144,7 +153,9 @@ def led_back(gradient: Gradient, sums: Moments, of: Moments, profile: Profile | 
     return Gradient(sums.mean_square + again * of.mean_square, products, None, profile, pull)
 
 
-def along_square(gradient: Gradient, weights: Weights, of: Moments, rows: float, places: float) -> float:
+def along_square(
+    gradient: Gradient, weights: Weights, of: Moments, rows: float, places: float, channels: float = 1
+) -> float:
     """Return what the gradient of weights has more as that of their sums goes along with these.
 
     A sum has a part of each of its weights times an element; as far as its gradient is a multiple of the sum, that of
@@ -157,15 +168,17 @@ def along_square(gradient: Gradient, weights: Weights, of: Moments, rows: float,
         of: the moments of the elements.
         rows: number of samples.
         places: number of places in each.
+        channels: over how many channels the sum goes.
     """
     if not gradient.pull:
         return 0.0
-    apart, cross, other = (of.mean_square**2 - of.products[[APART, CROSS, OTHER]] ** 2).tolist()
+    apart, cross, other, units = (of.mean_square**2 - of.products[[APART, CROSS, OTHER, UNITS]] ** 2).tolist()
     pairs = max(places - 1, 0) * apart + max(rows - 1, 0) * (cross + max(places - 1, 0) * other)
-    return float(gradient.pull**2 * weights.mean_square * rows * places * max(pairs, 0.0))
+    pairs += (channels - 1) * places * (units + max(rows - 1, 0) * (of.mean_square**2 - of.mean**4))
+    return float(gradient.pull**2 * weights.mean_square * rows * places * channels * max(pairs, 0.0))
 
 
-def own_square(of: Activation, gradient: Gradient, rows: float, places: float) -> float | None:
+def own_square(of: Activation, gradient: Gradient, rows: float, places: float, channels: float = 1) -> float | None:
     """Return what `parameter_square` does where the gradient comes to these very elements.
 
     Args:
@@ -173,12 +186,15 @@ def own_square(of: Activation, gradient: Gradient, rows: float, places: float) -
         gradient: that of a function of its elements.
         rows: number of samples.
         places: number of places in each.
+        channels: over how many channels the sum goes.
     """
-    return parameter_square(gradient.weighed(of), gradient.moments, rows, places)
+    return parameter_square(gradient.weighed(of), gradient.moments, rows, places, channels)
 
 
-def scale_square(of: Activation, gradient: Gradient, scale: Weights, rows: float, places: float) -> float | None:
-    """Return the mean square of the gradient of numbers that the channels are multiplied with.
+def scale_square(
+    of: Activation, gradient: Gradient, scale: Weights, rows: float, places: float, channels: float = 1
+) -> float | None:
+    """Return the mean square of the gradient of numbers that elements are multiplied with.
 
     Args:
         of: what is multiplied.
@@ -186,13 +202,14 @@ def scale_square(of: Activation, gradient: Gradient, scale: Weights, rows: float
         scale: mean and variance of the numbers.
         rows: number of samples.
         places: number of places in each.
+        channels: over how many channels each of them counts.
     """
-    square = own_square(of, gradient, rows, places)
+    square = own_square(of, gradient, rows, places, channels)
     if square is None:
         return None
-    along = along_square(gradient, scale, of.moments, rows, places)
+    along = along_square(gradient, scale, of.moments, rows, places, channels)
     if gradient.amplitude is None or not along:
         return square + along
     # What goes along with the elements, the amplitude may tell already.
     alone = gradient.mean_square * gradient.weighed(of).mean_square
-    return max(square, rows * places * alone + along)
+    return max(square, rows * places * channels * alone + along)

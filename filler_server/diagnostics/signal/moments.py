@@ -80,21 +80,29 @@ def shifted(moments: Moments, bias: Weights) -> Moments:
 _CANCELLED = 1e-6
 
 
-def parameter_square(of: Moments, gradient: Moments, rows: float, places: float) -> float | None:
-    """Return the mean square of a sum over batch and places of a gradient times an activation; None if it is not known.
+def parameter_square(of: Moments, gradient: Moments, rows: float, places: float, channels: float = 1) -> float | None:
+    """Return the mean square of a sum of a gradient times an activation; None if it is not known.
 
     Args:
         of: moments of the activation; of ones for a bias.
         gradient: moments of the gradient.
         rows: number of samples.
         places: number of places in each.
+        channels: over how many channels the sum goes.
     """
     same = gradient.mean_square * of.mean_square
     pairs = gradient.products * of.products
     sample = max(places - 1, 0) * pairs[APART]
     batch = max(rows - 1, 0) * (pairs[CROSS] + max(places - 1, 0) * pairs[OTHER])
-    number = rows * places
-    total, scale = float(number * (same + sample + batch)), number * same
+    between = 0.0
+    if channels > 1 and same:
+        # Of two channels in two samples gradients are taken to have in common what they have of each of the two.
+        common = gradient.mean**2
+        cross, other, units = gradient.products[[CROSS, OTHER, UNITS]] - common
+        others = places * common + units / gradient.mean_square * (cross + max(places - 1, 0) * other)
+        between = (channels - 1) * (places * pairs[UNITS] + max(rows - 1, 0) * others * of.mean**2)
+    number = rows * places * channels
+    total, scale = float(number * (same + sample + batch + between)), number * same
     # In front of a BatchNorm all terms cancel; where they seem to do more, nothing is known.
     if total < -_CANCELLED * scale:
         return None

@@ -9,6 +9,7 @@ import numpy as np
 from filler_server.diagnostics.signal.activations import by_value
 from filler_server.diagnostics.signal.combination import product
 from filler_server.diagnostics.signal.gradients import NOTHING, Gradient, scale_square
+from filler_server.diagnostics.signal.layout import Terms
 from filler_server.diagnostics.signal.moments import (
     APART,
     CROSS,
@@ -24,7 +25,7 @@ from filler_server.diagnostics.signal.moments import (
     weighted_sum,
 )
 from filler_server.diagnostics.signal.normal import WEIGHTS, Reals, clipped
-from filler_server.diagnostics.signal.registry import Back, Layer, NotKnown, Passed, rule, size
+from filler_server.diagnostics.signal.registry import Back, Layer, NotKnown, Passed, rule, size, summed_axes
 from filler_server.diagnostics.signal.values import Activation, constant
 from filler_server.diagnostics.signal.windows import flattened
 from filler_server.net.operations import normalization
@@ -251,7 +252,7 @@ def bias(operation: normalization.Bias, layer: Layer) -> Passed:
     )
 
     def back(tops: tuple[Gradient, ...]) -> Back:
-        return Back((_kept(tops[0], weights.variance),), (_sum_square(layer, tops[0]),))
+        return Back((_kept(tops[0], weights.variance),), (_sum_square(operation, layer, tops[0]),))
 
     return Passed((top,), back)
 
@@ -280,7 +281,7 @@ def scale_(operation: normalization.Scale, layer: Layer) -> Passed:
 
     def back(tops: tuple[Gradient, ...]) -> Back:
         gradient = tops[0] if is_plain else tops[0].alike()
-        blobs = _scale_square(layer, gradient, scale), _sum_square(layer, gradient)
+        blobs = _scale_square(operation, layer, gradient, scale), _sum_square(operation, layer, gradient)
         return Back((gradient.scaled(scale.mean_square),), blobs[: 1 + operation.bias])
 
     return Passed((top,), back)
@@ -304,19 +305,25 @@ def _reshaped(bottom: Activation, moments: Moments) -> Activation:
     return Activation(points, correlations, profile=plain.profile, drift=plain.drift, ties=plain.ties)
 
 
-def _rows(layer: Layer) -> tuple[int, int] | None:
-    dims = layer.shape()
+def _terms(operation: normalization.Scale | normalization.Bias, layer: Layer) -> Terms | None:
+    """Return the elements that each number of a blob counts for; None where their number is not known."""
+    if operation.axis is None or operation.num_axes is None:
+        return None
     try:
-        return size(dims[:1]), size(dims[2:])
+        return summed_axes(layer, operation.axis, operation.axis + operation.num_axes)
     except NotKnown:
         return None
 
 
-def _scale_square(layer: Layer, gradient: Gradient, scale: Weights) -> float | None:
-    rows = _rows(layer)
-    return None if rows is None else scale_square(layer.bottom, gradient, scale, *rows)
+def _scale_square(operation: normalization.Scale, layer: Layer, gradient: Gradient, scale: Weights) -> float | None:
+    elements = _terms(operation, layer)
+    return None if elements is None else scale_square(layer.bottom, gradient, scale, *elements)
 
 
-def _sum_square(layer: Layer, gradient: Gradient) -> float | None:
-    rows = _rows(layer)
-    return None if rows is None else parameter_square(ONES, gradient.moments, *rows)
+def _sum_square(operation: normalization.Scale | normalization.Bias, layer: Layer, gradient: Gradient) -> float | None:
+    elements = _terms(operation, layer)
+    if elements is None:
+        return None
+    # What goes along with values that have a mean has one, too.
+    moments = gradient.moments._replace(mean=gradient.pull * layer.bottom.mean)
+    return parameter_square(ONES, moments, *elements)

@@ -15,6 +15,7 @@ from math import prod
 from typing import Any, NamedTuple, TypeAlias, TypeVar, cast
 
 from filler_server.diagnostics.signal.gradients import Gradient
+from filler_server.diagnostics.signal.layout import Terms, terms
 from filler_server.diagnostics.signal.moments import Weights
 from filler_server.diagnostics.signal.values import Activation
 from filler_server.net.operations import Operation
@@ -65,6 +66,7 @@ class Layer:
         same: for each bottom, the index of the first that is the same value.
         kinds: for each bottom, the operation that made it.
         weights: mean and variance of each blob, None where they are not known.
+        channel: the axis of the channels of the first bottom.
     """
 
     plan: PlanLayer
@@ -73,6 +75,7 @@ class Layer:
     same: tuple[int, ...] = ()
     kinds: tuple[Operation, ...] = ()
     weights: tuple[Weights | None, ...] = ()
+    channel: int = 1
 
     @property
     def bottom(self) -> Activation:
@@ -111,6 +114,23 @@ def _axes(shape: Shape, what: str) -> tuple[int | None, ...]:
     if shape is None:
         raise NotKnown(f"the shape of {what} is not known")
     return shape
+
+
+def summed_axes(layer: Layer, first: int, last: int) -> Terms:
+    """Return the elements of a sum over all axes of the first bottom but some.
+
+    Args:
+        layer: the layer.
+        first: the first of the axes that are left.
+        last: the one after them.
+
+    Raises:
+        NotKnown: an extent is not known.
+    """
+    dims = layer.shape()
+    axes = [axis for axis in range(len(dims)) if not first <= axis < last]
+    size(tuple(dims[axis] for axis in axes))
+    return terms([dim or 0 for dim in dims], layer.channel, axes)
 
 
 def size(dims: tuple[int | None, ...], what: str = "its values") -> int:
