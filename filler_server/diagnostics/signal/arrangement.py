@@ -1,14 +1,14 @@
 """Operations that arrange values anew."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
 
 from filler_server.diagnostics.signal.combination import added, product, to_part
 from filler_server.diagnostics.signal.gradients import Gradient, total
-from filler_server.diagnostics.signal.moments import CROSS, UNITS, Moments
-from filler_server.diagnostics.signal.normal import WEIGHTS, quantiles
+from filler_server.diagnostics.signal.moments import APART, CROSS, OTHER, UNITS, Moments
+from filler_server.diagnostics.signal.normal import WEIGHTS, Reals, quantiles
 from filler_server.diagnostics.signal.registry import Back, Layer, NotKnown, Passed, rule, size
 from filler_server.diagnostics.signal.values import Activation, shaped
 from filler_server.diagnostics.signal.windows import blended
@@ -109,7 +109,52 @@ def _same(layer: Layer) -> Passed:
 )
 def rearranged(operation: object, layer: Layer) -> Passed:
     """Lead through operations that move elements: what is known of each stays."""
-    return _same(layer)
+    passed, dims, made = _same(layer), layer.shapes[0], layer.plan.tops[0].shape
+    if dims is None or made is None or layer.channel not in range(1, len(dims)):
+        return passed
+    if isinstance(operation, arrangement.Permute):
+        order = operation.order
+        is_swapped = 0 in order[1:] and order[0] != layer.channel
+        return _with_pairs(passed, _swapped, _swapped) if is_swapped else passed
+    # Samples and places become one or part, and the channels stay the last axis.
+    is_last = len(dims) != len(made) > 1 and layer.channel == len(dims) - 1 and dims[-1] == made[-1]
+    if not is_last or None in dims or None in made:
+        return passed
+    return _with_pairs(passed, _mixed(dims), _mixed(made))
+
+
+def _swapped(pairs: Reals) -> Reals:
+    """Return what pairs are by kinds where samples and places change their roles."""
+    return pairs[[CROSS, CROSS, APART, OTHER, UNITS]]
+
+
+def _mixed(dims: tuple[int | None, ...]) -> Callable[[Reals], Reals]:
+    """Return what tells the mean over all pairs of samples and places of a value whose channels are the last axis."""
+    rows, places = size(dims[:1]), size(dims[1:-1])
+    counts = np.array([0, places - 1, rows - 1, (rows - 1) * (places - 1), 0])
+
+    def function(pairs: Reals) -> Reals:
+        mean = float(counts @ pairs) / max(rows * places - 1, 1)
+        return np.array([mean, mean, mean, mean, pairs[UNITS]])
+
+    return function
+
+
+def _with_pairs(passed: Passed, forward: Callable[[Reals], Reals], backward: Callable[[Reals], Reals]) -> Passed:
+    """Return the way through for elements of which pairs are of other kinds after than before.
+
+    Args:
+        passed: the way through for each element.
+        forward: what pairs of the top are, by those of the bottom.
+        backward: what pairs of the bottom are, by those of the top.
+    """
+    (top,) = passed.tops
+    assert isinstance(top, Activation)  # noqa: S101 - for the type checker
+
+    def back(tops: tuple[Gradient, ...]) -> Back:
+        return passed.back((replace(tops[0].alike(), products=backward(tops[0].products)),))
+
+    return Passed((replace(top, correlations=forward(top.correlations)),), back)
 
 
 @rule(arrangement.Identity)

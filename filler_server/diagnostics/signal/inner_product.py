@@ -5,7 +5,7 @@ import numpy as np
 from filler_server.diagnostics.signal.gradients import Gradient, along_square, led_back
 from filler_server.diagnostics.signal.moments import (
     APART,
-    CROSS,
+    KINDS,
     NEAR,
     ONES,
     OTHER,
@@ -28,24 +28,47 @@ def inner_product_(operation: inner_product.InnerProduct, layer: Layer) -> Passe
         raise NotKnown("its weights are computed")
     dims, axis = layer.shape(), operation.axis
     fan = size(dims[axis:], "inputs")
-    channels = size(dims[axis : axis + 1], "channels")
+    in_rows = layer.channel < axis
+    channels = fan if in_rows else size(dims[layer.channel : layer.channel + 1], "channels")
     if operation.num_output is None:
         raise NotKnown("the number of its outputs is not known")
-    outputs, weights, of = operation.num_output, layer.blob(0), layer.bottom.moments
+    outputs, weights, bottom = operation.num_output, layer.blob(0), layer.bottom.moments
+    of = _by_rows(bottom, dims[1:axis], layer.channel - 1) if in_rows else bottom
     sums = weighted_sum(weights, channels, fan / max(channels, 1), of)
     if operation.bias:
         sums = shifted(sums, layer.blob(1))
     top = random_sum(sums, weights, fan, layer.bottom, dims, None)
 
     def back(tops: tuple[Gradient, ...]) -> Back:
-        gradient = tops[0].moments
-        bottom = weighted_sum(weights, outputs, 1, gradient)
-        pairs = bottom.products
-        # Each place has weights of its own, and so do channels.
-        pairs[[NEAR, APART, OTHER]] = pairs[UNITS]
-        return Back((led_back(tops[0], bottom, of),), _blob_squares(operation, dims[:axis], of, tops[0], weights))
+        led = weighted_sum(weights, outputs, 1, tops[0].moments)
+        pairs, own = led.products, led.products[[NEAR, APART, OTHER]]
+        # Within a row each place has weights of its own, and so do channels; rows have the same.
+        inside = fan / channels if not in_rows else fan
+        rows = size(tuple(dim for place, dim in enumerate(dims[:axis]) if place not in (0, layer.channel)), "places")
+        share = (rows - 1) / max(rows * inside - 1, 1)
+        pairs[[NEAR, APART, OTHER]] = pairs[UNITS] + share * (own - pairs[UNITS])
+        if in_rows:
+            pairs[UNITS] += (float(own[1]) - pairs[UNITS]) / max(fan, 1)
+        return Back((led_back(tops[0], led, bottom),), _blob_squares(operation, dims[:axis], of, tops[0], weights))
 
     return Passed((top,), back)
+
+
+def _by_rows(of: Moments, dims: tuple[int | None, ...], channel: int) -> Moments:
+    """Return the moments of a value of which each row, a place of the top, lies within one channel.
+
+    Args:
+        of: those with the channels of the value.
+        dims: the axes of the rows.
+        channel: which of these is that of the channels.
+    """
+    channels = size(dims[channel : channel + 1], "channels")
+    rows = size(dims, "rows")
+    # Of the other rows of a sample these lie in the same channel.
+    same = (rows / max(channels, 1) - 1) / max(rows - 1, 1)
+    _, apart, cross, other, units = of.products.tolist()
+    beside, far = same * apart + (1 - same) * units, same * other + (1 - same) * of.mean**2
+    return Moments(of.mean, of.mean_square, np.array([beside, beside, cross, far, apart]))
 
 
 def _blob_squares(
@@ -58,11 +81,11 @@ def _blob_squares(
     """Return the mean squares of the gradients of weight and bias."""
     if None in batch:
         return (None, None)[: 1 + operation.bias]
-    rows = size(batch)
-    square = parameter_square(of, gradient.moments, rows, 1)
+    rows, places = size(batch[:1]), size(batch[1:])
+    square = parameter_square(of, gradient.moments, rows, places)
     if square is not None:
-        square += along_square(gradient, weights, of, rows, 1)
-    return (square, parameter_square(ONES, gradient.moments, rows, 1))[: 1 + operation.bias]
+        square += along_square(gradient, weights, of, rows, places)
+    return (square, parameter_square(ONES, gradient.moments, rows, places))[: 1 + operation.bias]
 
 
 @rule(inner_product.Embed)
@@ -80,9 +103,9 @@ def embed(operation: inner_product.Embed, layer: Layer) -> Passed:
         gradient = tops[0].moments
         if None in dims:
             return Back((None,), (None, None)[: 1 + operation.bias])
-        rows = size(dims)
-        others = max(rows - 1, 0) / number * gradient.products[CROSS]
-        row = rows / number * (gradient.mean_square + float(others))
-        return Back((None,), (max(row, 0.0), parameter_square(ONES, gradient, rows, 1))[: 1 + operation.bias])
+        rows, places = size(dims[:1]), size(dims[1:])
+        chosen = Moments(1 / number, 1 / number, np.full(KINDS, 1 / number**2))
+        squares = [parameter_square(of, gradient, rows, places) for of in (chosen, ONES)]
+        return Back((None,), tuple(squares[: 1 + operation.bias]))
 
     return Passed((top,), back)

@@ -123,7 +123,7 @@ def _back(layer: Layer, tops: tuple[Gradient, ...], static: bool, made: list[flo
     bottoms: list[Gradient | NotKnown | None] = [None] * len(layer.bottoms)
     bottoms[0] = Gradient(square * scale, square * scale * ratio)
     blobs: list[float | None] = [None] * len(layer.weights)
-    blobs[0] = parameter_square(layer.bottom.moments, sums, steps * streams, 1)
+    blobs[0] = parameter_square(layer.bottom.moments, sums, steps, streams)
     if static:
         bottoms[2] = NotKnown("how the gradients of all timesteps go together depends on data")
     return Back(tuple(bottoms), tuple(blobs))
