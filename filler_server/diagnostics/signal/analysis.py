@@ -12,6 +12,8 @@ from filler_server.diagnostics.signal.data import InputStatistics, source
 from filler_server.diagnostics.signal.gradients import NOTHING, Gradient, total
 from filler_server.diagnostics.signal.layout import channel_axis
 from filler_server.diagnostics.signal.moments import KINDS, Moments, Weights
+from filler_server.diagnostics.signal.normal import NODES, Reals
+from filler_server.diagnostics.signal.origins import Origin, entangled, one_root, origin
 from filler_server.diagnostics.signal.registry import Backward, Layer, NotKnown, rule_for
 from filler_server.diagnostics.signal.report import ParameterSignal, SignalReport, ValueSignal
 from filler_server.diagnostics.signal.values import Activation, dead_shares, normal, scatters
@@ -48,6 +50,8 @@ class _Analysis:
         self._dead: dict[Value, float | None] = {}
         self._back: dict[int, Backward] = {}
         self._channels: dict[Value, int] = {}
+        self._origins: dict[Value, Origin] = {}
+        self._shown: dict[Value, list[Gradient | NotKnown]] = {}
         self._gradients: dict[Value, Gradient | NotKnown] = {}
         self._squares: dict[str, list[float | None]] = {}
         self._notes: dict[str, list[str]] = {}
@@ -92,7 +96,11 @@ class _Analysis:
             self._note(str(unknown), layer.name)
             tops = [unknown] * len(layer.tops)
         for number, top in enumerate(tops):
-            self._activations[Value(index, number)] = _finite(top)
+            value = Value(index, number)
+            self._activations[value] = _finite(top)
+            bottoms = [self._activations[bottom] for bottom in layer.producers]
+            whole = all(isinstance(bottom, Activation) and bottom.kept == 1 for bottom in bottoms)
+            self._origins[value] = origin(self._plan, value, self._origins, whole=whole)
 
     def _source(self, value: Value) -> Activation | NotKnown:
         try:
@@ -115,6 +123,8 @@ class _Analysis:
                 raise _BeforeError
             bottoms.append(bottom)
         producers = layer.producers
+        root, slopes = self._one_root(producers)
+        shape = layer.tops[0].shape if layer.tops else None
         passed = function(
             layer.operation,
             Layer(
@@ -125,10 +135,29 @@ class _Analysis:
                 tuple([plan.layers[value.layer].operation for value in producers]),
                 tuple([self._weights[blob.name] for blob in layer.blobs]),
                 self._channels.get(producers[0], 1) if producers else 1,
+                root,
+                slopes,
+                entangled({value: self._origins[value] for value in producers if plan.top(value).shape == shape}),
             ),
         )
         self._back[index] = passed.back
         return passed.tops
+
+    def _one_root(self, values: Sequence[Value]) -> tuple[Activation | None, tuple[Reals, ...]]:
+        """Return what all of several values are functions of, and the slopes of these; None where they are not."""
+        origins = [self._origins[value] for value in values]
+        if len(set(values)) < 2 or not one_root(origins):
+            return None, ()
+        root = self._activations[origins[0].root]
+        assert isinstance(root, Activation)  # noqa: S101 - for the type checker
+        return root, tuple(self._slopes(found) for found in origins)
+
+    def _slopes(self, of: Origin) -> Reals:
+        """Return the slopes of a function, by what a gradient of 1 becomes on its way back."""
+        gradient = Gradient(1.0)
+        for index in reversed(of.path):
+            gradient = self._before(index, gradient)
+        return sqrt(gradient.mean_square) * (np.ones_like(NODES) if gradient.amplitude is None else gradient.amplitude)
 
     def _backward(self) -> None:
         arrived: dict[Value, list[Gradient | NotKnown]] = {}
@@ -140,7 +169,8 @@ class _Analysis:
                     arrived.setdefault(Value(index, number), []).append(Gradient(square, np.full(KINDS, square)))
             tops = [_sum(arrived.get(Value(index, number), [])) for number in range(len(layer.tops))]
             for number, top in enumerate(tops):
-                self._gradients[Value(index, number)] = top
+                value = Value(index, number)
+                self._gradients[value] = _sum([top, *self._shown[value]]) if value in self._shown else top
             self._lead_back(index, tops, arrived)
         compared, blobs = comparisons(self._plan)
         if blobs:
@@ -161,17 +191,39 @@ class _Analysis:
         try:
             if index not in self._back or len(known) < len(tops):
                 raise _BeforeError
-            bottoms, blobs = self._back[index](tuple(known))
+            bottoms, blobs, root = self._back[index](tuple(known))
         except NotKnown as unknown:
             self._note(str(unknown), layer.name)
-            bottoms, blobs = [unknown] * len(layer.producers), [None] * len(names)
+            bottoms, blobs, root = [unknown] * len(layer.producers), [None] * len(names), None
+        whole = None if root is None else self._origins[layer.producers[0]].root
+        if root is not None and whole is not None:
+            arrived.setdefault(whole, []).append(_finite_gradient(root))
         for value, bottom in zip(layer.producers, bottoms, strict=True):
             if isinstance(bottom, NotKnown):
                 self._note(str(bottom), layer.name)
-            if bottom is not None:
+            if bottom is not None and root is not None:
+                self._show(value, bottom)
+            elif bottom is not None:
                 arrived.setdefault(value, []).append(_finite_gradient(bottom))
         for name, square in zip(names, blobs, strict=False):
             self._squares.setdefault(name, []).append(square)
+
+    def _show(self, value: Value, gradient: Gradient | NotKnown) -> None:
+        """Add a gradient to a value, and what it becomes on the way to the root, which has got the whole already."""
+        found = self._origins[value]
+        for index in reversed(found.path):
+            layer = self._plan.layers[index]
+            self._shown.setdefault(value, []).append(_finite_gradient(gradient))
+            if isinstance(gradient, Gradient):
+                gradient = self._before(index, gradient)
+            value = layer.producers[0]
+
+    def _before(self, index: int, gradient: Gradient) -> Gradient:
+        """Return the gradient before a function of each element, of which it comes to one of the tops."""
+        further = (NOTHING,) * (len(self._plan.layers[index].tops) - 1)
+        made = self._back[index]((gradient, *further)).bottoms[0]
+        assert isinstance(made, Gradient)  # noqa: S101 - for the type checker
+        return made
 
     def _value(self, value: Value, *, has_loss: bool) -> ValueSignal:
         layer, top = self._plan.layers[value.layer], self._plan.top(value)

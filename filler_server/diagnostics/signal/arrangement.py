@@ -193,6 +193,7 @@ def axpy(operation: arrangement.Axpy, layer: Layer) -> Passed:
     """Lead through Axpy: a product and a sum of bottoms that do not depend on each other."""
     if layer.same[2] in layer.same[:2]:
         raise NotKnown("it adds a value to a multiple of itself")
+    layer.independent()
     factors = replace(layer, bottoms=layer.bottoms[:2], shapes=layer.shapes[:2], same=layer.same[:2])
     passed = product(factors)
     (scaled,) = passed.tops

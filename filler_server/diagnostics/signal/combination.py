@@ -19,12 +19,49 @@ from filler_server.net.operations import combination
 
 @rule(combination.Eltwise)
 def eltwise(operation: combination.Eltwise, layer: Layer) -> Passed:
-    """Lead through Eltwise: sum, product or largest of bottoms that do not depend on each other."""
-    if operation.operation == "sum":
-        return weighted(layer, operation.coefficients or (1.0,) * len(layer.bottoms))
+    """Lead through Eltwise: sum, product or largest of bottoms.
+
+    They are functions of the same elements or do not depend on each other.
+    """
     if operation.operation == "prod":
         return product(layer)
-    return _largest(layer)
+    coefficients = operation.coefficients or (1.0,) * len(layer.bottoms)
+    if layer.root is not None:
+        return _of_one(operation.operation, layer, layer.root, coefficients)
+    layer.independent()
+    return weighted(layer, coefficients) if operation.operation == "sum" else _largest(layer)
+
+
+def _of_one(kind: str, layer: Layer, root: Activation, coefficients: Sequence[float] = ()) -> Passed:
+    """Return the sum, product or largest of bottoms that are functions of the same elements.
+
+    Args:
+        kind: sum, prod or max, as of Eltwise.
+        layer: the layer.
+        root: the value that all are functions of.
+        coefficients: what each is multiplied with in a sum.
+    """
+    values = np.array([bottom.points for bottom in layer.bottoms])
+    if kind == "sum":
+        factors = np.array(coefficients)[:, None] * np.ones_like(values)
+        points = (factors * values).sum(0)
+    elif kind == "prod":
+        factors = np.array([np.prod(np.delete(values, index, 0), 0) for index in range(len(values))])
+        points = np.prod(values, 0)
+    else:
+        # Of those that are equal the first has the gradient.
+        factors = (np.argmax(values, 0) == np.arange(len(values))[:, None]).astype(float)
+        points = values.max(0)
+    slopes = (factors * np.array(layer.slopes)).sum(0)
+    passed = by_value(replace(layer, bottoms=(root,)), lambda _: (points, slopes))
+
+    def back(tops: tuple[Gradient, ...]) -> Back:
+        (gradient,) = passed.back(tops).bottoms
+        assert isinstance(gradient, Gradient)  # noqa: S101 - for the type checker
+        shown = (tops[0].through(factor, root, 0.0, whole=False) for factor in factors)
+        return Back(tuple(shown), (), gradient)
+
+    return Passed(passed.tops, back)
 
 
 def weighted(layer: Layer, coefficients: Sequence[float]) -> Passed:
@@ -50,9 +87,9 @@ def weighted(layer: Layer, coefficients: Sequence[float]) -> Passed:
     leads = {index: to_part(top, parts, place, np.add) for place, index in enumerate(merged)}
 
     def back(tops: tuple[Gradient, ...]) -> Back:
-        gradients = {index: lead(tops[0]) for index, lead in leads.items()}
-        pairs = zip(layer.same, coefficients, strict=True)
-        return Back(tuple(gradients[index].scaled(coefficient**2) for index, coefficient in pairs))
+        # What a value gives several times adds up before it is squared, and comes back to it once.
+        gradients = {index: lead(tops[0]).scaled(merged[index] ** 2) for index, lead in leads.items()}
+        return Back(tuple(gradients.pop(index, None) for index in layer.same))
 
     return Passed((top,), back)
 
@@ -110,12 +147,15 @@ _PAIR_WEIGHTS = np.multiply.outer(_PAIRED, _PAIRED).ravel()
 
 def product(layer: Layer) -> Passed:
     """Return the product of the bottoms, element by element or each with a channel's own."""
+    if layer.root is not None:
+        return _of_one("prod", layer, layer.root)
     if len(layer.bottoms) > 1 and len(set(layer.same)) == 1:
         power = len(layer.bottoms)
-        squared = by_value(layer, lambda points: (points**power, points ** (power - 1)))
-        return Passed(squared.tops, lambda tops: Back(squared.back(tops).bottoms * power))
+        powered = by_value(layer, lambda points: (points**power, power * points ** (power - 1)))
+        return Passed(powered.tops, lambda tops: Back((*powered.back(tops).bottoms, *(None,) * (power - 1))))
     if len(set(layer.same)) < len(layer.same):
         raise NotKnown("it multiplies a value with itself")
+    layer.independent()
     moments = Moments(1.0, 1.0, np.ones(KINDS))
     for bottom in layer.bottoms:
         moments = _multiplied(moments, bottom.moments)

@@ -111,6 +111,7 @@ NOTHING = Gradient(0.0)
 
 def total(gradients: list[Gradient]) -> Gradient:
     """Return the sum of gradients that do not depend on each other."""
+    gradients = [gradient for gradient in gradients if gradient is not NOTHING] or [NOTHING]
     if len(gradients) == 1:
         return gradients[0]
     square = sum(gradient.mean_square for gradient in gradients)

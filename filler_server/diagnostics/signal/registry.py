@@ -17,6 +17,7 @@ from typing import Any, NamedTuple, TypeAlias, TypeVar, cast
 from filler_server.diagnostics.signal.gradients import Gradient
 from filler_server.diagnostics.signal.layout import Terms, terms
 from filler_server.diagnostics.signal.moments import Weights
+from filler_server.diagnostics.signal.normal import Reals
 from filler_server.diagnostics.signal.values import Activation
 from filler_server.net.operations import Operation
 from filler_server.net.plan import Layer as PlanLayer
@@ -33,10 +34,12 @@ class Back(NamedTuple):
     Attributes:
         bottoms: for each bottom what comes to it, None where nothing goes.
         blobs: for each blob the mean square of its gradient, None for one that has none.
+        root: what comes to the value that all bottoms are functions of; the bottoms then lead nothing back themselves.
     """
 
     bottoms: "tuple[Gradient | NotKnown | None, ...]"
     blobs: tuple[float | None, ...] = ()
+    root: Gradient | None = None
 
 
 Backward: TypeAlias = Callable[[tuple[Gradient, ...]], Back]
@@ -67,6 +70,9 @@ class Layer:
         kinds: for each bottom, the operation that made it.
         weights: mean and variance of each blob, None where they are not known.
         channel: the axis of the channels of the first bottom.
+        root: the value that all bottoms are functions of, element by element, where they are not all the same value.
+        slopes: of each of these functions, at the nodes.
+        entangled: whether different bottoms of one shape are made of the same value without random weights.
     """
 
     plan: PlanLayer
@@ -76,6 +82,18 @@ class Layer:
     kinds: tuple[Operation, ...] = ()
     weights: tuple[Weights | None, ...] = ()
     channel: int = 1
+    root: Activation | None = None
+    slopes: tuple[Reals, ...] = ()
+    entangled: bool = False
+
+    def independent(self) -> None:
+        """Check that different bottoms do not depend on each other.
+
+        Raises:
+            NotKnown: they do.
+        """
+        if self.entangled:
+            raise NotKnown("its bottoms are made of the same value")
 
     @property
     def bottom(self) -> Activation:
