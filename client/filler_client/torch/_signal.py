@@ -116,7 +116,8 @@ class _Run:
             arguments = [name for name in wanted(whole, computed).inputs if name not in constants]
             try:
                 tops: dict[str, Any] = module(*(given[name] for name in arguments))
-            except RuntimeError as error:
+            except (RuntimeError, ValueError) as error:
+                # A normalization refuses one value for each channel by a ValueError.
                 reason = str(error).splitlines()[0]
                 raise NetError(f"PyTorch cannot compute the net: {reason}") from None
             self._lead_back(module, tops)

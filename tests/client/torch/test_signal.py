@@ -128,3 +128,28 @@ def test_what_pytorch_cannot_compute_is_said() -> None:
     net = f'{HEAD} layer {{ name: "y" type: "Reorg" bottom: "x" top: "y" reorg_param {{ stride: 5 }} }}'
     with pytest.raises(NetError, match="PyTorch cannot compute the net: shape"):
         FillerClient.embedded().signal(net, simulate=True, seeds=1)
+
+
+def test_a_normalization_of_one_value_for_each_channel_is_refused_in_one_line() -> None:
+    net = """
+layer { name: "x" type: "Input" top: "x" input_param { shape { dim: [1, 4] } } }
+layer { name: "y" type: "BatchNorm" bottom: "x" top: "y" }
+"""
+    with pytest.raises(NetError, match=r"PyTorch cannot compute the net: Expected more than 1 value per channel"):
+        FillerClient.embedded().signal(net, simulate=True, seeds=1)
+
+
+def test_targets_and_marks_have_no_gradient() -> None:
+    net = f"""{HEAD}
+layer {{ name: "t" type: "Input" top: "t" input_param {{ shape {{ dim: [8, 6, 16] }} }} }}
+layer {{ name: "r" type: "RNN" {BODIES["RNN"].replace("64", "16")} top: "r" }}
+layer {{ name: "y" type: "LSTM" bottom: "r" bottom: "cont" top: "y"
+  recurrent_param {{ num_output: 16 weight_filler {{ type: "xavier" }} }} }}
+layer {{ name: "loss" type: "SigmoidCrossEntropyLoss" bottom: "y" bottom: "t" top: "loss" }}
+"""
+    gradients = {
+        value.top: value.gradient_mean_square
+        for value in FillerClient.embedded().signal(net, simulate=True, seeds=1).values
+    }
+    assert gradients["t"] == gradients["cont"] == 0
+    assert gradients["x"]

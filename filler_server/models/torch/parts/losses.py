@@ -69,8 +69,8 @@ def multinomial_logistic_loss(chances: Tensor, labels: Tensor) -> Tensor:
 def sigmoid_cross_entropy_loss(
     x: Tensor, targets: Tensor, normalization: str = "batch_size", ignore_label: int | None = None
 ) -> Tensor:
-    """Caffe's SigmoidCrossEntropyLoss."""
-    targets = targets.reshape(x.shape).to(x.dtype)
+    """Caffe's SigmoidCrossEntropyLoss, which has no gradient for its targets."""
+    targets = targets.detach().reshape(x.shape).to(x.dtype)
     counts = torch.ones_like(x, dtype=torch.bool) if ignore_label is None else targets.long() != ignore_label
     losses = F.binary_cross_entropy_with_logits(x, targets, reduction="none")
     return torch.where(counts, losses, 0).sum() / normalizer(normalization, counts, x.shape[0])

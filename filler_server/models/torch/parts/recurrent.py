@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 
 class LSTM(nn.LSTM):
-    """Caffe's LSTM: a sequence begins wherever `cont` is 0.
+    """Caffe's LSTM: a sequence begins wherever `cont` is 0, which has no gradient.
 
     Args:
         inputs: values of one stream at one timestep.
@@ -40,7 +40,7 @@ class LSTM(nn.LSTM):
         h, c = (kept_state(self.h, x), kept_state(self.c, x)) if state is None else state
         h, c = h[0], c[0]
         outputs: list[Tensor] = []
-        for now, goes_on in zip(gates.unbind(0), cont.unbind(0), strict=True):
+        for now, goes_on in zip(gates.unbind(0), cont.detach().unbind(0), strict=True):
             goes_on = goes_on[:, None].to(h.dtype)
             i, f, g, o = (now + F.linear(goes_on * h, self.weight_hh_l0, self.bias_hh_l0)).chunk(4, dim=1)
             c = goes_on * f.sigmoid() * c + i.sigmoid() * g.tanh()
@@ -81,7 +81,7 @@ class RNN(nn.RNN):
             inputs = inputs + F.linear(static.flatten(1), self.weight_static_l0)
         h = (kept_state(self.h, x) if state is None else state[0])[0]
         states: list[Tensor] = []
-        for now, goes_on in zip(inputs.unbind(0), cont.unbind(0), strict=True):
+        for now, goes_on in zip(inputs.unbind(0), cont.detach().unbind(0), strict=True):
             h = torch.tanh(now + F.linear(goes_on[:, None].to(h.dtype) * h, self.weight_hh_l0, self.bias_hh_l0))
             states.append(h)
         if state is None:
@@ -97,5 +97,5 @@ def kept_state(state: Tensor, x: Tensor) -> Tensor:
 def lstm_unit(c: Tensor, gates: Tensor, cont: Tensor) -> tuple[Tensor, Tensor]:
     """One step of Caffe's LSTM, with gates in its order: input, forget, output, candidate."""
     i, f, o, g = gates.chunk(4, dim=2)
-    c = cont[:, :, None] * f.sigmoid() * c + i.sigmoid() * g.tanh()
+    c = cont.detach()[:, :, None] * f.sigmoid() * c + i.sigmoid() * g.tanh()
     return c, o.sigmoid() * c.tanh()
