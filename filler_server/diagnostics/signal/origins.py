@@ -62,7 +62,9 @@ def origin(plan: NetPlan, value: Value, known: Mapping[Value, Origin], *, whole:
         return Origin(value, (), own)
     # Elements that others stand for in part, as those of a mean over all places, count as others.
     shape = plan.top(value).shape
-    parts = [known[bottom].parts for bottom in layer.producers if plan.top(bottom).shape == shape]
+    # Of its second bottom a Crop takes the extents only.
+    producers = layer.producers[:1] if isinstance(layer.operation, arrangement.Crop) else layer.producers
+    parts = [known[bottom].parts for bottom in producers if plan.top(bottom).shape == shape]
     return Origin(value, (), own.union(*parts))
 
 

@@ -95,6 +95,14 @@ def test_values_that_go_together_in_another_way_are_not_known(net: str) -> None:
     assert "Unknown: layer 'y': its bottoms are made of the same value." in report.notes
 
 
+def test_extents_alone_tie_no_values() -> None:
+    wide = CONV.replace("kernel_size: 1", "kernel_size: 1 pad: 1")
+    found = signal(wide + layer("Crop", "k", "c x", "crop_param { offset: 1 }") + eltwise("k x"))
+    y = next(value for value in found.values if value.top == "y")
+    assert y.mean_square is not None
+    assert y.gradient_mean_square is not None
+
+
 def test_weights_and_slices_part_values() -> None:
     block = signal(CONV + layer("ReLU", "r", "c") + eltwise("x r"))
     assert next(value for value in block.values if value.top == "y").mean_square == pytest.approx(2, rel=0.01)
