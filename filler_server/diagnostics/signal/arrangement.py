@@ -2,16 +2,17 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from math import sqrt
 
 import numpy as np
 
 from filler_server.diagnostics.signal.combination import added, product, to_part
 from filler_server.diagnostics.signal.gradients import Gradient, total
-from filler_server.diagnostics.signal.moments import APART, CROSS, OTHER, UNITS, Moments
+from filler_server.diagnostics.signal.moments import APART, CROSS, NEAR, OTHER, UNITS, Moments
 from filler_server.diagnostics.signal.normal import WEIGHTS, Reals, quantiles
 from filler_server.diagnostics.signal.registry import Back, Layer, NotKnown, Passed, rule, size
 from filler_server.diagnostics.signal.values import Activation, shaped
-from filler_server.diagnostics.signal.windows import blended
+from filler_server.diagnostics.signal.windows import blended, cut, surrounded
 from filler_server.net.operations import arrangement, detection
 
 
@@ -63,20 +64,76 @@ def mixture(parts: Sequence[Activation], counts: Sequence[float], *, between: bo
 
 @rule(arrangement.Slice)
 def slice_(operation: arrangement.Slice, layer: Layer) -> Passed:
-    """Lead through Slice: the same distribution for each top."""
+    """Lead through Slice: the same distribution for each top, of its places if it is along an axis of these."""
     number = len(layer.plan.tops)
 
+    def pieces() -> list[Sequence[range]]:
+        """Return the places of each top along each axis."""
+        ends = [0]
+        for index in range(number):
+            ends.append(ends[-1] + size(layer.top_shape(index)[operation.axis : operation.axis + 1]))
+        dims = _known(layer.shape()[2:])
+        return [
+            [
+                range(*ends[index : index + 2]) if axis == operation.axis else range(dim)
+                for axis, dim in enumerate(dims, 2)
+            ]
+            for index in range(number)
+        ]
+
+    parts = [(layer.bottom, 1.0)] * number
+    if operation.axis > 1 and layer.bottom.profile is not None:
+        parts = [_kept_places(layer.bottom, kept) for kept in pieces()]
+
     def back(tops: tuple[Gradient, ...]) -> Back:
+        for _, mean in parts:
+            _check_even(layer.bottom, mean)
         counts = [size(layer.top_shape(index)) for index in range(number)]
         shares = [count / (sum(counts) or 1) for count in counts]
         square = sum(share * top.mean_square for share, top in zip(shares, tops, strict=True))
         products = np.sum([share * top.products for share, top in zip(shares, tops, strict=True)], axis=0)
-        profile = blended([(share * top.mean_square, top.profile) for share, top in zip(shares, tops, strict=True)])
+        profiles = [top.profile for top in tops]
+        if operation.axis > 1:
+            extents = _known(layer.shape()[2:])
+            profiles = [surrounded(part, kept, extents) for part, kept in zip(profiles, pieces(), strict=True)]
+        squares = [share * top.mean_square for share, top in zip(shares, tops, strict=True)]
         pull = sum(share * top.pull for share, top in zip(shares, tops, strict=True))
-        return Back((Gradient(square, products, None, profile if operation.axis == 1 else None, pull),))
+        profile = blended(list(zip(squares, profiles, strict=True)))
+        return Back((Gradient(square, products, None, profile, pull),))
 
-    bottom = layer.bottom if operation.axis == 1 else replace(layer.bottom, profile=None)
-    return Passed((bottom,) * number, back)
+    return Passed(tuple(top for top, _ in parts), back)
+
+
+def _kept_places(of: Activation, kept: Sequence[range]) -> tuple[Activation, float]:
+    """Return the distribution at some places, and the mean square there relative to that of all."""
+    mean, profile = cut(of.profile, kept)
+    made = of if mean == 1 else of.with_points(of.points * sqrt(mean))
+    return replace(made, profile=profile), mean
+
+
+_EVEN = 1.25
+"""How much larger than all the places that are kept may be, for what all have in common to stand for them as well."""
+
+
+def _check_even(of: Activation, mean: float) -> None:
+    """Check that places which go together are about as large as those of which a gradient comes back.
+
+    Raises:
+        NotKnown: they are not.
+    """
+    goes_together = abs(float(of.products[APART])) > 1e-9 * of.mean_square
+    if goes_together and not 1 / _EVEN < mean < _EVEN:
+        raise NotKnown("values at the places that it keeps are larger or smaller than elsewhere, and go together")
+
+
+def _known(dims: tuple[int | None, ...]) -> tuple[int, ...]:
+    """Return extents.
+
+    Raises:
+        NotKnown: one of them is not known.
+    """
+    size(dims, "places")
+    return tuple(dim for dim in dims if dim is not None)
 
 
 @rule(arrangement.Split)
@@ -165,14 +222,30 @@ def identity(operation: arrangement.Identity, layer: Layer) -> Passed:
 
 @rule(arrangement.Crop)
 def crop(operation: arrangement.Crop, layer: Layer) -> Passed:
-    """Lead through Crop: gradients reach a part of the bottom."""
+    """Lead through Crop: gradients reach a part of the bottom, and nothing comes to the places that are cut."""
+
+    def kept() -> list[range]:
+        """Return the places that are kept along each axis."""
+        starts = [0] * operation.axis + list(operation.offsets)
+        extents = _known(layer.top_shape()[2:])
+        return [range(start, start + extent) for start, extent in zip(starts[2:], extents, strict=True)]
+
+    bottom, mean = layer.bottom, 1.0
+    top = bottom
+    if bottom.profile is not None:
+        top, mean = _kept_places(bottom, kept())
 
     def back(tops: tuple[Gradient, ...]) -> Back:
+        _check_even(bottom, mean)
         share = size(layer.top_shape()) / max(size(layer.shape()), 1)
-        gradient = Gradient(tops[0].mean_square * share, tops[0].products * share * share, pull=tops[0].pull * share)
-        return Back((gradient, None))
+        products = tops[0].products * share * share
+        # Elements at one place are kept together, and neighbors nearly so.
+        products[[NEAR, CROSS]] = tops[0].products[[NEAR, CROSS]] * share
+        profile = surrounded(tops[0].profile, kept(), _known(layer.shape()[2:]))
+        pull = tops[0].pull * share * mean
+        return Back((Gradient(tops[0].mean_square * share, products, None, profile, pull), None))
 
-    return Passed((replace(layer.bottom, profile=None),), back)
+    return Passed((top,), back)
 
 
 @rule(arrangement.Tile)

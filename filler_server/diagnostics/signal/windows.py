@@ -178,6 +178,40 @@ def scaled(profile: Profile | None, factors: Sequence[Reals]) -> Profile | None:
     return tuple(made) if any(part is not None for part in made) else None
 
 
+def cut(profile: Profile | None, kept: Sequence[range]) -> tuple[float, Profile | None]:
+    """Return the mean of a profile over the places that are kept, and the profile of these.
+
+    Args:
+        profile: that of all places.
+        kept: places along each axis.
+    """
+    mean, made = 1.0, []
+    for part, places in zip(profile or (None,) * len(kept), kept, strict=True):
+        level, spread = (1.0, None) if part is None else _relative(part[places.start : places.stop])
+        mean *= level
+        made.append(spread)
+    return mean, tuple(made) if any(part is not None for part in made) else None
+
+
+def surrounded(profile: Profile | None, kept: Sequence[range], extents: Sequence[int]) -> Profile | None:
+    """Return the profile of what is 0 but at the places that are kept; the other way round from `cut`.
+
+    Args:
+        profile: that of the places that are kept.
+        kept: these, along each axis.
+        extents: of all places.
+    """
+    made: list[Reals | None] = []
+    for part, places, extent in zip(profile or (None,) * len(kept), kept, extents, strict=True):
+        if len(places) in (0, extent) or extent > _LARGEST:
+            made.append(part if len(places) == extent else None)
+            continue
+        whole = np.zeros(extent)
+        whole[places.start : places.stop] = extent / len(places) * (1.0 if part is None else part)
+        made.append(whole)
+    return tuple(made) if any(part is not None for part in made) else None
+
+
 def flattened(profile: Profile | None, slope: float) -> Profile | None:
     """Return a profile of which the deviations from 1 are multiplied."""
     return profile and _along(profile, lambda part: None if part is None else 1 + slope * (part - 1))

@@ -1,0 +1,81 @@
+"""Crop and Slice of values whose border is smaller than their middle: exact numbers, by counts of windows."""
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from filler_client import FillerClient
+
+ROWS, CHANNELS, OUTPUTS, EXTENT, KERNEL, PAD, VARIANCE = 8, 4, 6, 6, 3, 7, 0.25
+WIDE = EXTENT + 2 * PAD - KERNEL + 1
+
+NET = f"""
+layer {{ name: "x" type: "Input" top: "x" input_param {{ shape {{ dim: [{ROWS}, {CHANNELS}, {EXTENT}, {EXTENT}] }} }} }}
+layer {{ name: "c" type: "Convolution" bottom: "x" top: "c" convolution_param {{
+  num_output: {OUTPUTS} kernel_size: {KERNEL} pad: {PAD} weight_filler {{ type: "gaussian" std: {VARIANCE**0.5} }} }} }}
+"""
+LOSS = 'layer { name: "loss" type: "Reduction" bottom: "y" top: "loss" loss_weight: 1 }\n'
+
+
+def meetings(kept: range) -> NDArray[np.int64]:
+    """Return which windows that are kept meet which places of x along one axis by which tap: [window, place, tap]."""
+    places, taps = np.arange(EXTENT)[:, None], np.arange(KERNEL)
+    return np.array([(window - PAD + taps == places).astype(int) for window in kept])
+
+
+def expected(rows: range, columns: range) -> dict[str, float]:
+    """Return the mean square of the windows that are kept, and of the gradients where a loss is the sum of these."""
+    first, second = meetings(rows).sum((1, 2)), meetings(columns).sum((1, 2))
+    number = len(rows) * len(columns)
+    met = float(first.sum() * second.sum())
+    return {
+        "y": VARIANCE * CHANNELS * met / number,
+        "c": number / WIDE**2,
+        "x": VARIANCE * OUTPUTS * met / EXTENT**2,
+        "c/0": ROWS * met / KERNEL**2,
+    }
+
+
+@pytest.mark.parametrize(("offset", "extent"), [(PAD - 1, EXTENT), (0, 9), (9, 5)])
+def test_a_crop_keeps_what_its_places_have(offset: int, extent: int) -> None:
+    crop = f"""
+layer {{ name: "size" type: "DummyData" top: "size" dummy_data_param {{ shape {{ dim: [1, 1, {extent}, 8] }} }} }}
+layer {{ name: "y" type: "Crop" bottom: "c" bottom: "size" top: "y" crop_param {{ offset: {offset} offset: 6 }} }}
+"""
+    report = FillerClient.embedded().signal(NET + crop + LOSS)
+    found, wanted = (
+        {value.top: value for value in report.values},
+        expected(range(offset, offset + extent), range(6, 14)),
+    )
+    assert found["y"].mean_square == pytest.approx(wanted["y"], rel=1e-6)
+    assert found["c"].gradient_mean_square == pytest.approx(wanted["c"])
+    assert found["x"].gradient_mean_square == pytest.approx(wanted["x"], rel=1e-6)
+    assert report.parameters[0].gradient_mean_square == pytest.approx(wanted["c/0"], rel=1e-6)
+
+
+def test_gradients_of_places_that_go_together_are_not_known_where_these_are_uneven() -> None:
+    crop = """
+layer { name: "size" type: "DummyData" top: "size" dummy_data_param { shape { dim: [1, 1, 6, 6] } } }
+layer { name: "r" type: "ReLU" bottom: "c" top: "r" }
+layer { name: "y" type: "Crop" bottom: "r" bottom: "size" top: "y" crop_param { offset: 6 } }
+"""
+    report = FillerClient.embedded().signal(NET + crop + LOSS)
+    found, wanted = {value.top: value for value in report.values}, expected(range(6, 12), range(6, 12))
+    assert found["y"].mean_square == pytest.approx(wanted["y"] / 2, rel=1e-6)
+    assert found["r"].gradient_mean_square is None
+    assert any("layer 'y': values at the places that it keeps are larger or smaller" in note for note in report.notes)
+
+
+def test_a_slice_of_places_has_what_these_have() -> None:
+    pieces = [range(6), range(6, 11), range(11, WIDE)]
+    sliced = """layer { name: "slice" type: "Slice" bottom: "c" top: "a" top: "y" top: "b"
+  slice_param { axis: 2 slice_point: 6 slice_point: 11 } }
+"""
+    report = FillerClient.embedded().signal(NET + sliced + LOSS)
+    found = {value.top: value for value in report.values}
+    for top, rows in zip("ayb", pieces, strict=True):
+        assert found[top].mean_square == pytest.approx(expected(rows, range(WIDE))["y"], rel=1e-6), top
+    wanted = expected(pieces[1], range(WIDE))
+    assert found["c"].gradient_mean_square == pytest.approx(wanted["c"])
+    assert found["x"].gradient_mean_square == pytest.approx(wanted["x"], rel=1e-6)
+    assert report.parameters[0].gradient_mean_square == pytest.approx(wanted["c/0"], rel=1e-6)
