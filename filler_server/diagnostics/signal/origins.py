@@ -6,7 +6,7 @@ Random weights part what they make from what they read. All else leaves values t
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from filler_server.net.operations import Operation, activations, arrangement
+from filler_server.net.operations import Operation, activations, arrangement, normalization
 from filler_server.net.plan import NetPlan, Value
 
 _BY_VALUE: tuple[type[Operation], ...] = (
@@ -58,7 +58,8 @@ def origin(plan: NetPlan, value: Value, known: Mapping[Value, Origin], *, whole:
     if isinstance(layer.operation, _BY_VALUE) and whole:
         bottom = known[layer.producers[0]]
         return Origin(bottom.root, (*bottom.path, value.layer), bottom.parts)
-    if any(len(blob.shape or ()) > 1 for blob in layer.blobs):
+    is_element_wise = isinstance(layer.operation, normalization.Bias | normalization.Scale)
+    if not is_element_wise and any(len(blob.shape or ()) > 1 for blob in layer.blobs):
         return Origin(value, (), own)
     # Elements that others stand for in part, as those of a mean over all places, count as others.
     shape = plan.top(value).shape

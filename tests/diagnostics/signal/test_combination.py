@@ -83,6 +83,7 @@ CONV = """layer { name: "c" type: "Convolution" bottom: "x" top: "c"
     [
         layer("Dropout", "d", "x") + eltwise("x d"),
         layer("BatchNorm", "b", "x") + eltwise("x b"),
+        layer("Scale", "q", "x", "scale_param { num_axes: -1 }") + eltwise("x q"),
         layer("PReLU", "p", "x") + eltwise("x p", "operation: PROD"),
         CONV + layer("Eltwise", "s", "x c") + eltwise("s x"),
     ],
