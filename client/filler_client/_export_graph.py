@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from caffe_filler.errors import FillerError, InvalidArgument
-from caffe_filler.interface import current_interface, option
+from caffe_filler.interface import option
 from caffe_filler.printable import counted
 from filler_client._models import Model, ModelOptions
 from filler_client._requests import PartialShape
@@ -67,8 +67,7 @@ class ImageOptions:
             scale = own.transform.scale if scale is None else scale
             bgr = own.bgr if bgr is None else bgr
         steps = Preprocessing(bool(bgr), None if mean is None else _array(mean), 1.0 if scale is None else scale)
-        rgb = option("bgr", False) if current_interface() == "python" else "--rgb"
-        unsaid = f"the net is taken to want red first, as nothing says otherwise; {option('bgr')} or {rgb} tells"
+        unsaid = f"the net is taken to want red first, as nothing says otherwise; {option('bgr')} does"
         return steps, [unsaid] if bgr is None else []
 
 
