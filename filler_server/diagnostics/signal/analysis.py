@@ -13,7 +13,7 @@ from filler_server.diagnostics.signal.gradients import NOTHING, Gradient, total
 from filler_server.diagnostics.signal.layout import channel_axis
 from filler_server.diagnostics.signal.moments import KINDS, Moments, Weights
 from filler_server.diagnostics.signal.normal import NODES, Reals
-from filler_server.diagnostics.signal.origins import Origin, entangled, one_root, origin
+from filler_server.diagnostics.signal.origins import Origin, entangled, origin, path_to
 from filler_server.diagnostics.signal.registry import Backward, Layer, NotKnown, rule_for
 from filler_server.diagnostics.signal.report import ParameterSignal, SignalReport, ValueSignal
 from filler_server.diagnostics.signal.values import Activation, dead_shares, normal, scatters
@@ -95,11 +95,11 @@ class _Analysis:
         except NotKnown as unknown:
             self._note(str(unknown), layer.name)
             tops = [unknown] * len(layer.tops)
+        bottom = self._activations[layer.producers[0]] if layer.producers else None
+        whole = isinstance(bottom, Activation) and bottom.kept == 1
         for number, top in enumerate(tops):
             value = Value(index, number)
             self._activations[value] = _finite(top)
-            bottoms = [self._activations[bottom] for bottom in layer.producers]
-            whole = all(isinstance(bottom, Activation) and bottom.kept == 1 for bottom in bottoms)
             self._origins[value] = origin(self._plan, value, self._origins, whole=whole)
 
     def _source(self, value: Value) -> Activation | NotKnown:
@@ -123,7 +123,8 @@ class _Analysis:
                 raise _BeforeError
             bottoms.append(bottom)
         producers = layer.producers
-        root, slopes = self._one_root(producers)
+        different = set(producers) if len(producers) > 1 else ()
+        root, slopes = self._one_root(producers) if len(different) > 1 else (None, ())
         shape = layer.tops[0].shape if layer.tops else None
         passed = function(
             layer.operation,
@@ -137,7 +138,7 @@ class _Analysis:
                 self._channels.get(producers[0], 1) if producers else 1,
                 root,
                 slopes,
-                entangled({value: self._origins[value] for value in producers if plan.top(value).shape == shape}),
+                entangled(self._origins[value] for value in different if plan.top(value).shape == shape),
             ),
         )
         self._back[index] = passed.back
@@ -145,17 +146,17 @@ class _Analysis:
 
     def _one_root(self, values: Sequence[Value]) -> tuple[Activation | None, tuple[Reals, ...]]:
         """Return what all of several values are functions of, and the slopes of these; None where they are not."""
-        origins = [self._origins[value] for value in values]
-        if len(set(values)) < 2 or not one_root(origins):
+        roots = {self._origins[value].root for value in values}
+        if len(roots) > 1:
             return None, ()
-        root = self._activations[origins[0].root]
+        root = self._activations[roots.pop()]
         assert isinstance(root, Activation)  # noqa: S101 - for the type checker
-        return root, tuple(self._slopes(found) for found in origins)
+        return root, tuple(map(self._slopes, values))
 
-    def _slopes(self, of: Origin) -> Reals:
-        """Return the slopes of a function, by what a gradient of 1 becomes on its way back."""
+    def _slopes(self, value: Value) -> Reals:
+        """Return the slopes of a function of its root, by what a gradient of 1 becomes on its way back."""
         gradient = Gradient(1.0)
-        for index in reversed(of.path):
+        for index in path_to(self._plan, value, self._origins[value].root):
             gradient = self._before(index, gradient)
         return sqrt(gradient.mean_square) * (np.ones_like(NODES) if gradient.amplitude is None else gradient.amplitude)
 
@@ -210,13 +211,11 @@ class _Analysis:
 
     def _show(self, value: Value, gradient: Gradient | NotKnown) -> None:
         """Add a gradient to a value, and what it becomes on the way to the root, which has got the whole already."""
-        found = self._origins[value]
-        for index in reversed(found.path):
-            layer = self._plan.layers[index]
+        for index in path_to(self._plan, value, self._origins[value].root):
             self._shown.setdefault(value, []).append(_finite_gradient(gradient))
             if isinstance(gradient, Gradient):
                 gradient = self._before(index, gradient)
-            value = layer.producers[0]
+            value = self._plan.layers[index].producers[0]
 
     def _before(self, index: int, gradient: Gradient) -> Gradient:
         """Return the gradient before a function of each element, of which it comes to one of the tops."""

@@ -3,7 +3,7 @@
 Random weights part what they make from what they read. All else leaves values that go together.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 from filler_server.net.operations import Operation, activations, arrangement, normalization
@@ -31,18 +31,22 @@ _BY_VALUE: tuple[type[Operation], ...] = (
 """Operations without blobs of which each element of a top is a function of the same element of the bottom."""
 
 
+_LONGEST = 64
+"""Operations between a value and what it is a function of, beyond which it counts as one of its own."""
+
+
 class Origin(NamedTuple):
     """What a value is made of.
 
     Attributes:
         root: the value of which it is a function, element by element.
-        path: the layers from there to it.
-        parts: all values that it is made of without random weights.
+        steps: the number of layers from there to it.
+        parts: a bit for each value that it is made of without random weights, and that is made of none itself.
     """
 
     root: Value
-    path: tuple[int, ...]
-    parts: frozenset[Value]
+    steps: int
+    parts: int
 
 
 def origin(plan: NetPlan, value: Value, known: Mapping[Value, Origin], *, whole: bool) -> Origin:
@@ -51,30 +55,40 @@ def origin(plan: NetPlan, value: Value, known: Mapping[Value, Origin], *, whole:
     Args:
         plan: the net.
         value: the value.
-        known: the origins of the bottoms of its layer.
-        whole: whether all elements of the bottoms are there; a Dropout leaves a part of them.
+        known: the origins of all values before it.
+        whole: whether all elements of the first bottom are there; a Dropout leaves a part of them.
     """
-    layer, own = plan.layers[value.layer], frozenset([value])
+    layer, own = plan.layers[value.layer], 1 << len(known)
     if isinstance(layer.operation, _BY_VALUE) and whole:
         bottom = known[layer.producers[0]]
-        return Origin(bottom.root, (*bottom.path, value.layer), bottom.parts)
+        is_far = bottom.steps == _LONGEST
+        return Origin(value if is_far else bottom.root, 0 if is_far else bottom.steps + 1, bottom.parts)
     is_element_wise = isinstance(layer.operation, normalization.Bias | normalization.Scale)
     if not is_element_wise and any(len(blob.shape or ()) > 1 for blob in layer.blobs):
-        return Origin(value, (), own)
+        return Origin(value, 0, own)
     # Elements that others stand for in part, as those of a mean over all places, count as others.
     shape = plan.top(value).shape
     # Of its second bottom a Crop takes the extents only.
     producers = layer.producers[:1] if isinstance(layer.operation, arrangement.Crop) else layer.producers
-    parts = [known[bottom].parts for bottom in producers if plan.top(bottom).shape == shape]
-    return Origin(value, (), own.union(*parts))
+    parts = 0
+    for read in producers:
+        if plan.top(read).shape == shape:
+            parts |= known[read].parts
+    return Origin(value, 0, parts or own)
 
 
-def one_root(origins: Sequence[Origin]) -> bool:
-    """Return whether all values are functions of the same elements."""
-    return len({found.root for found in origins}) == 1
+def path_to(plan: NetPlan, value: Value, root: Value) -> Iterator[int]:
+    """Yield the layers on the way back from a value to its root."""
+    while value != root:
+        yield value.layer
+        value = plan.layers[value.layer].producers[0]
 
 
-def entangled(bottoms: Mapping[Value, Origin]) -> bool:
-    """Return whether two values are made of the same one, in part or as a whole."""
-    parts = [found.parts for found in bottoms.values()]
-    return len(frozenset().union(*parts)) < sum(map(len, parts))
+def entangled(origins: Iterable[Origin]) -> bool:
+    """Return whether two of several values are made of the same one, in part or as a whole."""
+    seen = 0
+    for found in origins:
+        if seen & found.parts:
+            return True
+        seen |= found.parts
+    return False

@@ -109,3 +109,16 @@ def test_weights_and_slices_part_values() -> None:
     assert next(value for value in block.values if value.top == "y").mean_square == pytest.approx(2, rel=0.01)
     sliced = signal('layer { name: "slice" type: "Slice" bottom: "x" top: "a" top: "b" }' + eltwise("a b"))
     assert next(value for value in sliced.values if value.top == "y").mean_square == pytest.approx(2, rel=0.01)
+
+
+@pytest.mark.parametrize(("steps", "is_known"), [(60, True), (70, False)])
+def test_functions_of_the_same_elements_are_followed_so_far(steps: int, is_known: bool) -> None:
+    net, bottom = 'layer { name: "x" type: "Input" top: "x" input_param { shape { dim: [8, 4] } } }', "x"
+    for step in range(steps):
+        net += f'layer {{ name: "r{step}" type: "ReLU" bottom: "{bottom}" top: "r{step}" }}'
+        bottom = f"r{step}"
+    net += f'layer {{ name: "sum" type: "Eltwise" bottom: "x" bottom: "{bottom}" top: "sum" }}'
+    with FillerClient.embedded() as client:
+        report = client.signal(net)
+    assert (report.values[-1].mean_square is not None) == is_known
+    assert any("its bottoms are made of the same value" in note for note in report.notes) != is_known
