@@ -112,7 +112,8 @@ def _kept_places(of: Activation, kept: Sequence[range]) -> tuple[Activation, flo
 
 
 _EVEN = 1.25
-"""How much larger than all the places that are kept may be, for what all have in common to stand for them as well."""
+"""Ratio of the mean square of the places that are kept to that of all, up to which what all have in common stands for
+them as well."""
 
 
 def _check_even(of: Activation, mean: float) -> None:

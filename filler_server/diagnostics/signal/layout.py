@@ -27,7 +27,7 @@ class Terms(NamedTuple):
 
     @property
     def number(self) -> float:
-        """How many there are."""
+        """Their number."""
         return self.rows * self.places * self.channels
 
 

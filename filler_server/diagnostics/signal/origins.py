@@ -1,4 +1,4 @@
-"""What values are made of: which are functions of the same elements, and which share a part in some other way.
+"""Origins of values: which are functions of the same elements, and which share a part in some other way.
 
 Random weights part what they make from what they read. All else leaves values that go together.
 """
@@ -36,7 +36,7 @@ _LONGEST = 64
 
 
 class Origin(NamedTuple):
-    """What a value is made of.
+    """Origin of a value.
 
     Attributes:
         root: the value of which it is a function, element by element.
@@ -50,7 +50,7 @@ class Origin(NamedTuple):
 
 
 def origin(plan: NetPlan, value: Value, known: Mapping[Value, Origin], *, whole: bool) -> Origin:
-    """Return what a value is made of.
+    """Return the origin of a value.
 
     Args:
         plan: the net.
