@@ -3,15 +3,13 @@
 from collections.abc import Mapping
 from math import isqrt, prod
 
-from google.protobuf import text_format
-
 from caffe_filler.caffe.caffe_pb2 import LayerParameter, NetParameter, NetState
 from caffe_filler.errors import InvalidArgument, NetError
 from caffe_filler.printable import shape_text
 from filler_server.models.on_maps import works_on_maps
 from filler_server.net.operations.inner_product import InnerProduct
 from filler_server.net.plan import Layer, NetPlan, Shape, Value
-from filler_server.prototxt.layer_text import layer_text
+from filler_server.prototxt.net_text import net_text
 
 _FIELDS = ("num_output", "bias_term", "weight_filler", "bias_filler")
 """Fields that an inner product and a convolution share."""
@@ -35,11 +33,10 @@ def fully_convolutional(plan: NetPlan, counts: Mapping[str, int], *, deploy: boo
             vectors.
     """
     maps: set[Value] = set()
-    head = NetParameter(name=plan.name, state=NetState(phase=plan.state.phase))
-    text = [text_format.MessageToString(head, as_utf8=True)]
+    net = NetParameter(name=plan.name, state=NetState(phase=plan.state.phase))
     changed = 0
     for index, layer in enumerate(plan.layers):
-        definition = LayerParameter()
+        definition = net.layer.add()
         definition.CopyFrom(layer.parameter)
         # These are the layers of the state already.
         del definition.include[:]
@@ -50,10 +47,9 @@ def fully_convolutional(plan: NetPlan, counts: Mapping[str, int], *, deploy: boo
             changed += 1
         if kernel is not None or (maps.intersection(layer.producers) and works_on_maps(layer, definition, deploy)):
             maps.update(Value(index, top) for top in range(len(layer.tops)))
-        text.append(layer_text(definition, layer.unknown))
     if not changed:
         raise InvalidArgument("the net has no inner product over maps", field="fully_convolutional")
-    return "".join(text).encode()
+    return net_text(net, [layer.unknown for layer in plan.layers])
 
 
 def _kernel(plan: NetPlan, layer: Layer, maps: set[Value], counts: Mapping[str, int]) -> tuple[int, int] | None:

@@ -41,7 +41,7 @@ class WeightsFile:
             `<layer>#2`, and so on.
         layers: the same by layers, in the order of the file; tensors whose names tell no layer are in none.
         net: the net as the file describes it, in the current format and without values; None where it does not.
-        text: the same as it is written there, where that says more than `net` can hold: fields of forks.
+        text: the same as text, where the file says more than `net` can hold: fields of forks.
         metadata: what else the file says of itself.
         problems: what was passed over.
     """

@@ -27,7 +27,7 @@ class Contents:
         tensors: in the order of the file.
         layers: the same by layers; None where only the names of the tensors tell them.
         net: the net as the file describes it, in the current format and without values.
-        text: the same as it is written there, where that says more than `net` can hold: fields of forks.
+        text: the same as text, where the file says more than `net` can hold: fields of forks.
         metadata: what else the file says of itself.
         problems: what was passed over.
     """

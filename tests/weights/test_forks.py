@@ -34,9 +34,10 @@ def test_files_whose_layers_lack_them_say_so(tmp_path: Path, ending: str) -> Non
     assert not [note for note in plain.notes if LACKS in note]
 
 
-def test_the_text_in_an_hdf5_file_is_taken_as_it_is(tmp_path: Path) -> None:
+@pytest.mark.parametrize("values", ["", "blobs { shape { dim: [1, 1, 1, 1] } data: 7 }"])
+def test_the_text_in_an_hdf5_file_keeps_them(tmp_path: Path, values: str) -> None:
     with h5py.File(tmp_path / "net.h5", "w") as file:
-        file["model_prototxt"] = NET
+        file["model_prototxt"] = NET.replace('top: "conv"', f'top: "conv" {values}')
         file["data/conv/0"] = np.ones((1, 1, 1, 1), np.float32)
     tops = filler_client.run(tmp_path / "net.h5", inputs={"data": IMAGE})
     assert tops["mean"].item() == 21

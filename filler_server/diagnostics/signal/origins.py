@@ -6,30 +6,10 @@ Random weights part what they make from what they read. All else leaves values t
 from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
-from filler_server.net.operations import Operation, activations, arrangement, normalization
+from filler_server.net.operations import activations, arrangement, normalization
 from filler_server.net.plan import NetPlan, Value
 
-_BY_VALUE: tuple[type[Operation], ...] = (
-    activations.AbsVal,
-    activations.BNLL,
-    activations.Clip,
-    activations.ELU,
-    activations.Exp,
-    activations.Log,
-    activations.NegReLU,
-    activations.Power,
-    activations.ReLU,
-    activations.ReLU6,
-    activations.Sigmoid,
-    activations.SignedPower,
-    activations.SignedSqrt,
-    activations.Swish,
-    activations.TanH,
-    activations.Threshold,
-    arrangement.Split,
-)
-"""Operations without blobs of which each element of a top is a function of the same element of the bottom."""
-
+_BY_VALUE = (*activations.BY_VALUE, arrangement.Split)
 
 _LONGEST = 64
 """Operations between a value and what it is a function of, beyond which it counts as one of its own."""

@@ -148,3 +148,24 @@ class Threshold(Operation):
     """y = 1 where x > threshold, else 0."""
 
     threshold: float = 0.0
+
+
+BY_VALUE: tuple[type[Operation], ...] = (
+    AbsVal,
+    BNLL,
+    Clip,
+    ELU,
+    Exp,
+    Log,
+    NegReLU,
+    Power,
+    ReLU,
+    ReLU6,
+    Sigmoid,
+    SignedPower,
+    SignedSqrt,
+    Swish,
+    TanH,
+    Threshold,
+)
+"""Operations of which each element of the top is one function of the same element of the bottom."""

@@ -19,6 +19,7 @@ from caffe_filler.printable import counted
 from caffe_filler.signatures import HDF5 as SIGNATURE
 from filler_server.layouts.caffe import split_name
 from filler_server.prototxt.limits import ReadLimits
+from filler_server.prototxt.net_text import net_text
 from filler_server.prototxt.reader import read_net
 from filler_server.tensors import BLOCK, SequentialTensor, Tensor
 from filler_server.weights.called_file import CalledFile
@@ -75,7 +76,7 @@ def read_hdf5(file: MappedFile, path: Path, resources: ExitStack) -> Contents:
 
 
 def _net(root: "h5py.File") -> tuple[NetParameter | None, bytes | None]:
-    """Return the net that the text `model_prototxt` describes, and that text where it has fields of forks."""
+    """Return the net that the text `model_prototxt` describes, and it as text where it has fields of forks."""
     text = _text(root, _NET)
     if text is None:
         return None, None
@@ -83,10 +84,9 @@ def _net(root: "h5py.File") -> tuple[NetParameter | None, bytes | None]:
         document = read_net(text, limits=ReadLimits(), lenient=True)
     except PrototxtError as error:
         raise error.within(_NET) from None
-    has_values = any(layer.blobs for layer in document.net.layer)
     for layer in document.net.layer:
         del layer.blobs[:]
-    return document.net, text if any(document.unknown) and not has_values else None
+    return document.net, net_text(document.net, document.unknown) if any(document.unknown) else None
 
 
 def _text(root: "h5py.File", name: str) -> bytes | None:

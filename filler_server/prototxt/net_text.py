@@ -1,8 +1,8 @@
-"""A layer as text, with the fields of forks that its message cannot hold."""
+"""Nets as text, with the fields of forks that their messages cannot hold."""
 
 import io
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TypeAlias
 
 from google.protobuf import text_encoding, text_format
@@ -19,6 +19,20 @@ _PLAIN = re.compile(r"-?[A-Za-z0-9_.][A-Za-z0-9_.+-]*")
 
 _TEXTS = ("type",)
 """Fields of BVLC that are text, and may be passed over."""
+
+
+def net_text(net: caffe_pb2.NetParameter, unknown: Sequence[Mapping[str, PassedOver]]) -> bytes:
+    """Return the text of a net, which the reader of this project takes for the same.
+
+    Args:
+        net: the net, in the current format.
+        unknown: for each layer what was passed over when it was read, by its path in the layer.
+    """
+    head = caffe_pb2.NetParameter()
+    head.CopyFrom(net)
+    del head.layer[:]
+    layers = [layer_text(*pair) for pair in zip(net.layer, unknown, strict=True)]
+    return (text_format.MessageToString(head, as_utf8=True) + "".join(layers)).encode()
 
 
 def layer_text(parameter: caffe_pb2.LayerParameter, unknown: Mapping[str, PassedOver]) -> str:

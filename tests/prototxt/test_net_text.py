@@ -2,7 +2,7 @@
 
 import pytest
 
-from filler_server.prototxt.layer_text import layer_text
+from filler_server.prototxt.net_text import layer_text
 from filler_server.prototxt.reader import read_net
 
 LAYERS = [
