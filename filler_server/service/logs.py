@@ -11,6 +11,7 @@ from structlog.typing import ExcInfo
 
 from caffe_filler.printable import printable
 from filler_server.service.calls import Call, CallObserver
+from filler_server.service.log_lines import LineHandler
 from filler_server.service.settings import Log
 
 _FAULTS = ("INTERNAL", "UNKNOWN", "DATA_LOSS")
@@ -43,7 +44,7 @@ def configure(log: Log) -> None:
             ),
         ]
     )
-    handler = logging.StreamHandler()
+    handler = LineHandler()
     handler.setFormatter(
         _Formatter(
             None if is_json or has_colors else stamp,
@@ -92,7 +93,10 @@ class _CallRecord(logging.LogRecord):
 
     Attributes:
         facts: what is told of it, each also an attribute, as `extra` of a logger makes them.
+        may_wait: whether its line may be written together with later ones.
     """
+
+    may_wait = True
 
     def __init__(self, level: int, facts: dict[str, Any]) -> None:
         super().__init__(__name__, level, __file__, 0, "call", (), None)
