@@ -99,7 +99,7 @@ def check_arrays(arrays: Sequence[tuple[str, object]]) -> None:
                 f"{label} needs a writable, aligned, C-contiguous array. Received: writeable={flags.writeable}, "
                 f"aligned={flags.aligned}, c_contiguous={flags.c_contiguous}"
             )
-    _check_apart(cast(Sequence[tuple[str, NDArray[Any]]], arrays))
+    _check_apart(cast("Sequence[tuple[str, NDArray[Any]]]", arrays))
 
 
 def check_fit(label: str, array: NDArray[Any], shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:

@@ -1,7 +1,7 @@
 """Connections of a client to the servers of its targets."""
 
 import json
-import uuid
+import os
 from collections.abc import Sequence
 
 from caffe_filler.addresses import check_address
@@ -82,4 +82,4 @@ class RequestId:
 
     def of_call(self) -> tuple[str, str]:
         """Return the metadata of a call, the same for all its attempts."""
-        return (REQUEST_ID, self._given or uuid.uuid4().hex)
+        return (REQUEST_ID, self._given or os.urandom(16).hex())

@@ -6,6 +6,7 @@ import os
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Literal, TypeAlias, TypedDict, Unpack, cast
 
 import numpy as np
@@ -453,10 +454,15 @@ def _set_data_draws(message: filler_pb2.Draws | filler_pb2.FillNetRequest, data_
 
 def _enum(enum: Any, name: str, value: str) -> Any:
     """Return the number of an enum's value from its name in Python: caffe-1.56 for CAFFE_1_56."""
-    known = {key.lower().replace("_", "-", 1).replace("_", "."): number for key, number in enum.items()}
+    known = _names(enum)
     if value not in known:
         raise InvalidArgument(f"{name} is one of {', '.join(known)}. Received: {name}={value!r}")
     return known[value]
+
+
+@cache
+def _names(enum: Any) -> dict[str, int]:
+    return {key.lower().replace("_", "-", 1).replace("_", "."): number for key, number in enum.items()}
 
 
 def region_message(region: RegionLike) -> filler_pb2.Region:

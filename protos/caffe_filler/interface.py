@@ -8,6 +8,8 @@ from typing import Literal, TypeAlias, cast, get_args
 
 Interface: TypeAlias = Literal["python", "cli"]
 
+_NAMES = frozenset(get_args(Interface))
+
 _current: ContextVar[Interface] = ContextVar("interface", default="python")
 _FLAGS = {"inputs": "--input", "tops": "--top", "fillers": "--filler", "max_shard_bytes": "--max-shard-size"}
 """Flags that are not called as the argument is."""
@@ -20,7 +22,7 @@ def current_interface() -> Interface:
 
 def use_interface(name: str) -> None:
     """Word messages for an interface to the end of the current context; other names change nothing."""
-    if name in get_args(Interface):
+    if name in _NAMES:
         _current.set(cast(Interface, name))
 
 

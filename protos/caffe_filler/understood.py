@@ -5,14 +5,19 @@ What it is over stands in `filler.proto`, at `BlobHeader.request_crc32c`.
 
 import struct
 from collections.abc import Iterator
+from functools import _lru_cache_wrapper, lru_cache
 
 from crc32c import crc32c
+from google.protobuf.message import Message
 
 from caffe_filler.caffe.caffe_pb2 import BlobShape, FillerParameter
 from caffe_filler.filler_types import CAFFE_FILLERS, WITH_DEFAULTS_OF_THEIR_OWN
 from caffe_filler.v1 import filler_pb2
 
 _WORD = (1 << 64) - 1
+
+_LONGEST_KEPT = 256
+"""Bytes of a shape or a filler up to which its part is kept for further requests."""
 
 _integer = struct.Struct("<Q").pack
 _filler = struct.Struct("<5fQQ").pack
@@ -30,16 +35,10 @@ def request_checksum(request: filler_pb2.FillRequest | filler_pb2.FillNetRequest
 
 
 def _specs(request: filler_pb2.FillRequest) -> bytes:
-    # Many blobs have the same shapes and fillers, and their encodings are had in no time.
-    shapes: dict[bytes, bytes] = {}
-    fillers: dict[bytes, bytes] = {}
     parts = [_integer(len(request.blobs))]
     for spec in request.blobs:
-        shape, filler = spec.shape, spec.filler
-        if (dims := shapes.get(key := shape.SerializeToString())) is None:
-            dims = shapes[key] = _dims(shape)
-        if (parameters := fillers.get(key := filler.SerializeToString())) is None:
-            parameters = fillers[key] = _filler_part(filler)
+        # Many blobs have the same shapes and fillers, and their encodings are had in no time.
+        dims, parameters = _kept(_shape_part, spec.shape), _kept(_parameters_part, spec.filler)
         name = spec.name.encode()
         region = _region(spec.region) if spec.HasField("region") else _NO_REGION
         parts += (_integer(len(name)), name, dims, region, parameters)
@@ -47,6 +46,21 @@ def _specs(request: filler_pb2.FillRequest) -> bytes:
             # Without any the checksum is that of servers which do not know the field.
             parts.append(_axes(spec.axes))
     return b"".join(parts)
+
+
+def _kept(part: "_lru_cache_wrapper[bytes]", message: Message) -> bytes:
+    encoded = message.SerializeToString()
+    return part(encoded) if len(encoded) <= _LONGEST_KEPT else part.__wrapped__(encoded)
+
+
+@lru_cache(maxsize=1024)
+def _shape_part(encoded: bytes) -> bytes:
+    return _dims(BlobShape.FromString(encoded))
+
+
+@lru_cache(maxsize=1024)
+def _parameters_part(encoded: bytes) -> bytes:
+    return _filler_part(FillerParameter.FromString(encoded))
 
 
 def _net_parts(request: filler_pb2.FillNetRequest) -> Iterator[bytes]:
