@@ -6,6 +6,7 @@ What is over a stream of Caffe stands in `caffe_requests`, which is imported whe
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ from caffe_filler.errors import FillerError, FillerParameterError, InvalidArgume
 from caffe_filler.filler_types import CAFFE_FILLERS
 from caffe_filler.printable import counted
 from caffe_filler.v1 import filler_pb2
-from filler_server import compiled  # noqa: F401 - kernels come later; that Numba is missing is to be told here
+from filler_server import compiled
 from filler_server.api.expectations import expected
 from filler_server.api.limits import Limits
 from filler_server.api.plan_wire import to_wire
@@ -35,6 +36,9 @@ _LONGEST_KEPT = 512
 """Bytes of a description up to which a blob is kept for further calls."""
 
 
+_FEW_BLOBS = 8
+
+
 @dataclass(frozen=True, slots=True)
 class Job:
     """Content of a stream to be sent: the blobs, and where to begin.
@@ -48,6 +52,18 @@ class Job:
     tensors: Sequence[ComputedTensor]
     blob: int
     offset: int
+
+
+def is_brief(request: filler_pb2.FillRequest) -> bool:
+    """Return whether a Fill has few blobs and few values, each of which takes no time of its own."""
+    if request.stream != filler_pb2.PHILOX or len(request.blobs) > _FEW_BLOBS:
+        return False
+    count = 0
+    for spec in request.blobs:
+        count += prod(spec.shape.dim)
+        if spec.filler.type not in CAFFE_FILLERS:
+            return False
+    return count <= compiled.BRIEF
 
 
 def fill_job(request: filler_pb2.FillRequest, limits: Limits) -> Job:

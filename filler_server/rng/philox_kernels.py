@@ -50,9 +50,6 @@ AVX-512 there are registers for four, elsewhere for one."""
 VALUES = 4 * COUNTERS
 """Values of a group, four of each counter."""
 
-_FEW = 4096
-"""So many values are made in less time than it takes to give up the GIL and to get it back."""
-
 _TABLE = 18
 _HIGH = 32
 _SHIFT_32 = np.uint64(32)
@@ -657,7 +654,7 @@ def launch(out: NDArray[Any], runs: Runs, ids: tuple[int, ...], distribution: Pr
     kind, numbers = distribution
     size, nbytes = out.itemsize, out.view(np.uint8)
     routine = _ROUTINES[kind, size].address
-    if out.size <= _FEW:
+    if out.size <= compiled.BRIEF:
         fill_briefly(nbytes, size, runs.starts, runs.bounds, routine, numbers, *ids)
         return
     if compiled.is_serial(out.size):

@@ -4,8 +4,8 @@ gRPC itself reads a request with a thread that waits as long as the client likes
 serves all connections, and calls a request that cannot be parsed an error of the server.
 """
 
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from collections.abc import Callable, Collection, Iterator
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from typing import Any, NamedTuple
 
 import grpc
@@ -19,7 +19,7 @@ from filler_server.api.turns import Caller, Turns
 from filler_server.cancellation import cancel_when
 from filler_server.prototxt.limits import ReadLimits
 from filler_server.prototxt.wire import check_wire
-from filler_server.service import status
+from filler_server.service import call_threads, status
 from filler_server.service.tokens import HEALTH
 from filler_server.service.watch import CallWatch, WatchedCall
 
@@ -64,13 +64,17 @@ class RequestGuard(grpc.ServerInterceptor):
         turns: those of long work.
         service: the service whose requests may be long and whose streams are counted elsewhere; streams of the others
             hold an idle place.
+        received_first: methods whose requests are received before a call has a thread (`call_threads`).
     """
 
-    def __init__(self, limits: Limits, watch: CallWatch, turns: Turns, service: str) -> None:
+    def __init__(
+        self, limits: Limits, watch: CallWatch, turns: Turns, service: str, received_first: Collection[str] = ()
+    ) -> None:
         self._limits = limits
         self._watch = watch
         self._turns = turns
         self._service = f"/{service}/"
+        self._received_first = frozenset(received_first)
         self._idle = Places(limits, "idle_streams")
         self._held = Places(limits, "held_bytes")
         self._guarded: dict[str, tuple[grpc.RpcMethodHandler, grpc.RpcMethodHandler]] = {}
@@ -92,55 +96,51 @@ class RequestGuard(grpc.ServerInterceptor):
     def _behind(self, name: str, handler: grpc.RpcMethodHandler) -> grpc.RpcMethodHandler:
         method = _Method(handler, is_probe=not name.startswith(self._service), may_be_slow=not name.startswith(HEALTH))
         if handler.response_streaming:
-            return grpc.stream_stream_rpc_method_handler(
-                lambda requests, context: self._stream(method, requests, context),
-                response_serializer=handler.response_serializer,
-            )
+
+            def stream(requests: Iterator[bytes], context: grpc.ServicerContext) -> Iterator[Any]:
+                return self._stream(method, requests, context)
+
+            if name in self._received_first:
+                call_threads.receive_first(stream)
+            return grpc.stream_stream_rpc_method_handler(stream, response_serializer=handler.response_serializer)
         return grpc.stream_unary_rpc_method_handler(lambda requests, context: self._unary(method, requests, context))
 
     def _unary(self, method: _Method, requests: Iterator[bytes], context: grpc.ServicerContext) -> bytes:
-        with self._watched(method, context) as call:
-            with self._request(method, call, requests) as request:
+        with status.Translated(context), self._watch.watch(context, may_be_slow=method.may_be_slow) as call:
+            self._begin(call)
+            data = _only(call, requests)
+            with self._held.hold(len(data), peer=call.peer), ExitStack() as held:
+                request = self._parse(method, call, data, held)
+                del data
                 response: bytes = method.handler.response_serializer(method.handler.unary_unary(request, context))
             if len(response) > _SHORT:
                 self._hold_until_over(call, len(response))
             return response
 
     def _stream(self, method: _Method, requests: Iterator[bytes], context: grpc.ServicerContext) -> Iterator[Any]:
-        with self._watched(method, context) as call:
+        with status.Translated(context), self._watch.watch(context, may_be_slow=method.may_be_slow) as call:
+            self._begin(call)
             idle = self._idle.hold(peer=call.peer) if method.is_probe else nullcontext()
             with idle:
                 if method.handler.request_streaming:
                     parsed = self._requests(method, call, requests)
                     yield from _sent(call, method.handler.stream_stream(parsed, context))
                     return
-                with self._request(method, call, requests) as request:
+                data = _only(call, requests)
+                with self._held.hold(len(data), peer=call.peer), ExitStack() as held:
+                    request = self._parse(method, call, data, held)
+                    del data
                     yield from _sent(call, method.handler.unary_stream(request, context))
 
-    @contextmanager
-    def _watched(self, method: _Method, context: grpc.ServicerContext) -> Iterator[WatchedCall]:
-        """Watch a call, and let its work end when it does.
+    def _begin(self, call: WatchedCall) -> None:
+        """Let the work of a call end when the call does.
 
         The client may cancel it or vanish, its deadline be over or the server's grace. gRPC gives each call a context
         of its own (of `contextvars`), which ends with it.
         """
-        with status.Translated(context), self._watch.watch(context, may_be_slow=method.may_be_slow) as call:
-            self._limits.check(
-                "metadata_bytes", sum(len(key) + len(value) + _FIELD for key, value in context.invocation_metadata())
-            )
-            cancel_when(lambda: call.is_over)
-            yield call
-
-    @contextmanager
-    def _request(self, method: _Method, call: WatchedCall, requests: Iterator[bytes]) -> Iterator[Message]:
-        """Receive the one request of a call, and hold what it takes while the block runs."""
-        data = _receive(call, requests)
-        if data is None:
-            raise InvalidArgument("a call of this method has one request. Received: none")
-        with self._held.hold(len(data), peer=call.peer), ExitStack() as held:
-            request = self._parse(method, call, data, held)
-            del data
-            yield request
+        metadata = call.context.invocation_metadata()
+        self._limits.check("metadata_bytes", sum([len(key) + len(value) + _FIELD for key, value in metadata]))
+        cancel_when(lambda: call.is_over)
 
     def _requests(self, method: _Method, call: WatchedCall, requests: Iterator[bytes]) -> Iterator[Message]:
         while (data := _receive(call, requests)) is not None:
@@ -200,6 +200,14 @@ def _receive(call: WatchedCall, requests: Iterator[bytes]) -> bytes | None:
         return next(requests, None)
     finally:
         call.waits(None)
+
+
+def _only(call: WatchedCall, requests: Iterator[bytes]) -> bytes:
+    """Receive the one request of a call."""
+    data = _receive(call, requests)
+    if data is None:
+        raise InvalidArgument("a call of this method has one request. Received: none")
+    return data
 
 
 def _sent(call: WatchedCall, responses: Iterator[Any]) -> Iterator[Any]:

@@ -33,7 +33,8 @@ def _is_inside() -> bool:
     return all(hasattr(state, name) for name in ("condition", "due", "initial_metadata_allowed", "statused"))
 
 
-_IS_KNOWN = _is_inside()
+IS_KNOWN = _is_inside()
+"""Whether the last message is sent along with the rest, so that nobody waits until it was sent."""
 
 
 def can_end_with(message: bytes) -> bool:
@@ -46,7 +47,7 @@ def end_with(
 ) -> None:
     """Send a message and the status OK; before them the metadata, unless it is None because it was sent before."""
     event, state = getattr(context, "_rpc_event", None), getattr(context, "_state", None)
-    if not _IS_KNOWN or event is None or state is None:
+    if not IS_KNOWN or event is None or state is None:
         if metadata is not None:
             context.send_initial_metadata(metadata)
         send(message)

@@ -3,14 +3,15 @@
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, suppress
+from types import TracebackType
 from typing import Any
 
 import grpc
 
 from caffe_filler.errors import Cancelled
 from caffe_filler.metadata import REQUEST_ID
-from filler_server.service import status
+from filler_server.service import call_threads, status
 from filler_server.service.calls import Call, CallObserver, request_id
 from filler_server.service.delivery import Delivery
 from filler_server.service.last_message import Send, can_end_with, end_with
@@ -82,6 +83,7 @@ class Observation(grpc.ServerInterceptor):
 
             # It sends its messages itself.
             stream.experimental_non_blocking = True  # type: ignore[attr-defined]
+            call_threads.receive_first(stream, like=inner)
             kind = (
                 grpc.stream_stream_rpc_method_handler
                 if handler.request_streaming
@@ -140,7 +142,7 @@ class Observation(grpc.ServerInterceptor):
                 getattr(responses, "close", lambda: None)()
                 if last is None:
                     metadata.send()
-        if self._delivery is not None and context.is_active():
+        if self._delivery is not None and context.is_active() and call_threads.has_thread():
             if last is not None:
                 metadata.send()
                 send(last)
@@ -151,8 +153,11 @@ class Observation(grpc.ServerInterceptor):
         else:
             end_with(last, context, send, metadata.unsent)
 
-    @contextmanager
-    def _observed(self, method: str, context: grpc.ServicerContext) -> Iterator[Call]:
+    def _observed(self, method: str, context: grpc.ServicerContext) -> AbstractContextManager[Call]:
+        return _Observed(self, method, context)
+
+    def begin(self, method: str, context: grpc.ServicerContext) -> Call:
+        """Tell observers of a call that begins."""
         metadata = tuple([(key, value) for key, value in context.invocation_metadata()])
         name = method.removeprefix("/")
         call = Call(
@@ -171,24 +176,48 @@ class Observation(grpc.ServerInterceptor):
                 self._ended()
         for observer in self._observers:
             observer.began(call)
-        try:
-            with status.Translated(context):
-                yield call
-        finally:
-            call.seconds = time.perf_counter() - call.began
-            call.status, call.error, call.limit = _outcome(context)
-            for observer in reversed(self._observers):
-                observer.ended(call)
+        return call
+
+    def end(self, call: Call, context: grpc.ServicerContext) -> None:
+        """Tell observers of a call that has ended."""
+        call.seconds = time.perf_counter() - call.began
+        call.status, call.error, call.limit = _outcome(context)
+        for observer in reversed(self._observers):
+            observer.ended(call)
 
     def _ended(self) -> None:
         with self._changed:
             self._running -= 1
-            self._changed.notify_all()
+            if not self._running:
+                self._changed.notify_all()
 
     def _sent(self, call: Call, nbytes: int) -> None:
         call.bytes += nbytes
         for observer in self._observers:
             observer.sent(call, nbytes)
+
+
+class _Observed:
+    """Observes a call, and ends it with the status of an error; a generator would cost as much as much else of it."""
+
+    __slots__ = ("_call", "_context", "_method", "_observation")
+
+    def __init__(self, observation: Observation, method: str, context: grpc.ServicerContext) -> None:
+        self._observation = observation
+        self._method = method
+        self._context = context
+
+    def __enter__(self) -> Call:
+        self._call = self._observation.begin(self._method, self._context)
+        return self._call
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        try:
+            status.Translated(self._context).__exit__(kind, error, traceback)
+        finally:
+            self._observation.end(self._call, self._context)
 
 
 class _Metadata:

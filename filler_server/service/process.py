@@ -15,8 +15,9 @@ from caffe_filler.addresses import is_socket
 from caffe_filler.memory import few_arenas, keep_freed_memory
 from filler_server import compiled
 from filler_server.service import logs
+from filler_server.service.call_threads import CALL_THREADS
 from filler_server.service.freed_memory import FreedMemory
-from filler_server.service.server import CALL_THREADS, FillerServer
+from filler_server.service.server import FillerServer
 from filler_server.service.settings import Settings
 
 _KEPT_BYTES = 256 << 20

@@ -3,7 +3,6 @@
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import grpc
@@ -18,6 +17,7 @@ from filler_server import compiled
 from filler_server.api.turns import Turns
 from filler_server.service import tracing
 from filler_server.service.binding import bind
+from filler_server.service.call_threads import CallThreads
 from filler_server.service.calls import CallObserver
 from filler_server.service.channel_options import channel_options
 from filler_server.service.compilation import WAITING, Compilation
@@ -27,15 +27,12 @@ from filler_server.service.logs import CallLog
 from filler_server.service.metrics import Metrics, listen
 from filler_server.service.observation import Observation
 from filler_server.service.probes import probe_server
-from filler_server.service.servicer import SERVICE, FillerServicer
+from filler_server.service.servicer import FILL, SERVICE, FillerServicer
 from filler_server.service.settings import Settings
 from filler_server.service.tls import server_credentials
 from filler_server.service.tokens import TokenFile, TokenInterceptor
 from filler_server.service.unix_socket import UnixSocket
 from filler_server.service.watch import CallWatch
-
-CALL_THREADS = "call"
-"""Prefix of the names of the threads that answer calls."""
 
 _SHORT_CALLS = 16
 """Threads beyond those that streams, turns and late requests may hold, so that health checks are always answered."""
@@ -74,7 +71,11 @@ class FillerServer:
         self._metrics = Metrics(threads=compiled.threads())
         self._compilation = Compilation(lambda _: self._metrics.kernels_pending.set(self._compilation.pending))
         self._servicer = FillerServicer(limits, turns, self._compilation)
-        self._watch = CallWatch(limits)
+        self._pool = CallThreads(
+            limits.streams + limits.idle_streams + limits.plans + limits.slow_requests + WAITING + _SHORT_CALLS,
+            self._servicer.is_brief,
+        )
+        self._watch = CallWatch(limits, self._pool.look)
         spans, self._flush_spans = tracing.start()
         observers: list[CallObserver] = [self._metrics, CallLog(), *([spans] if spans is not None else [])]
         services = [filler_pb2.DESCRIPTOR, health_pb2.DESCRIPTOR, reflection_pb2.DESCRIPTOR]
@@ -83,11 +84,7 @@ class FillerServer:
         self._observation = Observation(
             observers, _methods(services), SERVICE, has_names=settings.tls.client_ca is not None
         )
-        guard = RequestGuard(limits, self._watch, turns, SERVICE)
-        self._pool = ThreadPoolExecutor(
-            limits.streams + limits.idle_streams + limits.plans + limits.slow_requests + WAITING + _SHORT_CALLS,
-            thread_name_prefix=CALL_THREADS,
-        )
+        guard = RequestGuard(limits, self._watch, turns, SERVICE, received_first=[FILL])
         self._server = grpc.server(
             self._pool,
             interceptors=[
@@ -161,6 +158,7 @@ class FillerServer:
         self._metrics.serving.set(0)
         self._health.enter_graceful_shutdown()
         end = time.monotonic() + grace
+        self._pool.close()
         delivery = Delivery([host_and_port(address)[1] for address in self.addresses if not is_socket(address)])
         self._observation.deliver_before_end(delivery)
         stopped = self._server.stop(grace)

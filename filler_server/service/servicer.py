@@ -3,10 +3,11 @@
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import partial
 from typing import TypeVar
 
 import grpc
-from google.protobuf.message import Message
+from google.protobuf.message import DecodeError, Message
 
 from caffe_filler.errors import Unavailable
 from caffe_filler.interface import use_interface
@@ -26,6 +27,10 @@ from filler_server.service.peers import client_address
 from filler_server.service.status import Translated
 
 SERVICE = "caffe_filler.v1.FillerService"
+FILL = f"/{SERVICE}/Fill"
+
+_BRIEF_REQUEST = 1024
+"""Bytes of a request up to which it is looked at before its call has a thread."""
 
 _Response = TypeVar("_Response", bound=Message)
 
@@ -68,6 +73,15 @@ class FillerServicer:
         """Answer UpgradeNet."""
         return self._answer(context, lambda: replies.upgrade_reply(self._planner.upgrade(request, _caller(context))))
 
+    def is_brief(self, request: bytes) -> bool:
+        """Return whether a Fill with this request is answered in no time, in one message, and waits for nothing."""
+        if len(request) > _BRIEF_REQUEST or not self.ready.is_set() or not self._compilation.is_complete:
+            return False
+        try:
+            return requests.is_brief(filler_pb2.FillRequest.FromString(request))
+        except DecodeError:
+            return False
+
     def fill(self, request: filler_pb2.FillRequest, context: grpc.ServicerContext) -> Iterator[bytes]:
         """Answer Fill with encoded `FillResponse` messages."""
         return self._stream(context, request, lambda: requests.fill_job(request, self._limits))
@@ -83,15 +97,14 @@ class FillerServicer:
         """Answer Digest: compute as Fill or FillNet would, and send sums in place of bytes."""
         asked = request.fill_net if request.HasField("fill_net") else request.fill
         plan = self._plan(context)
-        with (
-            Translated(context),
-            self._job(context, asked.stream, lambda: requests.digest_job(request, self._limits, plan=plan)) as work,
-        ):
-            call = current_call()
-            if call is not None:
-                call.blobs = len(work.tensors)
-            with self._memory(context, work):
-                yield from digest_replies(work, request_checksum(asked))
+        job = partial(requests.digest_job, request, self._limits, plan=plan)
+        with Translated(context):
+            self._wait_for_kernels(context, asked.stream, job)
+            with self._slot(context, asked.stream):
+                work = job()
+                _note(work)
+                with self._memory(context, work):
+                    yield from digest_replies(work, request_checksum(asked))
 
     def handlers(self) -> grpc.GenericRpcHandler:
         """Return the handlers to register with a server.
@@ -138,18 +151,19 @@ class FillerServicer:
         request: filler_pb2.FillRequest | filler_pb2.FillNetRequest,
         job: Callable[[], Job],
     ) -> Iterator[bytes]:
-        with Translated(context), self._job(context, request.stream, job) as work:
-            call = current_call()
-            if call is not None:
-                call.blobs = len(work.tensors)
-            checksum = request_checksum(request)
-            with self._memory(context, work):
-                stream = frames(
-                    work.tensors, blob=work.blob, offset=work.offset, checksum=checksum, before_last=_before_last
-                )
-                for message in stream:
-                    checkpoint()
-                    yield message
+        with Translated(context):
+            self._wait_for_kernels(context, request.stream, job)
+            with self._slot(context, request.stream):
+                work = job()
+                _note(work)
+                checksum = request_checksum(request)
+                with self._memory(context, work):
+                    stream = frames(
+                        work.tensors, blob=work.blob, offset=work.offset, checksum=checksum, before_last=_before_last
+                    )
+                    for message in stream:
+                        checkpoint()
+                        yield message
 
     def _memory(self, context: grpc.ServicerContext, work: Job) -> AbstractContextManager[None]:
         """Return what to hold while blobs are sent that are held whole; over Caffe's numbers there are none."""
@@ -157,25 +171,20 @@ class FillerServicer:
             return self._sequential.hold(peer=client_address(context))
         return nullcontext()
 
-    @contextmanager
-    def _job(self, context: grpc.ServicerContext, stream: int, job: Callable[[], Job]) -> Iterator[Job]:
-        """Hold the places of a call that runs long, but none of them while its kernels are being compiled."""
+    def _wait_for_kernels(self, context: grpc.ServicerContext, stream: int, job: Callable[[], Job]) -> None:
+        """Begin a call that runs long, and hold none of its places while its kernels are being compiled."""
         self._begin(context)
         self._compilation.wait_for_stream(stream)
         if self._compilation.pending:
             with self._slot(context, stream):
                 work = job()
             self._compilation.wait_for_tensors(work.tensors)
-        with self._slot(context, stream):
-            yield job()
 
-    @contextmanager
-    def _slot(self, context: grpc.ServicerContext, stream: int) -> Iterator[None]:
-        """Hold the places of a call that runs long."""
+    def _slot(self, context: grpc.ServicerContext, stream: int) -> AbstractContextManager[object]:
+        """Return what holds the places of a call that runs long."""
         peer = client_address(context)
-        sequential = nullcontext() if stream == filler_pb2.PHILOX else self._sequential.hold(peer=peer)
-        with self._streams.hold(peer=peer), sequential:
-            yield
+        held = self._streams.hold(peer=peer)
+        return held if stream == filler_pb2.PHILOX else _both(held, self._sequential.hold(peer=peer))
 
     def _plan(self, context: grpc.ServicerContext) -> planning.Plan:
         return lambda request, _: self._planner.plan(request, _caller(context))
@@ -187,6 +196,19 @@ class FillerServicer:
         for key, value in context.invocation_metadata():
             if key == INTERFACE and isinstance(value, str):
                 use_interface(value)
+
+
+@contextmanager
+def _both(first: AbstractContextManager[None], second: AbstractContextManager[None]) -> Iterator[None]:
+    with first, second:
+        yield
+
+
+def _note(work: Job) -> None:
+    """Let observers of the call know how many blobs its stream has."""
+    call = current_call()
+    if call is not None:
+        call.blobs = len(work.tensors)
 
 
 def _before_last() -> None:

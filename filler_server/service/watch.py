@@ -3,8 +3,8 @@
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager
 from functools import cached_property
 
 import grpc
@@ -85,10 +85,16 @@ class WatchedCall:
 
 
 class CallWatch:
-    """Watches the calls of a server from a thread of its own."""
+    """Watches the calls of a server from a thread of its own.
 
-    def __init__(self, limits: Limits) -> None:
+    Args:
+        limits: those of the server.
+        on_look: is called at each look at the calls.
+    """
+
+    def __init__(self, limits: Limits, on_look: Callable[[], None] = lambda: None) -> None:
         self._limits = limits
+        self._on_look = on_look
         self._calls: set[WatchedCall] = set()
         self._slow: set[WatchedCall] = set()
         self._lock = threading.Lock()
@@ -99,21 +105,23 @@ class CallWatch:
         """Start the thread."""
         self._thread.start()
 
-    @contextmanager
-    def watch(self, context: grpc.ServicerContext, *, may_be_slow: bool = True) -> Iterator[WatchedCall]:
-        """Watch a call while the block runs, and after that until its client has the answer."""
-        call = WatchedCall(context, may_be_slow=may_be_slow)
+    def watch(self, context: grpc.ServicerContext, *, may_be_slow: bool = True) -> AbstractContextManager[WatchedCall]:
+        """Return what watches a call while its block runs, and after that until its client has the answer."""
+        return _Watch(self, WatchedCall(context, may_be_slow=may_be_slow))
+
+    def begin(self, call: WatchedCall) -> None:
+        """Watch a call from now on."""
         with self._lock:
             self._calls.add(call)
-        if not context.add_callback(lambda: self._over(call)):
+        if not call.context.add_callback(lambda: self._over(call)):
             self._over(call)
-        try:
-            yield call
-        finally:
-            with self._lock:
-                call.answered = time.monotonic()
-                if call.is_over:
-                    self._calls.discard(call)
+
+    def answered(self, call: WatchedCall) -> None:
+        """Note that the answer of a call is made."""
+        with self._lock:
+            call.answered = time.monotonic()
+            if call.is_over:
+                self._calls.discard(call)
 
     def when_over(self, call: WatchedCall, then: Callable[[], None]) -> None:
         """Call a function when the client has the whole answer of a call, or is gone."""
@@ -140,6 +148,7 @@ class CallWatch:
     def _run(self) -> None:
         interval = _ROUND
         while not self._closed.wait(interval):
+            self._on_look()
             with self._lock:
                 calls = list(self._calls)
             now = time.monotonic()
@@ -177,3 +186,20 @@ class CallWatch:
             by_peer.setdefault(call.peer, []).append(call)
         for _ in range(surplus):
             max(by_peer.values(), key=len).pop().context.cancel()
+
+
+class _Watch:
+    """Watches a call; a generator would cost as much as much else of a small one."""
+
+    __slots__ = ("_call", "_watch")
+
+    def __init__(self, watch: CallWatch, call: WatchedCall) -> None:
+        self._watch = watch
+        self._call = call
+
+    def __enter__(self) -> WatchedCall:
+        self._watch.begin(self._call)
+        return self._call
+
+    def __exit__(self, kind: object, error: object, traceback: object) -> None:
+        self._watch.answered(self._call)

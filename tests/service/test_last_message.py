@@ -29,8 +29,8 @@ stream.experimental_non_blocking = True  # type: ignore[attr-defined]
 @pytest.fixture(params=["at once", "one by one"])
 def channel(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[grpc.Channel]:
     """A channel to a server, with what gRPC has inside and without it."""
-    assert last_message._IS_KNOWN, "gRPC has other names inside, so that every small stream is slower"
-    monkeypatch.setattr(last_message, "_IS_KNOWN", request.param == "at once")
+    assert last_message.IS_KNOWN, "gRPC has other names inside, so that every small stream is slower"
+    monkeypatch.setattr(last_message, "IS_KNOWN", request.param == "at once")
     with ThreadPoolExecutor(2) as pool:
         server = grpc.server(pool)
         handler = grpc.unary_stream_rpc_method_handler(stream)
