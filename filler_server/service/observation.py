@@ -10,7 +10,7 @@ from typing import Any
 import grpc
 
 from caffe_filler.errors import Cancelled
-from caffe_filler.metadata import REQUEST_ID
+from caffe_filler.metadata import REQUEST_ID, SHORT_ANSWERS
 from filler_server.service import call_threads, status
 from filler_server.service.calls import Call, CallObserver, request_id
 from filler_server.service.delivery import Delivery
@@ -18,6 +18,8 @@ from filler_server.service.last_message import Send, can_end_with, end_with
 
 _LONGEST_METHOD = 128
 _LONGEST_NAME = 128
+
+_PROMISE = (SHORT_ANSWERS, "1")
 
 _EARLY = 0.1
 """Seconds. A client gives up by its own clock, which began before the server's."""
@@ -221,7 +223,7 @@ class _Observed:
 
 
 class _Metadata:
-    """Metadata that a call sends before its first message: its name.
+    """Metadata that a call sends before its first message: its name, and what the server promises.
 
     Attributes:
         unsent: it, None once it was sent.
@@ -231,7 +233,7 @@ class _Metadata:
 
     def __init__(self, call: Call, context: grpc.ServicerContext) -> None:
         self._context = context
-        self.unsent: tuple[tuple[str, str], ...] | None = ((REQUEST_ID, call.request_id),)
+        self.unsent: tuple[tuple[str, str], ...] | None = ((REQUEST_ID, call.request_id), _PROMISE)
 
     def send(self) -> None:
         """Send it, unless that is done or nobody hears it any more."""

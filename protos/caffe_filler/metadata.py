@@ -14,6 +14,9 @@ AUTHORIZATION = "authorization"
 INTERFACE = "x-filler-interface"
 """Tells a server whose options its messages should name: `python`, the default, or `cli`."""
 
+SHORT_ANSWERS = "x-filler-short-answers"
+"""Sent with every answer by a server whose short answers are one message each (`caffe_filler.short_answers`)."""
+
 STATUS_DETAILS = "grpc-status-details-bin"
 """The `google.rpc.Status` by which a call ended."""
 

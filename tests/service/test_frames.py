@@ -11,6 +11,7 @@ from crc32c import crc32c
 from hypothesis import given
 from hypothesis import strategies as st
 
+from caffe_filler.short_answers import is_short
 from caffe_filler.v1 import filler_pb2
 from filler_server.api.replies import blob_header, encoded_header
 from filler_server.engine.computed import ComputedTensor
@@ -113,6 +114,22 @@ def test_small_blobs_share_a_message() -> None:
     tensors = [flat_index_blob((512,), name=f"layer{number}/0") for number in range(400)]
     messages = check_stream(list(frames(tensors)), tensors)
     assert [len(message.pieces) for message in messages] == [64] * 6 + [16]
+
+
+@given(st.data())
+def test_a_short_answer_is_one_message(data: st.DataObject) -> None:
+    count = data.draw(st.integers(0, 18))
+    values, letters = data.draw(st.integers(1, 9000)), data.draw(st.integers(0, 17_000))
+    names = [f"{number}".ljust(letters // max(count, 1), "x") for number in range(count)]
+    request = filler_pb2.FillRequest(seed=2**64 - 1, dtype=filler_pb2.FLOAT64)
+    for name in names:
+        request.blobs.add(name=name).shape.dim.append(max(values // max(count, 1), 1))
+    tensors = [flat_index_blob(tuple(spec.shape.dim), None, np.float64, name=spec.name) for spec in request.blobs]
+    messages = list(frames(tensors, checksum=1))
+    assert len(messages) == 1 or not is_short(request)
+    assert is_short(request) == (
+        count <= 16 and request.ByteSize() <= 16 << 10 and count * max(values // max(count, 1), 1) <= 8192
+    )
 
 
 def test_a_big_blob_spans_messages() -> None:

@@ -10,6 +10,7 @@ from typing import Any, TypeAlias
 import grpc
 from crc32c import crc32c
 
+from caffe_filler.metadata import SHORT_ANSWERS
 from caffe_filler.understood import request_checksum
 from caffe_filler.v1 import filler_pb2
 from filler_client import FillerClient
@@ -51,6 +52,7 @@ class LyingServer:
         lie: what becomes of an answer.
         hears: what becomes of the request of a stream before it is answered.
         tells: whether blobs come with the checksum of their request, as servers of this version send it.
+        promises: whether it says that short answers are one message each.
         piece_bytes: most bytes of a piece.
         calls: how many there were.
     """
@@ -59,6 +61,7 @@ class LyingServer:
         self.lie: Lie = lambda _, answer: answer
         self.hears: Callable[[Any], Any] = lambda request: request
         self.tells = False
+        self.promises = False
         self.piece_bytes = 64
         self.calls = 0
         self.ended = threading.Event()
@@ -109,6 +112,8 @@ class LyingServer:
 
     def _stream(self, request: Any, context: grpc.ServicerContext) -> Iterator[Answer]:
         self.calls += 1
+        if self.promises:
+            context.send_initial_metadata([(SHORT_ANSWERS, "1")])
         with _refusing(context):
             request = self.hears(request)
             for answer in self.lie(request, list(self._messages(request))):
