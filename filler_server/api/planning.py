@@ -7,8 +7,9 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import TypeAlias
 
 from caffe_filler.caffe.caffe_pb2 import FillerParameter
-from caffe_filler.errors import FillerError, ShapeError
+from caffe_filler.errors import FillerError, InvalidArgument, ShapeError
 from caffe_filler.interface import Interface, current_interface, option_name
+from caffe_filler.printable import printable
 from caffe_filler.v1 import filler_pb2
 from filler_server.api.limits import Limits
 from filler_server.api.turns import Caller, Turns
@@ -115,8 +116,8 @@ def _plan(request: filler_pb2.PlanNetRequest, limits: Limits) -> NetPlan:
         phase=state.phase if state.HasField("phase") else None,
         level=state.level if state.HasField("level") else None,
         stages=state.stage,
-        inputs=_shapes(request.inputs),
-        tops=_shapes(request.tops),
+        inputs=_shapes(request.inputs, "inputs"),
+        tops=_shapes(request.tops, "tops"),
         fillers=_fillers(request.fillers),
         strict=request.strict,
         lenient=request.lenient,
@@ -186,9 +187,11 @@ def _fillers(entries: Sequence[filler_pb2.NamedFiller]) -> dict[str, FillerParam
     return fillers
 
 
-def _shapes(named: Iterable[filler_pb2.NamedShape]) -> dict[str, Shape]:
+def _shapes(named: Iterable[filler_pb2.NamedShape], field: str) -> dict[str, Shape]:
     shapes: dict[str, Shape] = {}
     for entry in named:
+        if entry.name in shapes:
+            raise InvalidArgument(f"a shape is given once. Received: '{printable(entry.name)}' twice", field=field)
         if any(dim < -1 for dim in entry.shape.dim):
             raise ShapeError(f"a dimension is -1 (unknown) or more. Received: {entry.name}={list(entry.shape.dim)}")
         known = tuple(None if dim == -1 else dim for dim in entry.shape.dim)

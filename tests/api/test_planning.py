@@ -1,6 +1,6 @@
 import pytest
 
-from caffe_filler.errors import NetError
+from caffe_filler.errors import InvalidArgument, NetError
 from caffe_filler.v1 import filler_pb2
 from filler_server.api import planning
 from filler_server.api.limits import Limits
@@ -35,6 +35,14 @@ def test_the_last_eight_are_kept() -> None:
 )
 def test_what_is_long_is_not_kept(long: filler_pb2.PlanNetRequest) -> None:
     assert plan(long, Limits()) is not plan(long, Limits())
+
+
+@pytest.mark.parametrize("field", ["inputs", "tops"])
+def test_a_shape_that_is_given_twice_is_refused(field: str) -> None:
+    twice = [filler_pb2.NamedShape(name="data", shape=filler_pb2.PartialShape(dim=[2, count])) for count in (3, 4)]
+    with pytest.raises(InvalidArgument, match="'data' twice") as caught:
+        plan(request(**{field: twice}), Limits())
+    assert [violation.field for violation in caught.value.violations] == [field]
 
 
 def test_an_error_is_found_each_time() -> None:
