@@ -9,7 +9,7 @@ import numpy as np
 
 from filler_server.diagnostics.signal.gradients import Gradient, own_square
 from filler_server.diagnostics.signal.moments import APART, NEAR, UNITS, Moments
-from filler_server.diagnostics.signal.normal import NODES, WEIGHTS, Reals, normal_cdf, ranks
+from filler_server.diagnostics.signal.normal import NODES, WEIGHTS, Reals, mean_of, normal_cdf, ranks
 from filler_server.diagnostics.signal.probabilities import probabilities, softmax
 from filler_server.diagnostics.signal.registry import Back, Layer, NotKnown, Passed, rule, size, summed_axes
 from filler_server.diagnostics.signal.values import Activation, shaped
@@ -30,7 +30,7 @@ def by_value(layer: Layer, function: Callable[[Reals], tuple[Reals, Reals]]) -> 
     if not np.logical_and.reduce(np.isfinite(points)):
         raise NotKnown("it is not defined for all values that its bottom can have")
     is_whole = bottom is layer.bottom
-    along, square = float(WEIGHTS @ (points * slopes * bottom.points)), float(WEIGHTS @ (points * points))
+    along, square = mean_of(points * slopes * bottom.points), mean_of(points * points)
     drift = bottom.drift * (along / square) ** 2 if square else 0.0
     top = Activation(
         points,
@@ -226,7 +226,7 @@ def _with_zeros(layer: Layer, tops: tuple[Any, ...]) -> tuple[Any, ...]:
     bottom = layer.bottom if layer.bottom.kept == 1 else layer.bottom.plain()
     dims = layer.shape()
     together = size(dims[:1]) * size(dims[2:]) if dims and None not in (dims[0], *dims[2:]) else None
-    return (replace(tops[0], filled=float(WEIGHTS @ _above(bottom.points)), together=together),)
+    return (replace(tops[0], filled=mean_of(_above(bottom.points)), together=together),)
 
 
 @_values(activations.ReLU6)
@@ -322,8 +322,8 @@ def softmax_(operation: activations.Softmax, layer: Layer) -> Passed:
             raise NotKnown("its scores are so far apart that nearly all gradients are 0")
         own, others = points * points, (1 - points) ** 2
         # Of the sum of the squares of the others a part goes with the square of what is left for them.
-        rest = (square - float(WEIGHTS @ own)) / max(float(WEIGHTS @ others), 1e-30)
-        gain = float(WEIGHTS @ (own * others)) * (1 + min(rest, 1.0))
+        rest = (square - mean_of(own)) / max(mean_of(others), 1e-30)
+        gain = mean_of(own * others) * (1 + min(rest, 1.0))
         return Back((Gradient(tops[0].mean_square * gain, tops[0].products * gain),))
 
     return Passed((top,), back)

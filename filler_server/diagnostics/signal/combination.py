@@ -10,7 +10,7 @@ from filler_server.diagnostics.signal.activations import by_value
 from filler_server.diagnostics.signal.data import whole_numbers
 from filler_server.diagnostics.signal.gradients import NOTHING, Gradient
 from filler_server.diagnostics.signal.moments import CROSS, KINDS, OTHER, Moments
-from filler_server.diagnostics.signal.normal import WEIGHTS, Reals, quantiles
+from filler_server.diagnostics.signal.normal import WEIGHTS, Reals, mean_of, quantiles
 from filler_server.diagnostics.signal.registry import Back, Layer, NotKnown, Passed, rule, size
 from filler_server.diagnostics.signal.values import Activation, normal, shaped
 from filler_server.diagnostics.signal.windows import blended
@@ -116,7 +116,7 @@ def to_part(
         values = operation.outer(part.points * scale, _pairwise(other.plain().points * factor))
         squares = np.interp(values, top.points, gradient.amplitude**2) @ _PAIRED
         level = np.interp(values, top.points, gradient.amplitude if gradient.level is None else gradient.level)
-        amplitude = np.sqrt(squares / (float(WEIGHTS @ squares) or 1.0))
+        amplitude = np.sqrt(squares / (mean_of(squares) or 1.0))
         return replace(gradient, amplitude=amplitude, level=level @ _PAIRED, common=None)
 
     return lead
@@ -213,7 +213,7 @@ def _largest(layer: Layer) -> Passed:
     for bottom in plain[1:]:
         both = np.maximum.outer(points, bottom.points)
         points = quantiles(both.ravel(), _OUTER_WEIGHTS)
-        found = float(WEIGHTS @ (points * points))
+        found = mean_of(points * points)
         # Quantiles leave out a part of the tails.
         points = points * sqrt(float(WEIGHTS @ (both * both) @ WEIGHTS) / found) if 0 < found < inf else points
     correlations = np.mean([bottom.correlations for bottom in plain], axis=0)
@@ -226,7 +226,7 @@ def _largest(layer: Layer) -> Passed:
             for place, other in enumerate(plain)
             if place != index
         ]
-        wins.append(float(WEIGHTS @ np.prod(chances, axis=0)))
+        wins.append(mean_of(np.prod(chances, axis=0)))
 
     def back(tops: tuple[Gradient, ...]) -> Back:
         gradient = Gradient(tops[0].mean_square, tops[0].products)

@@ -15,7 +15,7 @@ from filler_server.diagnostics.signal.moments import (
     Weights,
     parameter_square,
 )
-from filler_server.diagnostics.signal.normal import NODES, WEIGHTS, Kernel, Reals
+from filler_server.diagnostics.signal.normal import NODES, Kernel, Reals, mean_of
 from filler_server.diagnostics.signal.values import Activation
 from filler_server.diagnostics.signal.windows import Profile, blended
 
@@ -74,7 +74,7 @@ class Gradient:
             whole: whether the activation is the bottom itself, so that the gradient depends on its elements.
         """
         after = slopes if self.amplitude is None else self.amplitude * slopes
-        gain = float(WEIGHTS @ (after * after))
+        gain = mean_of(after * after)
         if not gain > 0:
             return NOTHING
         level = after if self.level is None else self.level * slopes
@@ -102,7 +102,7 @@ class Gradient:
         after = self.amplitude * of.points
         level = after if self.level is None else self.level * of.points
         share = Kernel(level)(of.correlations) / np.maximum(self.shared(of), 1e-3)
-        return Moments(of.mean, float(WEIGHTS @ (after * after)), share)
+        return Moments(of.mean, mean_of(after * after), share)
 
 
 NOTHING = Gradient(0.0)
@@ -126,7 +126,7 @@ def total(gradients: list[Gradient]) -> Gradient:
         amplitude = np.ones_like(NODES) if gradient.amplitude is None else gradient.amplitude
         own = amplitude if gradient.level is None else gradient.level
         squares += gradient.mean_square / square * amplitude**2
-        level += weight / (sum(weights) or 1.0) * own / sqrt(float(WEIGHTS @ (own * own)) or 1.0)
+        level += weight / (sum(weights) or 1.0) * own / sqrt(mean_of(own * own) or 1.0)
     return Gradient(square, products, np.sqrt(squares), profile, pull, level=level if any(weights) else None)
 
 

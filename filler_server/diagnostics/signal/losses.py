@@ -7,7 +7,7 @@ import numpy as np
 
 from filler_server.diagnostics.signal.gradients import Gradient
 from filler_server.diagnostics.signal.moments import APART, CROSS, KINDS, NEAR, OTHER, UNITS, Moments
-from filler_server.diagnostics.signal.normal import NODES, WEIGHTS, Kernel, Reals, largest
+from filler_server.diagnostics.signal.normal import NODES, WEIGHTS, Kernel, Reals, largest, mean_of
 from filler_server.diagnostics.signal.probabilities import shared_square, softmax
 from filler_server.diagnostics.signal.registry import Back, Layer, NotKnown, Passed, rule, size
 from filler_server.diagnostics.signal.values import Activation, constant
@@ -99,7 +99,7 @@ def _clipped_loss(mean: float, number: int, variance: float) -> float:
         return mean
     std = sqrt(variance)
     others = std * largest(number - 1, 0.0)[0]
-    others += softmax(variance, number - 1).log_sum - float(WEIGHTS @ others)
+    others += softmax(variance, number - 1).log_sum - mean_of(others)
     losses_ = np.logaddexp(0, np.subtract.outer(others, std * NODES))
     whole, kept = (float(WEIGHTS @ part @ WEIGHTS) for part in (losses_, np.minimum(losses_, _MOST_LOSS)))
     return mean * kept / whole if kept < whole else mean
@@ -137,13 +137,13 @@ def sigmoid_cross_entropy_loss(operation: losses.SigmoidCrossEntropyLoss, layer:
     chances = Activation(points, scores.plain().correlations)
     count = size(dims, "values")
     divisor = _divisor(operation.normalization, size(dims[:1], "samples"), size(dims[1:], "values"))
-    entropy = float(WEIGHTS @ np.logaddexp(0, scores.plain().points)) - targets.mean * scores.mean
+    entropy = mean_of(np.logaddexp(0, scores.plain().points)) - targets.mean * scores.mean
     loss = constant(entropy * count / divisor)
 
     def back(gradients: tuple[Gradient, ...]) -> Back:
         scale = _weight(gradients) / divisor**2
         difference = _difference(chances.moments, targets.moments)
-        along = float(WEIGHTS @ (points * scores.plain().points)) - targets.mean * scores.mean
+        along = mean_of(points * scores.plain().points) - targets.mean * scores.mean
         pull = along / scores.mean_square * sqrt(scale) if scores.mean_square else 0.0
         return Back((Gradient(difference.mean_square * scale, difference.products * scale, pull=pull), None))
 
@@ -198,10 +198,10 @@ def hinge_loss(operation: losses.HingeLoss, layer: Layer) -> Passed:
 
     def back(gradients: tuple[Gradient, ...]) -> Back:
         scale = _weight(gradients) / max(samples, 1) ** 2
-        square = share * float(WEIGHTS @ slopes[0] ** 2) + (1 - share) * float(WEIGHTS @ slopes[1] ** 2)
+        square = share * mean_of(slopes[0] ** 2) + (1 - share) * mean_of(slopes[1] ** 2)
         # Labels of two samples do not depend on each other.
         products = Kernel(share * slopes[0] + (1 - share) * slopes[1])(scores.correlations)
-        along = float(WEIGHTS @ ((share * slopes[0] + (1 - share) * slopes[1]) * scores.points))
+        along = mean_of((share * slopes[0] + (1 - share) * slopes[1]) * scores.points)
         pull = along / scores.mean_square * sqrt(scale) if scores.mean_square else 0.0
         return Back((Gradient(square * scale, products * scale, pull=pull), None))
 
@@ -224,11 +224,11 @@ def contrastive_loss(operation: losses.ContrastiveLoss, layer: Layer) -> Passed:
     else:
         pulls = np.maximum(operation.margin - distances, 0) / np.maximum(distances + 1e-4, 1e-12)
         apart = np.maximum(operation.margin - distances, 0) ** 2 / 2
-    loss = float(WEIGHTS @ (squares / 2 + apart)) / 2
+    loss = mean_of(squares / 2 + apart) / 2
 
     def back(gradients: tuple[Gradient, ...]) -> Back:
         scale = _weight(gradients) / max(samples, 1) ** 2
-        square = float(WEIGHTS @ (squares * (1 + pulls**2))) / 2 / max(number, 1)
+        square = mean_of(squares * (1 + pulls**2)) / 2 / max(number, 1)
         gradient = Gradient(square * scale)
         return Back((gradient, gradient, None))
 
@@ -258,12 +258,12 @@ def smooth_l1_loss(operation: losses.SmoothL1Loss, layer: Layer) -> Passed:
         scale = _weight(gradients) / max(samples, 1) ** 2
         variance = std * std or 1.0
         correlations = np.clip((moments.products - moments.mean**2) / variance, -1, 1)
-        pull = float(WEIGHTS @ (slopes * points)) / moments.mean_square if moments.mean_square else 0.0
+        pull = mean_of(slopes * points) / moments.mean_square if moments.mean_square else 0.0
         products = Kernel(slopes)(correlations) * scale
-        gradient = Gradient(float(WEIGHTS @ slopes**2) * scale, products, pull=pull * sqrt(scale))
+        gradient = Gradient(mean_of(slopes**2) * scale, products, pull=pull * sqrt(scale))
         return Back((gradient, gradient))
 
-    return Passed((constant(float(WEIGHTS @ distances) * count / max(samples, 1)),), back)
+    return Passed((constant(mean_of(distances) * count / max(samples, 1)),), back)
 
 
 @rule(losses.InfogainLoss)

@@ -29,6 +29,12 @@ NODES, WEIGHTS = _nodes()
 """Values of a standard normal variable in ascending order, and the probability that each stands for."""
 
 
+def mean_of(values: Reals) -> float:
+    """Return the mean of a function of a standard normal variable, by its values at the nodes."""
+    # For so few numbers `dot` takes less than half of the time of `@`.
+    return float(WEIGHTS.dot(values))
+
+
 def _hermite() -> Reals:
     """Return the normalized Hermite polynomials at the nodes, times the weights: [order, node]."""
     rows = [np.ones_like(NODES), NODES]
@@ -67,13 +73,13 @@ class Kernel:
     def __init__(self, points: Reals) -> None:
         squares = np.empty(_ORDER + 2)
         known = squares[:-1]
-        np.square(_HERMITE @ points, out=known)
-        squares[-1] = max(float(WEIGHTS @ (points * points)) - float(np.add.reduce(known)), 0.0)
+        np.square(_HERMITE.dot(points), out=known)
+        squares[-1] = max(mean_of(points * points) - float(np.add.reduce(known)), 0.0)
         self._squares = squares
 
     def __call__(self, correlations: Reals) -> Reals:
         """Return E[f(x) f(y)] for each correlation."""
-        products: Reals = self._squares @ _powers(correlations)
+        products: Reals = self._squares.dot(_powers(correlations))
         return products
 
     @property
@@ -96,8 +102,8 @@ class Kernel:
         correlations = clipped((products - self._squares[0]) / variance)
         for _ in range(4):
             powers = _powers(correlations)
-            slope = np.maximum(slopes @ powers[:-1], least)
-            correlations = clipped(correlations - (self._squares @ powers - products) / slope)
+            slope = np.maximum(slopes.dot(powers[:-1]), least)
+            correlations = clipped(correlations - (self._squares.dot(powers) - products) / slope)
         return correlations
 
 
@@ -163,8 +169,8 @@ def largest(number: int, correlation: float) -> tuple[Reals, float]:
     below = normal_cdf((places[:, None] - common * NODES) / own) ** number @ WEIGHTS
     rising = np.concatenate([[True], np.diff(below) > 0])
     points: Reals = np.interp(ranks(), below[rising], places[rising])
-    mean = float(WEIGHTS @ points)
-    return points, float(WEIGHTS @ (points * points)) - mean * mean
+    mean = mean_of(points)
+    return points, mean_of(points * points) - mean * mean
 
 
 @lru_cache(maxsize=1024)
@@ -179,4 +185,4 @@ def winners(number: int, correlation: float) -> Reals:
         return np.ones_like(NODES)
     common, own = sqrt(correlation), sqrt(1 - correlation)
     share = normal_cdf(own * NODES[:, None] - common * NODES) ** (number - 1) @ WEIGHTS
-    return np.asarray(np.sqrt(share / float(WEIGHTS @ share)))
+    return np.asarray(np.sqrt(share / mean_of(share)))

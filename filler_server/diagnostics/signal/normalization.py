@@ -24,7 +24,7 @@ from filler_server.diagnostics.signal.moments import (
     shifted,
     weighted_sum,
 )
-from filler_server.diagnostics.signal.normal import WEIGHTS, Reals, clipped
+from filler_server.diagnostics.signal.normal import Reals, clipped, mean_of
 from filler_server.diagnostics.signal.registry import Back, Layer, NotKnown, Passed, rule, size, summed_axes
 from filler_server.diagnostics.signal.values import Activation, constant
 from filler_server.diagnostics.signal.windows import flattened
@@ -141,7 +141,7 @@ def _sums(bottom: Activation, number: float) -> Reals:
     square = bottom.mean_square
     if not (number and square):
         return np.zeros(1)
-    spread = max(float(WEIGHTS @ bottom.points**4) / bottom.kept**3 / square**2 - 1, 0.0) / number
+    spread = max(mean_of(bottom.points**4) / bottom.kept**3 / square**2 - 1, 0.0) / number
     return number * square * np.maximum(1 - spread / 9 + sqrt(spread) / 3 * _QUANTILES, 0) ** 3
 
 
@@ -225,7 +225,7 @@ def normalize_channels(operation: normalization.NormalizeChannels, layer: Layer)
     """Lead through NormalizeChannels, with the mean norm in place of the norm, which a second top holds."""
     number = size(layer.shape()[1:2], "channels")
     bottom = layer.bottom.plain()
-    by_size = number * float(WEIGHTS @ np.abs(bottom.points))
+    by_size = number * mean_of(np.abs(bottom.points))
     norm = (by_size if operation.norm == "l1" else sqrt(number * bottom.mean_square)) + 1e-6
     passed = by_value(layer, lambda points: (points / norm, np.full_like(points, sqrt(1 - 1 / max(number, 1)) / norm)))
     tops = (*passed.tops, constant(norm))[: len(layer.plan.tops)]

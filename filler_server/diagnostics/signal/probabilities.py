@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from filler_server.diagnostics.signal.normal import NODES, WEIGHTS, Reals
+from filler_server.diagnostics.signal.normal import NODES, WEIGHTS, Reals, mean_of
 
 _WIDEST = 30.0
 _STEEPEST = 40.0
@@ -77,11 +77,11 @@ def probabilities(square: float, number: int) -> Reals:
     for _ in range(_HALVINGS):
         slope = (below + above) / 2
         points = _logistic(slope, number)
-        if number * float(WEIGHTS @ (points * points)) < square:
+        if number * mean_of(points * points) < square:
             below = slope
         else:
             above = slope
-    return np.minimum(points * sqrt(square / (number * float(WEIGHTS @ (points * points)))), 1.0)
+    return np.minimum(points * sqrt(square / (number * mean_of(points * points))), 1.0)
 
 
 def _logistic(slope: float, number: int) -> Reals:
@@ -91,7 +91,7 @@ def _logistic(slope: float, number: int) -> Reals:
     for _ in range(_HALVINGS):
         shift = (below + above) / 2
         points: Reals = 1 / (1 + np.exp(-(shift + slope * NODES)))
-        if float(WEIGHTS @ points) * number < 1:
+        if mean_of(points) * number < 1:
             below = shift
         else:
             above = shift

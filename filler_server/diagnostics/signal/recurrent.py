@@ -11,7 +11,7 @@ import numpy as np
 
 from filler_server.diagnostics.signal.gradients import NOTHING, Gradient
 from filler_server.diagnostics.signal.moments import CROSS, KINDS, UNITS, Moments, Weights, parameter_square
-from filler_server.diagnostics.signal.normal import NODES, WEIGHTS, Kernel, Reals
+from filler_server.diagnostics.signal.normal import NODES, Kernel, Reals, mean_of
 from filler_server.diagnostics.signal.registry import Back, Layer, NotKnown, Passed, rule, size
 from filler_server.diagnostics.signal.values import Activation, normal
 from filler_server.net.operations import recurrent
@@ -50,7 +50,7 @@ class _Part(NamedTuple):
         points = function(self.mean + np.sqrt(variance) * NODES)
         correlation = min(max((self.cross - self.mean**2) / variance, -1.0), 1.0) if variance else 1.0
         cross = float(Kernel(points)(np.array([correlation]))[0])
-        return _Part(float(WEIGHTS @ points), float(WEIGHTS @ points**2), cross, float(WEIGHTS @ slope(points) ** 2))
+        return _Part(mean_of(points), mean_of(points**2), cross, mean_of(slope(points) ** 2))
 
 
 _NONE = _Part(0.0, 0.0, 0.0)

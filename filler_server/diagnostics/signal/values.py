@@ -17,6 +17,7 @@ from filler_server.diagnostics.signal.normal import (
     Reals,
     clipped,
     expectations,
+    mean_of,
     normal_cdf,
     quantiles,
 )
@@ -56,14 +57,14 @@ class Activation:
     @cached_property
     def mean(self) -> float:
         """The mean."""
-        mean = float(WEIGHTS @ self.points)
+        mean = mean_of(self.points)
         # Of a symmetric distribution rounding leaves something.
         return mean if mean * mean > 1e-28 * self.mean_square else 0.0
 
     @cached_property
     def mean_square(self) -> float:
         """The mean of squares."""
-        return float(WEIGHTS @ (self.points * self.points)) / self.kept
+        return mean_of(self.points * self.points) / self.kept
 
     @property
     def variance(self) -> float:
@@ -77,7 +78,7 @@ class Activation:
 
     def _filled_nodes(self) -> float:
         nodes = np.count_nonzero(self.points)
-        return 1.0 if nodes == len(NODES) else float(WEIGHTS @ (self.points != 0))
+        return 1.0 if nodes == len(NODES) else mean_of(self.points != 0)
 
     @cached_property
     def kernel(self) -> Kernel:
@@ -129,7 +130,7 @@ class Activation:
         if not self._is_countable(dims):
             return None
         squares = self.points * self.points
-        return self._scatter(dims, Kernel(squares / float(WEIGHTS @ squares))(np.array(self._pairs())).tolist())
+        return self._scatter(dims, Kernel(squares / mean_of(squares))(np.array(self._pairs())).tolist())
 
     def _is_countable(self, dims: Sequence[int | None]) -> bool:
         return len(dims) > 1 and None not in dims and 0 not in dims and self.mean_square > 0
@@ -245,7 +246,7 @@ def shaped(points: Reals, moments: Moments, spread: float = 0.0) -> Activation:
         moments: the moments.
         spread: as of `Activation`.
     """
-    found = float(WEIGHTS @ (points * points))
+    found = mean_of(points * points)
     if found > 0:
         points = points * np.sqrt(moments.mean_square / found)
     return Activation(points, Kernel(points).inverse(moments.products), spread=spread)
