@@ -124,22 +124,15 @@ def _exact(points: Any, moments: Moments, zeros: float) -> Activation:
     return ExactActivation(points, np.zeros(KINDS), exact=moments, share=zeros)
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class ExactActivation(Activation):
     """A distribution of which moments and the share of zeros are known better than from points."""
 
     exact: Moments = field(default_factory=lambda: Moments(0.0, 0.0, np.zeros(KINDS)))
     share: float = 0.0
 
-    @property
-    def mean(self) -> float:
-        """The mean."""
-        return self.exact.mean
-
-    @property
-    def mean_square(self) -> float:
-        """The mean of squares."""
-        return self.exact.mean_square
+    def __post_init__(self) -> None:
+        self.mean, self.mean_square, _ = self.exact
 
     @property
     def zeros(self) -> float:

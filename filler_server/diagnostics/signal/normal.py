@@ -44,7 +44,7 @@ def _hermite() -> Reals:
 
 
 _HERMITE = _hermite()
-_POWERS = np.arange(_ORDER + 2)
+_POWERS = np.arange(_ORDER + 1)
 
 
 def _powers(base: Reals) -> Reals:
@@ -90,11 +90,11 @@ class Kernel:
 
     def slope(self, correlation: float) -> float:
         """Return the derivative of E[f(x) f(y)] by the correlation."""
-        return float(self._squares[1:] * _POWERS[1:] @ correlation ** _POWERS[:-1])
+        return float((self._squares[1:] * (_POWERS + 1)).dot(correlation**_POWERS))
 
     def inverse(self, products: Reals) -> Reals:
         """Return the correlations, in [-1, 1], for which the covariances are nearest to those given."""
-        slopes = self._squares[1:] * _POWERS[1:]
+        slopes = self._squares[1:] * (_POWERS + 1)
         variance = float(np.add.reduce(self._squares[1:]))
         if not variance > 0:
             return np.zeros_like(products)

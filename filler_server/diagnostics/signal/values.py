@@ -1,8 +1,7 @@
 """Distribution of the elements of a value (an activation)."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from functools import cached_property
+from dataclasses import dataclass, field, replace
 from math import inf, isfinite, log1p, prod, sqrt
 from statistics import NormalDist
 from typing import cast
@@ -24,9 +23,11 @@ from filler_server.diagnostics.signal.normal import (
 from filler_server.diagnostics.signal.windows import Profile
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class Activation:
     """Distribution of the elements of a value: of f(z) for standard normal z, of which each is kept with a probability.
+
+    It does not change once it is made; a frozen dataclass takes twice as long to make.
 
     Attributes:
         points: f at the nodes of `normal`.
@@ -40,6 +41,8 @@ class Activation:
         ties: mean square, over nets, of the correlation of z for two channels.
         filled: share of elements that are not 0 before a Dropout, where it is known better than by the nodes.
         together: elements that a channel has in a batch, if the channel may be dead: all of them 0.
+        mean: the mean.
+        mean_square: the mean of squares.
     """
 
     points: Reals
@@ -54,17 +57,16 @@ class Activation:
     filled: float | None = None
     together: int | None = None
 
-    @cached_property
-    def mean(self) -> float:
-        """The mean."""
+    mean: float = field(init=False)
+    mean_square: float = field(init=False)
+    _kernel: Kernel | None = field(default=None, init=False)
+    _products: Reals | None = field(default=None, init=False)
+
+    def __post_init__(self) -> None:
+        self.mean_square = square = mean_of(self.points * self.points) / self.kept
         mean = mean_of(self.points)
         # Of a symmetric distribution rounding leaves something.
-        return mean if mean * mean > 1e-28 * self.mean_square else 0.0
-
-    @cached_property
-    def mean_square(self) -> float:
-        """The mean of squares."""
-        return mean_of(self.points * self.points) / self.kept
+        self.mean = mean if mean * mean > 1e-28 * square else 0.0
 
     @property
     def variance(self) -> float:
@@ -80,24 +82,28 @@ class Activation:
         nodes = np.count_nonzero(self.points)
         return 1.0 if nodes == len(NODES) else mean_of(self.points != 0)
 
-    @cached_property
+    @property
     def kernel(self) -> Kernel:
         """The mean product of two elements, by the correlation of their z."""
-        return Kernel(self.points)
+        if self._kernel is None:
+            self._kernel = Kernel(self.points)
+        return self._kernel
 
-    @cached_property
+    @property
     def products(self) -> Reals:
         """The mean product of two elements, for each kind of pairs."""
-        return self.kernel(self.correlations)
+        if self._products is None:
+            self._products = self.kernel(self.correlations)
+        return self._products
 
-    @cached_property
+    @property
     def moments(self) -> Moments:
         """The moments."""
         return Moments(self.mean, self.mean_square, self.products)
 
     def plain(self) -> "Activation":
         """Return a like distribution without anything dropped, as an ascending function of z."""
-        if self.kept == 1 and bool(np.all(self.points[1:] >= self.points[:-1])):
+        if self.kept == 1 and bool((self.points[1:] >= self.points[:-1]).all()):
             return self
         points = np.append(self.points / self.kept, 0.0)
         weights = np.append(WEIGHTS * self.kept, 1 - self.kept)
@@ -200,14 +206,20 @@ _NORMAL = NormalDist()
 
 def normal(moments: Moments, spread: float = 0.0) -> Activation:
     """Return the normal distribution with some moments."""
+    points, correlations = _normal(moments)
+    return Activation(points, correlations, spread=spread)
+
+
+def _normal(moments: Moments) -> tuple[Reals, Reals]:
+    """Return the points of a normal distribution, and the correlations of its elements."""
     mean, mean_square, products = moments
     if not isfinite(mean_square):
-        return constant(inf)
-    variance = max(mean_square - mean * mean, 0.0)
+        return np.full_like(NODES, inf), np.zeros(KINDS)
+    square = mean * mean
+    variance = max(mean_square - square, 0.0)
     if not variance > 1e-14 * mean_square:
-        return Activation(np.full_like(NODES, mean), np.zeros(KINDS), spread=spread)
-    correlations = clipped((products - mean * mean) / variance)
-    return Activation(mean + np.sqrt(variance) * NODES, correlations, spread=spread)
+        return np.full_like(NODES, mean), np.zeros(KINDS)
+    return mean + sqrt(variance) * NODES, clipped((products - square) / variance)
 
 
 def random_sum(
@@ -223,19 +235,18 @@ def random_sum(
         dims: the shape of the value that they are of.
         profile: how the mean square of the sums is spread over places.
     """
-    spread = 2 / max(number, 1) if weights.variance else 0.0
-    top = normal(sums, spread)
+    points, correlations = _normal(sums)
     variance = max(sums.mean_square - sums.mean**2, 0.0)
     scatter = of.scatter(dims)
     drift, wobble = of.drift if scatter is None else scatter, 0.0
     if variance:
         # With a finite number of elements two samples are never quite as far apart as all nets are on average.
         slope = weights.mean_square * number / variance * of.kernel.slope(float(of.correlations[CROSS]))
-        own = (1 - float(top.correlations[CROSS]) ** 2) ** 2 / max(number, 1)
+        own = (1 - float(correlations[CROSS]) ** 2) ** 2 / max(number, 1)
         wobble = min(of.wobble * slope**2 + own, 1.0)
     # Sums of the same elements are correlated as their weights happen to be, and the more as the elements are.
-    ties = min(1 / max(number, 1) + of.tied, 1.0) if weights.variance else 0.0
-    return Activation(top.points, top.correlations, 1.0, spread, profile, drift, wobble, None, ties)
+    spread, ties = (2 / max(number, 1), min(1 / max(number, 1) + of.tied, 1.0)) if weights.variance else (0.0, 0.0)
+    return Activation(points, correlations, 1.0, spread, profile, drift, wobble, None, ties)
 
 
 def shaped(points: Reals, moments: Moments, spread: float = 0.0) -> Activation:
