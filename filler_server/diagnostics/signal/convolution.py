@@ -1,7 +1,7 @@
 """Convolutions."""
 
 from math import prod
-from typing import TypeAlias
+from typing import TypeAlias, cast
 
 from filler_server.diagnostics.signal.gradients import Gradient, along_square, led_back
 from filler_server.diagnostics.signal.moments import (
@@ -153,7 +153,6 @@ def _added(parts: tuple[float | None, ...]) -> float | None:
 
 
 def _known(dims: tuple[int | None, ...]) -> tuple[int, ...]:
-    known = tuple(dim for dim in dims if dim is not None)
-    if len(known) < len(dims):
+    if None in dims:
         raise NotKnown("the number of its places is not known")
-    return known
+    return cast("tuple[int, ...]", dims)

@@ -41,13 +41,14 @@ class Axis(NamedTuple):
     dilation: int = 1
 
 
+@lru_cache(maxsize=1024)
 def axes(
-    extents: Sequence[int],
-    windows: Sequence[int],
-    kernel: Sequence[int],
-    stride: Sequence[int],
-    pad: Sequence[int],
-    dilation: Sequence[int] | None = None,
+    extents: tuple[int, ...],
+    windows: tuple[int, ...],
+    kernel: tuple[int, ...],
+    stride: tuple[int, ...],
+    pad: tuple[int, ...],
+    dilation: tuple[int, ...] | None = None,
 ) -> tuple[Axis, ...]:
     """Return the windows along each axis."""
     spaced = dilation or (1,) * len(kernel)
@@ -140,10 +141,24 @@ def _flat(axis: Axis, back: bool) -> tuple[float, Reals | None]:
 
 
 def _weighed(axis: Axis, part: Reals, *, back: bool) -> tuple[float, Reals | None]:
+    # Blocks that are alike have profiles that are equal.
+    function = _kept_weighed if len(part) <= _SHORT else _weighed_by
+    return function(axis, part.tobytes(), back)
+
+
+_SHORT = 1024
+"""Places along an axis up to which a profile is kept."""
+
+
+def _weighed_by(axis: Axis, part: bytes, back: bool) -> tuple[float, Reals | None]:
     table = _table(axis)
     if table is None:
         return pairs(axis) / (axis.extent if back else axis.windows), None
-    return _relative(part @ table if back else table @ part)
+    profile = np.frombuffer(part)
+    return _relative(profile.dot(table) if back else table.dot(profile))
+
+
+_kept_weighed = lru_cache(maxsize=512)(_weighed_by)
 
 
 def _relative(sums: Reals) -> tuple[float, Reals | None]:
