@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
-from math import log
+from math import isfinite, log
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -18,19 +18,26 @@ from filler_server.net.operations import activations
 _Function: TypeAlias = Callable[[Any, Reals], tuple[Reals, Reals]]
 
 
-def by_value(layer: Layer, function: Callable[[Reals], tuple[Reals, Reals]]) -> Passed:
+def by_value(
+    layer: Layer,
+    function: Callable[[Reals], tuple[Reals, Reals]],
+    filled: float | None = None,
+    together: int | None = None,
+) -> Passed:
     """Return a layer that computes a function of each element.
 
     Args:
         layer: the layer.
         function: returns the values and the derivatives at some points.
+        filled: as of `Activation`.
+        together: as of `Activation`.
     """
-    bottom = layer.bottom if layer.bottom.kept == 1 else layer.bottom.plain()
+    bottom = _undropped(layer.bottom)
     points, slopes = function(bottom.points)
-    if not np.logical_and.reduce(np.isfinite(points)):
+    along, square = mean_of(points * slopes * bottom.points), mean_of(points * points)
+    if not isfinite(square) and not np.isfinite(points).all():
         raise NotKnown("it is not defined for all values that its bottom can have")
     is_whole = bottom is layer.bottom
-    along, square = mean_of(points * slopes * bottom.points), mean_of(points * points)
     drift = bottom.drift * (along / square) ** 2 if square else 0.0
     top = Activation(
         points,
@@ -42,6 +49,8 @@ def by_value(layer: Layer, function: Callable[[Reals], tuple[Reals, Reals]]) -> 
         bottom.wobble,
         None,
         bottom.ties,
+        filled,
+        together,
     )
 
     def back(tops: tuple[Gradient, ...]) -> Back:
@@ -49,6 +58,10 @@ def by_value(layer: Layer, function: Callable[[Reals], tuple[Reals, Reals]]) -> 
         return Back((tops[0].through(slopes, bottom, pull, whole=is_whole),))
 
     return Passed((top,), back)
+
+
+def _undropped(bottom: Activation) -> Activation:
+    return bottom if bottom.kept == 1 else bottom.plain()
 
 
 def _values(*kinds: type[Any]) -> Callable[[_Function], _Function]:
@@ -61,9 +74,16 @@ def _values(*kinds: type[Any]) -> Callable[[_Function], _Function]:
     return add
 
 
-def _rectified(points: Reals, left: float, right: float) -> tuple[Reals, Reals]:
-    """Return the values left and right of 0, and the root mean squares of the slopes over what each node stands for."""
-    above = _above(points)
+def _rectified(points: Reals, left: float, right: float, above: Reals | None = None) -> tuple[Reals, Reals]:
+    """Return the values left and right of 0, and the root mean squares of the slopes over what each node stands for.
+
+    Args:
+        points: those before.
+        left: the slope left of 0.
+        right: that right of 0.
+        above: for each node how much of what it stands for is above 0, if that is known already.
+    """
+    above = _above(points) if above is None else above
     if left == 0 and right == 1:
         return np.maximum(points, 0.0), np.sqrt(above)
     return points * np.where(points > 0, right, left), np.sqrt(above * right**2 + (1 - above) * left**2)
@@ -71,9 +91,8 @@ def _rectified(points: Reals, left: float, right: float) -> tuple[Reals, Reals]:
 
 def _above(points: Reals) -> Reals:
     """Return, for each node, how much of what it stands for is above 0."""
-    is_above = points > 0
-    above = is_above.astype(float)
-    first = len(points) - int(np.count_nonzero(is_above))
+    above = np.heaviside(points, 0.0)
+    first = len(points) - int(np.count_nonzero(above))
     if 0 < first < len(points) and points[first - 1] < 0 < points[first]:
         low, high = float(points[first - 1]), float(points[first])
         zero = (float(NODES[first - 1]) * high - float(NODES[first]) * low) / (high - low)
@@ -196,14 +215,14 @@ def prelu(operation: activations.PReLU, layer: Layer) -> Passed:
     slope = layer.blob(0)
     if slope.variance:
         raise NotKnown("its slopes differ from channel to channel")
-    passed = by_value(layer, lambda points: _rectified(points, slope.mean, 1.0))
-    left = layer.bottom.plain() if layer.bottom.kept != 1 else layer.bottom
+    passed = _rectifier(layer, slope.mean)
+    left = _undropped(layer.bottom)
     left = left.with_points(np.minimum(left.points, 0))
 
     def back(tops: tuple[Gradient, ...]) -> Back:
         return Back(passed.back(tops).bottoms, (_slope_square(operation, layer, left, tops[0]),))
 
-    return Passed(_with_zeros(layer, passed.tops) if slope.mean == 0 else passed.tops, back)
+    return Passed(passed.tops, back)
 
 
 def _slope_square(operation: activations.PReLU, layer: Layer, left: Activation, gradient: Gradient) -> float | None:
@@ -217,16 +236,17 @@ def _slope_square(operation: activations.PReLU, layer: Layer, left: Activation, 
 @rule(activations.ReLU)
 def relu(operation: activations.ReLU, layer: Layer) -> Passed:
     """Lead through ReLU, with the share of dead channels."""
-    passed = by_value(layer, lambda points: _rectified(points, operation.negative_slope, 1.0))
-    return replace(passed, tops=_with_zeros(layer, passed.tops)) if operation.negative_slope == 0 else passed
+    return _rectifier(layer, operation.negative_slope)
 
 
-def _with_zeros(layer: Layer, tops: tuple[Any, ...]) -> tuple[Any, ...]:
-    """Return the tops with the share of zeros, and how many there must be in a channel that is dead."""
-    bottom = layer.bottom if layer.bottom.kept == 1 else layer.bottom.plain()
-    dims = layer.shape()
-    together = size(dims[:1]) * size(dims[2:]) if dims and None not in (dims[0], *dims[2:]) else None
-    return (replace(tops[0], filled=mean_of(_above(bottom.points)), together=together),)
+def _rectifier(layer: Layer, slope: float) -> Passed:
+    """Return the way through for a slope left of 0; if that is 0, with the share of zeros and the size of channels."""
+    above = _above(_undropped(layer.bottom).points)
+    filled = together = None
+    if slope == 0:
+        dims, filled = layer.shape(), mean_of(above)
+        together = size(dims[:1]) * size(dims[2:]) if dims and None not in (dims[0], *dims[2:]) else None
+    return by_value(layer, lambda points: _rectified(points, slope, 1.0, above), filled, together)
 
 
 @_values(activations.ReLU6)
@@ -281,7 +301,7 @@ def _with_saturated(passed: Passed, at_bounds: Callable[[Reals], Any]) -> Passed
     assert isinstance(top, Activation)  # noqa: S101 - for the type checker
     rising = top.points
     fine = np.interp(_FINE, ranks(), rising)
-    return replace(passed, tops=(replace(top, saturated=float(np.mean(at_bounds(fine)))),))
+    return Passed((replace(top, saturated=float(np.mean(at_bounds(fine)))),), passed.back)
 
 
 _WIDEST_SCORES = 10.0

@@ -56,7 +56,7 @@ def _by_stored(operation: normalization.BatchNorm, layer: Layer) -> Passed:
         raise NotKnown("its stored statistics are not those at the start")
     scale = 1 / sqrt(operation.eps)
     passed = by_value(layer, lambda points: (points * scale, np.full_like(points, scale)))
-    return replace(passed, back=lambda tops: Back(passed.back(tops).bottoms, (None,) * len(layer.weights)))
+    return Passed(passed.tops, lambda tops: Back(passed.back(tops).bottoms, (None,) * len(layer.weights)))
 
 
 def _by_batch(layer: Layer, eps: float, blobs: tuple[float | None, ...]) -> Passed:
@@ -217,7 +217,7 @@ def normalize(operation: normalization.Normalize, layer: Layer) -> Passed:
         # The norm is the same for all multiples of a sample.
         return Back(passed.back((replace(tops[0], pull=0.0),)).bottoms, (None,))
 
-    return replace(passed, back=back)
+    return Passed(passed.tops, back)
 
 
 @rule(normalization.NormalizeChannels)

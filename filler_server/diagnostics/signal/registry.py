@@ -45,8 +45,7 @@ class Back(NamedTuple):
 Backward: TypeAlias = Callable[[tuple[Gradient, ...]], Back]
 
 
-@dataclass(frozen=True, slots=True)
-class Passed:
+class Passed(NamedTuple):
     """A layer that activations have passed.
 
     Attributes:
