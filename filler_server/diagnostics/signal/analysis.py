@@ -1,7 +1,7 @@
 """Signal of a net in theory: one pass forward over its operations, and one back."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from math import exp, expm1, isfinite, sqrt
+from math import exp, expm1, isfinite, prod, sqrt
 
 import numpy as np
 
@@ -20,7 +20,8 @@ from filler_server.diagnostics.signal.values import Activation, dead_shares, nor
 from filler_server.diagnostics.signal.verdict import Step, Verdict, trend
 from filler_server.net.operations import Operation, unknown_reason
 from filler_server.net.operations.data import Parameter
-from filler_server.net.plan import Blob, NetPlan, Value
+from filler_server.net.plan import Blob, NetPlan, Shape, Value
+from filler_server.net.plan import Layer as PlanLayer
 
 PLAIN_INPUTS = InputStatistics()
 """Inputs of mean 0 and standard deviation 1."""
@@ -50,6 +51,7 @@ class _Analysis:
         self._dead: dict[Value, float | None] = {}
         self._back: dict[int, Backward] = {}
         self._channels: dict[Value, int] = {}
+        self._shapes: dict[Value, Shape] = {}
         self._origins: dict[Value, Origin] = {}
         self._shown: dict[Value, list[Gradient | NotKnown]] = {}
         self._gradients: dict[Value, Gradient | NotKnown] = {}
@@ -60,8 +62,8 @@ class _Analysis:
         plan = self._plan
         blobs = {blob.name: blob for blob in plan.blobs}
         self._weights = {name: _weights(blobs[blob.owner or name]) for name, blob in blobs.items()}
-        for index in range(len(plan.layers)):
-            self._forward(index)
+        for index, layer in enumerate(plan.layers):
+            self._forward(index, layer)
         has_loss = any(any(layer.loss_weights) for layer in plan.layers)
         if has_loss:
             self._backward()
@@ -77,30 +79,25 @@ class _Analysis:
             plan.name, plan.phase, values, parameters, verdict(plan, values), notes=tuple(self._lines())
         )
 
-    def _forward(self, index: int) -> None:
-        layer = self._plan.layers[index]
+    def _forward(self, index: int, layer: PlanLayer) -> None:
+        values = [Value(index, number) for number in range(len(layer.tops))]
         if layer.producers:
             first = layer.producers[0]
-            for number, made in enumerate(layer.tops):
-                axis = channel_axis(
-                    layer.operation, self._channels.get(first, 1), self._plan.top(first).shape, made.shape
-                )
-                self._channels[Value(index, number)] = axis
+            channel, shape = self._channels.get(first, 1), self._shapes[first]
+            for value, made in zip(values, layer.tops, strict=True):
+                self._channels[value] = channel_axis(layer.operation, channel, shape, made.shape)
         tops: Iterable[Activation | NotKnown]
         try:
-            if layer.is_source:
-                tops = [self._source(Value(index, top)) for top in range(len(layer.tops))]
-            else:
-                tops = self._passed(index)
+            tops = map(self._source, values) if layer.is_source else self._passed(index, layer)
         except NotKnown as unknown:
             self._note(str(unknown), layer.name)
-            tops = [unknown] * len(layer.tops)
+            tops = [unknown] * len(values)
         bottom = self._activations[layer.producers[0]] if layer.producers else None
         whole = isinstance(bottom, Activation) and bottom.kept == 1
-        for number, top in enumerate(tops):
-            value = Value(index, number)
+        for value, made, top in zip(values, layer.tops, tops, strict=False):
+            self._shapes[value] = made.shape
             self._activations[value] = _finite(top)
-            self._origins[value] = origin(self._plan, value, self._origins, whole=whole)
+            self._origins[value] = origin(layer, value, self._shapes, self._origins, whole=whole)
 
     def _source(self, value: Value) -> Activation | NotKnown:
         try:
@@ -109,36 +106,35 @@ class _Analysis:
             self._note(str(unknown), self._plan.layers[value.layer].name)
             return unknown
 
-    def _passed(self, index: int) -> Sequence[Activation | NotKnown]:
-        layer, plan = self._plan.layers[index], self._plan
+    def _passed(self, index: int, layer: PlanLayer) -> Sequence[Activation | NotKnown]:
         if isinstance(layer.operation, Parameter):
             return [_learned(self._weights.get(layer.blobs[0].name) if layer.blobs else None)]
         function = rule_for(layer.operation)
         if function is None:
             raise NotKnown(_reason(layer.operation))
-        bottoms = []
-        for value in layer.producers:
+        producers, bottoms = layer.producers, []
+        for value in producers:
             bottom = self._activations[value]
             if isinstance(bottom, NotKnown):
                 raise _BeforeError
             bottoms.append(bottom)
-        producers = layer.producers
         different = set(producers) if len(producers) > 1 else ()
         root, slopes = self._one_root(producers) if len(different) > 1 else (None, ())
+        shapes = tuple([self._shapes[value] for value in producers])
         shape = layer.tops[0].shape if layer.tops else None
         passed = function(
             layer.operation,
             Layer(
                 layer,
                 tuple(bottoms),
-                tuple([plan.top(value).shape for value in producers]),
+                shapes,
                 tuple([producers.index(value) for value in producers]),
-                tuple([plan.layers[value.layer].operation for value in producers]),
+                tuple([self._plan.layers[value.layer].operation for value in producers]),
                 tuple([self._weights[blob.name] for blob in layer.blobs]),
                 self._channels.get(producers[0], 1) if producers else 1,
                 root,
                 slopes,
-                entangled(self._origins[value] for value in different if plan.top(value).shape == shape),
+                entangled([self._origins[value] for value in different if self._shapes[value] == shape]),
             ),
         )
         self._back[index] = passed.back
@@ -251,9 +247,11 @@ class _Analysis:
 
     def _parameter(self, blob: Blob, *, has_loss: bool) -> ParameterSignal:
         weights = self._weights[blob.name]
-        squares = self._squares.get(blob.name, [0.0])
-        known = [square for square in squares if square is not None and isfinite(square)]
-        gradient = sum(known) if has_loss and len(known) == len(squares) else None
+        gradient = None
+        if has_loss:
+            squares = self._squares.get(blob.name, [0.0])
+            known = [square for square in squares if square is not None and isfinite(square)]
+            gradient = sum(known) if len(known) == len(squares) else None
         return ParameterSignal(blob.name, None if weights is None else weights.mean_square, gradient)
 
     def _note(self, reason: str, layer: str) -> None:
@@ -348,4 +346,4 @@ def verdict(plan: NetPlan, values: Sequence[ValueSignal]) -> Verdict:
 
 def _elements(plan: NetPlan, value: Value) -> float:
     """Return how many elements each sample of a value has; unknown dimensions do not count."""
-    return float(np.prod([dim for dim in (plan.top(value).shape or ())[1:] if dim is not None]))
+    return float(prod([dim for dim in (plan.top(value).shape or ())[1:] if dim is not None]))

@@ -44,6 +44,9 @@ def terms(dims: Sequence[int], channel: int, axes: Collection[int]) -> Terms:
     return Terms(rows, places, channels)
 
 
+_RECURRENT = (recurrent.LSTM, recurrent.RNN)
+
+
 def channel_axis(operation: Operation, channel: int, bottom: Shape, top: Shape) -> int:
     """Return the axis of the channels of a top.
 
@@ -55,7 +58,7 @@ def channel_axis(operation: Operation, channel: int, bottom: Shape, top: Shape) 
     """
     if isinstance(operation, inner_product.InnerProduct):
         return operation.axis
-    if isinstance(operation, recurrent.LSTM | recurrent.RNN):
+    if isinstance(operation, _RECURRENT):
         return 2
     if bottom is None or top is None:
         return 1

@@ -7,9 +7,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 from filler_server.net.operations import activations, arrangement, normalization
-from filler_server.net.plan import NetPlan, Value
+from filler_server.net.plan import Layer, NetPlan, Shape, Value
 
-_BY_VALUE = (*activations.BY_VALUE, arrangement.Split)
+_BY_VALUE = frozenset((*activations.BY_VALUE, arrangement.Split))
+_BY_CHANNEL = (normalization.Bias, normalization.Scale)
 
 _LONGEST = 64
 """Operations between a value and what it is a function of, beyond which it counts as one of its own."""
@@ -29,30 +30,33 @@ class Origin(NamedTuple):
     parts: int
 
 
-def origin(plan: NetPlan, value: Value, known: Mapping[Value, Origin], *, whole: bool) -> Origin:
+def origin(
+    layer: Layer, value: Value, shapes: Mapping[Value, Shape], known: Mapping[Value, Origin], *, whole: bool
+) -> Origin:
     """Return the origin of a value.
 
     Args:
-        plan: the net.
+        layer: the layer that makes it.
         value: the value.
-        known: the origins of all values before it.
+        shapes: its shape, and those of all values before it.
+        known: the origins of these.
         whole: whether all elements of the first bottom are there; a Dropout leaves a part of them.
     """
-    layer, own = plan.layers[value.layer], 1 << len(known)
-    if isinstance(layer.operation, _BY_VALUE) and whole:
+    if whole and type(layer.operation) in _BY_VALUE:
         bottom = known[layer.producers[0]]
         is_far = bottom.steps == _LONGEST
         return Origin(value if is_far else bottom.root, 0 if is_far else bottom.steps + 1, bottom.parts)
-    is_element_wise = isinstance(layer.operation, normalization.Bias | normalization.Scale)
-    if not is_element_wise and any(len(blob.shape or ()) > 1 for blob in layer.blobs):
+    own = 1 << len(known)
+    blobs = () if isinstance(layer.operation, _BY_CHANNEL) else layer.blobs
+    if blobs and any(len(blob.shape or ()) > 1 for blob in blobs):
         return Origin(value, 0, own)
     # Elements that others stand for in part, as those of a mean over all places, count as others.
-    shape = plan.top(value).shape
+    shape = shapes[value]
     # Of its second bottom a Crop takes the extents only.
     producers = layer.producers[:1] if isinstance(layer.operation, arrangement.Crop) else layer.producers
     parts = 0
     for read in producers:
-        if plan.top(read).shape == shape:
+        if shapes[read] == shape:
             parts |= known[read].parts
     return Origin(value, 0, parts or own)
 
