@@ -13,7 +13,7 @@ from filler_server.diagnostics.signal.gradients import NOTHING, Gradient, total
 from filler_server.diagnostics.signal.layout import channel_axis
 from filler_server.diagnostics.signal.moments import KINDS, Moments, Weights
 from filler_server.diagnostics.signal.normal import NODES, Reals
-from filler_server.diagnostics.signal.origins import Origin, entangled, origin, path_to
+from filler_server.diagnostics.signal.origins import Origin, entangled, is_function, origin, path_to
 from filler_server.diagnostics.signal.registry import Backward, Layer, NotKnown, rule_for
 from filler_server.diagnostics.signal.report import ParameterSignal, SignalReport, ValueSignal
 from filler_server.diagnostics.signal.values import Activation, dead_shares, normal, scatters
@@ -45,6 +45,7 @@ class _Analysis:
     def __init__(self, plan: NetPlan, inputs: InputStatistics) -> None:
         self._plan = plan
         self._inputs = inputs
+        self._has_loss = any(any(layer.loss_weights) for layer in plan.layers)
         self._weights: dict[str, Weights | None] = {}
         self._activations: dict[Value, Activation | NotKnown] = {}
         self._scatters: dict[Value, float | None] = {}
@@ -64,7 +65,7 @@ class _Analysis:
         self._weights = {name: _weights(blobs[blob.owner or name]) for name, blob in blobs.items()}
         for index, layer in enumerate(plan.layers):
             self._forward(index, layer)
-        has_loss = any(any(layer.loss_weights) for layer in plan.layers)
+        has_loss = self._has_loss
         if has_loss:
             self._backward()
         known = {value: found for value, found in self._activations.items() if isinstance(found, Activation)}
@@ -137,7 +138,8 @@ class _Analysis:
                 entangled([self._origins[value] for value in different if self._shapes[value] == shape]),
             ),
         )
-        self._back[index] = passed.back
+        if self._has_loss or is_function(layer.operation):
+            self._back[index] = passed.back
         return passed.tops
 
     def _one_root(self, values: Sequence[Value]) -> tuple[Activation | None, tuple[Reals, ...]]:

@@ -6,7 +6,7 @@ Random weights part what they make from what they read. All else leaves values t
 from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
-from filler_server.net.operations import activations, arrangement, normalization
+from filler_server.net.operations import Operation, activations, arrangement, normalization
 from filler_server.net.plan import Layer, NetPlan, Shape, Value
 
 _BY_VALUE = frozenset((*activations.BY_VALUE, arrangement.Split))
@@ -30,6 +30,11 @@ class Origin(NamedTuple):
     parts: int
 
 
+def is_function(operation: Operation) -> bool:
+    """Whether each element of the tops is one function of the same element of the bottom."""
+    return type(operation) in _BY_VALUE
+
+
 def origin(
     layer: Layer, value: Value, shapes: Mapping[Value, Shape], known: Mapping[Value, Origin], *, whole: bool
 ) -> Origin:
@@ -42,7 +47,7 @@ def origin(
         known: the origins of these.
         whole: whether all elements of the first bottom are there; a Dropout leaves a part of them.
     """
-    if whole and type(layer.operation) in _BY_VALUE:
+    if whole and is_function(layer.operation):
         bottom = known[layer.producers[0]]
         is_far = bottom.steps == _LONGEST
         return Origin(value if is_far else bottom.root, 0 if is_far else bottom.steps + 1, bottom.parts)
