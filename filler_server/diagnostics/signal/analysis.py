@@ -317,6 +317,8 @@ def _finite_gradient(gradient: Gradient | NotKnown) -> Gradient | NotKnown:
 
 def _sum(gradients: Sequence[Gradient | NotKnown]) -> Gradient | NotKnown:
     """Return the sum of the gradients that arrive at a value."""
+    if len(gradients) == 1:
+        return gradients[0]
     unknown = next((gradient for gradient in gradients if isinstance(gradient, NotKnown)), None)
     if unknown is not None:
         return unknown

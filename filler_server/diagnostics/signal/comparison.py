@@ -15,16 +15,13 @@ def comparisons(plan: NetPlan) -> tuple[Sequence[Layer], Set[str]]:
     The gradients of the two values are opposite: in that of such a blob they cancel as far as what its layers are given
     is alike.
     """
+    compare = [layer for layer in plan.layers if any(layer.loss_weights) and isinstance(layer.operation, _COMPARE)]
+    if not compare:
+        return [], set()
     learned: list[bool] = []
     for layer in plan.layers:
         learned.append(bool(layer.blobs) or any(learned[value.layer] for value in layer.producers))
-    found = [
-        layer
-        for layer in plan.layers
-        if any(layer.loss_weights)
-        and isinstance(layer.operation, _COMPARE)
-        and all(learned[value.layer] for value in layer.producers[:2])
-    ]
+    found = [layer for layer in compare if all(learned[value.layer] for value in layer.producers[:2])]
     sides = [0] * len(plan.layers)
     for layer in found:
         for value, side in zip(layer.producers, (_FIRST, _SECOND), strict=False):

@@ -6,23 +6,22 @@ from math import sqrt
 import numpy as np
 
 from filler_server.diagnostics.signal.moments import (
-    APART,
     CROSS,
     KINDS,
-    OTHER,
-    UNITS,
     Moments,
     Weights,
     parameter_square,
 )
-from filler_server.diagnostics.signal.normal import NODES, Kernel, Reals, mean_of
+from filler_server.diagnostics.signal.normal import NODES, Reals, mean_of
 from filler_server.diagnostics.signal.values import Activation
 from filler_server.diagnostics.signal.windows import Profile, blended
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class Gradient:
     """Gradient that comes to the elements of a value; its mean is taken to be 0.
+
+    As an `Activation` it does not change.
 
     Attributes:
         mean_square: the mean of squares.
@@ -44,6 +43,7 @@ class Gradient:
     excess: float = 0.0
     level: Reals | None = None
     common: Reals | None = None
+    _weighed: tuple[Activation, Moments] | None = field(default=None, init=False)
 
     @property
     def moments(self) -> Moments:
@@ -52,6 +52,8 @@ class Gradient:
 
     def scaled(self, square: float) -> "Gradient":
         """Return the gradient with all mean squares and products multiplied."""
+        if square == 1:
+            return self
         return replace(
             self, mean_square=self.mean_square * square, products=self.products * square, pull=self.pull * square
         )
@@ -78,7 +80,7 @@ class Gradient:
         if not gain > 0:
             return NOTHING
         level = after if self.level is None else self.level * slopes
-        shared = Kernel(level)(activation.correlations)
+        shared = activation.pairs_of(level)
         products = self.products * shared
         if self.amplitude is not None:
             products /= np.maximum(self.shared(activation), 1e-3)
@@ -93,16 +95,21 @@ class Gradient:
             return np.ones(KINDS)
         if self.common is not None:
             return self.common
-        return Kernel(self.amplitude if self.level is None else self.level)(activation.correlations)
+        return activation.pairs_of(self.amplitude if self.level is None else self.level)
 
     def weighed(self, of: Activation) -> Moments:
         """Return the moments of elements, each as the gradient that comes to it counts."""
         if self.amplitude is None:
             return of.moments
+        # A Scale that changes nothing and the BatchNorm before it ask for the same.
+        if self._weighed is not None and self._weighed[0] is of:
+            return self._weighed[1]
         after = self.amplitude * of.points
         level = after if self.level is None else self.level * of.points
-        share = Kernel(level)(of.correlations) / np.maximum(self.shared(of), 1e-3)
-        return Moments(of.mean, mean_of(after * after), share)
+        share = of.pairs_of(level) / np.maximum(self.shared(of), 1e-3)
+        moments = Moments(of.mean, mean_of(after * after), share)
+        self._weighed = of, moments
+        return moments
 
 
 NOTHING = Gradient(0.0)
@@ -173,7 +180,7 @@ def along_square(
     """
     if not gradient.pull:
         return 0.0
-    apart, cross, other, units = (of.mean_square**2 - of.products[[APART, CROSS, OTHER, UNITS]] ** 2).tolist()
+    _, apart, cross, other, units = (of.mean_square**2 - of.products**2).tolist()
     pairs = max(places - 1, 0) * apart + max(rows - 1, 0) * (cross + max(places - 1, 0) * other)
     pairs += (channels - 1) * places * (units + max(rows - 1, 0) * (of.mean_square**2 - of.mean**4))
     return float(gradient.pull**2 * weights.mean_square * rows * places * channels * max(pairs, 0.0))

@@ -91,16 +91,17 @@ def parameter_square(of: Moments, gradient: Moments, rows: float, places: float,
         channels: over how many channels the sum goes.
     """
     same = gradient.mean_square * of.mean_square
-    pairs = gradient.products * of.products
-    sample = max(places - 1, 0) * pairs[APART]
-    batch = max(rows - 1, 0) * (pairs[CROSS] + max(places - 1, 0) * pairs[OTHER])
+    _, apart, cross, other, units = (gradient.products * of.products).tolist()
+    sample = max(places - 1, 0) * apart
+    batch = max(rows - 1, 0) * (cross + max(places - 1, 0) * other)
     between = 0.0
     if channels > 1 and same:
         # Of two channels in two samples gradients are taken to have in common what they have of each of the two.
         common = gradient.mean**2
-        cross, other, units = gradient.products[[CROSS, OTHER, UNITS]] - common
-        others = places * common + units / gradient.mean_square * (cross + max(places - 1, 0) * other)
-        between = (channels - 1) * (places * pairs[UNITS] + max(rows - 1, 0) * others * of.mean**2)
+        _, _, own_cross, own_other, own_units = (gradient.products - common).tolist()
+        others = places * common
+        others += own_units / gradient.mean_square * (own_cross + max(places - 1, 0) * own_other)
+        between = (channels - 1) * (places * units + max(rows - 1, 0) * others * of.mean**2)
     number = rows * places * channels
     total, scale = float(number * (same + sample + batch + between)), number * same
     # In front of a BatchNorm all terms cancel; where they seem to do more, nothing is known.

@@ -47,7 +47,7 @@ _HERMITE = _hermite()
 _POWERS = np.arange(_ORDER + 1)
 
 
-def _powers(base: Reals) -> Reals:
+def powers_of(base: Reals) -> Reals:
     """Return the powers of some numbers, by the order and what the numbers are by."""
     powers = np.empty((_ORDER + 2, *base.shape))
     powers[0], powers[1:] = 1.0, base
@@ -79,7 +79,11 @@ class Kernel:
 
     def __call__(self, correlations: Reals) -> Reals:
         """Return E[f(x) f(y)] for each correlation."""
-        products: Reals = self._squares.dot(_powers(correlations))
+        return self.by_powers(powers_of(correlations))
+
+    def by_powers(self, powers: Reals) -> Reals:
+        """Return E[f(x) f(y)] for each correlation, of which there are the powers."""
+        products: Reals = self._squares.dot(powers)
         return products
 
     @property
@@ -101,7 +105,7 @@ class Kernel:
         least = 0.05 * variance
         correlations = clipped((products - self._squares[0]) / variance)
         for _ in range(4):
-            powers = _powers(correlations)
+            powers = powers_of(correlations)
             slope = np.maximum(slopes.dot(powers[:-1]), least)
             correlations = clipped(correlations - (self._squares.dot(powers) - products) / slope)
         return correlations
@@ -126,7 +130,7 @@ def _expectations(points: Reals, correlations: Reals) -> Reals:
     squares = np.empty((len(points), _ORDER + 2))
     np.square(points @ _HERMITE.T, out=squares[:, :-1])
     squares[:, -1] = np.maximum((points * points) @ WEIGHTS - squares[:, :-1].sum(1), 0.0)
-    products: Reals = np.einsum("fo,ofp->fp", squares, _powers(correlations))
+    products: Reals = np.einsum("fo,ofp->fp", squares, powers_of(correlations))
     return products
 
 

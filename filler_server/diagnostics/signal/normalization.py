@@ -252,7 +252,7 @@ def bias(operation: normalization.Bias, layer: Layer) -> Passed:
     )
 
     def back(tops: tuple[Gradient, ...]) -> Back:
-        return Back((_kept(tops[0], weights.variance),), (_sum_square(operation, layer, tops[0]),))
+        return Back((_kept(tops[0], weights.variance),), (_sum_square(_terms(operation, layer), layer, tops[0]),))
 
     return Passed((top,), back)
 
@@ -281,8 +281,10 @@ def scale_(operation: normalization.Scale, layer: Layer) -> Passed:
 
     def back(tops: tuple[Gradient, ...]) -> Back:
         gradient = tops[0] if is_plain else tops[0].alike()
-        blobs = _scale_square(operation, layer, gradient, scale), _sum_square(operation, layer, gradient)
-        return Back((gradient.scaled(scale.mean_square),), blobs[: 1 + operation.bias])
+        elements = _terms(operation, layer)
+        square = None if elements is None else scale_square(bottom, gradient, scale, *elements)
+        blobs = (square, _sum_square(elements, layer, gradient)) if operation.bias else (square,)
+        return Back((gradient.scaled(scale.mean_square),), blobs)
 
     return Passed((top,), back)
 
@@ -315,15 +317,9 @@ def _terms(operation: normalization.Scale | normalization.Bias, layer: Layer) ->
         return None
 
 
-def _scale_square(operation: normalization.Scale, layer: Layer, gradient: Gradient, scale: Weights) -> float | None:
-    elements = _terms(operation, layer)
-    return None if elements is None else scale_square(layer.bottom, gradient, scale, *elements)
-
-
-def _sum_square(operation: normalization.Scale | normalization.Bias, layer: Layer, gradient: Gradient) -> float | None:
-    elements = _terms(operation, layer)
+def _sum_square(elements: Terms | None, layer: Layer, gradient: Gradient) -> float | None:
     if elements is None:
         return None
     # What goes along with values that have a mean has one, too.
-    moments = gradient.moments._replace(mean=gradient.pull * layer.bottom.mean)
+    moments = Moments(gradient.pull * layer.bottom.mean, gradient.mean_square, gradient.products)
     return parameter_square(ONES, moments, *elements)

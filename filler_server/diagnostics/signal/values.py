@@ -18,6 +18,7 @@ from filler_server.diagnostics.signal.normal import (
     expectations,
     mean_of,
     normal_cdf,
+    powers_of,
     quantiles,
 )
 from filler_server.diagnostics.signal.windows import Profile
@@ -61,6 +62,7 @@ class Activation:
     mean_square: float = field(init=False)
     _kernel: Kernel | None = field(default=None, init=False)
     _products: Reals | None = field(default=None, init=False)
+    _powers: Reals | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
         self.mean_square = square = mean_of(self.points * self.points) / self.kept
@@ -93,8 +95,21 @@ class Activation:
     def products(self) -> Reals:
         """The mean product of two elements, for each kind of pairs."""
         if self._products is None:
-            self._products = self.kernel(self.correlations)
+            self._products = self._pairs_of(self.kernel)
         return self._products
+
+    def pairs_of(self, points: Reals) -> Reals:
+        """Return the mean product of a function of two elements, for each kind of pairs.
+
+        Args:
+            points: the function at the nodes.
+        """
+        return self._pairs_of(Kernel(points))
+
+    def _pairs_of(self, kernel: Kernel) -> Reals:
+        if self._powers is None:
+            self._powers = powers_of(self.correlations)
+        return kernel.by_powers(self._powers)
 
     @property
     def moments(self) -> Moments:
