@@ -11,7 +11,7 @@ from filler_server.diagnostics.signal.gradients import Gradient, own_square
 from filler_server.diagnostics.signal.moments import APART, NEAR, UNITS, Moments
 from filler_server.diagnostics.signal.normal import NODES, WEIGHTS, Reals, mean_of, normal_cdf, ranks
 from filler_server.diagnostics.signal.probabilities import probabilities, softmax
-from filler_server.diagnostics.signal.registry import Back, Layer, NotKnown, Passed, rule, size, summed_axes
+from filler_server.diagnostics.signal.registry import Back, Gradients, Layer, NotKnown, Passed, rule, size, summed_axes
 from filler_server.diagnostics.signal.values import Activation, shaped
 from filler_server.net.operations import activations
 
@@ -53,7 +53,7 @@ def by_value(
         together,
     )
 
-    def back(tops: tuple[Gradient, ...]) -> Back:
+    def back(tops: Gradients) -> Back:
         pull = tops[0].pull * along / bottom.mean_square if bottom.mean_square else 0.0
         return Back((tops[0].through(slopes, bottom, pull, whole=is_whole),))
 
@@ -142,7 +142,7 @@ def dropout(operation: activations.Dropout, layer: Layer) -> Passed:
     dropped = replace(bottom, kept=bottom.kept * kept).plain()
     top = shaped(dropped.points, Moments(bottom.mean, bottom.mean_square / kept, products))
 
-    def back(tops: tuple[Gradient, ...]) -> Back:
+    def back(tops: Gradients) -> Back:
         pairs = tops[0].products.copy()
         pairs[[NEAR, APART]] /= kept
         return Back((Gradient(tops[0].mean_square / kept, pairs, pull=tops[0].pull / kept),))
@@ -219,7 +219,7 @@ def prelu(operation: activations.PReLU, layer: Layer) -> Passed:
     left = _undropped(layer.bottom)
     left = left.with_points(np.minimum(left.points, 0))
 
-    def back(tops: tuple[Gradient, ...]) -> Back:
+    def back(tops: Gradients) -> Back:
         return Back(passed.back(tops).bottoms, (_slope_square(operation, layer, left, tops[0]),))
 
     return Passed(passed.tops, back)
@@ -337,7 +337,7 @@ def softmax_(operation: activations.Softmax, layer: Layer) -> Passed:
     points = probabilities(square, number)
     top = Activation(points, bottom.correlations)
 
-    def back(tops: tuple[Gradient, ...]) -> Back:
+    def back(tops: Gradients) -> Back:
         if variance > _WIDEST_SCORES**2:
             raise NotKnown("its scores are so far apart that nearly all gradients are 0")
         own, others = points * points, (1 - points) ** 2

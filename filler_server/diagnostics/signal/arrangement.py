@@ -10,7 +10,7 @@ from filler_server.diagnostics.signal.combination import added, product, to_part
 from filler_server.diagnostics.signal.gradients import Gradient, total
 from filler_server.diagnostics.signal.moments import APART, CROSS, NEAR, OTHER, UNITS, Moments
 from filler_server.diagnostics.signal.normal import WEIGHTS, Reals, quantiles
-from filler_server.diagnostics.signal.registry import Back, Layer, NotKnown, Passed, rule, size
+from filler_server.diagnostics.signal.registry import Back, Gradients, Layer, NotKnown, Passed, rule, size
 from filler_server.diagnostics.signal.values import Activation, shaped
 from filler_server.diagnostics.signal.windows import blended, cut, surrounded
 from filler_server.net.operations import arrangement, detection
@@ -27,7 +27,7 @@ def concat(operation: arrangement.Concat, layer: Layer) -> Passed:
         counts = [size(shape[axis : axis + 1], "values") for shape in dims]
     top = mixture(layer.bottoms, counts, between=axis == 1)
 
-    def back(tops: tuple[Gradient, ...]) -> Back:
+    def back(tops: Gradients) -> Back:
         gradient = replace(tops[0].alike(), profile=tops[0].profile if axis == 1 else None)
         return Back(tuple(gradient for _ in layer.bottoms))
 
@@ -85,7 +85,7 @@ def slice_(operation: arrangement.Slice, layer: Layer) -> Passed:
     if operation.axis > 1 and layer.bottom.profile is not None:
         parts = [_kept_places(layer.bottom, kept) for kept in pieces()]
 
-    def back(tops: tuple[Gradient, ...]) -> Back:
+    def back(tops: Gradients) -> Back:
         for _, mean in parts:
             _check_even(layer.bottom, mean)
         counts = [size(layer.top_shape(index)) for index in range(number)]
@@ -141,7 +141,7 @@ def _known(dims: tuple[int | None, ...]) -> tuple[int, ...]:
 def split(operation: arrangement.Split, layer: Layer) -> Passed:
     """Lead through Split."""
 
-    def back(tops: tuple[Gradient, ...]) -> Back:
+    def back(tops: Gradients) -> Back:
         return Back((total(list(tops)),))
 
     return Passed((layer.bottom,) * len(layer.plan.tops), back)
@@ -150,7 +150,7 @@ def split(operation: arrangement.Split, layer: Layer) -> Passed:
 def _same(layer: Layer) -> Passed:
     """Return the way through for elements that go to other places."""
 
-    def back(tops: tuple[Gradient, ...]) -> Back:
+    def back(tops: Gradients) -> Back:
         return Back((replace(tops[0], profile=None), *(None,) * (len(layer.bottoms) - 1)))
 
     return Passed((replace(layer.bottom, profile=None),), back)
@@ -209,7 +209,7 @@ def _with_pairs(passed: Passed, forward: Callable[[Reals], Reals], backward: Cal
     (top,) = passed.tops
     assert isinstance(top, Activation)  # noqa: S101 - for the type checker
 
-    def back(tops: tuple[Gradient, ...]) -> Back:
+    def back(tops: Gradients) -> Back:
         return passed.back((replace(tops[0].alike(), products=backward(tops[0].products)),))
 
     return Passed((replace(top, correlations=forward(top.correlations)),), back)
@@ -236,7 +236,7 @@ def crop(operation: arrangement.Crop, layer: Layer) -> Passed:
     if bottom.profile is not None:
         top, mean = _kept_places(bottom, kept())
 
-    def back(tops: tuple[Gradient, ...]) -> Back:
+    def back(tops: Gradients) -> Back:
         _check_even(bottom, mean)
         share = size(layer.top_shape()) / max(size(layer.shape()), 1)
         products = tops[0].products * share * share
@@ -254,7 +254,7 @@ def tile(operation: arrangement.Tile, layer: Layer) -> Passed:
     """Lead through Tile: gradients of the copies add up."""
     bottom, tiles = layer.bottom, operation.tiles
 
-    def back(tops: tuple[Gradient, ...]) -> Back:
+    def back(tops: Gradients) -> Back:
         kind = UNITS if operation.axis == 1 else CROSS if operation.axis == 0 else 1
         square = tiles * tops[0].mean_square + tiles * (tiles - 1) * float(tops[0].products[kind])
         return Back((Gradient(max(square, 0.0), tiles**2 * tops[0].products, pull=tiles * tops[0].pull),))
@@ -277,7 +277,7 @@ def axpy(operation: arrangement.Axpy, layer: Layer) -> Passed:
     parts = [(scaled, 1.0), (layer.bottoms[2], 1.0)]
     to_scaled, to_other = (to_part(top, parts, place, np.add) for place in range(2))
 
-    def back(tops: tuple[Gradient, ...]) -> Back:
+    def back(tops: Gradients) -> Back:
         return Back((*passed.back((to_scaled(tops[0]),)).bottoms, to_other(tops[0])))
 
     return Passed((top,), back)

@@ -11,7 +11,7 @@ from filler_server.diagnostics.signal.data import whole_numbers
 from filler_server.diagnostics.signal.gradients import NOTHING, Gradient
 from filler_server.diagnostics.signal.moments import CROSS, KINDS, OTHER, Moments
 from filler_server.diagnostics.signal.normal import WEIGHTS, Reals, mean_of, quantiles
-from filler_server.diagnostics.signal.registry import Back, Layer, NotKnown, Passed, rule, size
+from filler_server.diagnostics.signal.registry import Back, Gradients, Layer, NotKnown, Passed, rule, size
 from filler_server.diagnostics.signal.values import Activation, normal, shaped
 from filler_server.diagnostics.signal.windows import blended
 from filler_server.net.operations import combination
@@ -55,7 +55,7 @@ def _of_one(kind: str, layer: Layer, root: Activation, coefficients: Sequence[fl
     slopes = (factors * np.array(layer.slopes)).sum(0)
     passed = by_value(replace(layer, bottoms=(root,)), lambda _: (points, slopes))
 
-    def back(tops: tuple[Gradient, ...]) -> Back:
+    def back(tops: Gradients) -> Back:
         (gradient,) = passed.back(tops).bottoms
         assert isinstance(gradient, Gradient)  # noqa: S101 - for the type checker
         shown = (tops[0].through(factor, root, 0.0, whole=False) for factor in factors)
@@ -86,7 +86,7 @@ def weighted(layer: Layer, coefficients: Sequence[float]) -> Passed:
     )
     leads = {index: to_part(top, parts, place, np.add) for place, index in enumerate(merged)}
 
-    def back(tops: tuple[Gradient, ...]) -> Back:
+    def back(tops: Gradients) -> Back:
         # What a value gives several times adds up before it is squared, and comes back to it once.
         gradients = {index: lead(tops[0]).scaled(merged[index] ** 2) for index, lead in leads.items()}
         return Back(tuple(gradients.pop(index, None) for index in layer.same))
@@ -167,7 +167,7 @@ def product(layer: Layer) -> Passed:
     parts = [(bottom, 1.0) for bottom in layer.bottoms]
     leads = [to_part(top, parts, index, np.multiply) for index in range(len(parts))]
 
-    def back(tops: tuple[Gradient, ...]) -> Back:
+    def back(tops: Gradients) -> Back:
         led = [lead(tops[0]) for lead in leads]
         gradients = []
         for index, own in enumerate(led):
@@ -228,7 +228,7 @@ def _largest(layer: Layer) -> Passed:
         ]
         wins.append(mean_of(np.prod(chances, axis=0)))
 
-    def back(tops: tuple[Gradient, ...]) -> Back:
+    def back(tops: Gradients) -> Back:
         gradient = Gradient(tops[0].mean_square, tops[0].products)
         return Back(tuple(Gradient(gradient.mean_square * win, gradient.products * win * win) for win in wins))
 
@@ -255,7 +255,7 @@ def reduction(operation: combination.Reduction, layer: Layer) -> Passed:
     between = (scale * number) ** 2 * (cross if channels * places == 1 else part.mean**2)
     top = normal(Moments(mean, max(square, mean * mean), np.array([square, square, between, between, square])))
 
-    def back(tops: tuple[Gradient, ...]) -> Back:
+    def back(tops: Gradients) -> Back:
         gradient = tops[0]
         products = np.full(KINDS, gradient.mean_square)
         if rows == 1:
@@ -299,7 +299,7 @@ def reindex(operation: combination.BatchReindex | combination.Filter, layer: Lay
     """Lead through operations that choose items."""
     tops = layer.bottoms[: len(layer.plan.tops)]
 
-    def back(gradients: tuple[Gradient, ...]) -> Back:
+    def back(gradients: Gradients) -> Back:
         reason = NotKnown("how often it takes an item depends on data")
         return Back(tuple(reason for _ in gradients) + (None,) * (len(layer.bottoms) - len(gradients)))
 

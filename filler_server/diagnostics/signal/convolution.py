@@ -13,7 +13,7 @@ from filler_server.diagnostics.signal.moments import (
     shifted,
     weighted_sum,
 )
-from filler_server.diagnostics.signal.registry import Back, Layer, NotKnown, Passed, rule, size
+from filler_server.diagnostics.signal.registry import Back, Gradients, Layer, NotKnown, Passed, rule, size
 from filler_server.diagnostics.signal.values import random_sum
 from filler_server.diagnostics.signal.windows import apart, axes, met, summed
 from filler_server.net.operations import convolution
@@ -56,7 +56,7 @@ def _convolved(operation: _Convolution, layer: Layer, *, transposed: bool) -> Pa
         raise NotKnown("the number of its spatial axes is not known")
     passes = [_one(operation, layer, index, transposed=transposed) for index in range(len(layer.bottoms))]
 
-    def back(tops: tuple[Gradient, ...]) -> Back:
+    def back(tops: Gradients) -> Back:
         backs = [passed.back((gradient,)) for passed, gradient in zip(passes, tops, strict=True)]
         blobs = [_added(parts) for parts in zip(*(made.blobs for made in backs), strict=True)]
         return Back(tuple(made.bottoms[0] for made in backs), tuple(blobs))
@@ -89,7 +89,7 @@ def _one(operation: _Convolution, layer: Layer, index: int, *, transposed: bool)
         sums = shifted(sums, layer.blob(1))
     top = random_sum(sums, weights, channels * taps, bottom, inputs, profile)
 
-    def back(tops: tuple[Gradient, ...]) -> Back:
+    def back(tops: Gradients) -> Back:
         gradient = tops[0].moments
         hit, profile = summed(windows, tops[0].profile, back=not transposed)
         led = weighted_sum(weights, made, hit, gradient)

@@ -16,7 +16,7 @@ from filler_server.diagnostics.signal.moments import (
     shifted,
     weighted_sum,
 )
-from filler_server.diagnostics.signal.registry import Back, Layer, NotKnown, Passed, rule, size
+from filler_server.diagnostics.signal.registry import Back, Gradients, Layer, NotKnown, Passed, rule, size
 from filler_server.diagnostics.signal.values import normal, random_sum
 from filler_server.net.operations import inner_product
 
@@ -39,7 +39,7 @@ def inner_product_(operation: inner_product.InnerProduct, layer: Layer) -> Passe
         sums = shifted(sums, layer.blob(1))
     top = random_sum(sums, weights, fan, layer.bottom, dims, None)
 
-    def back(tops: tuple[Gradient, ...]) -> Back:
+    def back(tops: Gradients) -> Back:
         led = weighted_sum(weights, outputs, 1, tops[0].moments)
         pairs, own = led.products, led.products[[NEAR, APART, OTHER]]
         # Within a row each place has weights of its own, and so do channels; rows have the same.
@@ -99,7 +99,7 @@ def embed(operation: inner_product.Embed, layer: Layer) -> Passed:
     top = normal(shifted(sums, layer.blob(1)) if operation.bias else sums)
     dims = layer.shape()
 
-    def back(tops: tuple[Gradient, ...]) -> Back:
+    def back(tops: Gradients) -> Back:
         gradient = tops[0].moments
         if None in dims:
             return Back((None,), (None, None)[: 1 + operation.bias])

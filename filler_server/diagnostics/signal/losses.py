@@ -9,7 +9,7 @@ from filler_server.diagnostics.signal.gradients import Gradient
 from filler_server.diagnostics.signal.moments import APART, CROSS, KINDS, NEAR, OTHER, UNITS, Moments
 from filler_server.diagnostics.signal.normal import NODES, WEIGHTS, Kernel, Reals, largest, mean_of
 from filler_server.diagnostics.signal.probabilities import shared_square, softmax
-from filler_server.diagnostics.signal.registry import Back, Layer, NotKnown, Passed, rule, size
+from filler_server.diagnostics.signal.registry import Back, Gradients, Layer, NotKnown, Passed, rule, size
 from filler_server.diagnostics.signal.values import Activation, constant
 from filler_server.net.operations import losses
 from filler_server.net.operations.activations import Softmax
@@ -70,7 +70,7 @@ def softmax_with_loss(operation: losses.SoftmaxWithLoss, layer: Layer) -> Passed
     loss = constant(mean * _terms(operation.normalization, outer, inner, kept))
     further: tuple[Activation | NotKnown, ...] = (NotKnown("it is a further top"),) * (len(layer.plan.tops) - 1)
 
-    def back(gradients: tuple[Gradient, ...]) -> Back:
+    def back(gradients: Gradients) -> Back:
         divisor = _divisor(operation.normalization, size(outer, "samples"), size(inner, "places"), kept)
         scale = _weight(gradients) / divisor**2
         # The mean over classes of (p - y)^2, and for two samples of (p - y)(q - z).
@@ -113,7 +113,7 @@ def _class_correlation(bottom: Activation, kind: int, variance: float) -> float:
     return float(np.clip((bottom.products[kind] - common) / variance, 0, 1))
 
 
-def _weight(gradients: tuple[Gradient, ...]) -> float:
+def _weight(gradients: Gradients) -> float:
     """Return the square of what the loss weighs."""
     return gradients[0].mean_square
 
@@ -140,7 +140,7 @@ def sigmoid_cross_entropy_loss(operation: losses.SigmoidCrossEntropyLoss, layer:
     entropy = mean_of(np.logaddexp(0, scores.plain().points)) - targets.mean * scores.mean
     loss = constant(entropy * count / divisor)
 
-    def back(gradients: tuple[Gradient, ...]) -> Back:
+    def back(gradients: Gradients) -> Back:
         scale = _weight(gradients) / divisor**2
         difference = _difference(chances.moments, targets.moments)
         along = mean_of(points * scores.plain().points) - targets.mean * scores.mean
@@ -169,7 +169,7 @@ def euclidean_loss(operation: losses.EuclideanLoss, layer: Layer) -> Passed:
     else:
         difference = _difference(layer.bottoms[0].moments, layer.bottoms[1].moments)
 
-    def back(gradients: tuple[Gradient, ...]) -> Back:
+    def back(gradients: Gradients) -> Back:
         scale = _weight(gradients) / max(samples, 1) ** 2
         gradient = Gradient(difference.mean_square * scale, difference.products * scale)
         both = layer.bottoms[0].mean * layer.bottoms[1].mean
@@ -196,7 +196,7 @@ def hinge_loss(operation: losses.HingeLoss, layer: Layer) -> Passed:
         losses_ = label**2, other**2
     loss = number * float(share * (WEIGHTS @ losses_[0]) + (1 - share) * (WEIGHTS @ losses_[1]))
 
-    def back(gradients: tuple[Gradient, ...]) -> Back:
+    def back(gradients: Gradients) -> Back:
         scale = _weight(gradients) / max(samples, 1) ** 2
         square = share * mean_of(slopes[0] ** 2) + (1 - share) * mean_of(slopes[1] ** 2)
         # Labels of two samples do not depend on each other.
@@ -226,7 +226,7 @@ def contrastive_loss(operation: losses.ContrastiveLoss, layer: Layer) -> Passed:
         apart = np.maximum(operation.margin - distances, 0) ** 2 / 2
     loss = mean_of(squares / 2 + apart) / 2
 
-    def back(gradients: tuple[Gradient, ...]) -> Back:
+    def back(gradients: Gradients) -> Back:
         scale = _weight(gradients) / max(samples, 1) ** 2
         square = mean_of(squares * (1 + pulls**2)) / 2 / max(number, 1)
         gradient = Gradient(square * scale)
@@ -254,7 +254,7 @@ def smooth_l1_loss(operation: losses.SmoothL1Loss, layer: Layer) -> Passed:
     slopes = np.clip(bend * points, -1, 1)
     distances = np.where(np.abs(points) < 1 / bend, bend * points**2 / 2, np.abs(points) - 0.5 / bend)
 
-    def back(gradients: tuple[Gradient, ...]) -> Back:
+    def back(gradients: Gradients) -> Back:
         scale = _weight(gradients) / max(samples, 1) ** 2
         variance = std * std or 1.0
         correlations = np.clip((moments.products - moments.mean**2) / variance, -1, 1)

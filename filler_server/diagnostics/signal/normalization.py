@@ -25,7 +25,7 @@ from filler_server.diagnostics.signal.moments import (
     weighted_sum,
 )
 from filler_server.diagnostics.signal.normal import Reals, clipped, mean_of
-from filler_server.diagnostics.signal.registry import Back, Layer, NotKnown, Passed, rule, size, summed_axes
+from filler_server.diagnostics.signal.registry import Back, Gradients, Layer, NotKnown, Passed, rule, size, summed_axes
 from filler_server.diagnostics.signal.values import Activation, constant
 from filler_server.diagnostics.signal.windows import flattened
 from filler_server.net.operations import normalization
@@ -85,7 +85,7 @@ def _by_batch(layer: Layer, eps: float, blobs: tuple[float | None, ...]) -> Pass
     excess = share * bottom.spread
     wider = 1 + excess + share * (max(bottom.ties - bottom.spread / 2, 0.0) + 2 / max(rows * places, 2))
 
-    def back(tops: tuple[Gradient, ...]) -> Back:
+    def back(tops: Gradients) -> Back:
         gradient = tops[0].moments
         along = (scale_square(top, tops[0], Weights(1.0, 0.0), rows, places) or 0.0) / (rows * places) ** 2
         level = _common(gradient, rows, places)
@@ -183,7 +183,7 @@ def mvn(operation: normalization.MVN, layer: Layer) -> Passed:
     narrow = _narrowed(bottom, within) * scale
     top = Activation((bottom.points - bottom.mean) * narrow, correlations, profile=bottom.profile, ties=bottom.ties)
 
-    def back(tops: tuple[Gradient, ...]) -> Back:
+    def back(tops: Gradients) -> Back:
         gradient = tops[0].moments
         along = Moments(0.0, gradient.mean_square * top.mean_square, gradient.products * top.products)
         gone = common(gradient) + (common(along) * top.mean_square if operation.normalize_variance else 0.0)
@@ -213,7 +213,7 @@ def normalize(operation: normalization.Normalize, layer: Layer) -> Passed:
 
     passed = by_value(layer, function)
 
-    def back(tops: tuple[Gradient, ...]) -> Back:
+    def back(tops: Gradients) -> Back:
         # The norm is the same for all multiples of a sample.
         return Back(passed.back((replace(tops[0], pull=0.0),)).bottoms, (None,))
 
@@ -230,7 +230,7 @@ def normalize_channels(operation: normalization.NormalizeChannels, layer: Layer)
     passed = by_value(layer, lambda points: (points / norm, np.full_like(points, sqrt(1 - 1 / max(number, 1)) / norm)))
     tops = (*passed.tops, constant(norm))[: len(layer.plan.tops)]
 
-    def back(gradients: tuple[Gradient, ...]) -> Back:
+    def back(gradients: Gradients) -> Back:
         if len(gradients) > 1 and gradients[1] is not NOTHING:
             raise NotKnown("a gradient comes to its norm")
         # The norm is the same for all multiples of a sample.
@@ -251,7 +251,7 @@ def bias(operation: normalization.Bias, layer: Layer) -> Passed:
         else _reshaped(bottom, shifted(bottom.moments, weights))
     )
 
-    def back(tops: tuple[Gradient, ...]) -> Back:
+    def back(tops: Gradients) -> Back:
         return Back((_kept(tops[0], weights.variance),), (_sum_square(_terms(operation, layer), layer, tops[0]),))
 
     return Passed((top,), back)
@@ -279,7 +279,7 @@ def scale_(operation: normalization.Scale, layer: Layer) -> Passed:
         moments.products[UNITS] = scale.mean**2 * bottom.products[UNITS]
         top = _reshaped(bottom, moments if shift is None else shifted(moments, shift))
 
-    def back(tops: tuple[Gradient, ...]) -> Back:
+    def back(tops: Gradients) -> Back:
         gradient = tops[0] if is_plain else tops[0].alike()
         elements = _terms(operation, layer)
         square = None if elements is None else scale_square(bottom, gradient, scale, *elements)

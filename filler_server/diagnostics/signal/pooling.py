@@ -8,7 +8,7 @@ import numpy as np
 from filler_server.diagnostics.signal.gradients import Gradient
 from filler_server.diagnostics.signal.moments import APART, CROSS, NEAR, OTHER, Moments
 from filler_server.diagnostics.signal.normal import NODES, WEIGHTS, Reals, largest, winners
-from filler_server.diagnostics.signal.registry import Back, Layer, NotKnown, Passed, rule
+from filler_server.diagnostics.signal.registry import Back, Gradients, Layer, NotKnown, Passed, rule
 from filler_server.diagnostics.signal.values import Activation, normal, shaped
 from filler_server.diagnostics.signal.windows import Axis, averaged, axes, scaled, whole
 from filler_server.net.operations import pooling
@@ -118,7 +118,7 @@ def _average(windows: _Windows, layer: Layer) -> Passed:
     wobble = min(bottom.wobble * (bottom.variance / top.variance) ** 2, 1.0) if top.variance else 0.0
     top = replace(top, profile=profile, drift=bottom.drift, wobble=wobble, ties=bottom.tied)
 
-    def back(tops: tuple[Gradient, ...]) -> Back:
+    def back(tops: Gradients) -> Back:
         gradient, cover = tops[0], windows.count * held / windows.places
         # A place has a part of the gradient of each window over it, and has it in common with their other places.
         each = windows.single / held
@@ -169,7 +169,7 @@ def _maximum(windows: _Windows, layer: Layer) -> Passed:
     amplitude = winners(number, correlation)
     is_whole = bottom is layer.bottom
 
-    def back(tops: tuple[Gradient, ...]) -> Back:
+    def back(tops: Gradients) -> Back:
         gradient, share = tops[0], windows.count / windows.places
         several = windows.twice * float(gradient.products[NEAR])
         products = gradient.products * share * share

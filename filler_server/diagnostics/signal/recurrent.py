@@ -12,7 +12,7 @@ import numpy as np
 from filler_server.diagnostics.signal.gradients import NOTHING, Gradient
 from filler_server.diagnostics.signal.moments import CROSS, KINDS, UNITS, Moments, Weights, parameter_square
 from filler_server.diagnostics.signal.normal import NODES, Kernel, Reals, mean_of
-from filler_server.diagnostics.signal.registry import Back, Layer, NotKnown, Passed, rule, size
+from filler_server.diagnostics.signal.registry import Back, Gradients, Layer, NotKnown, Passed, rule, size
 from filler_server.diagnostics.signal.values import Activation, normal
 from filler_server.net.operations import recurrent
 
@@ -144,7 +144,7 @@ def rnn(operation: recurrent.RNN, layer: Layer) -> Passed:
         outputs.append(_tanh(sums))
     tops = [_activation(_mean(outputs, steps)), _activation(states[-1])][: len(layer.plan.tops)]
 
-    def back(gradients: tuple[Gradient, ...]) -> Back:
+    def back(gradients: Gradients) -> Back:
         later, made = 0.0, []
         for state, output in zip(reversed(states), reversed(outputs), strict=True):
             come = gradients[0].mean_square * output.slope * number * out.variance
@@ -201,7 +201,7 @@ def lstm(operation: recurrent.LSTM, layer: Layer) -> Passed:
     last = (made[-1].hidden, made[-1].cell)
     tops = [_activation(part) for part in (_mean([step.hidden for step in made], steps), *last)]
 
-    def back(gradients: tuple[Gradient, ...]) -> Back:
+    def back(gradients: Gradients) -> Back:
         sums, cell, found = 0.0, 0.0, []
         for step in reversed(made):
             sums, cell = step.sums(gradients[0].mean_square + 4 * number * again.variance * sums, cell)
@@ -217,7 +217,7 @@ def lstm_unit(operation: recurrent.LSTMUnit, layer: Layer) -> Passed:
     cell, sums, going_on = (_part(bottom) for bottom in layer.bottoms[:3])
     step = _step(sums, cell.times(going_on))
 
-    def back(gradients: tuple[Gradient, ...]) -> Back:
+    def back(gradients: Gradients) -> Back:
         made, before = step.sums(gradients[1].mean_square, gradients[0].mean_square)
         return Back((Gradient(before * going_on.square), Gradient(made), None))
 

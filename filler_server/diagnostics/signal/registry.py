@@ -11,6 +11,7 @@ What it cannot know it refuses with `NotKnown`: forward in the rule, backward in
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from math import prod
 from typing import Any, NamedTuple, TypeAlias, TypeVar, cast
 
@@ -42,7 +43,10 @@ class Back(NamedTuple):
     root: Gradient | None = None
 
 
-Backward: TypeAlias = Callable[[tuple[Gradient, ...]], Back]
+Gradients: TypeAlias = tuple[Gradient, ...]
+"""Gradients of all tops. Python makes the alias anew wherever a function within another spells it out."""
+
+Backward: TypeAlias = Callable[[Gradients], Back]
 
 
 class Passed(NamedTuple):
@@ -144,10 +148,14 @@ def summed_axes(layer: Layer, first: int, last: int) -> Terms:
     Raises:
         NotKnown: an extent is not known.
     """
-    dims = layer.shape()
+    return _summed_axes(layer.shape(), layer.channel, first, last)
+
+
+@lru_cache(maxsize=256)
+def _summed_axes(dims: tuple[int | None, ...], channel: int, first: int, last: int) -> Terms:
     axes = [axis for axis in range(len(dims)) if not first <= axis < last]
     size(tuple(dims[axis] for axis in axes))
-    return terms([dim or 0 for dim in dims], layer.channel, axes)
+    return terms([dim or 0 for dim in dims], channel, axes)
 
 
 def size(dims: tuple[int | None, ...], what: str = "its values") -> int:

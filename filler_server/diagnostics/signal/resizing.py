@@ -11,7 +11,7 @@ from filler_server.diagnostics.signal.gradients import Gradient
 from filler_server.diagnostics.signal.moments import NEAR, Moments
 from filler_server.diagnostics.signal.normal import WEIGHTS, Reals, quantiles
 from filler_server.diagnostics.signal.pooling import average_of
-from filler_server.diagnostics.signal.registry import Back, Layer, NotKnown, Passed, rule, size
+from filler_server.diagnostics.signal.registry import Back, Gradients, Layer, NotKnown, Passed, rule, size
 from filler_server.diagnostics.signal.values import shaped
 from filler_server.net.operations import resizing
 
@@ -114,7 +114,7 @@ def _mixed(layer: Layer, axes: Sequence[_Mixing], inside: float = 1.0) -> Passed
         zeros = average_of(bottom, moments, prod(axis.taps for axis in axes)).zeros
         top = ExactActivation(made.points, made.correlations, exact=moments, share=zeros)
 
-    def back(tops: tuple[Gradient, ...]) -> Back:
+    def back(tops: Gradients) -> Back:
         gradient = tops[0]
         near, rest = float(gradient.products[NEAR]), gradient.mean_square - float(gradient.products[NEAR])
         single, double = prod(axis.back for axis in axes), prod(axis.back_all for axis in axes)
@@ -138,7 +138,7 @@ def _scattered(layer: Layer) -> Passed:
     moments = Moments(bottom.mean * share, bottom.mean_square * share, bottom.products * share**2)
     top = shaped(points, moments)
 
-    def back(tops: tuple[Gradient, ...]) -> Back:
+    def back(tops: Gradients) -> Back:
         return Back((Gradient(tops[0].mean_square, tops[0].products, pull=tops[0].pull), None))
 
     return Passed((top,), back)
