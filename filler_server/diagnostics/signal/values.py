@@ -174,18 +174,19 @@ class Activation:
         return self.drift + log1p(max((sample + batch) / (rows * places) - 1, 0.0) / channels)
 
 
-def scatters(values: Sequence[tuple[Activation, Sequence[int | None]]]) -> list[float | None]:
+def scatters(values: Sequence[tuple[Activation, tuple[int | None, ...]]]) -> list[float | None]:
     """Return the scatters of several distributions at once, each with the shape of its value."""
-    found: list[float | None] = [None] * len(values)
-    known = [index for index, (value, dims) in enumerate(values) if value._is_countable(dims)]
-    if known:
-        squares = np.square([values[index][0].points for index in known])
-        squares /= (squares @ WEIGHTS)[:, None]
-        products = expectations(squares, np.array([values[index][0]._pairs() for index in known])).tolist()
-        for index, made in zip(known, products, strict=True):
-            value, dims = values[index]
-            found[index] = value._scatter(dims, made)
-    return found
+    # What changes nothing, such as most Scales and all Splits, hands on the distribution itself.
+    distinct = {(id(value), dims): (value, dims) for value, dims in values if value._is_countable(dims)}
+    if not distinct:
+        return [None] * len(values)
+    squares = np.square([value.points for value, _ in distinct.values()])
+    squares /= (squares @ WEIGHTS)[:, None]
+    products = expectations(squares, np.array([value._pairs() for value, _ in distinct.values()])).tolist()
+    found = {
+        key: value._scatter(dims, made) for (key, (value, dims)), made in zip(distinct.items(), products, strict=True)
+    }
+    return [found.get((id(value), dims)) for value, dims in values]
 
 
 def dead_shares(values: Sequence[Activation]) -> list[float | None]:
