@@ -4,6 +4,7 @@ With S the sum of n terms exp(x), E[sum of p^2] is the integral of t n E[exp(2x 
 E[exp(-t exp(x))]; E[log S] is that of (exp(-t) - L^n) / t.
 """
 
+from collections.abc import Callable
 from functools import lru_cache
 from math import log, pi, sqrt
 from typing import NamedTuple
@@ -14,7 +15,7 @@ from filler_server.diagnostics.signal.normal import NODES, WEIGHTS, Reals, mean_
 
 _WIDEST = 30.0
 _STEEPEST = 40.0
-_HALVINGS = 40
+_EXACT = 1e-13
 
 
 class Softmax(NamedTuple):
@@ -73,29 +74,42 @@ def probabilities(square: float, number: int) -> Reals:
     """
     if number == 1:
         return np.ones_like(NODES)
-    below, above = 0.0, _STEEPEST
-    for _ in range(_HALVINGS):
-        slope = (below + above) / 2
+
+    def excess(slope: float) -> float:
         points = _logistic(slope, number)
-        if number * mean_of(points * points) < square:
-            below = slope
-        else:
-            above = slope
+        return number * mean_of(points * points) - square
+
+    points = _logistic(_root(excess, 0.0, _STEEPEST), number)
     return np.minimum(points * sqrt(square / (number * mean_of(points * points))), 1.0)
 
 
 def _logistic(slope: float, number: int) -> Reals:
     """Return 1 / (1 + exp(-(shift + slope z))) with the shift of the mean 1 / number."""
+    exponents = slope * NODES
+
+    def points(shift: float) -> Reals:
+        return 1 / (1 + np.exp(-(shift + exponents)))
+
     reach = log(number) + 10 + slope * float(NODES[-1])
-    below, above = -reach, reach
-    for _ in range(_HALVINGS):
-        shift = (below + above) / 2
-        points: Reals = 1 / (1 + np.exp(-(shift + slope * NODES)))
-        if mean_of(points) * number < 1:
-            below = shift
-        else:
-            above = shift
-    return points
+    # The logarithm of a small mean is nearly a straight line.
+    return points(_root(lambda shift: log(number * mean_of(points(shift))), -reach, reach))
+
+
+def _root(function: Callable[[float], float], below: float, above: float) -> float:
+    """Return where a rising function is 0 (Ridders 1979)."""
+    low, high = function(below), function(above)
+    if low >= 0 or high <= 0:
+        return below if low >= 0 else above
+    while high > 0 and above - below > _EXACT * (1 + abs(below)):
+        middle = (below + above) / 2
+        value = function(middle)
+        place = middle - (middle - below) * value / sqrt(value * value - low * high)
+        for point, found in ((middle, value), (place, function(place))):
+            if found < 0 and point > below:
+                below, low = point, found
+            elif found >= 0 and point < above:
+                above, high = point, found
+    return above
 
 
 def shared_square(number: int, variance: float, correlation: float) -> float:
