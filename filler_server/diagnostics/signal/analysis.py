@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from math import exp, expm1, isfinite, prod, sqrt
+from typing import NamedTuple
 
 import numpy as np
 
@@ -41,19 +42,25 @@ def signal(plan: NetPlan, inputs: InputStatistics = PLAIN_INPUTS) -> SignalRepor
         return _Analysis(plan, inputs).report()
 
 
+class _Known(NamedTuple):
+    """A value that the way forward has come by: its distribution, shape, axis of channels and origin."""
+
+    activation: Activation | NotKnown
+    shape: Shape
+    channel: int
+    origin: Origin
+
+
 class _Analysis:
     def __init__(self, plan: NetPlan, inputs: InputStatistics) -> None:
         self._plan = plan
         self._inputs = inputs
         self._has_loss = any(any(layer.loss_weights) for layer in plan.layers)
         self._weights: dict[str, Weights | None] = {}
-        self._activations: dict[Value, Activation | NotKnown] = {}
+        self._known: dict[Value, _Known] = {}
         self._scatters: dict[Value, float | None] = {}
         self._dead: dict[Value, float | None] = {}
         self._back: dict[int, Backward] = {}
-        self._channels: dict[Value, int] = {}
-        self._shapes: dict[Value, Shape] = {}
-        self._origins: dict[Value, Origin] = {}
         self._shown: dict[Value, list[Gradient | NotKnown]] = {}
         self._gradients: dict[Value, Gradient | NotKnown] = {}
         self._squares: dict[str, list[float | None]] = {}
@@ -68,11 +75,14 @@ class _Analysis:
         has_loss = self._has_loss
         if has_loss:
             self._backward()
-        known = {value: found for value, found in self._activations.items() if isinstance(found, Activation)}
-        shaped = [(found, plan.top(value).shape or ()) for value, found in known.items()]
-        self._scatters = dict(zip(known, scatters(shaped), strict=True))
-        self._dead = dict(zip(known, dead_shares(list(known.values())), strict=True))
-        values = tuple(self._value(value, has_loss=has_loss) for value in self._activations)
+        known = {
+            value: (found.activation, found.shape or ())
+            for value, found in self._known.items()
+            if isinstance(found.activation, Activation)
+        }
+        self._scatters = dict(zip(known, scatters(list(known.values())), strict=True))
+        self._dead = dict(zip(known, dead_shares([found for found, _ in known.values()]), strict=True))
+        values = tuple(self._value(value, has_loss=has_loss) for value in self._known)
         parameters = tuple(self._parameter(blob, has_loss=has_loss) for blob in plan.blobs if blob.owner is None)
         if not has_loss:
             self._note("no layer is a loss, so that there is no gradient", "")
@@ -81,24 +91,24 @@ class _Analysis:
         )
 
     def _forward(self, index: int, layer: PlanLayer) -> None:
-        values = [Value(index, number) for number in range(len(layer.tops))]
-        if layer.producers:
-            first = layer.producers[0]
-            channel, shape = self._channels.get(first, 1), self._shapes[first]
-            for value, made in zip(values, layer.tops, strict=True):
-                self._channels[value] = channel_axis(layer.operation, channel, shape, made.shape)
+        bottoms = [self._known[value] for value in layer.producers]
         tops: Iterable[Activation | NotKnown]
         try:
-            tops = map(self._source, values) if layer.is_source else self._passed(index, layer)
+            if layer.is_source:
+                tops = [self._source(Value(index, number)) for number in range(len(layer.tops))]
+            else:
+                tops = self._passed(index, layer, bottoms)
         except NotKnown as unknown:
             self._note(str(unknown), layer.name)
-            tops = [unknown] * len(values)
-        bottom = self._activations[layer.producers[0]] if layer.producers else None
-        whole = isinstance(bottom, Activation) and bottom.kept == 1
-        for value, made, top in zip(values, layer.tops, tops, strict=False):
-            self._shapes[value] = made.shape
-            self._activations[value] = _finite(top)
-            self._origins[value] = origin(layer, value, self._shapes, self._origins, whole=whole)
+            tops = [unknown] * len(layer.tops)
+        first = bottoms[0] if bottoms else None
+        whole = first is not None and isinstance(first.activation, Activation) and first.activation.kept == 1
+        read = [(bottom.shape, bottom.origin) for bottom in bottoms]
+        for number, (top, made) in enumerate(zip(tops, layer.tops, strict=False)):
+            value, shape = Value(index, number), made.shape
+            channel = channel_axis(layer.operation, first.channel, first.shape, shape) if first else 1
+            found = origin(layer, value, shape, read, len(self._known), whole=whole)
+            self._known[value] = _Known(_finite(top), shape, channel, found)
 
     def _source(self, value: Value) -> Activation | NotKnown:
         try:
@@ -107,35 +117,39 @@ class _Analysis:
             self._note(str(unknown), self._plan.layers[value.layer].name)
             return unknown
 
-    def _passed(self, index: int, layer: PlanLayer) -> Sequence[Activation | NotKnown]:
+    def _passed(self, index: int, layer: PlanLayer, bottoms: Sequence[_Known]) -> Sequence[Activation | NotKnown]:
         if isinstance(layer.operation, Parameter):
             return [_learned(self._weights.get(layer.blobs[0].name) if layer.blobs else None)]
         function = rule_for(layer.operation)
         if function is None:
             raise NotKnown(_reason(layer.operation))
-        producers, bottoms = layer.producers, []
-        for value in producers:
-            bottom = self._activations[value]
-            if isinstance(bottom, NotKnown):
+        activations = []
+        for bottom in bottoms:
+            if isinstance(bottom.activation, NotKnown):
                 raise _BeforeError
-            bottoms.append(bottom)
-        different = set(producers) if len(producers) > 1 else ()
-        root, slopes = self._one_root(producers) if len(different) > 1 else (None, ())
-        shapes = tuple([self._shapes[value] for value in producers])
-        shape = layer.tops[0].shape if layer.tops else None
+            activations.append(bottom.activation)
+        producers = layer.producers
+        root, is_entangled = None, False
+        slopes: tuple[Reals, ...] = ()
+        if len(producers) > 1:
+            different = dict(zip(producers, bottoms, strict=True))
+            if len(different) > 1:
+                root, slopes = self._one_root(producers)
+            shape = layer.tops[0].shape if layer.tops else None
+            is_entangled = entangled([bottom.origin for bottom in different.values() if bottom.shape == shape])
         passed = function(
             layer.operation,
             Layer(
                 layer,
-                tuple(bottoms),
-                shapes,
+                tuple(activations),
+                tuple([bottom.shape for bottom in bottoms]),
                 tuple([producers.index(value) for value in producers]),
                 tuple([self._plan.layers[value.layer].operation for value in producers]),
                 tuple([self._weights[blob.name] for blob in layer.blobs]),
-                self._channels.get(producers[0], 1) if producers else 1,
+                bottoms[0].channel if bottoms else 1,
                 root,
                 slopes,
-                entangled([self._origins[value] for value in different if self._shapes[value] == shape]),
+                is_entangled,
             ),
         )
         if self._has_loss or is_function(layer.operation):
@@ -144,17 +158,17 @@ class _Analysis:
 
     def _one_root(self, values: Sequence[Value]) -> tuple[Activation | None, tuple[Reals, ...]]:
         """Return what all of several values are functions of, and the slopes of these; None where they are not."""
-        roots = {self._origins[value].root for value in values}
+        roots = {self._known[value].origin.root for value in values}
         if len(roots) > 1:
             return None, ()
-        root = self._activations[roots.pop()]
+        root = self._known[roots.pop()].activation
         assert isinstance(root, Activation)  # noqa: S101 - for the type checker
         return root, tuple(map(self._slopes, values))
 
     def _slopes(self, value: Value) -> Reals:
         """Return the slopes of a function of its root, by what a gradient of 1 becomes on its way back."""
         gradient = Gradient(1.0)
-        for index in path_to(self._plan, value, self._origins[value].root):
+        for index in path_to(self._plan, value, self._known[value].origin.root):
             gradient = self._before(index, gradient)
         return sqrt(gradient.mean_square) * (np.ones_like(NODES) if gradient.amplitude is None else gradient.amplitude)
 
@@ -194,7 +208,7 @@ class _Analysis:
         except NotKnown as unknown:
             self._note(str(unknown), layer.name)
             bottoms, blobs, root = [unknown] * len(layer.producers), [None] * len(names), None
-        whole = None if root is None else self._origins[layer.producers[0]].root
+        whole = None if root is None else self._known[layer.producers[0]].origin.root
         if root is not None and whole is not None:
             arrived.setdefault(whole, []).append(_finite_gradient(root))
         for value, bottom in zip(layer.producers, bottoms, strict=True):
@@ -209,7 +223,7 @@ class _Analysis:
 
     def _show(self, value: Value, gradient: Gradient | NotKnown) -> None:
         """Add a gradient to a value, and what it becomes on the way to the root, which has got the whole already."""
-        for index in path_to(self._plan, value, self._origins[value].root):
+        for index in path_to(self._plan, value, self._known[value].origin.root):
             self._shown.setdefault(value, []).append(_finite_gradient(gradient))
             if isinstance(gradient, Gradient):
                 gradient = self._before(index, gradient)
@@ -224,7 +238,7 @@ class _Analysis:
 
     def _value(self, value: Value, *, has_loss: bool) -> ValueSignal:
         layer, top = self._plan.layers[value.layer], self._plan.top(value)
-        activation, gradient = self._activations[value], self._gradients.get(value)
+        activation, gradient = self._known[value].activation, self._gradients.get(value)
         square = float(gradient.mean_square) if isinstance(gradient, Gradient) and has_loss else None
         why = str(gradient) if isinstance(gradient, NotKnown) else None
         if isinstance(activation, NotKnown):

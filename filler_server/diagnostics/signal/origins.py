@@ -3,7 +3,7 @@
 Random weights part what they make from what they read. All else leaves values that go together.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from filler_server.net.operations import Operation, activations, arrangement, normalization
@@ -36,34 +36,38 @@ def is_function(operation: Operation) -> bool:
 
 
 def origin(
-    layer: Layer, value: Value, shapes: Mapping[Value, Shape], known: Mapping[Value, Origin], *, whole: bool
+    layer: Layer,
+    value: Value,
+    shape: Shape,
+    bottoms: Sequence[tuple[Shape, Origin]],
+    number: int,
+    *,
+    whole: bool,
 ) -> Origin:
     """Return the origin of a value.
 
     Args:
         layer: the layer that makes it.
         value: the value.
-        shapes: its shape, and those of all values before it.
-        known: the origins of these.
+        shape: its shape.
+        bottoms: shape and origin of each bottom of the layer.
+        number: how many values there are before it.
         whole: whether all elements of the first bottom are there; a Dropout leaves a part of them.
     """
     if whole and is_function(layer.operation):
-        bottom = known[layer.producers[0]]
+        _, bottom = bottoms[0]
         is_far = bottom.steps == _LONGEST
         return Origin(value if is_far else bottom.root, 0 if is_far else bottom.steps + 1, bottom.parts)
-    own = 1 << len(known)
     blobs = () if isinstance(layer.operation, _BY_CHANNEL) else layer.blobs
     if blobs and any(len(blob.shape or ()) > 1 for blob in blobs):
-        return Origin(value, 0, own)
-    # Elements that others stand for in part, as those of a mean over all places, count as others.
-    shape = shapes[value]
-    # Of its second bottom a Crop takes the extents only.
-    producers = layer.producers[:1] if isinstance(layer.operation, arrangement.Crop) else layer.producers
+        return Origin(value, 0, 1 << number)
     parts = 0
-    for read in producers:
-        if shapes[read] == shape:
-            parts |= known[read].parts
-    return Origin(value, 0, parts or own)
+    # Of its second bottom a Crop takes the extents only.
+    for other, bottom in bottoms[:1] if isinstance(layer.operation, arrangement.Crop) else bottoms:
+        # Elements that others stand for in part, as those of a mean over all places, count as others.
+        if other == shape:
+            parts |= bottom.parts
+    return Origin(value, 0, parts or 1 << number)
 
 
 def path_to(plan: NetPlan, value: Value, root: Value) -> Iterator[int]:
