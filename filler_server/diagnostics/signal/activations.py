@@ -301,7 +301,7 @@ def _with_saturated(passed: Passed, at_bounds: Callable[[Reals], Any]) -> Passed
     assert isinstance(top, Activation)  # noqa: S101 - for the type checker
     rising = top.points
     fine = np.interp(_FINE, ranks(), rising)
-    return Passed((replace(top, saturated=float(np.mean(at_bounds(fine)))),), passed.back)
+    return Passed((top.but(saturated=float(np.mean(at_bounds(fine)))),), passed.back)
 
 
 _WIDEST_SCORES = 10.0

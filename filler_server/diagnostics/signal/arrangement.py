@@ -59,7 +59,7 @@ def mixture(parts: Sequence[Activation], counts: Sequence[float], *, between: bo
     drift = sum((share * part.mean_square) ** 2 * part.drift for share, part in zip(shares, parts, strict=True))
     drift = float(drift) / (square * square or 1.0)
     ties = sum(share * share * part.tied for share, part in zip(shares, parts, strict=True)) if between else 0.0
-    return replace(made, profile=profile if between else None, drift=drift, ties=float(ties))
+    return made.but(profile=profile if between else None, drift=drift, ties=float(ties))
 
 
 @rule(arrangement.Slice)
@@ -108,7 +108,7 @@ def _kept_places(of: Activation, kept: Sequence[range]) -> tuple[Activation, flo
     """Return the distribution at some places, and the mean square there relative to that of all."""
     mean, profile = cut(of.profile, kept)
     made = of if mean == 1 else of.with_points(of.points * sqrt(mean))
-    return replace(made, profile=profile), mean
+    return made.but(profile=profile), mean
 
 
 _EVEN = 1.25
@@ -153,7 +153,7 @@ def _same(layer: Layer) -> Passed:
     def back(tops: Gradients) -> Back:
         return Back((replace(tops[0], profile=None), *(None,) * (len(layer.bottoms) - 1)))
 
-    return Passed((replace(layer.bottom, profile=None),), back)
+    return Passed((layer.bottom.but(profile=None),), back)
 
 
 @rule(
@@ -259,7 +259,7 @@ def tile(operation: arrangement.Tile, layer: Layer) -> Passed:
         square = tiles * tops[0].mean_square + tiles * (tiles - 1) * float(tops[0].products[kind])
         return Back((Gradient(max(square, 0.0), tiles**2 * tops[0].products, pull=tiles * tops[0].pull),))
 
-    return Passed((replace(bottom, profile=None),), back)
+    return Passed((bottom.but(profile=None),), back)
 
 
 @rule(arrangement.Axpy)

@@ -78,8 +78,7 @@ def weighted(layer: Layer, coefficients: Sequence[float]) -> Passed:
     drift = sum(square**2 * part.drift for square, (part, _) in zip(squares, parts, strict=True))
     variances = [part.variance * scale**2 for part, scale in parts]
     ties = sum(variance**2 * part.tied for variance, (part, _) in zip(variances, parts, strict=True))
-    top = replace(
-        top,
+    top = top.but(
         profile=profile,
         drift=drift / (sum(squares) ** 2 or 1.0),
         ties=ties / (sum(variances) ** 2 or 1.0),
@@ -163,7 +162,7 @@ def product(layer: Layer) -> Passed:
     for bottom in layer.bottoms[1:]:
         combined = np.multiply.outer(_pairwise(points), _pairwise(bottom.plain().points))
         points = quantiles(combined.ravel(), _PAIR_WEIGHTS)
-    top = replace(shaped(points, moments), drift=sum(bottom.drift for bottom in layer.bottoms))
+    top = shaped(points, moments).but(drift=sum(bottom.drift for bottom in layer.bottoms))
     parts = [(bottom, 1.0) for bottom in layer.bottoms]
     leads = [to_part(top, parts, index, np.multiply) for index in range(len(parts))]
 

@@ -1,6 +1,5 @@
 """Poolings over windows that do not depend on data."""
 
-from dataclasses import replace
 from math import prod
 
 import numpy as np
@@ -116,7 +115,7 @@ def _average(windows: _Windows, layer: Layer) -> Passed:
     profile = scaled(averaged(windows.axes, bottom.profile), windows.cover)
     top = average_of(bottom, moments, held)
     wobble = min(bottom.wobble * (bottom.variance / top.variance) ** 2, 1.0) if top.variance else 0.0
-    top = replace(top, profile=profile, drift=bottom.drift, wobble=wobble, ties=bottom.tied)
+    top = top.but(profile=profile, drift=bottom.drift, wobble=wobble, ties=bottom.tied)
 
     def back(tops: Gradients) -> Back:
         gradient, cover = tops[0], windows.count * held / windows.places

@@ -1,10 +1,10 @@
 """Distribution of the elements of a value (an activation)."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from math import inf, isfinite, log1p, prod, sqrt
 from statistics import NormalDist
-from typing import cast
+from typing import Any, Self, cast
 
 import numpy as np
 
@@ -123,13 +123,22 @@ class Activation:
         points = np.append(self.points / self.kept, 0.0)
         weights = np.append(WEIGHTS * self.kept, 1 - self.kept)
         made = shaped(quantiles(points, weights), self.moments)
-        return replace(made, profile=self.profile, drift=self.drift)
+        return made.but(profile=self.profile, drift=self.drift)
 
     def with_points(self, points: Reals) -> "Activation":
         """Return the distribution of a function of the elements."""
         return Activation(
             points, self.correlations, self.kept, self.spread, self.profile, self.drift, self.wobble, None, self.ties
         )
+
+    def but(self, **changes: Any) -> Self:
+        """Return the distribution with other attributes, of those which its elements do not depend on.
+
+        It keeps what has been worked out of these, which `replace` does not.
+        """
+        made = object.__new__(type(self))
+        made.__dict__.update(self.__dict__, **changes)
+        return made
 
     @property
     def tied(self) -> float:
@@ -276,7 +285,10 @@ def shaped(points: Reals, moments: Moments, spread: float = 0.0) -> Activation:
     found = mean_of(points * points)
     if found > 0:
         points = points * np.sqrt(moments.mean_square / found)
-    return Activation(points, Kernel(points).inverse(moments.products), spread=spread)
+    kernel = Kernel(points)
+    made = Activation(points, kernel.inverse(moments.products), spread=spread)
+    made._kernel = kernel
+    return made
 
 
 def constant(value: float) -> Activation:

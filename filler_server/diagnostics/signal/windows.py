@@ -7,6 +7,7 @@ place has is taken as the product of what it has along each axis.
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 from math import prod
+from operator import is_
 from typing import NamedTuple, TypeAlias
 
 import numpy as np
@@ -263,12 +264,19 @@ def blended(parts: Sequence[tuple[float, Profile | None]]) -> Profile | None:
     total = sum(square for square, _ in parts)
     if not known or not total:
         return None
+    shares = [(square / total, profile) for square, profile in parts]
     made: list[Reals | None] = []
+    last: list[Reals | None] = []
     for axis in range(len(known[0])):
+        spreads = [None if profile is None else profile[axis] for _, profile in shares]
+        # Of square images all axes have the same.
+        if axis and all(map(is_, spreads, last)):
+            made.append(made[-1])
+            continue
+        last = spreads
         sums: Reals | float = 0.0
-        for square, profile in parts:
-            part = None if profile is None else profile[axis]
-            sums = sums + square / total * (1.0 if part is None else part)
+        for (share, _), part in zip(shares, spreads, strict=True):
+            sums = sums + share * (1.0 if part is None else part)
         made.append(sums if isinstance(sums, np.ndarray) else None)
     return tuple(made)
 
