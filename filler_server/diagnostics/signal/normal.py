@@ -36,15 +36,17 @@ def mean_of(values: Reals) -> float:
 
 
 def _hermite() -> Reals:
-    """Return the normalized Hermite polynomials at the nodes, times the weights: [order, node]."""
+    """Return the normalized Hermite polynomials at the nodes, times the weights: [order, node]; 0 beyond."""
     rows = [np.ones_like(NODES), NODES]
     for order in range(1, _ORDER):
         rows.append((NODES * rows[-1] - sqrt(order) * rows[-2]) / sqrt(order + 1))
-    return np.array(rows) * WEIGHTS
+    return np.array([*rows, np.zeros_like(NODES)]) * WEIGHTS
 
 
 _HERMITE = _hermite()
-_POWERS = np.arange(_ORDER + 1)
+_POWERS = np.arange(_ORDER + 1.0)
+_FACTORS = _POWERS + 1
+"""What powers are multiplied with in a derivative."""
 
 
 def powers_of(base: Reals) -> Reals:
@@ -71,11 +73,9 @@ class Kernel:
     """
 
     def __init__(self, points: Reals) -> None:
-        squares = np.empty(_ORDER + 2)
-        known = squares[:-1]
-        np.square(_HERMITE.dot(points), out=known)
-        squares[-1] = max(mean_of(points * points) - float(np.add.reduce(known)), 0.0)
-        self._squares = squares
+        found = _HERMITE.dot(points)
+        squares = self._squares = found * found
+        squares[-1] = max(mean_of(points * points) - float(np.add.reduce(squares)), 0.0)
 
     def __call__(self, correlations: Reals) -> Reals:
         """Return E[f(x) f(y)] for each correlation."""
@@ -94,11 +94,11 @@ class Kernel:
 
     def slope(self, correlation: float) -> float:
         """Return the derivative of E[f(x) f(y)] by the correlation."""
-        return float((self._squares[1:] * (_POWERS + 1)).dot(correlation**_POWERS))
+        return float((self._squares[1:] * _FACTORS).dot(correlation**_POWERS))
 
     def inverse(self, products: Reals) -> Reals:
         """Return the correlations, in [-1, 1], for which the covariances are nearest to those given."""
-        slopes = self._squares[1:] * (_POWERS + 1)
+        slopes = self._squares[1:] * _FACTORS
         variance = float(np.add.reduce(self._squares[1:]))
         if not variance > 0:
             return np.zeros_like(products)
@@ -127,9 +127,8 @@ _BLOCK = 96
 
 
 def _expectations(points: Reals, correlations: Reals) -> Reals:
-    squares = np.empty((len(points), _ORDER + 2))
-    np.square(points @ _HERMITE.T, out=squares[:, :-1])
-    squares[:, -1] = np.maximum((points * points) @ WEIGHTS - squares[:, :-1].sum(1), 0.0)
+    squares = np.square(points @ _HERMITE.T)
+    squares[:, -1] = np.maximum((points * points) @ WEIGHTS - squares.sum(1), 0.0)
     products: Reals = np.einsum("fo,ofp->fp", squares, powers_of(correlations))
     return products
 
