@@ -62,7 +62,7 @@ class _Analysis:
         self._dead: dict[Value, float | None] = {}
         self._back: dict[int, Backward] = {}
         self._shown: dict[Value, list[Gradient | NotKnown]] = {}
-        self._gradients: dict[Value, Gradient | NotKnown] = {}
+        self._gradients: dict[Value, float | NotKnown] = {}
         self._squares: dict[str, list[float | None]] = {}
         self._notes: dict[str, list[str]] = {}
 
@@ -82,7 +82,7 @@ class _Analysis:
         }
         self._scatters = dict(zip(known, scatters(list(known.values())), strict=True))
         self._dead = dict(zip(known, dead_shares([found for found, _ in known.values()]), strict=True))
-        values = tuple(self._value(value, has_loss=has_loss) for value in self._known)
+        values = tuple(map(self._value, self._known))
         parameters = tuple(self._parameter(blob, has_loss=has_loss) for blob in plan.blobs if blob.owner is None)
         if not has_loss:
             self._note("no layer is a loss, so that there is no gradient", "")
@@ -180,10 +180,11 @@ class _Analysis:
                 if weight:
                     square = weight * weight
                     arrived.setdefault(Value(index, number), []).append(Gradient(square, np.full(KINDS, square)))
-            tops = [_sum(arrived.get(Value(index, number), [])) for number in range(len(layer.tops))]
-            for number, top in enumerate(tops):
-                value = Value(index, number)
-                self._gradients[value] = _sum([top, *self._shown[value]]) if value in self._shown else top
+            values = [Value(index, number) for number in range(len(layer.tops))]
+            tops = [_sum(arrived.pop(value, [])) for value in values]
+            for value, top in zip(values, tops, strict=True):
+                found = _sum([top, *self._shown[value]]) if value in self._shown else top
+                self._gradients[value] = found if isinstance(found, NotKnown) else found.mean_square
             self._lead_back(index, tops, arrived)
         compared, blobs = comparisons(self._plan)
         if blobs:
@@ -202,9 +203,10 @@ class _Analysis:
         blobs: Sequence[float | None]
         known = [top for top in tops if isinstance(top, Gradient)]
         try:
-            if index not in self._back or len(known) < len(tops):
+            back = self._back.pop(index, None)
+            if back is None or len(known) < len(tops):
                 raise _BeforeError
-            bottoms, blobs, root = self._back[index](tuple(known))
+            bottoms, blobs, root = back(tuple(known))
         except NotKnown as unknown:
             self._note(str(unknown), layer.name)
             bottoms, blobs, root = [unknown] * len(layer.producers), [None] * len(names), None
@@ -236,11 +238,11 @@ class _Analysis:
         assert isinstance(made, Gradient)  # noqa: S101 - for the type checker
         return made
 
-    def _value(self, value: Value, *, has_loss: bool) -> ValueSignal:
+    def _value(self, value: Value) -> ValueSignal:
         layer, top = self._plan.layers[value.layer], self._plan.top(value)
         activation, gradient = self._known[value].activation, self._gradients.get(value)
-        square = float(gradient.mean_square) if isinstance(gradient, Gradient) and has_loss else None
         why = str(gradient) if isinstance(gradient, NotKnown) else None
+        square = None if gradient is None or isinstance(gradient, NotKnown) else float(gradient)
         if isinstance(activation, NotKnown):
             return ValueSignal(
                 value, layer.name, top.name, gradient_mean_square=square, unknown=str(activation), gradient_unknown=why
