@@ -5,8 +5,17 @@ from math import acos, log, pi, sqrt
 import numpy as np
 import pytest
 
-from filler_server.diagnostics.signal.normal import NODES, WEIGHTS, Kernel, largest, normal_cdf, quantiles, winners
-from filler_server.diagnostics.signal.probabilities import shared_square, softmax
+from filler_server.diagnostics.signal.normal import (
+    NODES,
+    WEIGHTS,
+    Kernel,
+    expectations,
+    largest,
+    normal_cdf,
+    quantiles,
+    winners,
+)
+from filler_server.diagnostics.signal.probabilities import probabilities, shared_square, softmax
 
 
 @pytest.mark.parametrize(("power", "moment"), [(0, 1), (1, 0), (2, 1), (4, 3), (6, 15)])
@@ -22,6 +31,14 @@ def test_the_kernel_of_relu_is_the_arc_cosine_kernel(correlation: float) -> None
     found = kernel(np.full(5, correlation))
     assert found == pytest.approx(np.full(5, exact), abs=1e-3)
     assert kernel.inverse(found) == pytest.approx(np.full(5, correlation), abs=1e-2)
+
+
+@pytest.mark.parametrize("number", [1, 96, 97, 250])
+def test_many_kernels_at_once_are_each_as_it_is_alone(number: int) -> None:
+    random = np.random.default_rng(3)
+    points, correlations = random.standard_normal((number, len(NODES))), random.uniform(-1, 1, (number, 7))
+    alone = [Kernel(own)(pairs) for own, pairs in zip(points, correlations, strict=True)]
+    assert expectations(points, correlations) == pytest.approx(np.array(alone), abs=1e-12)
 
 
 @pytest.mark.parametrize(("number", "mean"), [(1, 0.0), (2, 1 / sqrt(pi)), (4, 1.02938), (9, 1.48501), (100, 2.50759)])
@@ -83,3 +100,13 @@ def test_two_softmaxes_of_correlated_numbers(number: int, variance: float, corre
     first, second = (part / part.sum(1, keepdims=True) for part in terms)
     excess = float((first * second).sum(1).mean()) - 1 / number
     assert shared_square(number, variance, correlation) - 1 / number == pytest.approx(excess, rel=0.5)
+
+
+@pytest.mark.parametrize("number", [2, 10, 1000])
+@pytest.mark.parametrize("excess", [0.0, 1e-9, 1e-3, 0.1, 0.5])
+def test_probabilities_have_their_mean_and_mean_square(number: int, excess: float) -> None:
+    square = 1 / number + (1 - 1 / number) * excess
+    found = probabilities(square, number)
+    assert number * (WEIGHTS @ found) == pytest.approx(1, rel=1e-11)
+    assert number * (WEIGHTS @ found**2) == pytest.approx(square, rel=1e-12)
+    assert np.all(np.diff(found) >= 0)
