@@ -46,7 +46,7 @@ def _hermite() -> Reals:
 _HERMITE = _hermite()
 _POWERS = np.arange(_ORDER + 1.0)
 _FACTORS = _POWERS + 1
-"""What powers are multiplied with in a derivative."""
+"""Factors of the powers in a derivative."""
 
 
 def powers_of(base: Reals) -> Reals:
