@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from statistics import median
 
-from tests.benchmarks import callers, generation, latency, modules, nets, startup, streaming
+from tests.benchmarks import callers, generation, latency, modules, nets, planning, startup, streaming
 from tests.benchmarks.effort import Effort
 from tests.benchmarks.results import Comparison, Results
 from tests.benchmarks.tables import MIB, Table, digits
@@ -185,6 +185,13 @@ def _rest(results: Results) -> Iterator[tuple[Target, Iterable[Found]]]:
             Target(f"{case}, one thread", "x torch.nn.init", bound),
             ratio(modules.SECTION, case, modules.OURS, modules.TORCH),
         )
+    for case, bound in planning.SIGNAL_TARGETS.items():
+        planned = results.find(planning.SECTION, case)
+        if planned is not None:
+            yield (
+                Target(f"signal of {case}, in theory", "ms", bound, at_most=True),
+                [(case, planned.seconds(planning.SIGNAL).median * 1000)],
+            )
     starts = results.find(startup.SECTION, "programs")
     if starts is None:
         return
