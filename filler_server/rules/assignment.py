@@ -23,25 +23,25 @@ class Assignment:
         rule: the rule, in a few words.
         index: its place among the rules, from 0.
         filler: the filler of the whole parameter.
-        stream: name that selects the random numbers.
         axes: the meaning of its axes; None where they are those of Caffe.
         zero_padding: whether the row that a module names with `padding_idx` is zeros.
         fan_in: inputs of each output, of the parameter or of that whose fan counts; None where there is no axis.
         fan_out: outputs of each input, likewise.
         mean: mean of the values that theory expects; None where the parameter has no values.
         std: their standard deviation, likewise.
+        stream: name that selects the random numbers.
     """
 
     rule: str
     index: int
     filler: FillerParameter
+    axes: FanAxes | None
+    zero_padding: bool
+    fan_in: int | None
+    fan_out: int | None
+    mean: float | None
+    std: float | None
     stream: str
-    axes: FanAxes | None = None
-    zero_padding: bool = False
-    fan_in: int | None = None
-    fan_out: int | None = None
-    mean: float | None = None
-    std: float | None = None
 
 
 def expectation(filler: FillerParameter, shape: tuple[int, ...]) -> tuple[float | None, float | None]:

@@ -1,9 +1,8 @@
 """Patterns of names, as those of files in a shell."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from fnmatch import fnmatchcase, translate
-from functools import lru_cache
 
 
 class NamePatterns:
@@ -28,19 +27,13 @@ class ClassPatterns:
     """Patterns of names of classes; those with a dot are of qualified names. Without any, every class fits."""
 
     def __init__(self, patterns: Iterable[str]) -> None:
-        compiled = [("." in pattern, re.compile(translate(pattern)).match) for pattern in patterns]
+        self._compiled = [("." in pattern, re.compile(translate(pattern)).match) for pattern in patterns]
 
-        # The parameters of a model have few classes between them.
-        @lru_cache(maxsize=1024)
-        def fit(names: Sequence[str]) -> bool:
-            return any(match(name) for name in names for dotted, match in compiled if dotted == ("." in name))
-
-        self._fit = fit
-        self._any = not compiled
-
-    def fit(self, names: tuple[str, ...]) -> bool:
+    def fit(self, names: Iterable[str]) -> bool:
         """Whether a pattern fits one of the names."""
-        return self._any or self._fit(names)
+        return not self._compiled or any(
+            match(name) for name in names for dotted, match in self._compiled if dotted == ("." in name)
+        )
 
 
 def literal(name: str) -> str:

@@ -50,6 +50,8 @@ class Rules:
                 raise error.within(f"rule {index + 1}{place}") from None
         self.labels = tuple(rule.label for rule in self._rules)
         self._buffers = {name.rpartition(".")[2] for rule in message.rule for name in rule.name}
+        # The parameters of a model have few classes between them.
+        self._of_classes = lru_cache(maxsize=1024)(self._fitting)
 
     def assign(self, parameter: Parameter, axes_of: AxesOf | None = None) -> Assignment | None:
         """Return what the first rule that fits a parameter fills it with, or None where none fits.
@@ -63,13 +65,17 @@ class Rules:
         """
         if parameter.is_buffer and parameter.name.rpartition(".")[2] not in self._buffers:
             return None
-        for rule in self._rules:
+        for rule in self._of_classes(parameter.module, parameter.within):
             if rule.fits(parameter):
                 try:
                     return rule.assignment(parameter, axes_of)
                 except FillerError as error:
                     raise error.within(f"parameter '{printable(parameter.name)}', {rule.label}") from None
         return None
+
+    def _fitting(self, module: tuple[str, ...], within: tuple[str, ...]) -> "list[_Rule]":
+        """Return the rules whose patterns of classes fit."""
+        return [rule for rule in self._rules if rule.fits_classes(module, within)]
 
 
 class _Rule:
@@ -102,19 +108,21 @@ class _Rule:
                 field="stream",
             )
 
+    def fits_classes(self, module: tuple[str, ...], within: tuple[str, ...]) -> bool:
+        """Whether a parameter of these classes may fit."""
+        return self._module.fit(module) and self._within.fit(within)
+
     def fits(self, parameter: Parameter) -> bool:
-        return (
-            self._names.fit(parameter.name, is_buffer=parameter.is_buffer)
-            and self._module.fit(parameter.module)
-            and self._within.fit(parameter.within)
-            and (self._fan_of is None or self._fan_of in parameter.siblings)
+        """Whether a parameter fits whose classes do."""
+        return self._names.fit(parameter.name, is_buffer=parameter.is_buffer) and (
+            self._fan_of is None or self._fan_of in parameter.siblings
         )
 
     def assignment(self, parameter: Parameter, axes_of: AxesOf | None) -> Assignment:
         sibling = None if self._fan_of is None else parameter.siblings[self._fan_of]
         axes = self._axes(parameter.shape if sibling is None else sibling, axes_of)
         assigned = self._for_shape(parameter.shape, sibling, axes)
-        return assigned(stream=parameter.name if self._stream is None else self._stream)
+        return assigned(parameter.name if self._stream is None else self._stream)
 
     def _assignment(
         self, shape: tuple[int, ...], sibling: tuple[int, ...] | None, axes: FanAxes | None
@@ -127,18 +135,9 @@ class _Rule:
             filler = by_fan_of(filler, weight)
         mean, std = expectation(filler, weight if sibling is None else shape)
         fan_in, fan_out = fans(weight)
-        return partial(
-            Assignment,
-            rule=self.label,
-            index=self.index,
-            filler=filler,
-            axes=axes if sibling is None else None,
-            zero_padding=self._rule.zero_padding,
-            fan_in=fan_in,
-            fan_out=fan_out,
-            mean=mean,
-            std=std,
-        )
+        own_axes = axes if sibling is None else None
+        zero_padding = self._rule.zero_padding
+        return partial(Assignment, self.label, self.index, filler, own_axes, zero_padding, fan_in, fan_out, mean, std)
 
     def _axes(self, shape: tuple[int, ...], axes_of: AxesOf | None) -> FanAxes | None:
         """Return the meaning of the axes of a parameter of a shape, if it is not that of Caffe."""
