@@ -1,22 +1,32 @@
 """The service without a server: the library in this process, with the interface of the remote backend."""
 
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from caffe_filler.errors import Unavailable
+from caffe_filler import dtypes
+from caffe_filler.axes import FanAxes
+from caffe_filler.caffe.caffe_pb2 import FillerParameter
+from caffe_filler.dtypes import DTypeLike
+from caffe_filler.errors import FillerError, Unavailable
 from caffe_filler.v1 import filler_pb2
 from filler_client._arrays import Receivers, flat
-from filler_client._backend import Arrays, BlobDigest, InOrder, Piece, StreamRequest, closed
+from filler_client._backend import ArrayList, Arrays, BlobDigest, InOrder, Piece, StreamRequest, closed
+from filler_client._many import BlobSpec
+from filler_client._requests import RegionLike, blob_spec
 
 if TYPE_CHECKING:
     from filler_server.api.requests import Job
-    from filler_server.engine.computed import ComputedTensor
+    from filler_server.engine.computed import ComputedTensor, FilledBlob
     from filler_server.net.plan import NetPlan
+
+_LONGEST_KEPT = 512
+"""Bytes of a filler up to which the description of a blob is kept for further calls."""
 
 _PIECE_BYTES = 4 << 20
 """Large enough to share among threads, small enough for the cache that the reader finds it in."""
@@ -117,6 +127,56 @@ class EmbeddedBackend:
         """
         if self._is_closed:
             raise closed()
+
+
+def fill_here(blobs: Sequence[BlobSpec], out: ArrayList, *, seed: int, dtype: DTypeLike) -> list[NDArray[Any]] | None:
+    """Return what `fill_many` of an embedded client returns, without a request, which takes longer than a small blob.
+
+    Args:
+        blobs: the blobs, each with a FillerParameter, and a region without slices.
+        out: an array to receive into for each, or None for a new one; they share no memory.
+        seed: 0 to 2**64 - 1.
+        dtype: one of the four of blobs.
+
+    Returns:
+        The arrays; None where a request has to be made, which may be refused; nothing is written then.
+
+    Raises:
+        Unavailable: Numba is missing.
+    """
+    with needs_numba():
+        from filler_server.api.requests import kept_blob
+        from filler_server.rng.philox import PhiloxStream
+
+    parsed = dtypes.parse(dtype)
+    receivers = Receivers(InOrder(out))
+    filled: list[tuple[FilledBlob, NDArray[Any]]] = []
+    try:
+        for blob in blobs:
+            text = cast(FillerParameter, blob.filler).SerializePartialToString()
+            region = cast(Hashable, blob.region)
+            key = _description(text, blob.shape, region, blob.axes) if len(text) <= _LONGEST_KEPT else None
+            if key is None or not blob.name:
+                return None
+            tensor = kept_blob(key, parsed).over(PhiloxStream(seed, blob.name), blob.name)
+            filled.append((tensor, receivers.array_for(blob.name, tensor.shape, parsed)))
+    except FillerError:
+        return None
+    for tensor, array in filled:
+        tensor.read(0, flat(array))
+    return [array for _, array in filled]
+
+
+@lru_cache(maxsize=1024)
+def _description(
+    filler: bytes, shape: tuple[int, ...], region: RegionLike | None, axes: FanAxes | None
+) -> bytes | None:
+    """Return the description of a blob without its name; None where the blob may not be kept."""
+    from filler_server.api.requests import may_be_kept
+
+    spec = blob_spec(FillerParameter.FromString(filler), shape, "", region, axes)
+    key = spec.SerializePartialToString()
+    return key if may_be_kept(spec.filler, key) else None
 
 
 def _parts(job: "Job") -> Iterator[tuple["ComputedTensor", int, int]]:

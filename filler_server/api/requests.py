@@ -13,6 +13,7 @@ import numpy as np
 
 from caffe_filler import dtypes
 from caffe_filler.axes import FanAxes
+from caffe_filler.caffe.caffe_pb2 import FillerParameter
 from caffe_filler.errors import FillerError, FillerParameterError, InvalidArgument, UnknownFiller
 from caffe_filler.filler_types import CAFFE_FILLERS
 from caffe_filler.printable import counted
@@ -92,13 +93,26 @@ def fill_job(request: filler_pb2.FillRequest, limits: Limits) -> Job:
 
 def _filled_blob(spec: filler_pb2.BlobSpec, key: bytes, random: RandomStream, dtype: np.dtype[Any]) -> FilledBlob:
     """Return a blob; `key` is all that the description says of it but its name."""
-    is_kept = not random.sequential and len(key) <= _LONGEST_KEPT and spec.filler.type in CAFFE_FILLERS
-    return _kept_blob(key, dtype) if is_kept else _new_blob(spec, random, dtype)
+    is_kept = not random.sequential and may_be_kept(spec.filler, key)
+    return kept_blob(key, dtype) if is_kept else _new_blob(spec, random, dtype)
+
+
+def may_be_kept(filler: FillerParameter, key: bytes) -> bool:
+    """Whether a blob of a filler, and of a description without a name, may be a `kept_blob`."""
+    return len(key) <= _LONGEST_KEPT and filler.type in CAFFE_FILLERS
 
 
 @lru_cache(maxsize=1024)
-def _kept_blob(key: bytes, dtype: np.dtype[Any]) -> FilledBlob:
-    """Return a blob over the philox stream, for the next call, too: many ask for blobs that are alike."""
+def kept_blob(key: bytes, dtype: np.dtype[Any]) -> FilledBlob:
+    """Return a blob over the philox stream, for the next call, too: many ask for blobs that are alike.
+
+    Args:
+        key: its BlobSpec without a name.
+        dtype: its data type.
+
+    Raises:
+        FillerError: the description is wrong.
+    """
     return _new_blob(filler_pb2.BlobSpec.FromString(key), PhiloxStream(0, ""), dtype)
 
 

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -11,7 +11,9 @@ from numpy.typing import NDArray
 
 from caffe_filler.errors import InvalidArgument
 from filler_client import _requests
+from filler_client._backend import ArrayList
 from filler_client._client import FillerClient
+from filler_client._embedded import fill_here
 from filler_client._many import BlobSpec
 from filler_client._requests import FillOptions
 from filler_client.torch._staging import Staging
@@ -44,8 +46,6 @@ def fill_targets(targets: Sequence[Target], seed: int, client: FillerClient | No
         FillerError: one of the tree in `caffe_filler.errors`.
     """
     check_client(client)
-    if client is None:
-        client = FillerClient.embedded()
     for batch in list(_batches(targets)):
         first = batch[0].tensor
         if first.device.type == "cpu":
@@ -54,7 +54,8 @@ def fill_targets(targets: Sequence[Target], seed: int, client: FillerClient | No
             request = _requests.values_request(seed=seed, dtype=first.dtype)
             for blob in (target.blob for target in batch):
                 request.blobs.append(_requests.blob_spec(blob.filler, blob.shape, blob.name, blob.region, blob.axes))
-            Staging(first.device).receive(client.pieces(request), [target.tensor for target in batch])
+            pieces = (client or FillerClient.embedded()).pieces(request)
+            Staging(first.device).receive(pieces, [target.tensor for target in batch])
     # As every change in place, so that autograd refuses to go back over it.
     torch.autograd.graph.increment_version([each.tensor for each in targets if not each.tensor.is_inference()])
 
@@ -76,9 +77,11 @@ def check_apart(named: Sequence[tuple[str, torch.Tensor]]) -> None:
         InvalidArgument: some do; or they lie between each other in so much memory that it is not looked through.
     """
     places = sorted(
-        (own.data_ptr(), _extent(own), index)
-        for index, (_, own) in enumerate(named)
-        if (own.is_cpu or own.is_cuda) and own.numel()
+        [
+            (own.data_ptr(), _extent(own), index)
+            for index, (_, own) in enumerate(named)
+            if (own.is_cpu or own.is_cuda) and own.numel()
+        ]
     )
     group: list[tuple[str, torch.Tensor]] = []
     end = dense_end = 0
@@ -88,7 +91,8 @@ def check_apart(named: Sequence[tuple[str, torch.Tensor]]) -> None:
         if start < dense_end:
             raise _overlap(dense, name)
         if start >= end:
-            _check_group(group)
+            if len(group) > 1:
+                _check_group(group)
             group = []
         group.append((name, own))
         end = max(end, start + length)
@@ -157,19 +161,28 @@ def _overlaps_itself(own: torch.Tensor) -> bool:
     return bool(np.count_nonzero(marks) < own.numel())
 
 
-def _receive(batch: Sequence[Target], seed: int, client: FillerClient) -> None:
+def _receive(batch: Sequence[Target], seed: int, client: FillerClient | None) -> None:
     out = [array_of(target.tensor) if receives(target.tensor) else None for target in batch]
     blobs, dtype = [target.blob for target in batch], batch[0].tensor.dtype
-    if len(blobs) == 1:
-        # That a name is missing has been said already.
-        (one,) = blobs
-        options: FillOptions = {"name": one.name, "region": one.region, "axes": one.axes, "seed": seed, "dtype": dtype}
-        arrays = [client.fill(one.filler, one.shape, out=out[0], **options)]
-    else:
-        arrays = client.fill_many(blobs, out=out, seed=seed, dtype=dtype)
+    arrays: Sequence[NDArray[Any]] | None = None
+    if client is None and all(own is None or own.flags.carray for own in out):
+        arrays = fill_here(blobs, out, seed=seed, dtype=dtype)
+    if arrays is None:
+        arrays = _filled(blobs, out, seed, dtype, client or FillerClient.embedded())
     for target, own, array in zip(batch, out, arrays, strict=True):
         if own is None:
             array_of(target.tensor)[...] = array
+
+
+def _filled(
+    blobs: Sequence[BlobSpec], out: ArrayList, seed: int, dtype: torch.dtype, client: FillerClient
+) -> Sequence[NDArray[Any]]:
+    if len(blobs) > 1:
+        return client.fill_many(blobs, out=out, seed=seed, dtype=dtype)
+    # That a name is missing has been said already.
+    (one,) = blobs
+    options: FillOptions = {"name": one.name, "region": one.region, "axes": one.axes, "seed": seed, "dtype": dtype}
+    return [client.fill(one.filler, one.shape, out=out[0], **options)]
 
 
 def _batches(targets: Sequence[Target]) -> Iterator[list[Target]]:

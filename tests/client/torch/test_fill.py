@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from caffe_filler.errors import InvalidArgument, ShapeError
+from caffe_filler.errors import FillerError, InvalidArgument, ShapeError
 from filler_client import FanAxes, FillerClient, Piece, UnnamedBlobWarning
 
 pytestmark = pytest.mark.frameworks
@@ -62,6 +62,36 @@ def test_fans_of_other_layouts_are_those_of_the_client() -> None:
     assert (module["experts"].detach().numpy() == wanted).all()
     flat = fill_flat_(torch.empty(60), [("experts", (3, 7, 5))], rules, start=40, seed=SEED)
     assert (flat.numpy() == wanted.reshape(-1)[40:100]).all()
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "float16", "bfloat16"])
+@pytest.mark.parametrize(
+    ("filler", "shape"),
+    [
+        ('type: "gaussian" std: 0.1 sparse: 2', (6, 5)),
+        ('type: "truncated_gaussian" std: 0.1', (300, 500)),
+        ('type: "positive_unitball"', (7, 9)),
+        ('type: "bilinear"', (2, 2, 4, 4)),
+        ("orthogonal", (8, 8)),
+        ("xavier", ()),
+        ("xavier", (3, 0)),
+        ('type: "uniform" min: 2 max: 1', (4,)),
+        ('type: "constant" value: 70000', (4,)),
+        ("no_such_filler", (4,)),
+        (f'type: "constant" value: 1 # {"x" * 600}', (4,)),
+    ],
+)
+def test_without_a_client_all_is_as_with_one(filler: str, shape: tuple[int, ...], dtype: str) -> None:
+    def filled(name: str, client: FillerClient | None) -> Any:
+        tensor = torch.zeros(shape, dtype=getattr(torch, dtype))
+        try:
+            fill_(tensor, filler, name=name, seed=SEED, client=client)
+        except FillerError as error:
+            return type(error), str(error), error.violations
+        return tensor.view(torch.int8 if shape else tensor.dtype).tolist()
+
+    for name in ("w", "", "n" * 300, "\ud800"):
+        assert filled(name, None) == filled(name, CLIENT), name
 
 
 def test_what_lies_beside_a_view_is_not_touched() -> None:
