@@ -105,8 +105,8 @@ def initialize_(
             entry = further = _left(slot, resetting, unset)
         else:
             entry = _filled(slot, found, next(figures))
-            further = entry._replace(status="tied", tied_to=slot.name) if slot.names else entry
-        entries += [entry, *(further._replace(name=name) for name in slot.names)]
+            further = entry._replace(status="tied", tied_to=slot.name) if slot.ties else entry
+        entries += [entry, *(further._replace(name=tie.name) for tie in slot.ties)]
     used = {filling.assignment.index for filling in fillings}
     return InitReport(
         entries=tuple(entries),

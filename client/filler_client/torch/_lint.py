@@ -84,7 +84,7 @@ def _held(
 
     if isinstance(module, torch.nn.Module):
         own = [slot for slot in slots(module, name_prefix) if not slot.is_buffer]
-        ties = {name: slot.name for slot in own for name in slot.names}
+        ties = {tie.name: slot.name for slot in own for tie in slot.ties}
         return {slot.name: (slot.parameter, slot.tensor, slot.padding_row) for slot in own}, ties
     if not isinstance(module, Mapping) or not all(isinstance(value, torch.Tensor) for value in module.values()):
         raise InvalidArgument(f"lint takes a module, or tensors by name. Received: {type(module).__name__}")

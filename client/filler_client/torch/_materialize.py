@@ -55,8 +55,8 @@ def dematerialize(module: torch.nn.Module, absent: Sequence[Slot]) -> None:
 def _tie(absent: Sequence[Slot]) -> None:
     """Hang tensors again wherever the ones that they replace were."""
     for slot in absent:
-        for owner, name in slot.places[1:]:
-            setattr(owner, name, slot.tensor)
+        for tie in slot.ties:
+            setattr(tie.owner, tie.attribute, slot.tensor)
 
 
 def spoil(tensor: torch.Tensor) -> None:

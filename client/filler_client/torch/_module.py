@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
@@ -21,6 +21,20 @@ _WRAPPERS = ("_fsdp_wrapped_module", "_checkpoint_wrapped_module", "_orig_mod")
 _PLAIN = (torch.Tensor, torch.nn.Parameter)
 
 
+class Tie(NamedTuple):
+    """A further place where a parameter or buffer hangs.
+
+    Attributes:
+        name: its qualified name there.
+        owner: the module.
+        attribute: its name in the module.
+    """
+
+    name: str
+    owner: torch.nn.Module
+    attribute: str
+
+
 @dataclass(slots=True, eq=False)
 class Slot:
     """A parameter or buffer, with all the places where it hangs.
@@ -28,14 +42,16 @@ class Slot:
     Attributes:
         parameter: the parameter as rules see it, under its first qualified name in the whole model.
         tensor: the tensor that hangs there, as of the last `refresh`.
-        places: modules, and the names that it has there; the first is the one after which it is called.
-        names: its further names.
+        owner: the module after which it is called.
+        attribute: its name in that module.
+        ties: the further places.
     """
 
     parameter: "Parameter"
     tensor: torch.Tensor
-    places: list[tuple[torch.nn.Module, str]]
-    names: list[str] = field(default_factory=list)
+    owner: torch.nn.Module
+    attribute: str
+    ties: tuple[Tie, ...] = ()
 
     @property
     def name(self) -> str:
@@ -48,11 +64,6 @@ class Slot:
         return self.parameter.is_buffer
 
     @property
-    def owner(self) -> torch.nn.Module:
-        """The module after which it is called."""
-        return self.places[0][0]
-
-    @property
     def padding_row(self) -> int | None:
         """The row that the module names as padding."""
         row, rows = getattr(self.owner, "padding_idx", None), next(iter(self.parameter.shape), 0)
@@ -60,8 +71,7 @@ class Slot:
 
     def refresh(self) -> None:
         """Look up the tensor again, after the module may have replaced it."""
-        module, name = self.places[0]
-        self.tensor = (module._buffers if self.is_buffer else module._parameters)[name]
+        self.tensor = (self.owner._buffers if self.is_buffer else self.owner._parameters)[self.attribute]
 
 
 class _Place(NamedTuple):
@@ -100,23 +110,25 @@ def slots(module: torch.nn.Module, name_prefix: NamePrefix = "") -> list[Slot]:
     from filler_server.rules import Parameter
 
     found: dict[object, Slot] = {}
-    taken: dict[str, object] = {}
+    taken: dict[str, Slot] = {}
     places = list(_walk(module))
+    whole_name = _naming(name_prefix)
     for is_buffer in (False, True):
         for path, owner, classes, within, shapes in places:
             for attribute, tensor in (owner._buffers if is_buffer else owner._parameters).items():
                 if tensor is None:
                     continue
-                name = _whole_name(f"{path}{attribute}", name_prefix)
-                key = identity_of(tensor)
-                if taken.setdefault(name, key) != key:
+                name = whole_name(path + attribute)
+                shape = tuple(tensor.shape) if is_buffer else shapes[attribute]
+                own = Slot(Parameter(name, shape, classes, within, shapes, is_buffer), tensor, owner, attribute)
+                # Few tensors begin where another one does, and all that tells them apart takes long to look at.
+                first = found.setdefault(_start_of(tensor), own)
+                if first is not own and identity_of(first.tensor) != identity_of(tensor):
+                    first = found.setdefault(identity_of(tensor), own)
+                if taken.setdefault(name, first) is not first:
                     raise InvalidArgument(f"two parameters have one name in the whole model. Received: name='{name}'")
-                parameter = Parameter(name, tuple(tensor.shape), classes, within, shapes, is_buffer)
-                own = Slot(parameter, tensor, [(owner, attribute)])
-                first = found.setdefault(key, own)
                 if first is not own:
-                    first.places += own.places
-                    first.names.append(name)
+                    first.ties += (Tie(name, owner, attribute),)
     return list(found.values())
 
 
@@ -129,7 +141,7 @@ def slots_by_key(module: torch.nn.Module) -> dict[str, Slot]:
         InvalidArgument: as of `slots`.
     """
     held = slots(module)
-    named = {name: slot for slot in held for name in (slot.name, *slot.names)}
+    named = {name: slot for slot in held for name in (slot.name, *(tie.name for tie in slot.ties))}
     places = {identity_of(slot.tensor): slot for slot in held}
     for key, tensor in module.state_dict(keep_vars=True).items():
         slot = places.get(identity_of(tensor)) if isinstance(tensor, torch.Tensor) else None
@@ -144,6 +156,7 @@ def _walk(module: torch.nn.Module) -> Iterator[_Place]:
     Raises:
         InvalidArgument: a parameter has no shape yet, or FSDP1 or DeepSpeed hold it flat.
     """
+    is_lazy = torch.nn.parameter.is_lazy
     waiting: list[tuple[str, torch.nn.Module, tuple[str, ...]]] = [("", module, ())]
     while waiting:
         path, owner, within = waiting.pop()
@@ -151,7 +164,11 @@ def _walk(module: torch.nn.Module) -> Iterator[_Place]:
             raise _flat("FSDP1 (FullyShardedDataParallel)")
         for kept in (owner._parameters, owner._buffers):
             for name, tensor in kept.items():
-                _check(f"{path}{name}", owner, tensor)
+                if is_lazy(tensor):
+                    kind = type(owner).__name__
+                    raise InvalidArgument(f"parameter '{path}{name}' has no shape before the first forward of {kind}")
+                if hasattr(tensor, "ds_id"):
+                    raise _flat("DeepSpeed's ZeRO-3")
         classes = _names_of(type(owner).__mro__)
         shapes = {name: tuple(held.shape) for name, held in owner._parameters.items() if held is not None}
         yield _Place(path, owner, classes, within, shapes)
@@ -172,31 +189,36 @@ def _names_of(classes: tuple[type, ...]) -> tuple[str, ...]:
     return tuple(name for kind in kinds for name in (kind.__name__, f"{kind.__module__}.{kind.__qualname__}"))
 
 
-def _whole_name(path: str, prefix: NamePrefix) -> str:
-    if not isinstance(prefix, str):
-        if not callable(prefix):
-            raise InvalidArgument(f"name_prefix is text, or a function. Received: name_prefix={prefix!r}")
+def _naming(prefix: NamePrefix) -> Callable[[str], str]:
+    """Return what makes the names in the whole model out of those here."""
+    if isinstance(prefix, str):
+        text = f"{prefix}." if prefix and not prefix.endswith(".") else prefix
+        return lambda path: text + path
+    if not callable(prefix):
+        raise InvalidArgument(f"name_prefix is text, or a function. Received: name_prefix={prefix!r}")
+
+    def checked(path: str) -> str:
         name = prefix(path)
         if not isinstance(name, str) or not name:
             raise InvalidArgument(f"name_prefix must return a name. Received: {name!r} for '{path}'")
         return name
-    return f"{prefix}{'.' if prefix and not prefix.endswith('.') else ''}{path}"
+
+    return checked
 
 
 def identity_of(tensor: torch.Tensor) -> object:
     """Return what two tensors over the same memory have in common."""
+    start = _start_of(tensor)
+    if start == id(tensor):
+        return start
+    return start, tensor.shape, tensor.stride(), tensor.dtype, tensor.device
+
+
+def _start_of(tensor: torch.Tensor) -> int:
+    """Return where the memory of a tensor begins, or its id where none is known."""
     # Those of subclasses may be anywhere; a parameter of a class of its own is none of them once it is detached.
     is_plain = type(tensor) in _PLAIN or type(tensor.detach()) is torch.Tensor
-    if tensor.is_meta or not is_plain or tensor.layout != torch.strided or not tensor.numel():
-        return id(tensor)
-    return tensor.data_ptr(), tensor.shape, tensor.stride(), tensor.dtype, tensor.device
-
-
-def _check(path: str, owner: torch.nn.Module, tensor: torch.Tensor | None) -> None:
-    if torch.nn.parameter.is_lazy(tensor):
-        raise InvalidArgument(f"parameter '{path}' has no shape before the first forward of {type(owner).__name__}")
-    if hasattr(tensor, "ds_id"):
-        raise _flat("DeepSpeed's ZeRO-3")
+    return (is_plain and tensor.layout == torch.strided and tensor.data_ptr()) or id(tensor)
 
 
 def _flat(what: str) -> InvalidArgument:

@@ -55,7 +55,7 @@ def parts_of(tensor: torch.Tensor) -> list[Part]:
     Raises:
         InvalidArgument: a placement is Partial or of an unknown kind, or the local tensor is not what they say.
     """
-    if not is_dtensor(tensor):
+    if type(tensor) is torch.nn.Parameter or not is_dtensor(tensor):
         return [Part(None, tensor.detach())] if tensor.numel() else []
     held: Any = tensor
     coordinate = held.device_mesh.get_coordinate()

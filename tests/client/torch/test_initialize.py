@@ -120,6 +120,20 @@ def test_modules_that_hang_twice_in_one_are_listed_under_both_names() -> None:
     assert {entry.name for entry in report if entry.status == "tied"} == {"b.weight", "b.bias"}
 
 
+def test_tensors_that_begin_alike_are_told_apart() -> None:
+    memory = torch.arange(12.0)
+    model = torch.nn.Module()
+    for name, view in {"a": memory.view(3, 4), "b": memory.view(4, 3), "c": memory[:0], "d": memory[:0]}.items():
+        model.register_buffer(name, view)
+    model.e = torch.nn.Parameter(memory.view(4, 3))
+    model.f = torch.nn.Parameter(memory.view(3, 4))
+    report = initialize_(model, {"g": "xavier"}, seed=SEED, strict=False)
+    assert [entry.name for entry in report] == ["e", "b", "f", "a", "c", "d"]
+    assert [entry.shape for entry in report][:4] == [(4, 3), (4, 3), (3, 4), (3, 4)]
+    with pytest.raises(InvalidArgument, match="'e' and 'f' overlap"):
+        initialize_(model, {"*": "xavier"}, seed=SEED)
+
+
 def test_memory_that_overlaps_otherwise_is_refused() -> None:
     model = Model()
     model.head.weight = torch.nn.Parameter(model.embed.weight.detach()[1:])
