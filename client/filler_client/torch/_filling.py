@@ -102,12 +102,12 @@ def fill_all(fillings: Sequence[Filling], seed: int, client: FillerClient | None
     constants: list[tuple[torch.Tensor, float]] = []
     check_memory(fillings)
     for filling in fillings:
-        found, shape = filling.assignment, tuple(filling.tensor.shape)
+        found = filling.assignment
         for part in filling.parts:
             if _is_constant(found.filler, part.tensor):
                 constants.append((part.tensor, found.filler.value))
             else:
-                blob = BlobSpec(found.filler, shape, found.stream, part.box, found.axes)
+                blob = BlobSpec(found.filler, tuple(filling.tensor.shape), found.stream, part.box, found.axes)
                 targets.append(Target(blob, part.tensor))
     fill_targets(targets, seed, client)
     for tensor, value in constants:

@@ -17,7 +17,7 @@ from filler_client.torch._materialize import dematerialize, is_spoiled, material
 from filler_client.torch._module import NamePrefix, Slot, reshard, slots
 from filler_client.torch._report import InitEntry, InitReport, Status
 from filler_client.torch._targets import check_client
-from filler_client.torch._views import measured
+from filler_client.torch._views import measured, pooled
 
 if TYPE_CHECKING:
     from filler_server.rules import Assignment
@@ -98,15 +98,15 @@ def initialize_(
         # So that what holds no values yet is not taken for something that does.
         dematerialize(module, absent)
         raise
-    figures = iter(measured([part.tensor for part in filling.parts] for filling in fillings))
+    moments = iter(measured([part.tensor for filling in fillings for part in filling.parts]))
+    figures = iter([pooled([next(moments) for _ in filling.parts]) for filling in fillings])
     entries: list[InitEntry] = []
     for slot, found in planned:
-        if found is None:
-            entry = further = _left(slot, resetting, unset)
-        else:
-            entry = _filled(slot, found, next(figures))
-            further = entry._replace(status="tied", tied_to=slot.name) if slot.ties else entry
-        entries += [entry, *(further._replace(name=tie.name) for tie in slot.ties)]
+        entry = _left(slot, resetting, unset) if found is None else _filled(slot, found, next(figures))
+        entries.append(entry)
+        if slot.ties:
+            further = entry if found is None else entry._replace(status="tied", tied_to=entry.name)
+            entries += [further._replace(name=tie.name) for tie in slot.ties]
     used = {filling.assignment.index for filling in fillings}
     return InitReport(
         entries=tuple(entries),
@@ -193,29 +193,29 @@ def _fillings(planned: Sequence[_Planned]) -> list[Filling]:
 
 def _filled(slot: Slot, found: "Assignment", figures: tuple[float, float] | None) -> InitEntry:
     """Return what is to be told of what a rule fills, with the figures of its values."""
-    mean, std = figures or (None, None)
+    parameter = slot.parameter
     return InitEntry(
-        name=slot.name,
-        shape=slot.parameter.shape,
-        dtype=_name_of(slot.tensor.dtype),
-        status="filled",
-        rule=found.rule,
-        filler=found.filler.type,
-        fan_in=found.fan_in,
-        fan_out=found.fan_out,
-        mean=found.mean,
-        std=found.std,
-        measured_mean=mean,
-        measured_std=std,
+        parameter.name,
+        parameter.shape,
+        _name_of(slot.tensor.dtype),
+        "filled",
+        found.rule,
+        found.filler.type,
+        found.fan_in,
+        found.fan_out,
+        found.mean,
+        found.std,
+        *(figures or (None, None)),
     )
 
 
 def _left(slot: Slot, resetting: set[torch.nn.Module], unset: Sequence[Slot]) -> InitEntry:
     """Return what is to be told of what no rule fills."""
+    parameter = slot.parameter
     status: Status = "not filled"
-    if slot.is_buffer and slot not in unset:
+    if parameter.is_buffer and slot not in unset:
         status = "reset" if slot.owner in resetting else "left alone"
-    return InitEntry(slot.name, slot.parameter.shape, _name_of(slot.tensor.dtype), status)
+    return InitEntry(parameter.name, parameter.shape, _name_of(slot.tensor.dtype), status)
 
 
 @cache

@@ -1,24 +1,42 @@
 """Views of tensors in NumPy, and figures of their values."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from itertools import compress
 from math import inf, sqrt
-from typing import Any
+from operator import not_
+from typing import Any, NamedTuple, TypeAlias
 
 import ml_dtypes
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-_RUNS, _RUN = 16, 512
+_RUNS, _RUN = 8, 1024
 """A sample of a large tensor: so many runs of so many values, evenly spaced."""
+
+_FLAT, _ROWS = 128, 16
+"""So many small tensors, or samples of large ones, are looked at together: many at once, without holding them all."""
 
 _LEAST_SQUARE = 1e-20
 """A sum of squares in float32, below which digits of its terms may be lost."""
 
+_OF_BLOBS = frozenset({torch.float32, torch.float64, torch.float16, torch.bfloat16})
+
+_Arrays: TypeAlias = tuple[NDArray[np.float64], NDArray[np.float64]]
+"""Means and variances of several samples."""
+
+
+class Moments(NamedTuple):
+    """Mean and variance of the values of a sample, and how many they are."""
+
+    size: int
+    mean: float
+    variance: float
+
 
 def can_hold_a_blob(dtype: torch.dtype) -> bool:
     """Whether it is one of the four data types of blobs."""
-    return dtype in (torch.float32, torch.float64, torch.float16, torch.bfloat16)
+    return dtype in _OF_BLOBS
 
 
 def array_of(tensor: torch.Tensor) -> NDArray[Any]:
@@ -36,45 +54,83 @@ def receives(tensor: torch.Tensor) -> bool:
 
 
 @np.errstate(invalid="ignore", over="ignore")
-def measured(groups: Iterable[Sequence[torch.Tensor]]) -> list[tuple[float, float] | None]:
-    """Return mean and standard deviation of the values of each group of tensors, large ones sampled.
+def measured(tensors: Sequence[torch.Tensor]) -> list[Moments]:
+    """Return the moments of the values of tensors that are not empty, large ones sampled."""
+    samples = [_sample(tensor) for tensor in tensors]
+    is_flat = [sample.dim() == 1 for sample in samples]
+    # Many at once: to call NumPy takes longer than to look at a small tensor.
+    flat = _in_batches(_moments_of_flat, list(compress(samples, is_flat)), _FLAT)
+    rows = _in_batches(_moments_of_rows, list(compress(samples, map(not_, is_flat))), _ROWS)
+    return [next(flat if is_one else rows) for is_one in is_flat]
 
-    Where a group has no values, there is None.
-    """
-    return [_figures(map(_sample, group)) for group in groups]
 
-
-def _figures(samples: Iterable[NDArray[Any]]) -> tuple[float, float] | None:
-    count, first, total, squares = 0, 0.0, 0.0, 0.0
-    for sample in samples:
-        # From the first value on, so that equal values have a deviation of 0.
-        first = first if count else sample.item(0)
-        values = (sample - sample.dtype.type(first)).reshape(-1)
-        square = values.dot(values).item()
-        if not _LEAST_SQUARE < square < inf:
-            values = sample.astype(np.float64).reshape(-1) - first
-            square = values.dot(values).item()
-        count += values.size
-        if square:
-            total += values.sum().item()
-            squares += square
-    if not count:
+def pooled(parts: Sequence[Moments]) -> tuple[float, float] | None:
+    """Return mean and standard deviation of all values of several samples; None without any."""
+    if not parts:
         return None
-    mean = total / count
-    return first + mean, sqrt(max(squares / count - mean * mean, 0.0))
+    _, first, variance = parts[0]
+    if len(parts) == 1:
+        return first, sqrt(variance)
+    count = sum(part.size for part in parts)
+    mean = first + sum(part.size * (part.mean - first) for part in parts) / count
+    return mean, sqrt(sum(part.size * (part.variance + (part.mean - mean) ** 2) for part in parts) / count)
 
 
-def _sample(tensor: torch.Tensor) -> NDArray[Any]:
-    """Return values of a detached tensor, all of a small one and 8192 of a large one, from all over it."""
-    held = tensor
-    if held.numel() > _RUNS * _RUN:
-        # Whole rows, so that nothing is copied but what is looked at.
-        if held.is_contiguous():
-            held = held.as_strided((_RUNS, _RUN), (held.numel() // _RUNS, 1))
-        else:
-            held = held.flatten()[:: held.numel() // (_RUNS * _RUN)][: _RUNS * _RUN]
+def _in_batches(
+    moments_of: Callable[[Sequence[torch.Tensor]], _Arrays], samples: Sequence[torch.Tensor], size: int
+) -> Iterator[Moments]:
+    for start in range(0, len(samples), size):
+        batch = samples[start : start + size]
+        means, variances = moments_of(batch)
+        yield from map(Moments, [sample.numel() for sample in batch], means.tolist(), variances.tolist())
+
+
+def _moments_of_flat(samples: Sequence[torch.Tensor]) -> _Arrays:
+    values = torch.cat(samples).numpy().astype(np.float64)
+    counts = np.array([sample.numel() for sample in samples])
+    starts = counts.cumsum() - counts
+    first = values[starts]
+    values -= first.repeat(counts)
+    totals = np.add.reduceat(values, starts)
+    values *= values
+    return _moments(first, totals / counts, np.add.reduceat(values, starts) / counts)
+
+
+def _moments_of_rows(samples: Sequence[torch.Tensor]) -> _Arrays:
+    """Return the moments of samples of one length, in float32 as far as its range allows."""
+    stacked = torch.stack(samples).flatten(1)
+    values: NDArray[Any] = stacked.numpy()
+    first = values[:, 0].copy()
+    values -= first[:, np.newaxis]
+    squares = np.vecdot(values, values).astype(np.float64)
+    totals = stacked.sum(1).numpy().astype(np.float64)
+    if values.dtype == np.float32:
+        for row in np.flatnonzero(~((squares > _LEAST_SQUARE) & (squares < inf))).tolist():
+            wide = samples[row].numpy().astype(np.float64).reshape(-1)
+            wide -= wide[0]
+            squares[row], totals[row] = wide.dot(wide), wide.sum()
+    return _moments(first, totals / values.shape[1], squares / values.shape[1])
+
+
+def _moments(first: NDArray[Any], offsets: NDArray[np.float64], squares: NDArray[np.float64]) -> _Arrays:
+    """Return means and variances from the mean differences from a first value, and the mean squares of these.
+
+    So equal values have a variance of 0.
+    """
+    return first + offsets, np.maximum(squares - offsets * offsets, 0.0)
+
+
+def _sample(tensor: torch.Tensor) -> torch.Tensor:
+    """Return values of a detached tensor: all of a small one, flat, and some from all over a large one as runs."""
+    held, count = tensor, tensor.numel()
+    if count <= _RUNS * _RUN:
+        held = held.flatten() if held.dim() != 1 else held
+    elif held.is_contiguous():
+        # Whole runs, so that nothing is copied but what is looked at.
+        held = held.as_strided((_RUNS, _RUN), (count // _RUNS, 1))
+    else:
+        held = held.flatten()[:: count // (_RUNS * _RUN)][: _RUNS * _RUN].reshape(_RUNS, _RUN)
     if held.dtype != torch.float32:
         # NumPy does not have all data types, and is slow with some.
         held = held.to(torch.float64)
-    sample: NDArray[Any] = (held if held.is_cpu else held.cpu()).numpy()
-    return sample
+    return held if held.is_cpu else held.cpu()
