@@ -1,7 +1,7 @@
 """Parameters and buffers of a module: their names in the whole model, and where they hang."""
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
@@ -75,13 +75,12 @@ class Slot:
 
 
 class _Place(NamedTuple):
-    """A module, with its path in the model, its classes and those around it, and the shapes of its parameters."""
+    """A module, with its path in the model, its classes and those around it."""
 
     path: str
     module: torch.nn.Module
     classes: tuple[str, ...]
     within: tuple[str, ...]
-    shapes: dict[str, tuple[int, ...]]
 
 
 def reshard(module: torch.nn.Module) -> None:
@@ -109,26 +108,44 @@ def slots(module: torch.nn.Module, name_prefix: NamePrefix = "") -> list[Slot]:
     """
     from filler_server.rules import Parameter
 
+    whole_name = _naming(name_prefix)
+    parameters: list[Slot] = []
+    buffers: list[Slot] = []
+    for path, owner, classes, within in _walk(module):
+        shapes: dict[str, tuple[int, ...]] = {}
+        for attribute, tensor in owner._parameters.items():
+            if tensor is not None:
+                _check(path, attribute, owner, tensor)
+                shape = shapes[attribute] = tuple(tensor.shape)
+                parameter = Parameter(whole_name(path + attribute), shape, classes, within, shapes)
+                parameters.append(Slot(parameter, tensor, owner, attribute))
+        for attribute, tensor in owner._buffers.items():
+            if tensor is not None:
+                _check(path, attribute, owner, tensor)
+                name = whole_name(path + attribute)
+                buffer = Parameter(name, tuple(tensor.shape), classes, within, shapes, is_buffer=True)
+                buffers.append(Slot(buffer, tensor, owner, attribute))
+    return _each_once([*parameters, *buffers])
+
+
+def _each_once(held: Sequence[Slot]) -> list[Slot]:
+    """Return the first slot of each tensor, with all places where it hangs.
+
+    Raises:
+        InvalidArgument: two tensors have one name.
+    """
     found: dict[object, Slot] = {}
     taken: dict[str, Slot] = {}
-    places = list(_walk(module))
-    whole_name = _naming(name_prefix)
-    for is_buffer in (False, True):
-        for path, owner, classes, within, shapes in places:
-            for attribute, tensor in (owner._buffers if is_buffer else owner._parameters).items():
-                if tensor is None:
-                    continue
-                name = whole_name(path + attribute)
-                shape = tuple(tensor.shape) if is_buffer else shapes[attribute]
-                own = Slot(Parameter(name, shape, classes, within, shapes, is_buffer), tensor, owner, attribute)
-                # Few tensors begin where another one does, and all that tells them apart takes long to look at.
-                first = found.setdefault(_start_of(tensor), own)
-                if first is not own and identity_of(first.tensor) != identity_of(tensor):
-                    first = found.setdefault(identity_of(tensor), own)
-                if taken.setdefault(name, first) is not first:
-                    raise InvalidArgument(f"two parameters have one name in the whole model. Received: name='{name}'")
-                if first is not own:
-                    first.ties += (Tie(name, owner, attribute),)
+    for own in held:
+        # Few tensors begin where another one does, and all that tells them apart takes long to look at.
+        first = found.setdefault(_start_of(own.tensor), own)
+        if first is not own and identity_of(first.tensor) != identity_of(own.tensor):
+            first = found.setdefault(identity_of(own.tensor), own)
+        name = own.parameter.name
+        if taken.setdefault(name, first) is not first:
+            raise InvalidArgument(f"two parameters have one name in the whole model. Received: name='{name}'")
+        if first is not own:
+            first.ties += (Tie(name, own.owner, own.attribute),)
     return list(found.values())
 
 
@@ -154,24 +171,15 @@ def _walk(module: torch.nn.Module) -> Iterator[_Place]:
     """Yield the modules in a module, and itself, in the order of `named_modules`.
 
     Raises:
-        InvalidArgument: a parameter has no shape yet, or FSDP1 or DeepSpeed hold it flat.
+        InvalidArgument: FSDP1 holds parameters flat.
     """
-    is_lazy = torch.nn.parameter.is_lazy
     waiting: list[tuple[str, torch.nn.Module, tuple[str, ...]]] = [("", module, ())]
     while waiting:
         path, owner, within = waiting.pop()
         if type(owner).__name__ == "FullyShardedDataParallel":
             raise _flat("FSDP1 (FullyShardedDataParallel)")
-        for kept in (owner._parameters, owner._buffers):
-            for name, tensor in kept.items():
-                if is_lazy(tensor):
-                    kind = type(owner).__name__
-                    raise InvalidArgument(f"parameter '{path}{name}' has no shape before the first forward of {kind}")
-                if hasattr(tensor, "ds_id"):
-                    raise _flat("DeepSpeed's ZeRO-3")
         classes = _names_of(type(owner).__mro__)
-        shapes = {name: tuple(held.shape) for name, held in owner._parameters.items() if held is not None}
-        yield _Place(path, owner, classes, within, shapes)
+        yield _Place(path, owner, classes, within)
         if not owner._modules:
             continue
         inner = tuple(dict.fromkeys((*within, *classes)))
@@ -219,6 +227,19 @@ def _start_of(tensor: torch.Tensor) -> int:
     # Those of subclasses may be anywhere; a parameter of a class of its own is none of them once it is detached.
     is_plain = type(tensor) in _PLAIN or type(tensor.detach()) is torch.Tensor
     return (is_plain and tensor.layout == torch.strided and tensor.data_ptr()) or id(tensor)
+
+
+def _check(path: str, attribute: str, owner: torch.nn.Module, tensor: torch.Tensor) -> None:
+    """Make sure that a tensor has the shape that it will have.
+
+    Raises:
+        InvalidArgument: it has no shape yet, or DeepSpeed holds it flat.
+    """
+    if type(tensor) not in _PLAIN and torch.nn.parameter.is_lazy(tensor):
+        kind = type(owner).__name__
+        raise InvalidArgument(f"parameter '{path}{attribute}' has no shape before the first forward of {kind}")
+    if hasattr(tensor, "ds_id"):
+        raise _flat("DeepSpeed's ZeRO-3")
 
 
 def _flat(what: str) -> InvalidArgument:
