@@ -83,7 +83,7 @@ def initialize_(
     reshard(module)
     held = slots(module, name_prefix)
     is_whole = not name_prefix and not _is_one_of_several()
-    checked = rules_of(rules, [slot.name for slot in held if not slot.is_buffer], is_whole=is_whole)
+    checked = rules_of(rules, [slot.parameter.name for slot in held if not slot.parameter.is_buffer], is_whole=is_whole)
     planned = [(slot, checked.assign(slot.parameter)) for slot in held]
     resetting = _modules_to_reset(planned) if reset_buffers else set()
     _check(planned, resetting, strict=strict)
@@ -99,7 +99,7 @@ def initialize_(
         dematerialize(module, absent)
         raise
     moments = iter(measured([part.tensor for filling in fillings for part in filling.parts]))
-    figures = iter([pooled([next(moments) for _ in filling.parts]) for filling in fillings])
+    figures = (pooled([next(moments) for _ in filling.parts]) for filling in fillings)
     entries: list[InitEntry] = []
     for slot, found in planned:
         entry = _left(slot, resetting, unset) if found is None else _filled(slot, found, next(figures))
@@ -150,7 +150,7 @@ def _check(planned: Sequence[_Planned], resetting: set[torch.nn.Module], *, stri
         )
     for slot, found in planned:
         if found is not None:
-            check_tensor(slot.name, slot.tensor, found)
+            check_tensor(slot.parameter.name, slot.tensor, found)
 
 
 def _set(

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import compress
 from math import inf, sqrt
 from operator import not_
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, TypeAlias
 
 import ml_dtypes
 import numpy as np
@@ -22,16 +22,12 @@ _LEAST_SQUARE = 1e-20
 
 _OF_BLOBS = frozenset({torch.float32, torch.float64, torch.float16, torch.bfloat16})
 
-_Arrays: TypeAlias = tuple[NDArray[np.float64], NDArray[np.float64]]
-"""Means and variances of several samples."""
+_Sums: TypeAlias = tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]
+"""Of each of several samples: its first value, and the sums of what its values differ from that and of the squares. So
+equal values have a variance of 0."""
 
-
-class Moments(NamedTuple):
-    """Mean and variance of the values of a sample, and how many they are."""
-
-    size: int
-    mean: float
-    variance: float
+Moments: TypeAlias = tuple[int, float, float]
+"""How many values a sample has, their mean, and their variance."""
 
 
 def can_hold_a_blob(dtype: torch.dtype) -> bool:
@@ -59,8 +55,8 @@ def measured(tensors: Sequence[torch.Tensor]) -> list[Moments]:
     samples = [_sample(tensor) for tensor in tensors]
     is_flat = [sample.dim() == 1 for sample in samples]
     # Many at once: to call NumPy takes longer than to look at a small tensor.
-    flat = _in_batches(_moments_of_flat, list(compress(samples, is_flat)), _FLAT)
-    rows = _in_batches(_moments_of_rows, list(compress(samples, map(not_, is_flat))), _ROWS)
+    flat = _moments(_sums_of_flat, list(compress(samples, is_flat)), _FLAT)
+    rows = _moments(_sums_of_rows, list(compress(samples, map(not_, is_flat))), _ROWS)
     return [next(flat if is_one else rows) for is_one in is_flat]
 
 
@@ -71,53 +67,49 @@ def pooled(parts: Sequence[Moments]) -> tuple[float, float] | None:
     _, first, variance = parts[0]
     if len(parts) == 1:
         return first, sqrt(variance)
-    count = sum(part.size for part in parts)
-    mean = first + sum(part.size * (part.mean - first) for part in parts) / count
-    return mean, sqrt(sum(part.size * (part.variance + (part.mean - mean) ** 2) for part in parts) / count)
+    count = sum(size for size, _, _ in parts)
+    mean = first + sum(size * (own - first) for size, own, _ in parts) / count
+    return mean, sqrt(sum(size * (variance + (own - mean) ** 2) for size, own, variance in parts) / count)
 
 
-def _in_batches(
-    moments_of: Callable[[Sequence[torch.Tensor]], _Arrays], samples: Sequence[torch.Tensor], size: int
+def _moments(
+    sums_of: Callable[[Sequence[torch.Tensor]], _Sums], samples: Sequence[torch.Tensor], size: int
 ) -> Iterator[Moments]:
-    for start in range(0, len(samples), size):
-        batch = samples[start : start + size]
-        means, variances = moments_of(batch)
-        yield from map(Moments, [sample.numel() for sample in batch], means.tolist(), variances.tolist())
+    """Yield the moments of samples, of so many at a time."""
+    if not samples:
+        return iter(())
+    sums = [sums_of(samples[start : start + size]) for start in range(0, len(samples), size)]
+    first, totals, squares = map(np.concatenate, zip(*sums, strict=True))
+    counts = [sample.numel() for sample in samples]
+    offsets = totals / counts
+    variances = np.maximum(squares / counts - offsets * offsets, 0.0)
+    return zip(counts, (first + offsets).tolist(), variances.tolist(), strict=True)
 
 
-def _moments_of_flat(samples: Sequence[torch.Tensor]) -> _Arrays:
+def _sums_of_flat(samples: Sequence[torch.Tensor]) -> _Sums:
     values = torch.cat(samples).numpy().astype(np.float64)
-    counts = np.array([sample.numel() for sample in samples])
+    counts = np.array([len(sample) for sample in samples])
     starts = counts.cumsum() - counts
     first = values[starts]
     values -= first.repeat(counts)
     totals = np.add.reduceat(values, starts)
     values *= values
-    return _moments(first, totals / counts, np.add.reduceat(values, starts) / counts)
+    return first, totals, np.add.reduceat(values, starts)
 
 
-def _moments_of_rows(samples: Sequence[torch.Tensor]) -> _Arrays:
-    """Return the moments of samples of one length, in float32 as far as its range allows."""
-    stacked = torch.stack(samples).flatten(1)
-    values: NDArray[Any] = stacked.numpy()
-    first = values[:, 0].copy()
-    values -= first[:, np.newaxis]
-    squares = np.vecdot(values, values).astype(np.float64)
-    totals = stacked.sum(1).numpy().astype(np.float64)
+def _sums_of_rows(samples: Sequence[torch.Tensor]) -> _Sums:
+    """Return the sums of samples of one length, in float32 as far as its range allows."""
+    rows = torch.stack(samples).flatten(1)
+    values: NDArray[Any] = rows.numpy()
+    first = values[:, 0].astype(np.float64)
+    values -= values[:, :1].copy()
+    squares, totals = np.vecdot(values, values).astype(np.float64), rows.sum(1).numpy().astype(np.float64)
     if values.dtype == np.float32:
         for row in np.flatnonzero(~((squares > _LEAST_SQUARE) & (squares < inf))).tolist():
             wide = samples[row].numpy().astype(np.float64).reshape(-1)
             wide -= wide[0]
             squares[row], totals[row] = wide.dot(wide), wide.sum()
-    return _moments(first, totals / values.shape[1], squares / values.shape[1])
-
-
-def _moments(first: NDArray[Any], offsets: NDArray[np.float64], squares: NDArray[np.float64]) -> _Arrays:
-    """Return means and variances from the mean differences from a first value, and the mean squares of these.
-
-    So equal values have a variance of 0.
-    """
-    return first + offsets, np.maximum(squares - offsets * offsets, 0.0)
+    return first, totals, squares
 
 
 def _sample(tensor: torch.Tensor) -> torch.Tensor:
