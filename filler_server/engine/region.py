@@ -98,7 +98,7 @@ class Region:
     @property
     def is_contiguous(self) -> bool:
         """The values of the region follow each other in the blob."""
-        return prod(self.shape[: self._run_axis()]) <= 1
+        return self.is_flat or self.shape == self.dims or prod(self.shape[: self._run_axis()]) <= 1
 
     def runs(self, start: int, count: int) -> Runs:
         """Return where in the blob the values `start` to `start + count` of the region lie; count > 0."""

@@ -123,11 +123,11 @@ def fill_all(fillings: Sequence[Filling], seed: int, client: FillerClient | None
 
 def _is_constant(filler: FillerParameter, tensor: torch.Tensor) -> bool:
     """Whether all values are one which the tensor can hold, so that nobody has to compute them."""
+    if filler.type != "constant":
+        return False
     if not can_hold_a_blob(tensor.dtype):
         return True
-    if filler.type != "constant" or not tensor.is_contiguous() or tensor.is_inference():
-        return False
-    return abs(filler.value) <= _largest(tensor.dtype)
+    return tensor.is_contiguous() and not tensor.is_inference() and abs(filler.value) <= _largest(tensor.dtype)
 
 
 @cache

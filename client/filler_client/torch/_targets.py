@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -83,6 +84,8 @@ def check_apart(named: Sequence[tuple[str, torch.Tensor]]) -> None:
             if (own.is_cpu or own.is_cuda) and own.numel()
         ]
     )
+    if all(start + length <= following for (start, length, _), (following, _, _) in pairwise(places)):
+        return
     group: list[tuple[str, torch.Tensor]] = []
     end = dense_end = 0
     dense = ""
@@ -91,8 +94,7 @@ def check_apart(named: Sequence[tuple[str, torch.Tensor]]) -> None:
         if start < dense_end:
             raise _overlap(dense, name)
         if start >= end:
-            if len(group) > 1:
-                _check_group(group)
+            _check_group(group)
             group = []
         group.append((name, own))
         end = max(end, start + length)
