@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 _RUNS, _RUN = 8, 1024
 """A sample of a large tensor: so many runs of so many values, evenly spaced."""
 
-_FLAT, _ROWS = 128, 16
-"""So many small tensors, or samples of large ones, are looked at together: many at once, without holding them all."""
+_FLAT, _ROWS = 12 << 10, 8
+"""So many values of small tensors, and samples of large ones, are looked at together: NumPy is called seldom, and the
+memory that it takes is not had from the system, and given back, each time."""
 
 _LEAST_SQUARE = 1e-20
 """A sum of squares in float32, below which digits of its terms may be lost."""
@@ -27,7 +28,7 @@ _Sums: TypeAlias = tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.fl
 equal values have a variance of 0."""
 
 Moments: TypeAlias = tuple[int, float, float]
-"""How many values a sample has, their mean, and their variance."""
+"""Number of values of a sample, their mean, and their variance."""
 
 
 def can_hold_a_blob(dtype: torch.dtype) -> bool:
@@ -55,8 +56,8 @@ def measured(tensors: Sequence[torch.Tensor]) -> list[Moments]:
     samples = [_sample(tensor) for tensor in tensors]
     is_flat = [sample.dim() == 1 for sample in samples]
     # Many at once: to call NumPy takes longer than to look at a small tensor.
-    flat = _moments(_sums_of_flat, list(compress(samples, is_flat)), _FLAT)
-    rows = _moments(_sums_of_rows, list(compress(samples, map(not_, is_flat))), _ROWS)
+    flat = _moments(_sums_of_flat, list(compress(samples, is_flat)))
+    rows = _moments(_sums_of_rows, list(compress(samples, map(not_, is_flat))))
     return [next(flat if is_one else rows) for is_one in is_flat]
 
 
@@ -73,43 +74,61 @@ def pooled(parts: Sequence[Moments]) -> tuple[float, float] | None:
 
 
 def _moments(
-    sums_of: Callable[[Sequence[torch.Tensor]], _Sums], samples: Sequence[torch.Tensor], size: int
+    sums_of: Callable[[Sequence[torch.Tensor]], Iterator[_Sums]], samples: Sequence[torch.Tensor]
 ) -> Iterator[Moments]:
-    """Yield the moments of samples, of so many at a time."""
+    """Return the moments of samples, from the sums of some at a time."""
     if not samples:
         return iter(())
-    sums = [sums_of(samples[start : start + size]) for start in range(0, len(samples), size)]
-    first, totals, squares = map(np.concatenate, zip(*sums, strict=True))
+    first, totals, squares = map(np.concatenate, zip(*sums_of(samples), strict=True))
     counts = [sample.numel() for sample in samples]
     offsets = totals / counts
     variances = np.maximum(squares / counts - offsets * offsets, 0.0)
     return zip(counts, (first + offsets).tolist(), variances.tolist(), strict=True)
 
 
-def _sums_of_flat(samples: Sequence[torch.Tensor]) -> _Sums:
-    values = torch.cat(samples).numpy().astype(np.float64)
-    counts = np.array([len(sample) for sample in samples])
-    starts = counts.cumsum() - counts
-    first = values[starts]
-    values -= first.repeat(counts)
-    totals = np.add.reduceat(values, starts)
-    values *= values
-    return first, totals, np.add.reduceat(values, starts)
+def _sums_of_flat(samples: Sequence[torch.Tensor]) -> Iterator[_Sums]:
+    for batch in _batches(samples):
+        values = torch.cat(batch).numpy().astype(np.float64)
+        counts = np.array([len(sample) for sample in batch])
+        starts = counts.cumsum() - counts
+        first = values[starts]
+        values -= first.repeat(counts)
+        totals = np.add.reduceat(values, starts)
+        values *= values
+        yield first, totals, np.add.reduceat(values, starts)
 
 
-def _sums_of_rows(samples: Sequence[torch.Tensor]) -> _Sums:
-    """Return the sums of samples of one length, in float32 as far as its range allows."""
-    rows = torch.stack(samples).flatten(1)
-    values: NDArray[Any] = rows.numpy()
-    first = values[:, 0].astype(np.float64)
-    values -= values[:, :1].copy()
-    squares, totals = np.vecdot(values, values).astype(np.float64), rows.sum(1).numpy().astype(np.float64)
-    if values.dtype == np.float32:
-        for row in np.flatnonzero(~((squares > _LEAST_SQUARE) & (squares < inf))).tolist():
-            wide = samples[row].numpy().astype(np.float64).reshape(-1)
-            wide -= wide[0]
-            squares[row], totals[row] = wide.dot(wide), wide.sum()
-    return first, totals, squares
+def _batches(samples: Sequence[torch.Tensor]) -> Iterator[list[torch.Tensor]]:
+    """Yield flat samples, as many at a time as hold `_FLAT` values, or one."""
+    batch: list[torch.Tensor] = []
+    held = 0
+    for sample in samples:
+        count = len(sample)
+        if batch and held + count > _FLAT:
+            yield batch
+            batch, held = [], 0
+        batch.append(sample)
+        held += count
+    yield batch
+
+
+def _sums_of_rows(samples: Sequence[torch.Tensor]) -> Iterator[_Sums]:
+    """Yield the sums of samples of one length, in float32 as far as its range allows."""
+    dtype = torch.float32 if all(sample.dtype == torch.float32 for sample in samples) else torch.float64
+    memory = torch.empty(min(len(samples), _ROWS), _RUNS, _RUN, dtype=dtype)
+    for start in range(0, len(samples), _ROWS):
+        batch = samples[start : start + _ROWS]
+        rows = torch.stack(batch, out=memory[: len(batch)]).flatten(1)
+        values: NDArray[Any] = rows.numpy()
+        first = values[:, 0].astype(np.float64)
+        values -= values[:, :1].copy()
+        squares, totals = np.vecdot(values, values).astype(np.float64), rows.sum(1).numpy().astype(np.float64)
+        if dtype == torch.float32:
+            for row in np.flatnonzero(~((squares > _LEAST_SQUARE) & (squares < inf))).tolist():
+                wide = batch[row].numpy().astype(np.float64).reshape(-1)
+                wide -= wide[0]
+                squares[row], totals[row] = wide.dot(wide), wide.sum()
+        yield first, totals, squares
 
 
 def _sample(tensor: torch.Tensor) -> torch.Tensor:

@@ -38,6 +38,12 @@ def test_they_are_those_of_numpy_in_double_precision(dtype: str) -> None:
         assert found == pytest.approx((values.mean(), values.std()), rel=1e-5, abs=1e-4)
 
 
+def test_tensors_of_several_data_types_are_looked_at_together() -> None:
+    tensors = [normal(*shape).to(dtype) for dtype in (torch.float32, torch.float64) for shape in ((9,), (1 << 14,))]
+    for found, tensor in zip(figures(*tensors), tensors, strict=True):
+        assert found == pytest.approx(figures(tensor)[0], rel=1e-5, abs=1e-7)
+
+
 @pytest.mark.parametrize("dtype", ["float32", "float64", "bfloat16"])
 @pytest.mark.parametrize("count", [1, 300, LARGE])
 def test_equal_values_have_no_deviation(dtype: str, count: int) -> None:
