@@ -88,8 +88,8 @@ def _moments(
 
 def _sums_of_flat(samples: Sequence[torch.Tensor]) -> Iterator[_Sums]:
     for batch in _batches(samples):
-        values = torch.cat(batch).numpy().astype(np.float64)
-        counts = np.array([len(sample) for sample in batch])
+        values = torch.cat([_read(sample) for sample in batch]).numpy().astype(np.float64)
+        counts = np.array([sample.numel() for sample in batch])
         starts = counts.cumsum() - counts
         first = values[starts]
         values -= first.repeat(counts)
@@ -103,7 +103,7 @@ def _batches(samples: Sequence[torch.Tensor]) -> Iterator[list[torch.Tensor]]:
     batch: list[torch.Tensor] = []
     held = 0
     for sample in samples:
-        count = len(sample)
+        count = sample.numel()
         if batch and held + count > _FLAT:
             yield batch
             batch, held = [], 0
@@ -117,7 +117,7 @@ def _sums_of_rows(samples: Sequence[torch.Tensor]) -> Iterator[_Sums]:
     dtype = torch.float32 if all(sample.dtype == torch.float32 for sample in samples) else torch.float64
     memory = torch.empty(min(len(samples), _ROWS), _RUNS, _RUN, dtype=dtype)
     for start in range(0, len(samples), _ROWS):
-        batch = samples[start : start + _ROWS]
+        batch = [_read(sample) for sample in samples[start : start + _ROWS]]
         rows = torch.stack(batch, out=memory[: len(batch)]).flatten(1)
         values: NDArray[Any] = rows.numpy()
         first = values[:, 0].astype(np.float64)
@@ -132,16 +132,19 @@ def _sums_of_rows(samples: Sequence[torch.Tensor]) -> Iterator[_Sums]:
 
 
 def _sample(tensor: torch.Tensor) -> torch.Tensor:
-    """Return values of a detached tensor: all of a small one, flat, and some from all over a large one as runs."""
-    held, count = tensor, tensor.numel()
+    """Return values of a detached tensor: all of a small one, flat, and some from all over a large one as runs.
+
+    As far as it can be it is a view, and nothing is kept but what is looked at.
+    """
+    count = tensor.numel()
     if count <= _RUNS * _RUN:
-        held = held.flatten() if held.dim() != 1 else held
-    elif held.is_contiguous():
-        # Whole runs, so that nothing is copied but what is looked at.
-        held = held.as_strided((_RUNS, _RUN), (count // _RUNS, 1))
-    else:
-        held = held.flatten()[:: count // (_RUNS * _RUN)][: _RUNS * _RUN].reshape(_RUNS, _RUN)
-    if held.dtype != torch.float32:
-        # NumPy does not have all data types, and is slow with some.
-        held = held.to(torch.float64)
+        return tensor if tensor.dim() == 1 else tensor.flatten()
+    if tensor.is_contiguous():
+        return tensor.as_strided((_RUNS, _RUN), (count // _RUNS, 1))
+    return tensor.flatten()[:: count // (_RUNS * _RUN)][: _RUNS * _RUN].reshape(_RUNS, _RUN).clone()
+
+
+def _read(sample: torch.Tensor) -> torch.Tensor:
+    """Return a sample as NumPy can have it; it does not have all data types, and is slow with some."""
+    held = sample if sample.dtype == torch.float32 else sample.to(torch.float64)
     return held if held.is_cpu else held.cpu()

@@ -1,6 +1,7 @@
 """Figures of the values of tensors, many at once."""
 
 import math
+from itertools import repeat
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 pytestmark = pytest.mark.frameworks
 torch = pytest.importorskip("torch")
 
+from filler_client.torch import _views  # noqa: E402
 from filler_client.torch._views import measured, pooled  # noqa: E402
 
 RNG = np.random.default_rng(1701)
@@ -17,6 +19,10 @@ LARGE = 1 << 16
 
 def normal(*shape: int, mean: float = 0.0, std: float = 1.0) -> Any:
     return torch.from_numpy(RNG.normal(mean, std, shape))
+
+
+def nbytes(tensor: Any) -> int:
+    return int(tensor.untyped_storage().nbytes())
 
 
 def figures(*tensors: Any) -> list[tuple[float, float] | None]:
@@ -79,6 +85,14 @@ def test_a_sample_comes_from_all_over_a_large_tensor() -> None:
     for tensor in (ramp, ramp.view(1024, 1024).t(), torch.stack([ramp, -ramp], 1)[:, 0]):
         ((mean, std),) = figures(tensor)  # type: ignore[misc]
         assert (mean, std) == pytest.approx((ramp.mean().item(), ramp.std().item()), rel=0.15)
+
+
+def test_no_copy_of_a_large_tensor_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    held: list[int] = []
+    monkeypatch.setattr(_views, "_moments", lambda _, samples: held.extend(map(nbytes, samples)) or repeat((1, 0, 0)))
+    large = torch.zeros(1024, 1024)
+    measured([large.t(), large.double().t(), large.bfloat16().t()])
+    assert sum(held) <= 3 * 8 * 8192
 
 
 def test_parts_count_by_their_values() -> None:
