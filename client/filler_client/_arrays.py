@@ -1,6 +1,7 @@
 """The arrays that blobs are received into: the caller's, or new ones."""
 
 import itertools
+import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, cast
 
@@ -88,7 +89,7 @@ def check_arrays(arrays: Sequence[tuple[str, object]]) -> None:
         InvalidArgument: one cannot, or two of them overlap.
     """
     for label, array in arrays:
-        if not isinstance(array, np.ndarray) or isinstance(array, np.ma.MaskedArray):
+        if not isinstance(array, np.ndarray) or _is_masked(array):
             kind = type(array)
             raise InvalidArgument(
                 f"{label} needs a NumPy array, without a mask. Received: {kind.__module__}.{kind.__qualname__}"
@@ -100,6 +101,11 @@ def check_arrays(arrays: Sequence[tuple[str, object]]) -> None:
                 f"aligned={flags.aligned}, c_contiguous={flags.c_contiguous}"
             )
     _check_apart(cast("Sequence[tuple[str, NDArray[Any]]]", arrays))
+
+
+def _is_masked(array: NDArray[Any]) -> bool:
+    # NumPy imports its masked arrays when they are first asked for, and nobody has one before.
+    return "numpy.ma" in sys.modules and isinstance(array, np.ma.MaskedArray)
 
 
 def check_fit(label: str, array: NDArray[Any], shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:

@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator
 
-from crc32c import crc32c
 from google.protobuf.message import DecodeError
 
+from caffe_filler.checksum import crc32c
 from caffe_filler.errors import DataLoss
 from caffe_filler.v1 import filler_pb2
 from caffe_filler.wire import Malformed

@@ -6,9 +6,9 @@ The generated classes would copy every payload once more when it is read; here i
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-import crc32c
 from google.protobuf.message import DecodeError
 
+from caffe_filler.checksum import crc32c
 from caffe_filler.errors import DataLoss
 from caffe_filler.printable import counted
 from caffe_filler.v1 import filler_pb2
@@ -40,7 +40,7 @@ class Frame:
         Raises:
             DataLoss: they differ.
         """
-        received = crc32c.crc32c(self.data)
+        received = crc32c(self.data)
         if received != self.crc32c:
             raise DataLoss(
                 f"the checksum of {counted(len(self.data), 'byte')} at offset {self.offset} of blob {self.blob} "

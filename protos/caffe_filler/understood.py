@@ -7,10 +7,10 @@ import struct
 from collections.abc import Iterator
 from functools import _lru_cache_wrapper, lru_cache
 
-from crc32c import crc32c
 from google.protobuf.message import Message
 
 from caffe_filler.caffe.caffe_pb2 import BlobShape, FillerParameter
+from caffe_filler.checksum import crc32c
 from caffe_filler.filler_types import CAFFE_FILLERS, WITH_DEFAULTS_OF_THEIR_OWN
 from caffe_filler.v1 import filler_pb2
 
