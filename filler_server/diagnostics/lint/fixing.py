@@ -164,7 +164,7 @@ def _refuses_no_more(old: Net, new: Net) -> bool:
 def _plans_alike(old: Net, new: Net) -> bool:
     """Whether a net has the same layers with the same shapes, as far as they were known before."""
     known = {layer.name: layer for layer in new.plan.layers}
-    refused = {old.file.layers[each.layer].name for each in old.refused}
+    refused = {old.file.layers[each.layer].name for each in old.refused if each.layer is not None}
     for layer in old.plan.layers:
         other = known.get(layer.name)
         if layer.name in refused:

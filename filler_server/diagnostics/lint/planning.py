@@ -45,7 +45,9 @@ def states_of(file: NetFile, given: Sequence[caffe_pb2.NetState] = ()) -> Sequen
 
 
 def nets_of(file: NetFile, states: Iterable[caffe_pb2.NetState], inputs: Inputs) -> list[Net]:
-    """Return the nets of a file in some states, without those that are alike and those that cannot be planned at all.
+    """Return the nets of a file in some states, without those that are alike and those that are not meant.
+
+    Of a net that cannot be planned even without the layers that Caffe refuses, the plan is empty.
 
     Args:
         file: the file.
@@ -58,17 +60,34 @@ def nets_of(file: NetFile, states: Iterable[caffe_pb2.NetState], inputs: Inputs)
     nets: list[Net] = []
     seen: set[tuple[int, tuple[int, ...]]] = set()
     for state in states:
-        try:
-            attempt = _Attempt(file, state, inputs)
-        except NetError:
-            continue
+        attempt = _Attempt(file, state, inputs)
         key = state.phase, tuple(attempt.kept)
         if key not in seen and attempt.kept:
             seen.add(key)
-            net = attempt.plan()
-            if net is not None:
-                nets.append(net)
-    return nets
+            nets.append(attempt.plan())
+    return _meant(nets, len(file.document.net.state.stage))
+
+
+def _meant(nets: Sequence[Net], own: int) -> list[Net]:
+    """Return the nets without those of a stage that is meant for the other phase, where Caffe refuses less of it.
+
+    Args:
+        nets: the nets.
+        own: number of stages that the file itself names.
+    """
+    refused = {
+        (net.state.phase, tuple(net.state.stage)): {refused.layer for refused in net.refused}
+        for net in nets
+        if len(net.state.stage) > own
+    }
+
+    def is_meant(net: Net) -> bool:
+        stages = tuple(net.state.stage)
+        other = caffe_pb2.TEST if net.state.phase == caffe_pb2.TRAIN else caffe_pb2.TRAIN
+        both = refused.get((net.state.phase, stages)), refused.get((other, stages))
+        return both[0] is None or both[1] is None or not both[0] > both[1]
+
+    return [net for net in nets if is_meant(net)]
 
 
 @dataclass
@@ -79,21 +98,26 @@ class _Attempt:
     state: caffe_pb2.NetState
     inputs: Inputs
     kept: list[int] = field(init=False)
-    refused: dict[int, Refused] = field(default_factory=dict)
+    refused: dict[int | None, Refused] = field(default_factory=dict)
     unknown: set[int] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         rules, document = StateRules(self.state), self.file.document
         unknown = document.unknown or ({},) * len(self.file.layers)
-        self.kept = [
-            index
-            for index, (layer, fields, line) in enumerate(
-                zip(self.file.layers, unknown, document.layer_lines, strict=True)
-            )
-            if rules.includes(layer, fields, line=line)
-        ]
+        self.kept = []
+        for index, (layer, fields, line) in enumerate(
+            zip(self.file.layers, unknown, document.layer_lines, strict=True)
+        ):
+            try:
+                is_kept = rules.includes(layer, fields, line=line)
+            except NetError as error:
+                self.refused[index] = Refused(index, error)
+                self.unknown.add(index)
+                is_kept = True
+            if is_kept:
+                self.kept.append(index)
 
-    def plan(self) -> Net | None:
+    def plan(self) -> Net:
         missing = dict(self._missing())
         # The nets of a file may have batches of their own, and a shape is given once for all of them.
         batched = {
@@ -118,11 +142,14 @@ class _Attempt:
                 )
             except NetError as error:
                 if not self._give_way(error):
-                    return None
+                    self.refused[None] = Refused(None, error)
+                    break
                 continue
             extra: list[int | None] = [None] * (len(plan.layers) - len(self.kept))
             return Net(self.file, self.state, plan, [*extra, *self.kept], tuple(self.refused.values()), missing)
-        return None
+        self.kept = []
+        nothing = plan_net(self._document(), phase=self.state.phase, lenient=True)
+        return Net(self.file, self.state, nothing, (), tuple(self.refused.values()))
 
     def _give_way(self, error: NetError) -> bool:
         """Change the layer of an error so that it is not met again; return whether that can be done."""

@@ -20,9 +20,9 @@ from filler_server.net.plan import Layer
 def refused_layer(net: Net) -> Iterator[Hit]:
     """Find layers that cannot be set up."""
     for refused in net.refused:
-        layer = net.file.layers[refused.layer]
+        layer = None if refused.layer is None else net.file.layers[refused.layer]
         # Of these other rules tell: rates of learning of a BatchNorm, and bottoms that nothing makes.
-        learns = layer.type == "BatchNorm" and any(spec.lr_mult for spec in layer.param)
+        learns = layer is not None and layer.type == "BatchNorm" and any(spec.lr_mult for spec in layer.param)
         if not learns and not refused.error.reason.startswith("Unknown bottom blob"):
             yield Hit(refused.error.reason, refused.layer)
 

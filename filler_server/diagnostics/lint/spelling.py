@@ -10,6 +10,7 @@ from filler_server.diagnostics.lint.hits import Hit, Rename
 from filler_server.diagnostics.lint.registry import register
 from filler_server.diagnostics.lint.source import Source, Word
 from filler_server.diagnostics.lint.subject import Net, NetFile
+from filler_server.net.operations import Unknown
 from filler_server.net.registry import layer_type_names, resolve_layer_type
 from filler_server.prototxt.near_miss import KnownNames
 from filler_server.prototxt.rewrite.syntax import Block
@@ -137,19 +138,23 @@ def unknown_field(file: NetFile) -> Iterator[Hit]:
     mend="Give the shapes of its tops where a command takes these.",
 )
 def unknown_layer_type(net: Net) -> Iterator[Hit]:
-    """Find layers whose type neither BVLC nor a fork that is known has."""
+    """Find layers whose type neither BVLC nor a fork that is known has, or that are more than their type there."""
     unknown = net.file.document.unknown or ({},) * len(net.file.layers)
     types = _Types()
     told: set[str] = set()
-    for place in net.places:
+    refused = {each.layer for each in net.refused}
+    for place, layer in zip(net.places, net.plan.layers, strict=True):
         if place is None:
             continue
         kind = net.file.layers[place].type
-        if kind in told or resolve_layer_type(kind, unknown[place]) is not None or len(told) > _MOST:
-            continue
-        told.add(kind)
-        if types.meant_by(kind) is None:
-            yield Hit(f"unknown layer type '{shorten(kind)}'", place, ("type",))
+        if resolve_layer_type(kind, unknown[place]) is not None:
+            operation = layer.operation
+            if isinstance(operation, Unknown) and operation.reason.startswith("layer type ") and place not in refused:
+                yield Hit(operation.reason, place, ("type",))
+        elif kind not in told and len(told) <= _MOST:
+            told.add(kind)
+            if types.meant_by(kind) is None:
+                yield Hit(f"unknown layer type '{shorten(kind)}'", place, ("type",))
 
 
 class _Types:

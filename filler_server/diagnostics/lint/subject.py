@@ -47,9 +47,9 @@ class NetFile:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """A layer that Caffe refuses, by its index in the document, and why."""
+    """A layer that Caffe refuses, by its index in the document, and why; None where it is the net as a whole."""
 
-    layer: int
+    layer: int | None
     error: FillerError
 
 

@@ -36,7 +36,21 @@ def test_layers_that_are_refused_twice_are_left_out() -> None:
 
 def test_many_refused_layers_take_bounded_work() -> None:
     text = DATA + "".join(product(f"ip{number}", "data", "num_output: 0") for number in range(40))
-    assert len(look(text, "FIL036")) <= 40
+    assert 1 <= len(look(text, "FIL036")) <= 40
+
+
+def test_a_layer_with_include_and_exclude_is_told_and_hides_no_other() -> None:
+    rules = "include { phase: TRAIN } exclude { phase: TEST }"
+    text = DATA + product("ip", "data", ODD, rules) + product("next", "ip", ODD)
+    assert codes(text) == ["FIL036", "FIL005", "FIL005"]
+    assert "not both" in look(text, "FIL036")[0].message
+
+
+def test_a_layer_with_more_bottoms_than_its_type_takes_is_told() -> None:
+    text = DATA + LABEL + 'layer { name: "relu" type: "ReLU" bottom: "data" bottom: "label" top: "relu" }\n'
+    (finding,) = look(text, "FIL035")
+    assert (finding.layer, finding.severity) == ("relu", "note")
+    assert "ReLU Layer takes 1 bottom blob(s) as input" in finding.message
 
 
 def test_missing_bottoms_hide_nothing() -> None:
@@ -70,6 +84,15 @@ def test_stages_are_looked_at() -> None:
         'include { stage: "deploy" }',
     )
     assert codes(DATA + layer) == ["FIL016"]
+
+
+def test_a_stage_that_is_meant_for_one_phase_is_looked_at_in_that() -> None:
+    data = 'layer { name: "data" type: "Input" top: "data" input_param { shape { dim: [8, 256] } } %s }\n'
+    own = data % "include { phase: TRAIN }" + data % 'include { phase: TEST not_stage: "deploy" }'
+    assert codes(own + data % 'include { stage: "deploy" }' + product("ip", "data", "num_output: 4")) == []
+    # Two of three layers make the same top in both phases.
+    twice = data % 'include { stage: "deploy" }'
+    assert codes(own + twice + twice + product("ip", "data", "num_output: 4")) == ["FIL036"]
 
 
 def test_binary_nets_have_findings_without_places() -> None:
