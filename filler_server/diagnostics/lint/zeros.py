@@ -7,6 +7,7 @@ from filler_server.diagnostics.lint.registry import register
 from filler_server.diagnostics.lint.subject import Net
 from filler_server.diagnostics.lint.weights import Weight
 from filler_server.net.operations.convolution import Convolution, Deconvolution
+from filler_server.net.operations.inner_product import Embed
 
 _FEW = 2
 
@@ -57,7 +58,8 @@ def zero_weights(net: Net) -> Iterator[Hit]:
     "FIL004",
     "constant-weights",
     "warning",
-    why="Units of a layer that start with the same weights get the same gradients, and stay the same for good.",
+    why="Units of a layer that start with the same weights all compute the same, and differ later only by what the "
+    "layers after them send back.",
     mend="Take a filler that draws its values, such as msra, xavier or gaussian.",
 )
 def constant_weights(net: Net) -> Iterator[Hit]:
@@ -69,7 +71,7 @@ def constant_weights(net: Net) -> Iterator[Hit]:
         if weight.blob.given or weight.blob.owner or filler.type != "constant" or not filler.value or not weight.rate:
             continue
         if net.flow.is_hidden(weight.layer) and not _units_differ(net, weight):
-            message = f"all weights of this hidden layer are {filler.value:g}, so that its units never differ"
+            message = f"all weights of this hidden layer are {filler.value:g}, so that its units start as one"
             yield Hit(message, net.places[weight.layer], (*weight.path, "value"))
 
 
@@ -78,4 +80,5 @@ def _units_differ(net: Net, weight: Weight) -> bool:
     operation, shape = net.plan.layers[weight.layer].operation, weight.blob.shape or ()
     if isinstance(operation, Convolution | Deconvolution):
         return operation.num_output == 1 or (operation.group or 1) == operation.num_output
-    return bool(shape) and shape[0] == 1
+    outputs = 1 if isinstance(operation, Embed) or getattr(operation, "transpose", False) else 0
+    return len(shape) > outputs and shape[outputs] == 1

@@ -6,7 +6,7 @@ import pytest
 
 from caffe_filler.errors import NotFound
 from filler_server.diagnostics.lint import rule_of, rules
-from tests.diagnostics.lint.looking import codes, look
+from tests.diagnostics.lint.looking import DATA, codes, look, product
 
 NETS = [code for code, rule in rules().items() if rule.scope != "parameters"]
 """Rules about nets and solvers; those about parameters have tests of their own."""
@@ -44,6 +44,22 @@ def test_another_shape_in_place(layer: str, is_found: bool) -> None:
         f'layer {{ name: "it" bottom: "relu" top: "relu" {layer} }}\n'
     )
     assert ("FIL052" in codes(net)) == is_found
+
+
+@pytest.mark.parametrize(
+    ("fields", "is_found"),
+    [
+        ("num_output: 1 transpose: true", False),
+        ("num_output: 2 transpose: true", True),
+        ("num_output: 1", False),
+        ("num_output: 2", True),
+    ],
+)
+def test_constant_weights_of_one_unit_are_no_finding(fields: str, is_found: bool) -> None:
+    constant = f'{fields} weight_filler {{ type: "constant" value: 0.1 }}'
+    net = DATA + product("ip", "data", constant)
+    net += product("next", "ip", 'num_output: 10 weight_filler { type: "xavier" }')
+    assert ("FIL004" in codes(net)) == is_found
 
 
 def test_codes_names_and_sentences() -> None:
