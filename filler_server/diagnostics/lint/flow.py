@@ -3,13 +3,15 @@
 from collections.abc import Iterator, Mapping
 from typing import Literal, TypeAlias
 
+from filler_server.diagnostics.lint.weights import moments_of
+from filler_server.net.operations.activations import ELU, PReLU, ReLU, ReLU6, Swish
 from filler_server.net.plan import Layer, NetPlan, Value
 
 Kind: TypeAlias = Literal["relu", "tanh", "sigmoid", "norm", "weight", "gates", "end", "unknown"]
 """First thing that a value comes to: a nonlinearity, a normalization, other weights, the end of the net."""
 
 _KINDS: Mapping[str, Kind] = {
-    **dict.fromkeys(("ReLU", "PReLU", "ELU", "ReLU6", "Swish", "BNLL", "Insanity"), "relu"),
+    **dict.fromkeys(("ReLU", "PReLU", "ELU", "ReLU6", "Swish", "Insanity"), "relu"),
     "TanH": "tanh",
     "Sigmoid": "sigmoid",
     **dict.fromkeys(("BatchNorm", "BN", "MVN", "Normalize", "NormalizeChannels", "LayerNorm"), "norm"),
@@ -37,6 +39,7 @@ class Flow:
     def __init__(self, plan: NetPlan) -> None:
         self._plan = plan
         self._after: dict[Value, frozenset[Kind]] = {}
+        self._kept: dict[Value, tuple[float, float]] = {}
         self._hidden = [False] * len(plan.layers)
         for index in reversed(range(len(plan.layers))):
             self._look_ahead(index)
@@ -49,6 +52,13 @@ class Flow:
     def after(self, layer: int, top: int = 0) -> frozenset[Kind]:
         """Return the kinds that a top comes to first, on all ways; `end` where nothing reads it."""
         return self._after[Value(layer, top)]
+
+    def kept(self, layer: int) -> tuple[float, float]:
+        """Return what part of the mean square of a top is kept by what it comes to first: at least and at most.
+
+        The top is taken to be symmetric around 0, and a nonlinearity that is not like a ReLU to keep all.
+        """
+        return self._kept[Value(layer, 0)]
 
     def is_hidden(self, layer: int) -> bool:
         """Whether a layer whose weights are trained lies on a way from the layer to the end of the net."""
@@ -82,19 +92,46 @@ class Flow:
         layer = self._plan.layers[index]
         for top in range(len(layer.tops)):
             kinds: set[Kind] = set()
+            parts: list[tuple[float, float]] = []
             for edge in self._plan.readers(Value(index, top)):
                 reader = self._plan.layers[edge.reader]
                 kind = _KINDS.get(reader.type, "unknown")
                 if any(reader.loss_weights):
                     kinds.add("end")
                 elif reader.type in _PASSING and reader.tops:
-                    kinds.update(*(self._after[Value(edge.reader, other)] for other in range(len(reader.tops))))
+                    tops = [Value(edge.reader, other) for other in range(len(reader.tops))]
+                    kinds.update(*(self._after[other] for other in tops))
+                    parts += [self._kept[other] for other in tops]
                 else:
                     kinds.add(kind)
+                    parts.append(_kept_by(reader))
                 self._hidden[index] |= self._hidden[edge.reader] or (
                     kind in ("weight", "gates") and _is_trained(reader)
                 )
             self._after[Value(index, top)] = frozenset(kinds or {"end"})
+            leasts, mosts = zip(*(parts or [_ALL]), strict=True)
+            self._kept[Value(index, top)] = min(leasts), max(mosts)
+
+
+_ALL = (1.0, 1.0)
+
+
+def _kept_by(layer: Layer) -> tuple[float, float]:
+    """Return what part of the mean square a layer keeps of what is symmetric around 0: at least and at most."""
+    operation = layer.operation
+    if isinstance(operation, ELU):
+        # Small negative values it keeps, scaled; of large ones next to nothing is left.
+        return 0.5, 0.5 * (1 + operation.alpha**2)
+    if isinstance(operation, Swish):
+        return 0.25, 0.5
+    if isinstance(operation, PReLU):
+        slope = moments_of(layer.blobs[0]) if layer.blobs else None
+        square = 0.0 if slope is None else slope[0] ** 2 + slope[1] ** 2
+    elif isinstance(operation, ReLU | ReLU6):
+        square = operation.negative_slope**2
+    else:
+        return (0.5, 0.5) if _KINDS.get(layer.type) == "relu" else _ALL
+    return 0.5 * (1 + square), 0.5 * (1 + square)
 
 
 def _is_trained(layer: Layer) -> bool:

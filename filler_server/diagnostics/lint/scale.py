@@ -2,21 +2,29 @@
 
 The root mean square of what a layer passes on is that of what it gets times sqrt(n E[w^2] f): n inputs of each output,
 weights of mean square E[w^2], and f, the part of the mean square that the nonlinearity keeps. f is 1/2 for a ReLU of
-values that are symmetric around 0 (He et al. 2015), and 1 for a TanH of small values and where there is none.
+values that are symmetric around 0 (He et al. 2015), and 1 for a TanH of small values and where there is none. Weights
+with a mean add up what inputs have in common, which the theory of `diagnostics.signal` knows.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from math import exp, log, sqrt
 
+from caffe_filler.caffe import caffe_pb2
 from filler_server.diagnostics.lint.flow import Kind
 from filler_server.diagnostics.lint.hits import Hit
 from filler_server.diagnostics.lint.registry import register
+from filler_server.diagnostics.lint.signals import values_of
 from filler_server.diagnostics.lint.subject import Net
 from filler_server.diagnostics.lint.weights import Weight
+from filler_server.net.operations.convolution import Convolution
+from filler_server.net.operations.inner_product import InnerProduct
 
 _LEAST, _MOST = 0.5, 2.0
-_KEPT: Mapping[Kind, float] = {"relu": 0.5, "tanh": 1.0, "weight": 1.0, "end": 1.0}
+_KNOWN: frozenset[Kind] = frozenset(("relu", "tanh", "sigmoid", "weight", "end"))
+_VISIBLE = 2**0.5
+"""Factor of the mean square from which on a filler by which the signal is to keep its size does not do that."""
+
 _SIGMOID_SQUARE = 0.3
 """About the mean square of a sigmoid's values, which lie around 1/2."""
 
@@ -84,12 +92,17 @@ def too_large(net: Net) -> Iterator[Hit]:
     collapse=True,
 )
 def xavier_before_relu(net: Net) -> Iterator[Hit]:
-    """Find hidden layers with xavier whose values all come to a ReLU first."""
-    found = [weight for weight in _judged(net, "xavier") if net.flow.after(weight.layer) == {"relu"}]
-    depth = _depth(net, {weight.layer: log(0.5) / 2 for weight in found})
-    for weight in found:
-        message = "xavier before a ReLU leaves 0.71 of the root mean square"
-        yield Hit(_with_depth(message, depth), net.places[weight.layer], (*weight.path, "type"))
+    """Find hidden layers with xavier whose values all come to a ReLU first, which leaves less of the signal."""
+    found: dict[int, tuple[Weight, float]] = {}
+    for weight in _judged(net, "xavier"):
+        whole = _scaled(net, weight, 1.0) if net.flow.after(weight.layer) == {"relu"} else None
+        square = None if whole is None else whole * net.flow.kept(weight.layer)[1]
+        if square is not None and square * _VISIBLE < 1:
+            found[weight.layer] = weight, sqrt(square)
+    depth = _depth(net, {layer: log(factor) for layer, (_, factor) in found.items()})
+    for layer, (weight, factor) in found.items():
+        message = f"xavier before a ReLU leaves {factor:.2g} of the root mean square"
+        yield Hit(_with_depth(message, depth), net.places[layer], (*weight.path, "type"))
 
 
 @register(
@@ -101,18 +114,18 @@ def xavier_before_relu(net: Net) -> Iterator[Hit]:
     collapse=True,
 )
 def msra_without_relu(net: Net) -> Iterator[Hit]:
-    """Find hidden layers with msra whose values come to a TanH, a Sigmoid or no nonlinearity."""
-    found = [
-        weight
-        for weight in _judged(net, "msra")
-        if net.flow.after(weight.layer) <= {"tanh", "sigmoid", "weight", "end"}
-    ]
-    depth = _depth(net, {weight.layer: log(2) / 2 for weight in found})
-    for weight in found:
-        kinds = net.flow.after(weight.layer)
+    """Find hidden layers with msra whose values come to a TanH, a Sigmoid or no nonlinearity, so that they grow."""
+    found: dict[int, tuple[Weight, float]] = {}
+    for weight in _judged(net, "msra"):
+        whole = _scaled(net, weight, 2.0) if net.flow.after(weight.layer) <= _KNOWN - {"relu"} else None
+        if whole is not None and whole > _VISIBLE:
+            found[weight.layer] = weight, sqrt(whole)
+    depth = _depth(net, {layer: log(factor) for layer, (_, factor) in found.items()})
+    for layer, (weight, factor) in found.items():
+        kinds = net.flow.after(layer)
         where = " and ".join(_WORDS[kind] for kind in sorted(kinds) if kind in _WORDS) or "without a nonlinearity"
-        message = f"msra {where} makes the root mean square 1.41 times as large"
-        yield Hit(_with_depth(message, depth), net.places[weight.layer], (*weight.path, "type"))
+        message = f"msra {where} makes the root mean square {factor:.3g} times as large"
+        yield Hit(_with_depth(message, depth), net.places[layer], (*weight.path, "type"))
 
 
 @register(
@@ -154,16 +167,50 @@ def _gains(net: Net) -> Iterator[_Gain]:
             or net.flow.is_from_data(layer.producers[0])
         ):
             continue
-        whole = weight.inputs * square
-        if not kinds <= {*_KEPT, "sigmoid"}:
-            if "norm" not in kinds and sqrt(whole) > _BLOWN_UP:
-                yield _Gain(weight, sqrt(whole), float("inf"), kinds)
+        low, high, sign = _wholes(net, weight)
+        if not kinds <= _KNOWN:
+            if "norm" not in kinds and sqrt(low) > _BLOWN_UP:
+                yield _Gain(weight, sqrt(low), float("inf"), kinds)
             continue
-        factors = [_KEPT[kind] for kind in kinds if kind != "sigmoid"]
-        sigmoid = [_SIGMOID_SQUARE * (_MOST / _SATURATED) ** 2] if "sigmoid" in kinds else []
-        least = min([*factors, *sigmoid])
-        most = float("inf") if sigmoid else max(factors)
-        yield _Gain(weight, sqrt(whole * least), sqrt(whole * most), kinds)
+        least, most = net.flow.kept(weight.layer)
+        if "relu" in kinds:
+            # Of sums that are mostly of one sign a ReLU keeps nearly all, or nearly nothing.
+            least, most = (0.0 if sign in (-1, None) else least), (1.0 if sign in (1, None) else most)
+        if "sigmoid" in kinds:
+            least, most = min(least, _SIGMOID_SQUARE * (_MOST / _SATURATED) ** 2), float("inf")
+        yield _Gain(weight, sqrt(low * least), sqrt(high * most), kinds)
+
+
+def _wholes(net: Net, weight: Weight) -> tuple[float, float, int | None]:
+    """Return the factor of the mean square before a nonlinearity, at least and at most, and the sign of the sums' mean.
+
+    The sign is 0 where they have no mean, and None where it is not known.
+    """
+    (mean, std), number = weight.moments or (0.0, 0.0), weight.inputs or 0.0
+    plain = number * (mean**2 + std**2)
+    if not mean:
+        return plain, plain, 0
+    common = number * max(number - 1, 0.0) * mean**2
+    came = values_of(net)[net.plan.layers[weight.layer].producers[0]]
+    if came.mean is None or not came.mean_square:
+        return plain, plain + common, None
+    whole = plain + common * came.mean**2 / came.mean_square
+    return whole, whole, 0 if not came.mean else 1 if mean * came.mean > 0 else -1
+
+
+def _scaled(net: Net, weight: Weight, usual: float) -> float | None:
+    """Return the factor of the mean square before a nonlinearity for a filler that scales by a fan; None if unknown.
+
+    Args:
+        net: the net.
+        weight: the weight.
+        usual: the factor by the fan of the inputs, which a weight of unknown shape has, too.
+    """
+    if weight.mean_square is not None and weight.inputs is not None:
+        return weight.inputs * weight.mean_square
+    operation = net.plan.layers[weight.layer].operation
+    is_plain = isinstance(operation, Convolution) or (isinstance(operation, InnerProduct) and not operation.transpose)
+    return usual if is_plain and weight.filler.variance_norm == caffe_pb2.FillerParameter.FAN_IN else None
 
 
 def _hits(net: Net, found: list[_Gain], factors: list[float]) -> Iterator[Hit]:
@@ -172,17 +219,18 @@ def _hits(net: Net, found: list[_Gain], factors: list[float]) -> Iterator[Hit]:
     for gain, factor in pairs:
         weight = gain.weight
         square = weight.mean_square or 0.0
-        std, wanted = sqrt(square), sqrt(square) / factor
+        size, wanted = f"std {sqrt(square):.3g}", sqrt(square) / factor
+        mend, short = f"A std of {wanted:.2g} keeps the signal.", f"{factor:.2g} times, std {wanted:.2g}"
+        if weight.moments is not None and weight.moments[0]:
+            size, mend = "mean {:.3g} and std {:.3g}".format(*weight.moments), "Take weights whose mean is 0."
+            short = f"{factor:.2g} times"
         if gain.kinds == {"sigmoid"}:
             inputs = factor * _SATURATED / _MOST
-            message = (
-                f"std {std:.3g} {gain.words}: its input has a root mean square of {inputs:.2g}, which saturates it"
-            )
+            message = f"{size} {gain.words}: its input has a root mean square of {inputs:.2g}, which saturates it"
         else:
-            message = f"std {std:.3g} {gain.words} makes the root mean square {factor:.2g} times what it was"
-        mend = f"A std of {wanted:.2g} keeps the signal."
+            message = f"{size} {gain.words} makes the root mean square {factor:.2g} times what it was"
         place, path = net.places[weight.layer], weight.path
-        yield Hit(_with_depth(message, depth), place, path, mend=mend, short=f"{factor:.2g} times, std {wanted:.2g}")
+        yield Hit(_with_depth(message, depth), place, path, mend=mend, short=short)
 
 
 def _judged(net: Net, kind: str) -> Iterator[Weight]:

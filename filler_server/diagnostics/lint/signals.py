@@ -100,7 +100,9 @@ def _starts(net: Net) -> bool:
     return net.plan.phase == "TRAIN" and not net.file.trained and not net.lacks_fillers
 
 
-def _values(net: Net) -> Mapping[Value, ValueSignal]:
+def values_of(net: Net) -> Mapping[Value, ValueSignal]:
+    """Return the signal of each value of a net, with weights as their own fillers make them."""
+
     def worked_out() -> Mapping[Value, ValueSignal]:
         return {value.value: value for value in signal(with_moments(net.plan)).values}
 
@@ -114,7 +116,7 @@ def _deaths(net: Net) -> dict[int, int]:
     """
     if not _starts(net) or not any(weight.mean_square for weight in net.weights):
         return {}
-    values, origins, found = _values(net), dict[Value, int](), dict[int, int]()
+    values, origins, found = values_of(net), dict[Value, int](), dict[int, int]()
     unfilled = {weight.layer for weight in net.weights if weight.is_zero}
     readers = {weight.layer for weight in net.weights if not net.flow.is_residual(weight.layer)}
     for index, layer in enumerate(net.plan.layers):
@@ -136,7 +138,7 @@ def _courses(net: Net) -> tuple[_Course, ...]:
 
 
 def _worked_out(net: Net) -> tuple[_Course, ...]:
-    plan, values = net.plan, _values(net)
+    plan, values = net.plan, values_of(net)
     forward, backward = [], []
     for index, layer in enumerate(plan.layers):
         if not layer.blobs or len(layer.blobs[0].shape or ()) < 2 or not layer.producers:

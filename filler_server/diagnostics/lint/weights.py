@@ -61,10 +61,14 @@ class Weight:
         return not self.blob.given and self.filler.type == "constant" and self.filler.value == 0
 
     @cached_property
+    def moments(self) -> tuple[float, float] | None:
+        """Mean and standard deviation of its values that its filler promises; None where they are not known."""
+        return moments_of(self.blob)
+
+    @property
     def mean_square(self) -> float | None:
         """The mean of the squares of its values that its filler promises; None where it is not known."""
-        moments = moments_of(self.blob)
-        return None if moments is None else moments[0] ** 2 + moments[1] ** 2
+        return None if self.moments is None else self.moments[0] ** 2 + self.moments[1] ** 2
 
 
 def moments_of(blob: Blob) -> tuple[float, float] | None:
