@@ -1,5 +1,6 @@
 """Names that Caffe does not know: misspelled ones, and those of forks."""
 
+import re
 from collections.abc import Iterator
 
 from google.protobuf.descriptor import Descriptor
@@ -14,6 +15,7 @@ from filler_server.net.operations import Unknown
 from filler_server.net.registry import layer_type_names, resolve_layer_type
 from filler_server.prototxt.near_miss import KnownNames
 from filler_server.prototxt.rewrite.syntax import Block
+from filler_server.prototxt.strings import EscapeError, unquote
 from filler_server.prototxt.tokens import shorten
 from filler_server.prototxt.upgrade.v1 import TYPES
 
@@ -22,6 +24,9 @@ _MOST = 200
 
 _SHORTEST = 5
 """Letters of a type from which on one may be wrong, if it is not the first: forks put one in front of short names."""
+
+_LITERAL = re.compile(r"""#[^\n]*|"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'""")
+"""A string in quotes, or a comment, which may have some."""
 
 _NET: Descriptor = caffe_pb2.NetParameter.DESCRIPTOR  # type: ignore[assignment]
 _SOLVER: Descriptor = caffe_pb2.SolverParameter.DESCRIPTOR  # type: ignore[assignment]
@@ -77,7 +82,7 @@ def misspelled_value(source: Source) -> Iterator[Hit]:
             return
         assert word.field is not None  # noqa: S101 - it has values
         is_type = word.field.path == "LayerParameter.type"
-        plain = text.strip("\"'")
+        plain = _unquoted(text)
         meant = types.meant_by(plain) if is_type else word.field.values.meant_by(plain)
         if meant is not None:
             what = "layer type" if is_type else word.field.enum
@@ -206,7 +211,7 @@ def _strange_values(source: Source) -> Iterator[tuple[Word, str]]:
         if field is None or entry.is_list or entry.blocks:
             continue
         text = source.text[entry.value : entry.value_end]
-        is_type = field.path == "LayerParameter.type" and text.strip("\"'") not in types
+        is_type = field.path == "LayerParameter.type" and _unquoted(text) not in types
         if is_type or (field.kind == "enum" and text.isidentifier() and text not in field.names):
             yield word, text
 
@@ -230,4 +235,13 @@ def _layer_name(source: Source, word: Word) -> str | None:
 def _scalar(source: Source, block: Block | None, name: str) -> str:
     """Return the text of a field of a layer, without quotes; empty where it has none."""
     entries = [] if block is None else [entry for entry in block.entries if entry.name == name and not entry.blocks]
-    return source.text[entries[0].value : entries[0].value_end].strip("\"'") if entries else ""
+    return _unquoted(source.text[entries[0].value : entries[0].value_end]) if entries else ""
+
+
+def _unquoted(text: str) -> str:
+    """Return what literals in a row stand for; a word, and what cannot be read, as it is written."""
+    try:
+        pieces = [unquote(literal) for literal in _LITERAL.findall(text) if literal[0] != "#"]
+    except EscapeError:
+        return text
+    return b"".join(pieces).decode(errors="replace") if pieces else text

@@ -178,6 +178,14 @@ def test_a_type_with_a_near_name_is_an_error(kind: str, meant: str) -> None:
     assert found.message == f'layer type: there is no "{kind}" (did you mean {meant}?)'
 
 
+@pytest.mark.parametrize("kind", ['"Re" "LU"', '"Re"  # "U"\n "LU"', r'"\x52eLU"', "'Re'\"LU\""])
+def test_a_type_in_several_strings_is_read_as_one(kind: str) -> None:
+    relu = f'layer {{ name: "relu" type: {kind} bottom: "data" top: "relu" }}\n'
+    assert codes(DATA + relu) == []
+    (finding,) = look(DATA + relu.replace("LU", "LLU").replace("Re", "Im2"), "FIL033", "FIL035")
+    assert finding.layer == "relu"
+
+
 @pytest.mark.parametrize("kind", ["NLLLoss", "SELU2", "Convolution2D", "BatchNorm2", "PELU", "QuantumPooling"])
 def test_a_type_of_a_fork_is_a_note_without_a_near_name(kind: str) -> None:
     (found,) = look(f'{DATA}layer {{ name: "x" type: "{kind}" bottom: "data" top: "x" }}\n', "FIL033", "FIL035")
