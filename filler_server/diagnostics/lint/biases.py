@@ -5,9 +5,10 @@ from collections.abc import Iterator
 from filler_server.diagnostics.lint.hits import Hit
 from filler_server.diagnostics.lint.registry import register
 from filler_server.diagnostics.lint.subject import Net
-from filler_server.diagnostics.lint.weights import moments_of
+from filler_server.diagnostics.lint.weights import Weight, moments_of
+from filler_server.net.operations.inner_product import Embed, InnerProduct
 from filler_server.net.operations.normalization import BatchNorm
-from filler_server.net.plan import Value
+from filler_server.net.plan import Layer, Value
 
 _LARGE = 0.5
 
@@ -24,10 +25,25 @@ def bias_before_batch_norm(net: Net) -> Iterator[Hit]:
     """Find biases other than zero whose layer is read by a BatchNorm alone."""
     for weight in net.weights:
         moments = None if weight.bias is None or weight.bias.owner else moments_of(weight.bias)
-        readers = [net.plan.layers[edge.reader].operation for edge in net.plan.readers(Value(weight.layer, 0))]
-        if moments and any(moments) and readers and all(isinstance(reader, BatchNorm) for reader in readers):
+        readers = [net.plan.layers[edge.reader] for edge in net.plan.readers(Value(weight.layer, 0))]
+        if moments and any(moments) and readers and all(map(_subtracts_mean, readers)) and _is_of_channels(net, weight):
             message = "the BatchNorm after it takes this bias away again"
             yield Hit(message, net.places[weight.layer], (weight.block, "bias_filler"))
+
+
+def _subtracts_mean(layer: Layer) -> bool:
+    """Whether a layer is a BatchNorm that does not keep the statistics which it starts from."""
+    keeps = layer.parameter.batch_norm_param.use_global_stats
+    return isinstance(layer.operation, BatchNorm) and not keeps
+
+
+def _is_of_channels(net: Net, weight: Weight) -> bool:
+    """Whether each channel has a bias of its own: a BatchNorm takes the second axis for the channels."""
+    layer = net.plan.layers[weight.layer]
+    if isinstance(layer.operation, InnerProduct):
+        return layer.operation.axis == 1
+    shape = layer.tops[0].shape
+    return not isinstance(layer.operation, Embed) or (shape is not None and len(shape) == 2)
 
 
 @register(

@@ -8,6 +8,8 @@ from filler_server.diagnostics.lint.hits import Hit
 from filler_server.diagnostics.lint.planning import imports
 from filler_server.diagnostics.lint.registry import register
 from filler_server.diagnostics.lint.subject import Net, NetFile
+from filler_server.net.operations import Operation
+from filler_server.net.operations.activations import BNLL, Clip, Log, Power
 from filler_server.net.operations.combination import Eltwise
 from filler_server.net.plan import Layer, Value
 from filler_server.net.registry import layer_type
@@ -64,8 +66,8 @@ def in_place_over_needed_top(net: Net) -> Iterator[Hit]:
     "FIL052",
     "impossible-in-place",
     "warning",
-    why="The layer reads its bottom after it has begun to write its top, or gives it another shape: in place the "
-    "result is wrong, and Caffe does not say so.",
+    why="The layer reads its bottom after it has begun to write its top, for its values or their gradient, or gives it "
+    "another shape: in place the result is wrong, and Caffe does not say so.",
     mend="Give the layer a top of its own.",
 )
 def impossible_in_place(net: Net) -> Iterator[Hit]:
@@ -73,10 +75,19 @@ def impossible_in_place(net: Net) -> Iterator[Hit]:
     for index, layer in enumerate(net.plan.layers):
         operation = layer.operation
         sums = isinstance(operation, Eltwise) and operation.operation == "sum"
-        if layer.type not in _NEVER_IN_PLACE and not sums and not _reshapes_in_place(net, layer):
+        if not any(top.name in layer.bottoms for top in layer.tops):
             continue
-        if any(top.name in layer.bottoms for top in layer.tops):
+        if layer.type in _NEVER_IN_PLACE or sums or _reshapes_in_place(net, layer):
             yield Hit(f"{layer.type} cannot work in place", net.places[index], ("top",))
+        elif net.training and _needs_bottom(operation):
+            message = f"{layer.type} computes its gradient from its bottom, which it overwrites"
+            yield Hit(message, net.places[index], ("top",))
+
+
+def _needs_bottom(operation: Operation) -> bool:
+    """Whether a layer that works value by value needs its bottom for the gradient, which its top does not tell."""
+    is_curved = isinstance(operation, Power) and operation.power not in (0, 1) and operation.scale != 0
+    return is_curved or isinstance(operation, BNLL | Clip | Log)
 
 
 def _reshapes_in_place(net: Net, layer: Layer) -> bool:

@@ -6,7 +6,7 @@ import pytest
 
 from caffe_filler.errors import NotFound
 from filler_server.diagnostics.lint import rule_of, rules
-from tests.diagnostics.lint.looking import DATA, codes, look, product
+from tests.diagnostics.lint.looking import DATA, LABEL, codes, look, product
 
 NETS = [code for code, rule in rules().items() if rule.scope != "parameters"]
 """Rules about nets and solvers; those about parameters have tests of their own."""
@@ -60,6 +60,41 @@ def test_constant_weights_of_one_unit_are_no_finding(fields: str, is_found: bool
     net = DATA + product("ip", "data", constant)
     net += product("next", "ip", 'num_output: 10 weight_filler { type: "xavier" }')
     assert ("FIL004" in codes(net)) == is_found
+
+
+@pytest.mark.parametrize(
+    ("layer", "is_found"),
+    [
+        ('type: "BNLL"', True),
+        ('type: "Log" log_param { shift: 4 }', True),
+        ('type: "Clip" clip_param { min: -1 max: 1 }', True),
+        ('type: "Power" power_param { power: 2 }', True),
+        ('type: "Power" power_param { scale: 2 shift: 1 }', False),
+        ('type: "Exp"', False),
+        ('type: "ELU"', False),
+        ('type: "PReLU"', False),
+    ],
+)
+def test_a_gradient_from_an_overwritten_bottom(layer: str, is_found: bool) -> None:
+    net = DATA + LABEL + product("ip", "data", 'num_output: 10 weight_filler { type: "xavier" }')
+    net += f'layer {{ name: "it" bottom: "ip" top: "ip" {layer} }}\n'
+    loss = 'layer { name: "loss" type: "SoftmaxWithLoss" bottom: "ip" bottom: "label" top: "loss" }\n'
+    assert ("FIL052" in codes(net + loss)) == is_found
+    assert "FIL052" not in codes(net)
+
+
+@pytest.mark.parametrize(
+    ("fields", "statistics", "is_found"),
+    [
+        ("", "", True),
+        ("axis: 2", "", False),
+        ("", "batch_norm_param { use_global_stats: true }", False),
+    ],
+)
+def test_a_bias_that_a_batch_norm_takes_away(fields: str, statistics: str, is_found: bool) -> None:
+    net = DATA.replace("256", "5, 256") + product("ip", "data", f"num_output: 10 bias_filler {{ value: 1 }} {fields}")
+    net += f'layer {{ name: "bn" type: "BatchNorm" bottom: "ip" top: "bn" {statistics} }}\n'
+    assert ("FIL020" in codes(net)) == is_found
 
 
 def test_codes_names_and_sentences() -> None:
