@@ -1,6 +1,6 @@
 """Operations that arrange values anew."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from math import sqrt
 
@@ -26,6 +26,8 @@ def concat(operation: arrangement.Concat, layer: Layer) -> Passed:
     else:
         counts = [size(shape[axis : axis + 1], "values") for shape in dims]
     top = mixture(layer.bottoms, counts, between=axis == 1)
+    if not operation.flatten:
+        top = top.but(parts=tuple(zip(counts, layer.bottoms, strict=True)))
 
     def back(tops: Gradients) -> Back:
         gradient = replace(tops[0].alike(), profile=tops[0].profile if axis == 1 else None)
@@ -82,7 +84,11 @@ def slice_(operation: arrangement.Slice, layer: Layer) -> Passed:
         ]
 
     parts = [(layer.bottom, 1.0)] * number
-    if operation.axis > 1 and layer.bottom.profile is not None:
+    made = layer.kinds[0] if layer.kinds else None
+    if isinstance(made, arrangement.Concat) and made.axis == operation.axis <= 1 and layer.bottom.parts:
+        counts = [size(layer.top_shape(index)[operation.axis : operation.axis + 1]) for index in range(number)]
+        parts = [(top, 1.0) for top in _cut_parts(layer.bottom.parts, counts, between=operation.axis == 1)]
+    elif operation.axis > 1 and layer.bottom.profile is not None:
         parts = [_kept_places(layer.bottom, kept) for kept in pieces()]
 
     def back(tops: Gradients) -> Back:
@@ -102,6 +108,34 @@ def slice_(operation: arrangement.Slice, layer: Layer) -> Passed:
         return Back((Gradient(square, products, None, profile, pull),))
 
     return Passed(tuple(top for top, _ in parts), back)
+
+
+def _cut_parts(
+    parts: Sequence[tuple[int, Activation]], counts: Sequence[int], *, between: bool
+) -> Iterator[Activation]:
+    """Yield the distributions of pieces of values that lie side by side.
+
+    Args:
+        parts: the values, each with its extent.
+        counts: the extents of the pieces.
+        between: as of `mixture`.
+    """
+    start = 0
+    for count in counts:
+        within, first = [], 0
+        for extent, part in parts:
+            shared = min(start + count, first + extent) - max(start, first)
+            if shared > 0:
+                within.append((shared, part))
+            first += extent
+        start += count
+        whole = [part for _, part in within]
+        # What a column tells of a nonlinearity it does not tell of a piece.
+        yield (
+            whole[0].but(saturated=None, together=None)
+            if len(whole) == 1
+            else mixture(whole, [shared for shared, _ in within], between=between)
+        )
 
 
 def _kept_places(of: Activation, kept: Sequence[range]) -> tuple[Activation, float]:

@@ -1,4 +1,4 @@
-"""Crop and Slice of values whose border is smaller than their middle: exact numbers, by counts of windows."""
+"""Crop and Slice of values that are not alike everywhere: exact numbers, by counts of windows or by parts."""
 
 import numpy as np
 import pytest
@@ -79,3 +79,17 @@ def test_a_slice_of_places_has_what_these_have() -> None:
     assert found["c"].gradient_mean_square == pytest.approx(wanted["c"])
     assert found["x"].gradient_mean_square == pytest.approx(wanted["x"], rel=1e-6)
     assert report.parameters[0].gradient_mean_square == pytest.approx(wanted["c/0"], rel=1e-6)
+
+
+@pytest.mark.parametrize("axis", [0, 1])
+def test_a_slice_of_a_concat_has_the_parts_that_lie_in_it(axis: int) -> None:
+    # Along the axis there are four values of x and four of 10 x: the second of three pieces has two of each.
+    net = f"""
+layer {{ name: "x" type: "Input" top: "x" input_param {{ shape {{ dim: [4, 4, 3, 3] }} }} }}
+layer {{ name: "p" type: "Power" bottom: "x" top: "p" power_param {{ scale: 10 }} }}
+layer {{ name: "c" type: "Concat" bottom: "x" bottom: "p" top: "c" concat_param {{ axis: {axis} }} }}
+layer {{ name: "s" type: "Slice" bottom: "c" top: "a" top: "b" top: "y"
+  slice_param {{ axis: {axis} slice_point: 2 slice_point: 6 }} }}
+"""
+    found = {value.top: value.mean_square for value in FillerClient.embedded().signal(net + LOSS).values}
+    assert [found[name] for name in ("c", "a", "b", "y")] == pytest.approx([50.5, 1, 50.5, 100])
