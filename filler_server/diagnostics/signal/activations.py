@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
-from math import isfinite, log
+from math import isfinite, log, sqrt
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -10,7 +10,7 @@ import numpy as np
 from filler_server.diagnostics.signal.gradients import Gradient, own_square
 from filler_server.diagnostics.signal.moments import APART, NEAR, UNITS, Moments
 from filler_server.diagnostics.signal.normal import NODES, WEIGHTS, Reals, mean_of, normal_cdf, ranks
-from filler_server.diagnostics.signal.probabilities import probabilities, softmax
+from filler_server.diagnostics.signal.probabilities import probabilities, softmax, softmax_of
 from filler_server.diagnostics.signal.registry import Back, Gradients, Layer, NotKnown, Passed, rule, size, summed_axes
 from filler_server.diagnostics.signal.values import Activation, shaped
 from filler_server.net.operations import activations
@@ -328,12 +328,18 @@ def signed_sqrt(operation: activations.SignedSqrt, points: Reals) -> tuple[Reals
 
 @rule(activations.Softmax)
 def softmax_(operation: activations.Softmax, layer: Layer) -> Passed:
-    """Lead through Softmax of independent normal numbers."""
+    """Lead through Softmax of independent numbers."""
     dims = layer.shape()
     number = size(dims[operation.axis : operation.axis + 1], "classes")
     bottom = layer.bottom
-    variance = max(bottom.mean_square - float(bottom.products[UNITS]), 0.0)
-    square = softmax(variance, number).square
+    common = float(bottom.products[UNITS if operation.axis <= 1 else APART])
+    variance = max(bottom.mean_square - common, 0.0)
+    plain = bottom.plain()
+    is_normal = not plain.variance or np.allclose(plain.points, plain.mean + sqrt(plain.variance) * NODES)
+    if is_normal:
+        square = softmax(variance, number).square
+    else:
+        square = softmax_of((plain.points - plain.mean) / sqrt(plain.variance), variance, number).square
     points = probabilities(square, number)
     top = Activation(points, bottom.correlations)
 

@@ -42,15 +42,27 @@ def softmax(variance: float, number: int) -> Softmax:
 
 @lru_cache(maxsize=256)
 def _softmax(variance: float, number: int) -> Softmax:
+    return softmax_of(NODES, variance, number)
+
+
+def softmax_of(shape: Reals, variance: float, number: int) -> Softmax:
+    """Return figures of the softmax of some independent numbers of any distribution.
+
+    Args:
+        shape: the numbers at the nodes, of mean 0 and variance 1.
+        variance: their variance.
+        number: how many there are.
+    """
     if number == 1:
         return Softmax(1.0, 0.0)
     if variance < 1e-12:
         return Softmax(1 / number, log(number))
     std = sqrt(variance)
     narrow = min(std, _WIDEST)
-    places = np.linspace(-8 * narrow - log(number) - 6, 8 * narrow + 6, 500)
+    lowest, highest = min(float(shape.min()), -8.0), max(float(shape.max()), 8.0)
+    places = np.linspace(-highest * narrow - log(number) - 6, -lowest * narrow + 6, 500)
     step = places[1] - places[0]
-    exponents = np.minimum(places[:, None] + narrow * NODES, 300.0)
+    exponents = np.minimum(places[:, None] + narrow * shape, 300.0)
     terms = np.exp(exponents)
     with np.errstate(under="ignore", divide="ignore"):
         decays = np.exp(-terms)
