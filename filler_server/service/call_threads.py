@@ -116,8 +116,12 @@ class CallThreads(ThreadPoolExecutor):
             self._run_in_thread(call)
 
     def close(self) -> None:
-        """Give a thread to every call from now on."""
-        self._is_closing = True
+        """Give a thread to every call from now on, also to those whose requests are being received."""
+        with self._lock:
+            self._is_closing = True
+            arriving, self._arriving = list(self._arriving), {}
+        for call in arriving:
+            self._run_in_thread(call)
 
     def _answer(self, call: "_Arriving") -> None:
         """Answer a call whose request is there, or will never be."""

@@ -199,6 +199,17 @@ def test_a_pool_that_closes_gives_every_call_a_thread() -> None:
         assert answers.ask(b"brief") == b"thread brief"
 
 
+def test_a_pool_that_closes_waits_in_threads_for_the_requests_that_are_being_received() -> None:
+    with Answers() as answers:
+        asked, call = answers.begin()
+        arrive(answers)
+        answers.pool.close()
+        assert answers.entered.acquire(timeout=30)
+        asked.put(b"brief")
+        assert list(call) == [b"thread brief"]
+        asked.put(None)
+
+
 def test_a_call_whose_server_has_ended_meanwhile_is_let_go() -> None:
     with Answers() as answers:
         asked, _ = answers.begin()
