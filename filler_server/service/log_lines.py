@@ -4,87 +4,89 @@ import logging
 import select
 import threading
 import time
-from typing import TextIO
+from collections import deque
+from typing import Any, TextIO
 
 _PAUSE = 0.05
 """Seconds between two writes of lines that may wait."""
 
-_MOST = 64 << 10
-"""Bytes of lines that wait at once."""
+_MOST = 4096
+"""Lines that wait at once."""
 
 
 class LineHandler(logging.StreamHandler[TextIO]):
     """Writes lines to standard error. Those that may wait are written some at a time, as a write wakes up a reader.
 
     A line waits for at most 50 ms, and no line comes before an earlier one. A record may wait where its attribute
-    `may_wait` is true.
+    `may_wait` is true: a reader that does not read holds nobody up who logs it, until too many lines wait.
     """
 
     def __init__(self) -> None:
         super().__init__()
-        self._lines: list[bytes] = []
-        self._size = 0
-        self._written = float("-inf")
+        # The lock of the handler, which all who log need, is never held while lines are written.
+        self._lines: deque[bytes] = deque()
+        self._writing = threading.RLock()
         self._is_due = threading.Event()
         self._writer: threading.Thread | None = None
 
-    def emit(self, record: logging.LogRecord) -> None:
-        """Write the line of a record, or let it wait; `handle` holds the lock."""
-        if not getattr(record, "may_wait", False):
+    @property
+    def is_behind(self) -> bool:
+        """Whether so many lines wait that whoever logs one may soon have to write them."""
+        return len(self._lines) > _MOST // 2
+
+    def handle(self, record: logging.LogRecord) -> Any:
+        """Let the line of a record wait, or write it."""
+        handled = super().handle(record)
+        if not _may_wait(record) or self._writer is None or len(self._lines) > _MOST:
             self._write(record)
-            super().emit(record)
-            return
+        return handled
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Put the line of a record to those that wait; `handle` holds the lock."""
         try:
-            line = (self.format(record) + self.terminator).encode(errors="backslashreplace")
+            self._lines.append((self.format(record) + self.terminator).encode(errors="backslashreplace"))
         except Exception:
             self.handleError(record)
-            return
-        self._lines.append(line)
-        self._size += len(line)
-        if self._size > _MOST or time.monotonic() - self._written > _PAUSE:
-            self._write(record)
-        elif len(self._lines) == 1:
+        if _may_wait(record) and not self._is_due.is_set():
             self._await(record)
 
     def flush(self) -> None:
         """Write the lines that wait."""
-        self.acquire()
-        try:
-            self._write(None)
-            super().flush()
-        finally:
-            self.release()
+        self._write(None)
 
     def _write(self, record: logging.LogRecord | None) -> None:
-        lines, self._lines, self._size = self._lines, [], 0
-        if lines:
-            self._written = time.monotonic()
-        try:
-            for part in _parts(lines):
-                self.stream.write(part.decode())
-                self.stream.flush()
-        except Exception:
-            if record is None:
-                raise
-            self.handleError(record)
+        with self._writing:
+            for part in _parts([self._lines.popleft() for _ in range(len(self._lines))]):
+                try:
+                    self.stream.write(part.decode())
+                    self.stream.flush()
+                except Exception:
+                    if record is None:
+                        raise
+                    self.handleError(record)
 
     def _await(self, record: logging.LogRecord) -> None:
         """Have the lines that wait written after the pause."""
         if self._writer is None:
-            self._writer = threading.Thread(target=self._write_late, args=(record,), name="log", daemon=True)
-            self._writer.start()
+            writer = threading.Thread(target=self._write_late, args=(record,), name="log", daemon=True)
+            try:
+                writer.start()
+            except RuntimeError:
+                # There can be no more threads.
+                return
+            self._writer = writer
         self._is_due.set()
 
     def _write_late(self, record: logging.LogRecord) -> None:
         while True:
             self._is_due.wait()
             time.sleep(_PAUSE)
-            self.acquire()
-            try:
-                self._is_due.clear()
-                self._write(record)
-            finally:
-                self.release()
+            self._is_due.clear()
+            self._write(record)
+
+
+def _may_wait(record: logging.LogRecord) -> bool:
+    return getattr(record, "may_wait", False)
 
 
 def _parts(lines: list[bytes]) -> list[bytes]:

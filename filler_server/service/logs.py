@@ -59,6 +59,11 @@ def configure(log: Log) -> None:
         logging.getLogger(name).setLevel(logging.WARNING)
 
 
+def is_behind() -> bool:
+    """Return whether nobody reads the log, so that whoever logs a call may have to wait."""
+    return any(isinstance(handler, LineHandler) and handler.is_behind for handler in logging.getLogger().handlers)
+
+
 class _Formatter(structlog.stdlib.ProcessorFormatter):
     """Formats what is logged; calls, of which there are thousands a second, by a shorter way to the same lines.
 

@@ -15,7 +15,7 @@ from caffe_filler.errors import InvalidArgument
 from caffe_filler.v1 import filler_pb2
 from filler_server import compiled
 from filler_server.api.turns import Turns
-from filler_server.service import tracing
+from filler_server.service import logs, tracing
 from filler_server.service.binding import bind
 from filler_server.service.call_threads import CallThreads
 from filler_server.service.calls import CallObserver
@@ -23,7 +23,6 @@ from filler_server.service.channel_options import channel_options
 from filler_server.service.compilation import WAITING, Compilation
 from filler_server.service.delivery import Delivery
 from filler_server.service.guard import RequestGuard
-from filler_server.service.logs import CallLog
 from filler_server.service.metrics import Metrics, listen
 from filler_server.service.observation import Observation
 from filler_server.service.probes import probe_server
@@ -73,11 +72,11 @@ class FillerServer:
         self._servicer = FillerServicer(limits, turns, self._compilation)
         self._pool = CallThreads(
             limits.streams + limits.idle_streams + limits.plans + limits.slow_requests + WAITING + _SHORT_CALLS,
-            self._servicer.is_brief,
+            lambda request: not logs.is_behind() and self._servicer.is_brief(request),
         )
         self._watch = CallWatch(limits, self._pool.look)
         spans, self._flush_spans = tracing.start()
-        observers: list[CallObserver] = [self._metrics, CallLog(), *([spans] if spans is not None else [])]
+        observers: list[CallObserver] = [self._metrics, logs.CallLog(), *([spans] if spans is not None else [])]
         services = [filler_pb2.DESCRIPTOR, health_pb2.DESCRIPTOR, reflection_pb2.DESCRIPTOR]
         if settings.channelz:
             services.append(_channelz().DESCRIPTOR)

@@ -1,5 +1,7 @@
 """Calls that are answered without a thread of their own, and those that have one."""
 
+import io
+import logging
 import threading
 import time
 from collections.abc import Iterator
@@ -10,11 +12,12 @@ from typing import Any
 import grpc
 import numpy as np
 import pytest
+from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from caffe_filler.errors import FillerParameterError, NotFound
+from caffe_filler.errors import DeadlineExceeded, FillerParameterError, NotFound
 from filler_client import FillerClient
 from filler_server.api import requests
-from filler_server.service import call_threads, last_message
+from filler_server.service import call_threads, last_message, log_lines
 from filler_server.service.call_threads import CALL_THREADS, CallThreads, has_thread, receive_first
 from filler_server.service.last_message import Send, end_with
 from filler_server.service.server import FillerServer
@@ -275,3 +278,30 @@ def test_a_wrong_request_of_few_values_is_refused_as_any_other(filler: FillerSer
         with pytest.raises(FillerParameterError, match="std"):
             client.fill('type: "gaussian" std: -1', (3, 3), seed=5, name="a")
         assert client.fill("constant", (3, 3), name="a").shape == (3, 3)
+
+
+def test_a_log_that_nobody_reads_stops_calls_alone(filler: FillerServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    is_read = threading.Event()
+
+    class Unread(io.StringIO):
+        def write(self, text: str, /) -> int:
+            is_read.wait(60)
+            return super().write(text)
+
+    monkeypatch.setattr(log_lines, "_MOST", 8)
+    handler = log_lines.LineHandler()
+    handler.setStream(Unread())
+    root = logging.getLogger()
+    level = root.level
+    root.addHandler(handler)
+    root.setLevel(logging.INFO)
+    try:
+        with FillerClient(filler.addresses[0], timeout=1) as client, pytest.raises(DeadlineExceeded):
+            for _ in range(50):
+                client.fill("xavier", (3, 3), seed=5, name="a")
+        with grpc.insecure_channel(filler.addresses[0]) as channel:
+            health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(), timeout=10)
+    finally:
+        is_read.set()
+        root.removeHandler(handler)
+        root.setLevel(level)

@@ -16,14 +16,17 @@ from filler_server.service.log_lines import LineHandler
 
 
 class Written(io.StringIO):
-    """A stream that notes how often it is written to, and may refuse to be."""
+    """A stream that notes how often it is written to, and may refuse to be, or let the writer wait."""
 
     def __init__(self) -> None:
         super().__init__()
         self.writes: list[str] = []
         self.is_broken = False
+        self.is_read = threading.Event()
+        self.is_read.set()
 
     def write(self, text: str, /) -> int:
+        self.is_read.wait(30)
         if self.is_broken:
             raise BrokenPipeError
         self.writes.append(text)
@@ -58,8 +61,9 @@ def wait_for(stream: Written, count: int) -> None:
         time.sleep(0.01)
 
 
-def test_a_lonely_line_is_written_at_once(stream: Written) -> None:
+def test_a_lonely_line_is_written_soon(stream: Written) -> None:
     handler_of(stream).handle(record("first"))
+    wait_for(stream, 1)
     assert stream.lines == ["first"]
 
 
@@ -70,12 +74,9 @@ def test_many_lines_are_written_together_and_soon(stream: Written) -> None:
     wait_for(stream, 100)
     assert stream.lines == [f"{number}" for number in range(100)]
     assert len(stream.writes) < 50
-    time.sleep(0.1)
     handler.handle(record("later"))
+    wait_for(stream, 101)
     assert stream.lines[-1] == "later"
-    for number in range(3):
-        handler.handle(record(f"last {number}"))
-    wait_for(stream, 104)
 
 
 def test_what_may_not_wait_comes_after_what_waits(stream: Written) -> None:
@@ -89,7 +90,6 @@ def test_what_may_not_wait_comes_after_what_waits(stream: Written) -> None:
 def test_a_flush_and_a_close_write_what_waits(stream: Written, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(log_lines, "_PAUSE", 60.0)
     handler = handler_of(stream)
-    handler._written = time.monotonic()
     handler.handle(record("waits"))
     assert not stream.lines
     handler.flush()
@@ -98,17 +98,60 @@ def test_a_flush_and_a_close_write_what_waits(stream: Written, monkeypatch: pyte
 
 def test_so_many_lines_wait_and_no_more(stream: Written, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(log_lines, "_PAUSE", 60.0)
+    monkeypatch.setattr(log_lines, "_MOST", 8)
     handler = handler_of(stream)
-    handler._written = time.monotonic()
-    for _ in range(70):
-        handler.handle(record("x" * 1023))
-        assert handler._size <= log_lines._MOST
-    assert len(stream.lines) >= 64
+    for number in range(8):
+        assert handler.is_behind == (number > 4)
+        handler.handle(record(f"{number}"))
+    assert not stream.lines
+    handler.handle(record("8"))
+    assert stream.lines == [f"{number}" for number in range(9)]
+    assert not handler.is_behind
+
+
+def test_a_write_that_fails_loses_its_own_lines_alone(stream: Written, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(log_lines, "_PAUSE", 60.0)
+    handler = handler_of(stream)
+    stream.is_broken = True
+    monkeypatch.setattr(handler, "handleError", lambda _: setattr(stream, "is_broken", False))
+    lines = [f"{number} " + "x" * 1000 for number in range(40)]
+    for line in lines:
+        handler.handle(record(line))
+    handler.handle(record("last", may_wait=False))
+    assert stream.lines == [*lines[4:], "last"]
+
+
+def test_a_reader_that_does_not_read_holds_nobody_up(stream: Written) -> None:
+    handler = handler_of(stream)
+    stream.is_read.clear()
+    began = time.monotonic()
+    for number in range(20):
+        handler.handle(record(f"{number}"))
+        time.sleep(0.01)
+    assert time.monotonic() - began < 10
+    stream.is_read.set()
+    wait_for(stream, 20)
+    assert stream.lines == [f"{number}" for number in range(20)]
+
+
+def test_a_line_is_written_at_once_where_there_can_be_no_more_threads(
+    stream: Written, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    handler = handler_of(stream)
+    with monkeypatch.context() as context:
+        context.setattr(threading.Thread, "start", fail)
+        for text in ("first", "second"):
+            handler.handle(record(text))
+        assert stream.lines == ["first", "second"]
+    handler.handle(record("third"))
+    wait_for(stream, 3)
 
 
 def test_no_write_is_longer_than_a_pipe_takes_as_a_whole(stream: Written) -> None:
     handler = handler_of(stream)
-    handler._written = time.monotonic()
     lines = [f"{number} " + "ü" * (number * 37 % 900) for number in range(60)] + ["y" * 3 * select.PIPE_BUF]
     for line in lines:
         handler.handle(record(line))

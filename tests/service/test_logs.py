@@ -72,6 +72,7 @@ def test_the_line_of_a_call_is_the_one_that_structlog_makes(monkeypatch: pytest.
         logs.configure(Log())
         try:
             logs.CallLog().ended(call)
+            logging.root.handlers[0].flush()
         finally:
             logging.root.handlers[:] = handlers
             logging.root.setLevel(level)
