@@ -12,7 +12,7 @@ import grpc.experimental
 from google.protobuf.message import Message
 from numpy.typing import NDArray
 
-from caffe_filler.errors import DataLoss, DeadlineExceeded, FillerError
+from caffe_filler.errors import DataLoss, FillerError
 from caffe_filler.interface import current_interface
 from caffe_filler.memory import keep_freed_memory
 from caffe_filler.metadata import INTERFACE, SHORT_ANSWERS
@@ -45,6 +45,10 @@ breaks its promise."""
 _endings = Endings()
 
 
+class _NotPromised(Exception):
+    """An answer of one message is not to be had."""
+
+
 class RemoteBackend:
     """One channel for each target, opened when it is first needed."""
 
@@ -70,51 +74,47 @@ class RemoteBackend:
 
     def list_fillers(self, timeout: float | None) -> filler_pb2.ListFillersResponse:
         """Call ListFillers."""
-        return self._call("ListFillers", filler_pb2.ListFillersRequest(), read_fillers, timeout)
+        return self._call("ListFillers", filler_pb2.ListFillersRequest(), read_fillers, self._attempts(timeout))
 
     def plan_net(self, request: filler_pb2.PlanNetRequest, timeout: float | None) -> "NetPlan":
         """Call PlanNet."""
-        return self._call("PlanNet", request, read_plan, timeout)
+        return self._call("PlanNet", request, read_plan, self._attempts(timeout))
 
     def upgrade_net(
         self, request: filler_pb2.UpgradeNetRequest, timeout: float | None
     ) -> filler_pb2.UpgradeNetResponse:
         """Call UpgradeNet."""
-        return self._call("UpgradeNet", request, read_upgrade, timeout)
+        return self._call("UpgradeNet", request, read_upgrade, self._attempts(timeout))
 
     def pieces(self, request: StreamRequest, timeout: float | None, plan: "NetPlan | None" = None) -> Iterator[Piece]:
         """Call Fill or FillNet, as often as it takes to get every byte once."""
         keep_freed_memory()
         expected = ExpectedStream(request, None if plan is None else planned_blobs(plan))
-        if isinstance(request, filler_pb2.FillRequest) and self._channel()[1] in self._promising and is_short(request):
-            begun = time.monotonic()
+        attempts = self._attempts(timeout)
+        if isinstance(request, filler_pb2.FillRequest) and self._promising and is_short(request):
             try:
-                answer = self._call("Fill", request, partial(_pieces_of, expected), timeout, _SHORT_SECONDS)
-            except DeadlineExceeded:
-                self._promising.clear()
-                timeout = None if timeout is None else timeout - (time.monotonic() - begun)
-                if timeout is not None and timeout <= 0:
-                    raise
+                answer = self._call("Fill", request, partial(_pieces_of, expected), attempts, is_promised=True)
+            except _NotPromised:
+                pass
             else:
                 for piece in answer:
                     yield piece
                     self.check_open()
                 return
         method = "Fill" if isinstance(request, filler_pb2.FillRequest) else "FillNet"
-        yield from self._stream(method, copy.deepcopy(request), StreamPosition(expected), timeout)
+        yield from self._stream(method, copy.deepcopy(request), StreamPosition(expected), attempts)
 
     def digests(
         self, request: StreamRequest, timeout: float | None, plan: "NetPlan | None" = None
     ) -> Iterator[BlobDigest]:
         """Call Digest, as often as it takes to get every digest once."""
         position = DigestPosition(ExpectedStream(request, None if plan is None else planned_blobs(plan)))
-        yield from self._stream("Digest", digest_request(request), position, timeout)
+        yield from self._stream("Digest", digest_request(request), position, self._attempts(timeout))
 
     def _stream(
-        self, method: str, sent: _Request, position: Position[_Request, _Response], timeout: float | None
+        self, method: str, sent: _Request, position: Position[_Request, _Response], attempts: Attempts
     ) -> Iterator[_Response]:
         """Yield what a stream has, over as many connections as it takes."""
-        attempts = Attempts(self._policy, timeout, ",".join(self._targets))
         request_id = self._request_id.of_call()
         while True:
             position.set_start(sent)
@@ -178,29 +178,41 @@ class RemoteBackend:
         method: str,
         request: _Request,
         read: Callable[[bytes, _Request], _Response],
-        timeout: float | None,
-        most: float | None = None,
+        attempts: Attempts,
+        *,
+        is_promised: bool = False,
     ) -> _Response:
-        """Call what has one answer; `most` is the time for one attempt, or None."""
-        attempts = Attempts(self._policy, timeout, ",".join(self._targets))
+        """Call what has one answer; where that `is_promised`, of servers that promise it alone.
+
+        Raises:
+            _NotPromised: the server whose turn it is does not promise it, or does not keep its promise.
+        """
         request_id = self._request_id.of_call()
         while True:
             target, channel = self._channel()
+            if is_promised and channel not in self._promising:
+                raise _NotPromised
             call = channel.unary_unary(f"/{SERVICE}/{method}", type(request).SerializeToString)
+            seconds = attempts.remaining
+            if is_promised:
+                seconds = _SHORT_SECONDS if seconds is None else min(seconds, _SHORT_SECONDS)
             try:
                 with self._invoking():
-                    seconds = min(
-                        (seconds for seconds in (attempts.remaining, most) if seconds is not None), default=None
-                    )
                     answer = call(request, timeout=seconds, metadata=self._metadata(request_id))
                 response = read(answer, request)
             except grpc.RpcError as error:
+                if is_promised and error.code() is grpc.StatusCode.DEADLINE_EXCEEDED and attempts.remaining != 0:
+                    self._promising.discard(channel)
+                    raise _NotPromised from None
                 self._wait(attempts, from_rpc(error, target, self._security))
             except DataLoss as error:
                 self._wait(attempts, error)
             else:
                 attempts.progressed()
                 return response
+
+    def _attempts(self, timeout: float | None) -> Attempts:
+        return Attempts(self._policy, timeout, ",".join(self._targets))
 
     def _wait(self, attempts: Attempts, error: FillerError) -> None:
         time.sleep(attempts.failed(error))

@@ -95,6 +95,26 @@ def test_the_time_of_a_call_stays_its_own(liar: LyingServer, client: FillerClien
     assert time.monotonic() - begun < 4
 
 
+def test_the_time_of_a_call_whose_server_is_gone_is_told_as_it_was_given(liar: LyingServer) -> None:
+    with FillerClient(liar.address, timeout=0.5) as client:
+        small(client)
+        liar.stop()
+        with pytest.raises(DeadlineExceeded, match=r"not done in 0\.5 s"):
+            small(client)
+
+
+def test_only_a_server_that_promises_is_asked_so(
+    liar: LyingServer, unary: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_remote, "_SHORT_SECONDS", 60.0)
+    with LyingServer() as other, FillerClient(f"{liar.address},{other.address}", timeout=30) as client:
+        other.piece_bytes = 16
+        small(client)
+        liar.stop()
+        np.testing.assert_array_equal(small(client), EXPECTED)
+    assert not unary
+
+
 @pytest.mark.parametrize("lie", ["nothing", "another blob", "a wrong checksum", "half of it"])
 def test_a_lie_is_noticed(liar: LyingServer, client: FillerClient, lie: str) -> None:
     def told(_: Any, answers: Any) -> Any:

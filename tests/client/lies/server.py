@@ -96,6 +96,10 @@ class LyingServer:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
+        self.stop()
+
+    def stop(self) -> None:
+        """Serve no more."""
         self.ended.set()
         self._server.stop(0).wait()
 
