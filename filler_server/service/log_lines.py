@@ -66,7 +66,7 @@ class LineHandler(logging.StreamHandler[TextIO]):
                     self.handleError(record)
 
     def _await(self, record: logging.LogRecord) -> None:
-        """Have the lines that wait written after the pause."""
+        """Have the lines that wait written, after the pause since the last write."""
         if self._writer is None:
             writer = threading.Thread(target=self._write_late, args=(record,), name="log", daemon=True)
             try:
@@ -80,9 +80,9 @@ class LineHandler(logging.StreamHandler[TextIO]):
     def _write_late(self, record: logging.LogRecord) -> None:
         while True:
             self._is_due.wait()
-            time.sleep(_PAUSE)
             self._is_due.clear()
             self._write(record)
+            time.sleep(_PAUSE)
 
 
 def _may_wait(record: logging.LogRecord) -> bool:

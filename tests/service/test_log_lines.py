@@ -48,6 +48,15 @@ def handler_of(stream: Written) -> LineHandler:
     return handler
 
 
+def pausing(stream: Written, monkeypatch: pytest.MonkeyPatch) -> LineHandler:
+    """A handler that has written a line just now."""
+    monkeypatch.setattr(log_lines, "_PAUSE", 60.0)
+    handler = handler_of(stream)
+    handler.handle(record("first"))
+    wait_for(stream, 1)
+    return handler
+
+
 def record(text: str, *, may_wait: bool = True) -> logging.LogRecord:
     made = logging.LogRecord("a", logging.INFO, "", 0, text, (), None)
     made.may_wait = may_wait
@@ -88,37 +97,34 @@ def test_what_may_not_wait_comes_after_what_waits(stream: Written) -> None:
 
 
 def test_a_flush_and_a_close_write_what_waits(stream: Written, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(log_lines, "_PAUSE", 60.0)
-    handler = handler_of(stream)
+    handler = pausing(stream, monkeypatch)
     handler.handle(record("waits"))
-    assert not stream.lines
+    assert stream.lines == ["first"]
     handler.flush()
-    assert stream.lines == ["waits"]
+    assert stream.lines == ["first", "waits"]
 
 
 def test_so_many_lines_wait_and_no_more(stream: Written, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(log_lines, "_PAUSE", 60.0)
     monkeypatch.setattr(log_lines, "_MOST", 8)
-    handler = handler_of(stream)
+    handler = pausing(stream, monkeypatch)
     for number in range(8):
         assert handler.is_behind == (number > 4)
         handler.handle(record(f"{number}"))
-    assert not stream.lines
+    assert stream.lines == ["first"]
     handler.handle(record("8"))
-    assert stream.lines == [f"{number}" for number in range(9)]
+    assert stream.lines == ["first", *(f"{number}" for number in range(9))]
     assert not handler.is_behind
 
 
 def test_a_write_that_fails_loses_its_own_lines_alone(stream: Written, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(log_lines, "_PAUSE", 60.0)
-    handler = handler_of(stream)
+    handler = pausing(stream, monkeypatch)
     stream.is_broken = True
     monkeypatch.setattr(handler, "handleError", lambda _: setattr(stream, "is_broken", False))
     lines = [f"{number} " + "x" * 1000 for number in range(40)]
     for line in lines:
         handler.handle(record(line))
     handler.handle(record("last", may_wait=False))
-    assert stream.lines == [*lines[4:], "last"]
+    assert stream.lines == ["first", *lines[4:], "last"]
 
 
 def test_a_reader_that_does_not_read_holds_nobody_up(stream: Written) -> None:
