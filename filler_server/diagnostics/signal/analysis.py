@@ -1,6 +1,7 @@
 """Signal of a net in theory: one pass forward over its operations, and one back."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from math import exp, expm1, isfinite, prod, sqrt
 from typing import NamedTuple
 
@@ -10,11 +11,12 @@ import filler_server.diagnostics.signal.rules  # noqa: F401 - registers the rule
 from caffe_filler.interface import option
 from filler_server.diagnostics.signal.comparison import comparisons
 from filler_server.diagnostics.signal.data import InputStatistics, source
-from filler_server.diagnostics.signal.gradients import NOTHING, Gradient, total
+from filler_server.diagnostics.signal.gradients import NOTHING, Gradient
 from filler_server.diagnostics.signal.layout import channel_axis
 from filler_server.diagnostics.signal.moments import KINDS, Moments, Weights
 from filler_server.diagnostics.signal.normal import NODES, Reals
 from filler_server.diagnostics.signal.origins import Origin, entangled, is_function, origin, path_to
+from filler_server.diagnostics.signal.parts import by_parts, keeps_parts, summed
 from filler_server.diagnostics.signal.registry import Backward, Layer, NotKnown, rule_for
 from filler_server.diagnostics.signal.report import ParameterSignal, SignalReport, ValueSignal
 from filler_server.diagnostics.signal.values import Activation, dead_shares, normal, scatters
@@ -137,7 +139,8 @@ class _Analysis:
                 root, slopes = self._one_root(producers)
             shape = layer.tops[0].shape if layer.tops else None
             is_entangled = entangled([bottom.origin for bottom in different.values() if bottom.shape == shape])
-        passed = function(
+        passed = by_parts(
+            function,
             layer.operation,
             Layer(
                 layer,
@@ -154,6 +157,8 @@ class _Analysis:
         )
         if self._has_loss or is_function(layer.operation):
             self._back[index] = passed.back
+        if any(activation.parts for activation in activations) and not keeps_parts(layer.operation):
+            return [top.but(parts=None) if isinstance(top, Activation) else top for top in passed.tops]
         return passed.tops
 
     def _one_root(self, values: Sequence[Value]) -> tuple[Activation | None, tuple[Reals, ...]]:
@@ -202,6 +207,8 @@ class _Analysis:
         bottoms: Sequence[Gradient | NotKnown | None]
         blobs: Sequence[float | None]
         known = [top for top in tops if isinstance(top, Gradient)]
+        if any(top.parts for top in known) and not keeps_parts(layer.operation):
+            known = [replace(top, parts=None) for top in known]
         try:
             back = self._back.pop(index, None)
             if back is None or len(known) < len(tops):
@@ -338,7 +345,10 @@ def _sum(gradients: Sequence[Gradient | NotKnown]) -> Gradient | NotKnown:
     unknown = next((gradient for gradient in gradients if isinstance(gradient, NotKnown)), None)
     if unknown is not None:
         return unknown
-    return total([gradient for gradient in gradients if isinstance(gradient, Gradient)]) if gradients else NOTHING
+    try:
+        return summed([gradient for gradient in gradients if isinstance(gradient, Gradient)]) if gradients else NOTHING
+    except NotKnown as mixed:
+        return mixed
 
 
 def verdict(plan: NetPlan, values: Sequence[ValueSignal]) -> Verdict:

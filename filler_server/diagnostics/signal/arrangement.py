@@ -7,9 +7,11 @@ from math import sqrt
 import numpy as np
 
 from filler_server.diagnostics.signal.combination import added, product, to_part
-from filler_server.diagnostics.signal.gradients import Gradient, total
+from filler_server.diagnostics.signal.gradients import Gradient
+from filler_server.diagnostics.signal.layout import Parts
 from filler_server.diagnostics.signal.moments import APART, CROSS, NEAR, OTHER, UNITS, Moments
 from filler_server.diagnostics.signal.normal import WEIGHTS, Reals, quantiles
+from filler_server.diagnostics.signal.parts import beside, overlaps, summed
 from filler_server.diagnostics.signal.registry import Back, Gradients, Layer, NotKnown, Passed, rule, size
 from filler_server.diagnostics.signal.values import Activation, shaped
 from filler_server.diagnostics.signal.windows import blended, cut, surrounded
@@ -27,10 +29,19 @@ def concat(operation: arrangement.Concat, layer: Layer) -> Passed:
         counts = [size(shape[axis : axis + 1], "values") for shape in dims]
     top = mixture(layer.bottoms, counts, between=axis == 1)
     if not operation.flatten:
-        top = top.but(parts=tuple(zip(counts, layer.bottoms, strict=True)))
+        parts: list[tuple[int, Activation]] = []
+        for count, bottom in zip(counts, layer.bottoms, strict=True):
+            inner = bottom.parts
+            parts += inner.each if inner is not None and inner.axis == axis else [(count, bottom)]
+        top = top.but(parts=Parts(axis, tuple(parts)))
 
     def back(tops: Gradients) -> Back:
-        gradient = replace(tops[0].alike(), profile=tops[0].profile if axis == 1 else None)
+        gradient, parts = tops[0].alike(), tops[0].parts
+        if parts is not None and parts.axis == axis and not operation.flatten:
+            return Back(tuple(beside(axis, within) for within in overlaps(parts.each, counts)))
+        if axis > 1 and gradient.profile is not None and not operation.flatten:
+            return Back(tuple(_of_places(gradient, kept) for kept in _places(dims, axis)))
+        gradient = replace(gradient, profile=gradient.profile if axis == 1 else None)
         return Back(tuple(gradient for _ in layer.bottoms))
 
     return Passed((top,), back) if len(layer.bottoms) > 1 else _same(layer)
@@ -69,72 +80,62 @@ def slice_(operation: arrangement.Slice, layer: Layer) -> Passed:
     """Lead through Slice: the same distribution for each top, of its places if it is along an axis of these."""
     number = len(layer.plan.tops)
 
-    def pieces() -> list[Sequence[range]]:
+    def extents() -> list[int]:
+        return [size(layer.top_shape(index)[operation.axis : operation.axis + 1]) for index in range(number)]
+
+    def pieces() -> Sequence[Sequence[range]]:
         """Return the places of each top along each axis."""
-        ends = [0]
-        for index in range(number):
-            ends.append(ends[-1] + size(layer.top_shape(index)[operation.axis : operation.axis + 1]))
-        dims = _known(layer.shape()[2:])
-        return [
-            [
-                range(*ends[index : index + 2]) if axis == operation.axis else range(dim)
-                for axis, dim in enumerate(dims, 2)
-            ]
-            for index in range(number)
-        ]
+        return _places([layer.top_shape(index) for index in range(number)], operation.axis)
 
     parts = [(layer.bottom, 1.0)] * number
-    made = layer.kinds[0] if layer.kinds else None
-    if isinstance(made, arrangement.Concat) and made.axis == operation.axis <= 1 and layer.bottom.parts:
-        counts = [size(layer.top_shape(index)[operation.axis : operation.axis + 1]) for index in range(number)]
-        parts = [(top, 1.0) for top in _cut_parts(layer.bottom.parts, counts, between=operation.axis == 1)]
+    inner = layer.bottom.parts
+    if inner is not None and inner.axis == operation.axis:
+        parts = [(top, 1.0) for top in _cut_parts(inner, extents())]
     elif operation.axis > 1 and layer.bottom.profile is not None:
         parts = [_kept_places(layer.bottom, kept) for kept in pieces()]
 
     def back(tops: Gradients) -> Back:
         for _, mean in parts:
             _check_even(layer.bottom, mean)
-        counts = [size(layer.top_shape(index)) for index in range(number)]
-        shares = [count / (sum(counts) or 1) for count in counts]
-        square = sum(share * top.mean_square for share, top in zip(shares, tops, strict=True))
-        products = np.sum([share * top.products for share, top in zip(shares, tops, strict=True)], axis=0)
-        profiles = [top.profile for top in tops]
+        each = list(zip(extents(), tops, strict=True))
+        gradient = beside(operation.axis, each)
         if operation.axis > 1:
-            extents = _known(layer.shape()[2:])
-            profiles = [surrounded(part, kept, extents) for part, kept in zip(profiles, pieces(), strict=True)]
-        squares = [share * top.mean_square for share, top in zip(shares, tops, strict=True)]
-        pull = sum(share * top.pull for share, top in zip(shares, tops, strict=True))
-        profile = blended(list(zip(squares, profiles, strict=True)))
-        return Back((Gradient(square, products, None, profile, pull),))
+            whole, dims = sum(extents()) or 1, _known(layer.shape()[2:])
+            profiles = [
+                (extent / whole * top.mean_square, surrounded(top.profile, kept, dims))
+                for (extent, top), kept in zip(each, pieces(), strict=True)
+            ]
+            gradient = replace(gradient, profile=blended(profiles))
+        return Back((gradient,))
 
     return Passed(tuple(top for top, _ in parts), back)
 
 
-def _cut_parts(
-    parts: Sequence[tuple[int, Activation]], counts: Sequence[int], *, between: bool
-) -> Iterator[Activation]:
-    """Yield the distributions of pieces of values that lie side by side.
+def _places(shapes: Sequence[tuple[int | None, ...]], axis: int) -> Sequence[Sequence[range]]:
+    """Return the places along each axis of values that lie side by side along one of these."""
+    found, start = [], 0
+    for shape in shapes:
+        dims = _known(shape[2:])
+        found.append([range(start, start + dim) if place == axis else range(dim) for place, dim in enumerate(dims, 2)])
+        start += dims[axis - 2]
+    return found
 
-    Args:
-        parts: the values, each with its extent.
-        counts: the extents of the pieces.
-        between: as of `mixture`.
-    """
-    start = 0
-    for count in counts:
-        within, first = [], 0
-        for extent, part in parts:
-            shared = min(start + count, first + extent) - max(start, first)
-            if shared > 0:
-                within.append((shared, part))
-            first += extent
-        start += count
+
+def _of_places(gradient: Gradient, kept: Sequence[range]) -> Gradient:
+    """Return the part of a gradient that comes to some places."""
+    mean, profile = cut(gradient.profile, kept)
+    return replace(gradient.scaled(mean), profile=profile)
+
+
+def _cut_parts(parts: Parts[Activation], extents: Sequence[int]) -> Iterator[Activation]:
+    """Yield the distributions of pieces of values that lie side by side, of some extents."""
+    for within in overlaps(parts.each, extents):
         whole = [part for _, part in within]
         # What a column tells of a nonlinearity it does not tell of a piece.
         yield (
             whole[0].but(saturated=None, together=None)
             if len(whole) == 1
-            else mixture(whole, [shared for shared, _ in within], between=between)
+            else mixture(whole, [shared for shared, _ in within], between=parts.axis == 1)
         )
 
 
@@ -176,7 +177,7 @@ def split(operation: arrangement.Split, layer: Layer) -> Passed:
     """Lead through Split."""
 
     def back(tops: Gradients) -> Back:
-        return Back((total(list(tops)),))
+        return Back((summed(tops),))
 
     return Passed((layer.bottom,) * len(layer.plan.tops), back)
 

@@ -5,6 +5,7 @@ from math import sqrt
 
 import numpy as np
 
+from filler_server.diagnostics.signal.layout import Parts
 from filler_server.diagnostics.signal.moments import (
     CROSS,
     KINDS,
@@ -33,6 +34,7 @@ class Gradient:
         level: where the amplitude varies for the same z, its mean, times a number; it is what two elements share.
         common: what a `Kernel` of the level has for the correlations of the activation, where it is known.
         excess: by what part it is larger as channels of small weights have larger gradients before a BatchNorm.
+        parts: gradients of parts that lie side by side, where these differ.
     """
 
     mean_square: float
@@ -43,6 +45,7 @@ class Gradient:
     excess: float = 0.0
     level: Reals | None = None
     common: Reals | None = None
+    parts: "Parts[Gradient] | None" = None
     _weighed: tuple[Activation, Moments] | None = field(default=None, init=False)
 
     @property

@@ -6,10 +6,25 @@ InnerProduct of all timesteps: [samples, timesteps, channels]. All other axes bu
 
 from collections.abc import Collection, Sequence
 from math import prod
-from typing import NamedTuple
+from typing import Generic, NamedTuple, TypeVar
 
 from filler_server.net.operations import Operation, arrangement, inner_product, recurrent
 from filler_server.net.plan import Shape
+
+
+_T = TypeVar("_T")
+
+
+class Parts(NamedTuple, Generic[_T]):
+    """What lies side by side in a value.
+
+    Attributes:
+        axis: the axis along which it does.
+        each: the parts, each with its extent.
+    """
+
+    axis: int
+    each: tuple[tuple[int, _T], ...]
 
 
 class Terms(NamedTuple):

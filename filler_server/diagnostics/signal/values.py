@@ -8,6 +8,7 @@ from typing import Any, Self, cast
 
 import numpy as np
 
+from filler_server.diagnostics.signal.layout import Parts
 from filler_server.diagnostics.signal.moments import CROSS, KINDS, Moments, Weights
 from filler_server.diagnostics.signal.normal import (
     NODES,
@@ -42,7 +43,7 @@ class Activation:
         ties: mean square, over nets, of the correlation of z for two channels.
         filled: share of elements that are not 0 before a Dropout, where it is known better than by the nodes.
         together: elements that a channel has in a batch, if the channel may be dead: all of them 0.
-        parts: values that lie side by side in it, each with its extent along the axis; as a Concat has just put them.
+        parts: values that lie side by side in it, as a Concat has put them.
         mean: the mean.
         mean_square: the mean of squares.
     """
@@ -58,7 +59,7 @@ class Activation:
     ties: float = 0.0
     filled: float | None = None
     together: int | None = None
-    parts: "tuple[tuple[int, Activation], ...]" = ()
+    parts: "Parts[Activation] | None" = None
 
     mean: float = field(init=False)
     mean_square: float = field(init=False)
