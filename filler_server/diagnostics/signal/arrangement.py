@@ -9,11 +9,11 @@ import numpy as np
 from filler_server.diagnostics.signal.combination import added, product, to_part
 from filler_server.diagnostics.signal.gradients import Gradient
 from filler_server.diagnostics.signal.layout import Parts
-from filler_server.diagnostics.signal.moments import APART, CROSS, NEAR, OTHER, UNITS, Moments
-from filler_server.diagnostics.signal.normal import WEIGHTS, Reals, quantiles
-from filler_server.diagnostics.signal.parts import beside, overlaps, summed
+from filler_server.diagnostics.signal.moments import APART, CROSS, NEAR, OTHER, UNITS
+from filler_server.diagnostics.signal.normal import Reals
+from filler_server.diagnostics.signal.parts import beside, mixture, overlaps, summed
 from filler_server.diagnostics.signal.registry import Back, Gradients, Layer, NotKnown, Passed, rule, size
-from filler_server.diagnostics.signal.values import Activation, shaped
+from filler_server.diagnostics.signal.values import Activation
 from filler_server.diagnostics.signal.windows import blended, cut, surrounded
 from filler_server.net.operations import arrangement, detection
 
@@ -45,34 +45,6 @@ def concat(operation: arrangement.Concat, layer: Layer) -> Passed:
         return Back(tuple(gradient for _ in layer.bottoms))
 
     return Passed((top,), back) if len(layer.bottoms) > 1 else _same(layer)
-
-
-def mixture(parts: Sequence[Activation], counts: Sequence[float], *, between: bool = True) -> Activation:
-    """Return the distribution of elements of several values together.
-
-    Args:
-        parts: the values.
-        counts: how many elements each has, relative to the others.
-        between: whether they are channels beside each other.
-    """
-    shares = np.array(counts, float) / (sum(counts) or 1)
-    mean = float(sum(share * part.mean for share, part in zip(shares, parts, strict=True)))
-    square = float(sum(share * part.mean_square for share, part in zip(shares, parts, strict=True)))
-    products = np.sum([share * part.products for share, part in zip(shares, parts, strict=True)], axis=0)
-    if between:
-        inner = sum(share**2 * float(part.products[UNITS]) for share, part in zip(shares, parts, strict=True))
-        products[UNITS] = (
-            inner + mean**2 - sum((share * part.mean) ** 2 for share, part in zip(shares, parts, strict=True))
-        )
-    points = np.concatenate([part.plain().points for part in parts])
-    weights = np.concatenate([share * WEIGHTS for share in shares])
-    spread = float(sum(share * part.spread for share, part in zip(shares, parts, strict=True)))
-    made = shaped(quantiles(points, weights), Moments(mean, square, products), spread)
-    profile = blended([(share * part.mean_square, part.profile) for share, part in zip(shares, parts, strict=True)])
-    drift = sum((share * part.mean_square) ** 2 * part.drift for share, part in zip(shares, parts, strict=True))
-    drift = float(drift) / (square * square or 1.0)
-    ties = sum(share * share * part.tied for share, part in zip(shares, parts, strict=True)) if between else 0.0
-    return made.but(profile=profile if between else None, drift=drift, ties=float(ties))
 
 
 @rule(arrangement.Slice)

@@ -58,12 +58,16 @@ class Gradient:
         if square == 1:
             return self
         return replace(
-            self, mean_square=self.mean_square * square, products=self.products * square, pull=self.pull * square
+            self,
+            mean_square=self.mean_square * square,
+            products=self.products * square,
+            pull=self.pull * square,
+            parts=None,
         )
 
     def scaled_square(self, square: float) -> "Gradient":
         """Return the gradient with the mean square multiplied, and nothing else."""
-        return replace(self, mean_square=self.mean_square * square, pull=self.pull * square)
+        return replace(self, mean_square=self.mean_square * square, pull=self.pull * square, parts=None)
 
     def alike(self) -> "Gradient":
         """Return the gradient without what it tells of single elements."""

@@ -11,7 +11,6 @@ from typing import Generic, NamedTuple, TypeVar
 from filler_server.net.operations import Operation, arrangement, inner_product, recurrent
 from filler_server.net.plan import Shape
 
-
 _T = TypeVar("_T")
 
 

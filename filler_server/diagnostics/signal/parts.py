@@ -8,20 +8,32 @@ import numpy as np
 
 from filler_server.diagnostics.signal.gradients import NOTHING, Gradient, total
 from filler_server.diagnostics.signal.layout import Parts
+from filler_server.diagnostics.signal.moments import UNITS, Moments
+from filler_server.diagnostics.signal.normal import WEIGHTS, quantiles
 from filler_server.diagnostics.signal.registry import Back, Gradients, Layer, NotKnown, Passed, Rule
-from filler_server.diagnostics.signal.values import Activation
+from filler_server.diagnostics.signal.values import Activation, shaped
 from filler_server.diagnostics.signal.windows import blended
-from filler_server.net.operations import Operation, activations, arrangement, normalization
+from filler_server.net.operations import Operation, activations, arrangement, normalization, pooling
 
 _T = TypeVar("_T")
 
 _BY_PARTS = frozenset((*activations.BY_VALUE, activations.Dropout, normalization.Bias, normalization.Scale))
-_KEPT = frozenset((*_BY_PARTS, arrangement.Concat, arrangement.Identity, arrangement.Slice, arrangement.Split))
+_BY_CHANNEL = (normalization.BatchNorm, normalization.MVN, pooling.Pooling)
+_KEPT = frozenset(
+    (*_BY_PARTS, *_BY_CHANNEL, arrangement.Concat, arrangement.Identity, arrangement.Slice, arrangement.Split)
+)
 
 
 def keeps_parts(operation: Operation) -> bool:
     """Whether values that lie side by side before an operation do so after it as well."""
     return type(operation) in _KEPT
+
+
+def _is_by_parts(operation: Operation, axis: int) -> bool:
+    """Whether what an operation makes of a part of a value along an axis depends on this part alone."""
+    if isinstance(operation, normalization.MVN) and operation.across_channels:
+        return False
+    return type(operation) in _BY_PARTS or (axis == 1 and type(operation) in _BY_CHANNEL)
 
 
 def overlaps(parts: Sequence[tuple[int, _T]], extents: Sequence[int]) -> Iterator[list[tuple[int, _T]]]:
@@ -41,6 +53,34 @@ def overlaps(parts: Sequence[tuple[int, _T]], extents: Sequence[int]) -> Iterato
             first += length
         start += extent
         yield within
+
+
+def mixture(parts: Sequence[Activation], counts: Sequence[float], *, between: bool = True) -> Activation:
+    """Return the distribution of elements of several values together.
+
+    Args:
+        parts: the values.
+        counts: how many elements each has, relative to the others.
+        between: whether they are channels beside each other.
+    """
+    shares = np.array(counts, float) / (sum(counts) or 1)
+    mean = float(sum(share * part.mean for share, part in zip(shares, parts, strict=True)))
+    square = float(sum(share * part.mean_square for share, part in zip(shares, parts, strict=True)))
+    products = np.sum([share * part.products for share, part in zip(shares, parts, strict=True)], axis=0)
+    if between:
+        inner = sum(share**2 * float(part.products[UNITS]) for share, part in zip(shares, parts, strict=True))
+        products[UNITS] = (
+            inner + mean**2 - sum((share * part.mean) ** 2 for share, part in zip(shares, parts, strict=True))
+        )
+    points = np.concatenate([part.plain().points for part in parts])
+    weights = np.concatenate([share * WEIGHTS for share in shares])
+    spread = float(sum(share * part.spread for share, part in zip(shares, parts, strict=True)))
+    made = shaped(quantiles(points, weights), Moments(mean, square, products), spread)
+    profile = blended([(share * part.mean_square, part.profile) for share, part in zip(shares, parts, strict=True)])
+    drift = sum((share * part.mean_square) ** 2 * part.drift for share, part in zip(shares, parts, strict=True))
+    drift = float(drift) / (square * square or 1.0)
+    ties = sum(share * share * part.tied for share, part in zip(shares, parts, strict=True)) if between else 0.0
+    return made.but(profile=profile if between else None, drift=drift, ties=float(ties))
 
 
 def beside(axis: int, parts: Sequence[tuple[int, Gradient]]) -> Gradient:
@@ -90,13 +130,14 @@ def by_parts(function: Rule, operation: Operation, layer: Layer) -> Passed:
 
     Args:
         function: the rule of the operation.
-        operation: one that does the same to each element.
+        operation: the operation.
         layer: the layer.
     """
     passed, parts = function(operation, layer), layer.bottom.parts
-    if type(operation) not in _BY_PARTS or parts is None or len(layer.bottoms) > 1:
+    if parts is None or len(layer.bottoms) > 1 or not _is_by_parts(operation, parts.axis):
         return passed
     axis, each = parts
+    is_normalized = isinstance(operation, (normalization.BatchNorm, normalization.MVN))
     dims, (top, *_) = layer.shape(), passed.tops
     assert isinstance(top, Activation)  # noqa: S101 - for the type checker
 
@@ -109,14 +150,18 @@ def by_parts(function: Rule, operation: Operation, layer: Layer) -> Passed:
 
     def back(tops: Gradients) -> Back:
         found = tops[0].parts
+        if found is None and isinstance(operation, pooling.Pooling):
+            return passed.back(tops)
         gradients = [tops[0].alike()] * len(ways)
         if found is not None and found.axis == axis:
             gradients = [beside(axis, within) for within in overlaps(found.each, extents)]
         made: list[Any] = [way.back((gradient,)).bottoms[0] for way, gradient in zip(ways, gradients, strict=True)]
         beneath, whole = beside(axis, list(zip(extents, made, strict=True))), passed.back(tops)
-        if found is None and isinstance(whole.bottoms[0], Gradient):
+        if found is None and not is_normalized and isinstance(whole.bottoms[0], Gradient):
             beneath = replace(whole.bottoms[0], parts=beneath.parts)
         return whole._replace(bottoms=(beneath,))
 
     tops: list[Any] = [way.tops[0] for way in ways]
+    if is_normalized:
+        top = mixture(tops, extents)
     return Passed((top.but(parts=Parts(axis, tuple(zip(extents, tops, strict=True)))),), back)

@@ -144,3 +144,45 @@ layer { name: "drop" type: "Silence" bottom: "b" }
 """
     found = {value.top: value.gradient_mean_square for value in FillerClient.embedded().signal(net).values}
     assert [found[name] for name in "xzc"] == pytest.approx([51, 1, 26])
+
+
+NORMALIZED = """
+layer {{ name: "x" type: "Input" top: "x" input_param {{ shape {{ dim: [32, 16, 4, 4] }} }} }}
+layer {{ name: "z" type: "Input" top: "z" input_param {{ shape {{ dim: [32, 16, 4, 4] }} }} }}
+layer {{ name: "p" type: "Power" bottom: "z" top: "p" power_param {{ scale: 30 }} }}
+layer {{ name: "c" type: "Concat" bottom: "x" bottom: "p" top: "c" }}
+layer {{ name: "n" type: "{kind}" bottom: "c" top: "n" }}
+layer {{ name: "r" type: "ReLU" bottom: "n" top: "r" }}
+layer {{ name: "ip" type: "InnerProduct" bottom: "r" top: "ip"
+  inner_product_param {{ num_output: 10 weight_filler {{ type: "xavier" }} }} }}
+layer {{ name: "label" type: "Input" top: "label" input_param {{ shape {{ dim: 32 }} }} }}
+layer {{ name: "loss" type: "SoftmaxWithLoss" bottom: "ip" bottom: "label" top: "loss" }}
+"""
+
+
+@pytest.mark.parametrize(("kind", "x", "p"), [("BatchNorm", 9.04e-7, 1.01e-9), ("MVN", 9.8e-7, 1.11e-9)])
+def test_channels_of_a_concat_are_normalized_each_by_its_own_variance(kind: str, x: float, p: float) -> None:
+    # As in a DenseNet; gradients as simulated, with 16 seeds.
+    found = {value.top: value for value in FillerClient.embedded().signal(NORMALIZED.format(kind=kind)).values}
+    assert [found[name].gradient_mean_square for name in "xp"] == pytest.approx([x, p], rel=0.2)
+    assert found["r"].mean_square == pytest.approx(0.5, rel=0.01)
+
+
+def test_a_slice_after_a_pooling_has_its_own_part() -> None:
+    # Simulated: 2.30 and 2077 forward; 3.6e-3 and 3.9e-6 come back to x and p.
+    net = """
+layer { name: "x" type: "Input" top: "x" input_param { shape { dim: [32, 16, 8, 8] } } }
+layer { name: "z" type: "Input" top: "z" input_param { shape { dim: [32, 16, 8, 8] } } }
+layer { name: "p" type: "Power" bottom: "z" top: "p" power_param { scale: 30 } }
+layer { name: "c" type: "Concat" bottom: "x" bottom: "p" top: "c" }
+layer { name: "r" type: "Pooling" bottom: "c" top: "r" pooling_param { kernel_size: 3 stride: 2 } }
+layer { name: "s" type: "Slice" bottom: "r" top: "a" top: "b" }
+layer { name: "m" type: "Eltwise" bottom: "a" bottom: "b" top: "m" eltwise_param { operation: PROD } }
+layer { name: "ip" type: "InnerProduct" bottom: "m" top: "ip"
+  inner_product_param { num_output: 10 weight_filler { type: "xavier" } } }
+layer { name: "label" type: "Input" top: "label" input_param { shape { dim: 32 } } }
+layer { name: "loss" type: "SoftmaxWithLoss" bottom: "ip" bottom: "label" top: "loss" }
+"""
+    found = {value.top: value for value in FillerClient.embedded().signal(net).values}
+    assert [found[name].mean_square for name in "ab"] == pytest.approx([2.3, 2077], rel=0.1)
+    assert [found[name].gradient_mean_square for name in "xp"] == pytest.approx([3.6e-3, 3.9e-6], rel=0.1)
