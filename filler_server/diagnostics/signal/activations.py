@@ -332,7 +332,8 @@ def softmax_(operation: activations.Softmax, layer: Layer) -> Passed:
     dims = layer.shape()
     number = size(dims[operation.axis : operation.axis + 1], "classes")
     bottom = layer.bottom
-    common = float(bottom.products[UNITS if operation.axis <= 1 else APART])
+    kind = UNITS if operation.axis <= 1 else APART
+    common = float(bottom.products[kind])
     variance = max(bottom.mean_square - common, 0.0)
     plain = bottom.plain()
     is_normal = not plain.variance or np.allclose(plain.points, plain.mean + sqrt(plain.variance) * NODES)
@@ -350,7 +351,10 @@ def softmax_(operation: activations.Softmax, layer: Layer) -> Passed:
         # Of the sum of the squares of the others a part goes with the square of what is left for them.
         rest = (square - mean_of(own)) / max(mean_of(others), 1e-30)
         gain = mean_of(own * others) * (1 + min(rest, 1.0))
-        return Back((Gradient(tops[0].mean_square * gain, tops[0].products * gain),))
+        products = tops[0].products * gain
+        # Over all classes the gradient adds up to 0.
+        products[kind] = -tops[0].mean_square * gain / max(number - 1, 1)
+        return Back((Gradient(tops[0].mean_square * gain, products),))
 
     return Passed((top,), back)
 

@@ -173,7 +173,8 @@ def mvn(operation: normalization.MVN, layer: Layer) -> Passed:
 
     lost = common(bottom.moments)
     within = max(bottom.mean_square - lost, 0.0)
-    scale = 1 / (sqrt(within) + operation.eps) if operation.normalize_variance else 1.0
+    normalizes = operation.normalize_variance
+    scale = 1 / (sqrt(within) + operation.eps) if normalizes else 1.0
     products = bottom.products - lost
     # Of two samples, or channels, the means that are subtracted go together as their elements do.
     samples = [CROSS, OTHER]
@@ -186,15 +187,30 @@ def mvn(operation: normalization.MVN, layer: Layer) -> Passed:
     def back(tops: Gradients) -> Back:
         gradient = tops[0].moments
         along = Moments(0.0, gradient.mean_square * top.mean_square, gradient.products * top.products)
-        gone = common(gradient) + (common(along) * top.mean_square if operation.normalize_variance else 0.0)
-        gain = scale * scale
+        gone = max(common(gradient), 0.0) + (common(along) * top.mean_square if normalizes else 0.0)
+        gain = scale * scale * (_wider(places * (channels if operation.across_channels else 1)) if normalizes else 1.0)
         square = max(gradient.mean_square - gone, 0.0) * gain
         products = gradient.products.copy()
         products[[NEAR, APART]] -= gone
-        pull = 0.0 if operation.normalize_variance else tops[0].pull
+        pull = 0.0 if normalizes else tops[0].pull
         return Back((Gradient(square, products * gain, None, tops[0].profile, pull),))
 
     return Passed((top,), back)
+
+
+def _wider(number: int) -> float:
+    """Return the mean of 1 / variance of some independent normal numbers, relative to 1 / mean.
+
+    Raises:
+        NotKnown: there is none.
+    """
+    if number == _NONE_FROM:
+        raise NotKnown("it divides by the variance of three values, which are nearly alike in some sample")
+    return (number - 1) / (number - _NONE_FROM) if number > _NONE_FROM else 1.0
+
+
+_NONE_FROM = 3
+"""Values of which 1 / variance has no mean; of fewer, what is normalized has no gradient."""
 
 
 @rule(normalization.Normalize)

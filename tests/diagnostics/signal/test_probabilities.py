@@ -48,3 +48,19 @@ def test_what_classes_have_in_common_depends_on_the_axis() -> None:
     # Each channel has a bias of its own, which the softmax over its places takes away.
     assert _softmax_square(1) == pytest.approx(softmax(5.0, 30).square / 30, rel=1e-6)
     assert _softmax_square(2) == pytest.approx(softmax(1.0, 30).square / 30, rel=1e-6)
+
+
+@pytest.mark.parametrize(("classes", "wanted"), [(10, 1.35e-6), (5, 1.12e-5)])
+def test_gradients_of_a_softmax_have_no_mean_that_an_mvn_takes_out(classes: int, wanted: float) -> None:
+    # Simulated, with 40 seeds; 1 / variance of a few numbers is larger on average than 1.
+    net = f"""
+layer {{ name: "x" type: "Input" top: "x" input_param {{ shape {{ dim: [32, {classes}] }} }} }}
+layer {{ name: "n" type: "MVN" bottom: "x" top: "n" mvn_param {{ across_channels: true }} }}
+layer {{ name: "s" type: "Softmax" bottom: "n" top: "s" }}
+layer {{ name: "ip" type: "InnerProduct" bottom: "s" top: "ip"
+  inner_product_param {{ num_output: 10 weight_filler {{ type: "xavier" }} }} }}
+layer {{ name: "label" type: "Input" top: "label" input_param {{ shape {{ dim: 32 }} }} }}
+layer {{ name: "loss" type: "SoftmaxWithLoss" bottom: "ip" bottom: "label" top: "loss" }}
+"""
+    found = FillerClient.embedded().signal(net).values[0]
+    assert found.gradient_mean_square == pytest.approx(wanted, rel=0.06)
