@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from itertools import combinations
 from math import exp, expm1, isfinite, prod, sqrt
 from typing import NamedTuple
 
@@ -19,9 +20,12 @@ from filler_server.diagnostics.signal.origins import Origin, entangled, is_funct
 from filler_server.diagnostics.signal.parts import by_parts, keeps_parts, summed
 from filler_server.diagnostics.signal.registry import Backward, Layer, NotKnown, rule_for
 from filler_server.diagnostics.signal.report import ParameterSignal, SignalReport, ValueSignal
+from filler_server.diagnostics.signal.twins import are_twins, lineages
 from filler_server.diagnostics.signal.values import Activation, dead_shares, normal, scatters
 from filler_server.diagnostics.signal.verdict import Step, Verdict, trend
 from filler_server.net.operations import Operation, unknown_reason
+from filler_server.net.operations.arrangement import Axpy
+from filler_server.net.operations.combination import Eltwise
 from filler_server.net.operations.data import Parameter
 from filler_server.net.plan import Blob, NetPlan, Shape, Value
 from filler_server.net.plan import Layer as PlanLayer
@@ -67,6 +71,8 @@ class _Analysis:
         self._gradients: dict[Value, float | NotKnown] = {}
         self._squares: dict[str, list[float | None]] = {}
         self._notes: dict[str, list[str]] = {}
+        self._lineages = lineages(plan)
+        self._twins: list[PlanLayer] = []
 
     def report(self) -> SignalReport:
         plan = self._plan
@@ -131,7 +137,7 @@ class _Analysis:
                 raise _BeforeError
             activations.append(bottom.activation)
         producers = layer.producers
-        root, is_entangled = None, False
+        root, is_entangled, has_twins = None, False, False
         slopes: tuple[Reals, ...] = ()
         if len(producers) > 1:
             different = dict(zip(producers, bottoms, strict=True))
@@ -139,6 +145,7 @@ class _Analysis:
                 root, slopes = self._one_root(producers)
             shape = layer.tops[0].shape if layer.tops else None
             is_entangled = entangled([bottom.origin for bottom in different.values() if bottom.shape == shape])
+            has_twins = bool(self._lineages) and self._has_twins(layer, list(different))
         passed = by_parts(
             function,
             layer.operation,
@@ -153,6 +160,7 @@ class _Analysis:
                 root,
                 slopes,
                 is_entangled,
+                has_twins,
             ),
         )
         if self._has_loss or is_function(layer.operation):
@@ -160,6 +168,20 @@ class _Analysis:
         if any(activation.parts for activation in activations) and not keeps_parts(layer.operation):
             return [top.but(parts=None) if isinstance(top, Activation) else top for top in passed.tops]
         return passed.tops
+
+    def _has_twins(self, layer: PlanLayer, values: Sequence[Value]) -> bool:
+        """Return whether two of different values come through the same weights in the same way.
+
+        Raises:
+            NotKnown: of the same value, too.
+        """
+        pairs = list(combinations([self._lineages[value] for value in values], 2))
+        twins = [(first, second) for first, second in pairs if are_twins(first, second)]
+        if any(first.sources & second.sources for first, second in twins):
+            raise NotKnown("its bottoms come through the same weights from the same value")
+        if twins and isinstance(layer.operation, (Axpy, Eltwise)):
+            self._twins.append(layer)
+        return bool(twins)
 
     def _one_root(self, values: Sequence[Value]) -> tuple[Activation | None, tuple[Reals, ...]]:
         """Return what all of several values are functions of, and the slopes of these; None where they are not."""
@@ -191,7 +213,7 @@ class _Analysis:
                 found = _sum([top, *self._shown[value]]) if value in self._shown else top
                 self._gradients[value] = found if isinstance(found, NotKnown) else found.mean_square
             self._lead_back(index, tops, arrived)
-        compared, blobs = comparisons(self._plan)
+        compared, blobs = comparisons(self._plan, self._twins)
         if blobs:
             self._squares.update((name, [None]) for name in blobs)
             for layer in compared:

@@ -9,12 +9,14 @@ import numpy as np
 from filler_server.diagnostics.signal.activations import by_value
 from filler_server.diagnostics.signal.data import whole_numbers
 from filler_server.diagnostics.signal.gradients import NOTHING, Gradient
-from filler_server.diagnostics.signal.moments import CROSS, KINDS, OTHER, Moments
+from filler_server.diagnostics.signal.moments import CROSS, KINDS, OTHER, Moments, of_twins
 from filler_server.diagnostics.signal.normal import WEIGHTS, Reals, mean_of, quantiles
 from filler_server.diagnostics.signal.registry import Back, Gradients, Layer, NotKnown, Passed, rule, size
 from filler_server.diagnostics.signal.values import Activation, normal, shaped
 from filler_server.diagnostics.signal.windows import blended
 from filler_server.net.operations import combination
+
+_TWO = 2
 
 
 @rule(combination.Eltwise)
@@ -28,8 +30,10 @@ def eltwise(operation: combination.Eltwise, layer: Layer) -> Passed:
     coefficients = operation.coefficients or (1.0,) * len(layer.bottoms)
     if layer.root is not None:
         return _of_one(operation.operation, layer, layer.root, coefficients)
-    layer.independent()
-    return weighted(layer, coefficients) if operation.operation == "sum" else _largest(layer)
+    are_added = operation.operation == "sum"
+    if not (layer.twins and are_added and len(layer.bottoms) == len(set(layer.same)) == _TWO):
+        layer.independent()
+    return weighted(layer, coefficients) if are_added else _largest(layer)
 
 
 def _of_one(kind: str, layer: Layer, root: Activation, coefficients: Sequence[float] = ()) -> Passed:
@@ -71,8 +75,13 @@ def weighted(layer: Layer, coefficients: Sequence[float]) -> Passed:
         merged[index] = merged.get(index, 0.0) + coefficient
     parts = [(layer.bottoms[index], coefficient) for index, coefficient in merged.items()]
     top, *others = (part if scale == 1 else part.with_points(part.points * scale) for part, scale in parts)
+    between = None
+    if layer.twins and len(parts) == _TWO:
+        between = of_twins(layer.bottom.moments)
+        together = parts[0][1] * parts[1][1]
+        between = Moments(0.0, between.mean_square * together, between.products * together)
     for other in others:
-        top = added(top, other)
+        top = added(top, other, between)
     squares = [part.mean_square * scale**2 for part, scale in parts]
     profile = blended([(square, part.profile) for square, (part, _) in zip(squares, parts, strict=True)])
     drift = sum(square**2 * part.drift for square, (part, _) in zip(squares, parts, strict=True))
@@ -88,6 +97,12 @@ def weighted(layer: Layer, coefficients: Sequence[float]) -> Passed:
     def back(tops: Gradients) -> Back:
         # What a value gives several times adds up before it is squared, and comes back to it once.
         gradients = {index: lead(tops[0]).scaled(merged[index] ** 2) for index, lead in leads.items()}
+        if between is not None:
+            # What comes back along with one comes back along with the other as well.
+            gradients = {
+                index: replace(led, pull=led.pull * sqrt(top.mean_square / (square or 1.0)), twin=True)
+                for square, (index, led) in zip(squares, gradients.items(), strict=True)
+            }
         return Back(tuple(gradients.pop(index, None) for index in layer.same))
 
     return Passed((top,), back)
@@ -121,8 +136,14 @@ def to_part(
     return lead
 
 
-def added(first: Activation, second: Activation) -> Activation:
-    """Return the distribution of the sum of two independent elements."""
+def added(first: Activation, second: Activation, between: Moments | None = None) -> Activation:
+    """Return the distribution of the sum of two elements.
+
+    Args:
+        first: one.
+        second: the other.
+        between: the mean products of the two; None if they are independent.
+    """
     mean = first.mean + second.mean
     cross = 2 * first.mean * second.mean
     square = first.mean_square + second.mean_square + cross
@@ -130,6 +151,11 @@ def added(first: Activation, second: Activation) -> Activation:
     if first.mean_square == 0 or second.mean_square == 0:
         return first if second.mean_square == 0 else second
     points = np.add.outer(_pairwise(first.plain().points), _pairwise(second.plain().points)).ravel()
+    if between is None:
+        return shaped(quantiles(points, _PAIR_WEIGHTS), moments)
+    whole = max(first.mean_square + second.mean_square + 2 * between.mean_square, mean * mean)
+    points = mean + (points - mean) * sqrt((whole - mean * mean) / ((square - mean * mean) or 1.0))
+    moments = Moments(mean, whole, first.products + second.products + 2 * between.products)
     return shaped(quantiles(points, _PAIR_WEIGHTS), moments)
 
 

@@ -9,13 +9,18 @@ _COMPARE = (losses.ContrastiveLoss, losses.EuclideanLoss, losses.SmoothL1Loss)
 _FIRST, _SECOND = 1, 2
 
 
-def comparisons(plan: NetPlan) -> tuple[Sequence[Layer], Set[str]]:
+def comparisons(plan: NetPlan, twins: Sequence[Layer] = ()) -> tuple[Sequence[Layer], Set[str]]:
     """Return the losses that compare two values through weights of the net, and the blobs that both come through.
 
     The gradients of the two values are opposite: in that of such a blob they cancel as far as what its layers are given
     is alike.
+
+    Args:
+        plan: the net.
+        twins: other layers whose bottoms come through the same weights.
     """
     compare = [layer for layer in plan.layers if any(layer.loss_weights) and isinstance(layer.operation, _COMPARE)]
+    compare += twins
     if not compare:
         return [], set()
     learned: list[bool] = []

@@ -35,6 +35,7 @@ class Gradient:
         common: what a `Kernel` of the level has for the correlations of the activation, where it is known.
         excess: by what part it is larger as channels of small weights have larger gradients before a BatchNorm.
         parts: gradients of parts that lie side by side, where these differ.
+        twin: whether what it pulls is the difference of the value and its twin.
     """
 
     mean_square: float
@@ -46,6 +47,7 @@ class Gradient:
     level: Reals | None = None
     common: Reals | None = None
     parts: "Parts[Gradient] | None" = None
+    twin: bool = False
     _weighed: tuple[Activation, Moments] | None = field(default=None, init=False)
 
     @property

@@ -6,7 +6,7 @@ from math import isfinite, log, sqrt
 import numpy as np
 
 from filler_server.diagnostics.signal.gradients import Gradient
-from filler_server.diagnostics.signal.moments import APART, CROSS, KINDS, NEAR, OTHER, UNITS, Moments
+from filler_server.diagnostics.signal.moments import APART, CROSS, KINDS, NEAR, OTHER, UNITS, Moments, of_twins
 from filler_server.diagnostics.signal.normal import NODES, WEIGHTS, Kernel, Reals, largest, mean_of
 from filler_server.diagnostics.signal.probabilities import shared_square, softmax
 from filler_server.diagnostics.signal.registry import Back, Gradients, Layer, NotKnown, Passed, rule, size
@@ -150,11 +150,15 @@ def sigmoid_cross_entropy_loss(operation: losses.SigmoidCrossEntropyLoss, layer:
     return Passed((loss,), back)
 
 
-def _difference(first: Moments, second: Moments) -> Moments:
-    """Return the moments of the difference of two independent elements."""
-    both = 2 * first.mean * second.mean
-    square = max(first.mean_square + second.mean_square - both, 0.0)
-    return Moments(first.mean - second.mean, square, first.products + second.products - both)
+def _difference(first: Moments, second: Moments, *, twins: bool = False) -> Moments:
+    """Return the moments of the difference of two elements, which are independent or go together as two samples do."""
+    if twins:
+        both = of_twins(first)
+        square = max(first.mean_square + second.mean_square - 2 * both.mean_square, 0.0)
+        return Moments(0.0, square, first.products + second.products - 2 * both.products)
+    mean = 2 * first.mean * second.mean
+    square = max(first.mean_square + second.mean_square - mean, 0.0)
+    return Moments(first.mean - second.mean, square, first.products + second.products - mean)
 
 
 @rule(losses.EuclideanLoss)
@@ -167,7 +171,7 @@ def euclidean_loss(operation: losses.EuclideanLoss, layer: Layer) -> Passed:
     if layer.same[:2] == (0, 0):
         difference = Moments(0.0, 0.0, np.zeros(KINDS))
     else:
-        difference = _difference(layer.bottoms[0].moments, layer.bottoms[1].moments)
+        difference = _difference(layer.bottoms[0].moments, layer.bottoms[1].moments, twins=layer.twins)
 
     def back(gradients: Gradients) -> Back:
         scale = _weight(gradients) / max(samples, 1) ** 2
@@ -175,7 +179,10 @@ def euclidean_loss(operation: losses.EuclideanLoss, layer: Layer) -> Passed:
         both = layer.bottoms[0].mean * layer.bottoms[1].mean
         squares = [bottom.mean_square for bottom in layer.bottoms]
         pulls = [(1 - both / square) * sqrt(scale) if square else 0.0 for square in squares]
-        return Back(tuple(replace(gradient, pull=pull) for pull in pulls))
+        if layer.twins:
+            # What comes back along with one comes back along with the other as well.
+            pulls = [sqrt(gradient.mean_square / square) if square else 0.0 for square in squares]
+        return Back(tuple(replace(gradient, pull=pull, twin=layer.twins) for pull in pulls))
 
     return Passed((constant(number * difference.mean_square / 2),), back)
 
@@ -248,7 +255,7 @@ def smooth_l1_loss(operation: losses.SmoothL1Loss, layer: Layer) -> Passed:
         return _unknown(layer, "bottoms weigh it")
     dims = layer.shape()
     samples, count = size(dims[:1], "samples"), size(dims, "values")
-    moments = _difference(layer.bottoms[0].moments, layer.bottoms[1].moments)
+    moments = _difference(layer.bottoms[0].moments, layer.bottoms[1].moments, twins=layer.twins)
     std, bend = sqrt(max(moments.mean_square - moments.mean**2, 0.0)), operation.sigma**2
     points = moments.mean + std * NODES
     slopes = np.clip(bend * points, -1, 1)

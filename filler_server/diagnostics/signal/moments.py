@@ -77,6 +77,16 @@ def shifted(moments: Moments, bias: Weights) -> Moments:
     return Moments(mean, moments.mean_square + more + bias.variance, products)
 
 
+def of_twins(of: Moments) -> Moments:
+    """Return the mean products of elements of two values that go together as two samples of one do.
+
+    Args:
+        of: the moments of each of them.
+    """
+    _, _, cross, other, _ = of.products.tolist()
+    return Moments(of.mean, cross, np.array([other, other, cross, other, of.mean**2]))
+
+
 _CANCELLED = 1e-6
 
 

@@ -230,10 +230,16 @@ def normalize(operation: normalization.Normalize, layer: Layer) -> Passed:
     passed = by_value(layer, function)
 
     def back(tops: Gradients) -> Back:
-        # The norm is the same for all multiples of a sample.
-        return Back(passed.back((replace(tops[0], pull=0.0),)).bottoms, (None,))
+        return Back(passed.back((_without_norm(tops[0], layer.bottom),)).bottoms, (None,))
 
     return Passed(passed.tops, back)
+
+
+def _without_norm(gradient: Gradient, of: Activation) -> Gradient:
+    """Return the gradient without what it pulls of a value whose norm is the same for all multiples of a sample."""
+    # Of a twin there is what it has not in common with the value: of x - y with the correlation c, y - c x.
+    common = float(of.products[CROSS]) / of.mean_square if gradient.twin and of.mean_square else -1.0
+    return replace(gradient, pull=gradient.pull * sqrt(max(1 + common, 0.0) / 2))
 
 
 @rule(normalization.NormalizeChannels)
@@ -249,8 +255,7 @@ def normalize_channels(operation: normalization.NormalizeChannels, layer: Layer)
     def back(gradients: Gradients) -> Back:
         if len(gradients) > 1 and gradients[1] is not NOTHING:
             raise NotKnown("a gradient comes to its norm")
-        # The norm is the same for all multiples of a sample.
-        return passed.back((replace(gradients[0], pull=0.0),))
+        return passed.back((_without_norm(gradients[0], layer.bottom),))
 
     return Passed(tops, back)
 

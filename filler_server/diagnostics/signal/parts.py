@@ -105,8 +105,10 @@ def summed(gradients: Sequence[Gradient]) -> Gradient:
     """Return the sum of gradients that do not depend on each other, part by part where one has parts.
 
     Raises:
-        NotKnown: they have parts along different axes.
+        NotKnown: they have parts along different axes, or are of several differences of one value and its twins.
     """
+    if len(gradients) > 1 and sum(gradient.twin for gradient in gradients) > 1:
+        raise NotKnown("gradients of several differences of values that come through the same weights go together")
     axes = {gradient.parts.axis for gradient in gradients if gradient.parts is not None}
     if not axes or len(gradients) == 1:
         return gradients[0] if len(gradients) == 1 else total(list(gradients))

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple, TypeAlias, TypeVar, cast
 
 from filler_server.diagnostics.signal.gradients import Gradient
 from filler_server.diagnostics.signal.layout import Terms, terms
-from filler_server.diagnostics.signal.moments import Weights
+from filler_server.diagnostics.signal.moments import CROSS, Weights
 from filler_server.diagnostics.signal.normal import Reals
 from filler_server.diagnostics.signal.values import Activation
 from filler_server.net.operations import Operation
@@ -76,6 +76,7 @@ class Layer:
         root: the value that all bottoms are functions of, element by element, where they are not all the same value.
         slopes: of each of these functions, at the nodes.
         entangled: whether different bottoms of one shape are made of the same value without random weights.
+        twins: whether two of different bottoms come through the same weights in the same way.
     """
 
     plan: PlanLayer
@@ -88,6 +89,7 @@ class Layer:
     root: Activation | None = None
     slopes: tuple[Reals, ...] = ()
     entangled: bool = False
+    twins: bool = False
 
     def independent(self) -> None:
         """Check that different bottoms do not depend on each other.
@@ -97,6 +99,8 @@ class Layer:
         """
         if self.entangled:
             raise NotKnown("its bottoms are made of the same value")
+        if self.twins and any(_goes_together(bottom) for bottom in self.bottoms):
+            raise NotKnown("its bottoms come through the same weights and go together")
 
     @property
     def bottom(self) -> Activation:
@@ -129,6 +133,14 @@ class Layer:
             NotKnown: the number of its axes is not known.
         """
         return _axes(self.shapes[index], "its bottom")
+
+
+def _goes_together(value: Activation) -> bool:
+    """Whether elements of two samples have more in common than their mean."""
+    return abs(float(value.products[CROSS]) - value.mean**2) > _LITTLE * value.mean_square
+
+
+_LITTLE = 0.02
 
 
 def _axes(shape: Shape, what: str) -> tuple[int | None, ...]:
