@@ -246,7 +246,15 @@ def _rectifier(layer: Layer, slope: float) -> Passed:
     if slope == 0:
         dims, filled = layer.shape(), mean_of(above)
         together = size(dims[:1]) * size(dims[2:]) if dims and None not in (dims[0], *dims[2:]) else None
-    return by_value(layer, lambda points: _rectified(points, slope, 1.0, above), filled, together)
+    passed = by_value(layer, lambda points: _rectified(points, slope, 1.0, above), filled, together)
+    return _with_empty(passed) if layer.bottom.empty else passed
+
+
+def _with_empty(passed: Passed) -> Passed:
+    """Return a layer of whose top the places that have no mean square are 0."""
+    (top,) = passed.tops
+    assert isinstance(top, Activation)  # noqa: S101 - for the type checker
+    return Passed((top.but(empty=True),), passed.back)
 
 
 @_values(activations.ReLU6)

@@ -285,7 +285,7 @@ class _Analysis:
             variance=activation.variance,
             mean_square=activation.mean_square,
             gradient_mean_square=square,
-            zeros=min(max(activation.zeros, 0.0), 1.0),
+            zeros=min(max(activation.all_zeros, 0.0), 1.0),
             saturated=activation.saturated,
             dead=self._dead[value],
             gradient_unknown=why,

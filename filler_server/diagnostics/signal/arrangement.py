@@ -115,7 +115,7 @@ def _kept_places(of: Activation, kept: Sequence[range]) -> tuple[Activation, flo
     """Return the distribution at some places, and the mean square there relative to that of all."""
     mean, profile = cut(of.profile, kept)
     made = of if mean == 1 else of.with_points(of.points * sqrt(mean))
-    return made.but(profile=profile), mean
+    return made.but(profile=profile, empty=of.empty), mean
 
 
 _EVEN = 1.25

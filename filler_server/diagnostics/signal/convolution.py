@@ -15,7 +15,7 @@ from filler_server.diagnostics.signal.moments import (
 )
 from filler_server.diagnostics.signal.registry import Back, Gradients, Layer, NotKnown, Passed, rule, size
 from filler_server.diagnostics.signal.values import random_sum
-from filler_server.diagnostics.signal.windows import apart, axes, met, summed
+from filler_server.diagnostics.signal.windows import apart, axes, met, occupied, summed
 from filler_server.net.operations import convolution
 
 _Convolution: TypeAlias = convolution.Convolution | convolution.Deconvolution
@@ -88,6 +88,8 @@ def _one(operation: _Convolution, layer: Layer, index: int, *, transposed: bool)
     if operation.bias:
         sums = shifted(sums, layer.blob(1))
     top = random_sum(sums, weights, channels * taps, bottom, inputs, profile)
+    if (bottom.empty or occupied(bottom.profile) == 1) and occupied(profile) < 1:
+        top = top.but(empty=not (operation.bias and layer.blob(1).mean_square))
 
     def back(tops: Gradients) -> Back:
         gradient = tops[0].moments

@@ -115,7 +115,7 @@ def _average(windows: _Windows, layer: Layer) -> Passed:
     profile = scaled(averaged(windows.axes, bottom.profile), windows.cover)
     top = average_of(bottom, moments, held)
     wobble = min(bottom.wobble * (bottom.variance / top.variance) ** 2, 1.0) if top.variance else 0.0
-    top = top.but(profile=profile, drift=bottom.drift, wobble=wobble, ties=bottom.tied)
+    top = top.but(profile=profile, drift=bottom.drift, wobble=wobble, ties=bottom.tied, empty=bottom.empty)
 
     def back(tops: Gradients) -> Back:
         gradient, cover = tops[0], windows.count * held / windows.places
@@ -165,6 +165,7 @@ def _maximum(windows: _Windows, layer: Layer) -> Passed:
     profile = averaged(windows.axes, bottom.profile)
     correlations, wobble = np.clip(own / variance, -1, 1), min(bottom.wobble / variance**2, 1.0)
     top = Activation(points, correlations, profile=profile, drift=bottom.drift, wobble=wobble, ties=bottom.ties)
+    top = top.but(empty=layer.bottom.empty)
     amplitude = winners(number, correlation)
     is_whole = bottom is layer.bottom
 

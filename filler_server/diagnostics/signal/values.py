@@ -22,7 +22,7 @@ from filler_server.diagnostics.signal.normal import (
     powers_of,
     quantiles,
 )
-from filler_server.diagnostics.signal.windows import Profile
+from filler_server.diagnostics.signal.windows import Profile, occupied
 
 
 @dataclass(eq=False)
@@ -44,6 +44,7 @@ class Activation:
         filled: share of elements that are not 0 before a Dropout, where it is known better than by the nodes.
         together: elements that a channel has in a batch, if the channel may be dead: all of them 0.
         parts: values that lie side by side in it, as a Concat has put them.
+        empty: whether places of which the profile is 0 hold nothing but zeros.
         mean: the mean.
         mean_square: the mean of squares.
     """
@@ -60,6 +61,7 @@ class Activation:
     filled: float | None = None
     together: int | None = None
     parts: "Parts[Activation] | None" = None
+    empty: bool = False
 
     mean: float = field(init=False)
     mean_square: float = field(init=False)
@@ -80,8 +82,13 @@ class Activation:
 
     @property
     def zeros(self) -> float:
-        """The share of elements that are 0."""
+        """The share of elements that are 0, of places that can have others."""
         return 1 - self.kept * (self._filled_nodes() if self.filled is None else self.filled)
+
+    @property
+    def all_zeros(self) -> float:
+        """The share of elements that are 0, of all places."""
+        return 1 - (1 - self.zeros) * occupied(self.profile) if self.empty else self.zeros
 
     def _filled_nodes(self) -> float:
         nodes = np.count_nonzero(self.points)

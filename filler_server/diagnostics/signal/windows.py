@@ -194,6 +194,11 @@ def scaled(profile: Profile | None, factors: Sequence[Reals]) -> Profile | None:
     return tuple(made) if any(part is not None for part in made) else None
 
 
+def occupied(profile: Profile | None) -> float:
+    """Return the share of places that have a mean square."""
+    return prod(float(np.count_nonzero(part) / max(part.size, 1)) for part in profile or () if part is not None)
+
+
 def cut(profile: Profile | None, kept: Sequence[range]) -> tuple[float, Profile | None]:
     """Return the mean of a profile over the places that are kept, and the profile of these.
 

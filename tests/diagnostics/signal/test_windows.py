@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from filler_client import FillerClient
 from filler_server.diagnostics.signal.moments import APART, CROSS, NEAR, OTHER, UNITS
 from filler_server.diagnostics.signal.windows import Axis, apart, averaged, blended, flattened, met, pairs, summed
 
@@ -93,3 +94,22 @@ def test_a_flattened_profile_keeps_its_mean() -> None:
     assert made[0] == pytest.approx([0.8, 1.2])
     assert made[1] is None
     assert flattened(None, 0.5) is None
+
+
+def test_places_that_no_window_meets_count_as_zeros() -> None:
+    # As in an FCN, which pads by 100; simulated: 73.6, 86.8, 70.8, 73.8, 86.9 and 0 %.
+    net = """
+layer { name: "x" type: "Input" top: "x" input_param { shape { dim: [4, 3, 36, 36] } } }
+layer { name: "c" type: "Convolution" bottom: "x" top: "c"
+  convolution_param { num_output: 8 kernel_size: 3 pad: 20 weight_filler { type: "msra" } } }
+layer { name: "r" type: "ReLU" bottom: "c" top: "r" }
+layer { name: "d" type: "Convolution" bottom: "r" top: "d"
+  convolution_param { num_output: 8 kernel_size: 3 pad: 1 weight_filler { type: "msra" } } }
+layer { name: "s" type: "ReLU" bottom: "d" top: "s" }
+layer { name: "p" type: "Pooling" bottom: "s" top: "p" pooling_param { kernel_size: 2 stride: 2 } }
+layer { name: "o" type: "Dropout" bottom: "p" top: "o" }
+layer { name: "e" type: "Convolution" bottom: "o" top: "e" convolution_param { num_output: 8 kernel_size: 3 pad: 1
+  weight_filler { type: "msra" } bias_filler { type: "constant" value: 0.1 } } }
+"""
+    found = {value.top: value.zeros for value in FillerClient.embedded().signal(net).values}
+    assert [found[name] for name in "crdpoe"] == pytest.approx([0.736, 0.868, 0.708, 0.738, 0.869, 0], abs=0.02)
