@@ -5,14 +5,14 @@ others are planned. What is missing in front of a layer is declared as an input 
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 
 from caffe_filler.caffe import caffe_pb2
 from caffe_filler.errors import NetError
 from filler_server.diagnostics.lint.subject import Inputs, Net, NetFile, Refused
 from filler_server.net.dimensions import shortened
-from filler_server.net.plan import is_source
+from filler_server.net.plan import NetPlan, is_source
 from filler_server.net.planner import plan_net
 from filler_server.net.registry import layer_type
 from filler_server.net.state import StateRules, net_state
@@ -131,17 +131,11 @@ class _Attempt:
                 for name, shape in self.inputs.items()
                 if name in sources or name in open_inputs
             }
+            inputs = {**dict.fromkeys(open_inputs), **inputs}
             try:
-                plan = plan_net(
-                    self._document() if self.refused else self.file.document,
-                    phase=self.state.phase,
-                    level=self.state.level,
-                    stages=self.state.stage,
-                    inputs={**dict.fromkeys(open_inputs), **inputs},
-                    lenient=True,
-                )
+                plan = self._planned(self._document() if self.refused else self.file.document, inputs)
             except NetError as error:
-                if not self._give_way(error):
+                if not self._give_way(error, inputs):
                     self.refused[None] = Refused(None, error)
                     break
                 continue
@@ -151,18 +145,42 @@ class _Attempt:
         nothing = plan_net(self._document(), phase=self.state.phase, lenient=True)
         return Net(self.file, self.state, nothing, (), tuple(self.refused.values()))
 
-    def _give_way(self, error: NetError) -> bool:
+    def _planned(self, document: NetDocument, inputs: Inputs) -> NetPlan:
+        return plan_net(
+            document,
+            phase=self.state.phase,
+            level=self.state.level,
+            stages=self.state.stage,
+            inputs=inputs,
+            lenient=True,
+        )
+
+    def _give_way(self, error: NetError, inputs: Inputs) -> bool:
         """Change the layer of an error so that it is not met again; return whether that can be done."""
         lines = self.file.document.layer_lines
-        for index in self.kept:
-            if (shortened(self.file.layers[index].name), lines[index]) != (error.layer, error.line):
-                continue
-            self.refused.setdefault(index, Refused(index, error))
-            if index in self.unknown:
-                self.kept.remove(index)
-            self.unknown.add(index)
-            return True
-        return False
+        met = [
+            index
+            for index in self.kept
+            if (shortened(self.file.layers[index].name), lines[index]) == (error.layer, error.line)
+        ]
+        if not met:
+            return False
+        index = met[0] if len(met) == 1 else self._at_fault(met, inputs)
+        self.refused.setdefault(index, Refused(index, error))
+        if index in self.unknown:
+            self.kept.remove(index)
+        self.unknown.add(index)
+        return True
+
+    def _at_fault(self, met: Sequence[int], inputs: Inputs) -> int:
+        """Return which of several layers of one name on one line is refused: with a line for each, the error tells."""
+        document = self._document()
+        try:
+            self._planned(replace(document, layer_lines=tuple(range(1, len(self.kept) + 1))), inputs)
+        except NetError as error:
+            if error.line and self.kept[error.line - 1] in met:
+                return self.kept[error.line - 1]
+        return met[0]
 
     def _document(self) -> NetDocument:
         """The layers that are left, with those that are refused as ones of an unknown type."""

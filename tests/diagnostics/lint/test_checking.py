@@ -34,6 +34,19 @@ def test_layers_that_are_refused_twice_are_left_out() -> None:
     assert codes(text) == ["FIL005", "FIL036", "FIL005"]
 
 
+@pytest.mark.parametrize("name", ['name: "ip"', ""])
+def test_of_layers_of_one_name_on_one_line_the_one_at_fault_is_told(name: str) -> None:
+    outputs = ["num_output: 4", "num_output: 0", "num_output: 5", "num_output: 0"]
+    layers = [
+        product(f"ip{index}", "data", output).replace(f'name: "ip{index}"', name).replace("\n", " ")
+        for index, output in enumerate(outputs)
+    ]
+    text = DATA + " ".join(layers)
+    assert [finding.column for finding in look(text, "FIL036")] == [
+        len(" ".join([*layers[:index], ""])) + 1 for index in (1, 3)
+    ]
+
+
 def test_many_refused_layers_take_bounded_work() -> None:
     text = DATA + "".join(product(f"ip{number}", "data", "num_output: 0") for number in range(40))
     assert 1 <= len(look(text, "FIL036")) <= 40
