@@ -24,9 +24,9 @@ from filler_server.diagnostics.signal.moments import (
     shifted,
     weighted_sum,
 )
-from filler_server.diagnostics.signal.normal import Reals, clipped, mean_of
+from filler_server.diagnostics.signal.normal import WEIGHTS, Reals, clipped, mean_of, quantiles
 from filler_server.diagnostics.signal.registry import Back, Gradients, Layer, NotKnown, Passed, rule, size, summed_axes
-from filler_server.diagnostics.signal.values import Activation, constant
+from filler_server.diagnostics.signal.values import Activation, constant, dead_shares, shaped
 from filler_server.diagnostics.signal.windows import flattened
 from filler_server.net.operations import normalization
 
@@ -78,6 +78,9 @@ def _by_batch(layer: Layer, eps: float, blobs: tuple[float | None, ...]) -> Pass
     # Where the bottom is larger, so is its part in the mean that is subtracted.
     slope = max(within - common, 0.0) / (within or 1.0)
     top = Activation(points, correlations, profile=flattened(bottom.profile, slope), ties=bottom.ties)
+    (dead,) = dead_shares([layer.bottom]) if within else (None,)
+    if dead is not None and dead > _SOME:
+        top = _without(top, dead)
     # Variances of channels differ, by their weights and by what these are for; so do those of batches. The mean of
     # 1 / variance is larger than 1 / mean. Of what the weights are for half counts: of several taps about half go
     # together, and of one the weights take back as much.
@@ -86,6 +89,8 @@ def _by_batch(layer: Layer, eps: float, blobs: tuple[float | None, ...]) -> Pass
     wider = 1 + excess + share * (max(bottom.ties - bottom.spread / 2, 0.0) + 2 / max(rows * places, 2))
 
     def back(tops: Gradients) -> Back:
+        if dead is not None and dead > _SOME:
+            raise NotKnown("where a channel is 0 in a whole batch, gradients are divided by sqrt(eps)")
         gradient = tops[0].moments
         along = (scale_square(top, tops[0], Weights(1.0, 0.0), rows, places) or 0.0) / (rows * places) ** 2
         level = _common(gradient, rows, places)
@@ -96,6 +101,18 @@ def _by_batch(layer: Layer, eps: float, blobs: tuple[float | None, ...]) -> Pass
         return Back((Gradient(square * gain, pairs * gain, profile=tops[0].profile, excess=excess),), blobs)
 
     return Passed((top,), back)
+
+
+_SOME = 1e-3
+"""Share of channels that are 0 in a whole batch, up to which they do not count: a layer has none of them."""
+
+
+def _without(of: Activation, share: float) -> Activation:
+    """Return the distribution where a share of the channels is 0."""
+    left = 1 - share
+    points = quantiles(np.append(of.points, 0.0), np.append(WEIGHTS * left, share))
+    made = shaped(points, Moments(of.mean * left, of.mean_square * left, of.products * left))
+    return made.but(profile=of.profile, ties=of.ties)
 
 
 def _narrowed(bottom: Activation, within: float) -> float:
