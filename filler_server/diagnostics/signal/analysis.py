@@ -131,11 +131,12 @@ class _Analysis:
         function = rule_for(layer.operation)
         if function is None:
             raise NotKnown(_reason(layer.operation))
-        activations = []
+        activations, has_parts = [], False
         for bottom in bottoms:
             if isinstance(bottom.activation, NotKnown):
                 raise _BeforeError
             activations.append(bottom.activation)
+            has_parts = has_parts or bottom.activation.parts is not None
         producers = layer.producers
         root, is_entangled, has_twins = None, False, False
         slopes: tuple[Reals, ...] = ()
@@ -146,26 +147,23 @@ class _Analysis:
             shape = layer.tops[0].shape if layer.tops else None
             is_entangled = entangled([bottom.origin for bottom in different.values() if bottom.shape == shape])
             has_twins = bool(self._lineages) and self._has_twins(layer, list(different))
-        passed = by_parts(
-            function,
-            layer.operation,
-            Layer(
-                layer,
-                tuple(activations),
-                tuple([bottom.shape for bottom in bottoms]),
-                tuple([producers.index(value) for value in producers]),
-                tuple([self._plan.layers[value.layer].operation for value in producers]),
-                tuple([self._weights[blob.name] for blob in layer.blobs]),
-                bottoms[0].channel if bottoms else 1,
-                root,
-                slopes,
-                is_entangled,
-                has_twins,
-            ),
+        made = Layer(
+            layer,
+            tuple(activations),
+            tuple([bottom.shape for bottom in bottoms]),
+            tuple([producers.index(value) for value in producers]),
+            tuple([self._plan.layers[value.layer].operation for value in producers]),
+            tuple([self._weights[blob.name] for blob in layer.blobs]),
+            bottoms[0].channel if bottoms else 1,
+            root,
+            slopes,
+            is_entangled,
+            has_twins,
         )
+        passed = by_parts(function, layer.operation, made) if has_parts else function(layer.operation, made)
         if self._has_loss or is_function(layer.operation):
             self._back[index] = passed.back
-        if any(activation.parts for activation in activations) and not keeps_parts(layer.operation):
+        if has_parts and not keeps_parts(layer.operation):
             return [top.but(parts=None) if isinstance(top, Activation) else top for top in passed.tops]
         return passed.tops
 
@@ -229,7 +227,7 @@ class _Analysis:
         bottoms: Sequence[Gradient | NotKnown | None]
         blobs: Sequence[float | None]
         known = [top for top in tops if isinstance(top, Gradient)]
-        if any(top.parts for top in known) and not keeps_parts(layer.operation):
+        if not keeps_parts(layer.operation) and any(top.parts for top in known):
             known = [replace(top, parts=None) for top in known]
         try:
             back = self._back.pop(index, None)

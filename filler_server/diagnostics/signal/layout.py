@@ -15,7 +15,7 @@ _T = TypeVar("_T")
 
 
 class Parts(NamedTuple, Generic[_T]):
-    """What lies side by side in a value.
+    """Parts that lie side by side in a value.
 
     Attributes:
         axis: the axis along which it does.

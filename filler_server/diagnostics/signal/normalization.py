@@ -78,7 +78,7 @@ def _by_batch(layer: Layer, eps: float, blobs: tuple[float | None, ...]) -> Pass
     # Where the bottom is larger, so is its part in the mean that is subtracted.
     slope = max(within - common, 0.0) / (within or 1.0)
     top = Activation(points, correlations, profile=flattened(bottom.profile, slope), ties=bottom.ties)
-    (dead,) = dead_shares([layer.bottom]) if within else (None,)
+    (dead,) = dead_shares([layer.bottom]) if within and layer.bottom.together is not None else (None,)
     if dead is not None and dead > _SOME:
         top = _without(top, dead)
     # Variances of channels differ, by their weights and by what these are for; so do those of batches. The mean of

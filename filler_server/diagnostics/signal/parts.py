@@ -107,11 +107,13 @@ def summed(gradients: Sequence[Gradient]) -> Gradient:
     Raises:
         NotKnown: they have parts along different axes, or are of several differences of one value and its twins.
     """
-    if len(gradients) > 1 and sum(gradient.twin for gradient in gradients) > 1:
+    if len(gradients) == 1:
+        return gradients[0]
+    if sum([gradient.twin for gradient in gradients]) > 1:
         raise NotKnown("gradients of several differences of values that come through the same weights go together")
     axes = {gradient.parts.axis for gradient in gradients if gradient.parts is not None}
-    if not axes or len(gradients) == 1:
-        return gradients[0] if len(gradients) == 1 else total(list(gradients))
+    if not axes:
+        return total(list(gradients))
     if len(axes) > 1:
         raise NotKnown("gradients that differ along one axis and along another come together")
     sides = [gradient.parts for gradient in gradients if gradient.parts is not None]

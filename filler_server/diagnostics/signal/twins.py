@@ -11,7 +11,7 @@ from filler_server.net.plan import NetPlan, Value
 
 
 class Lineage(NamedTuple):
-    """What has made a value.
+    """Way in which a value is made.
 
     Attributes:
         kind: a number that is the same for values which are made in the same way, of sources of one distribution.
