@@ -17,8 +17,11 @@ from filler_server.net.operations import Operation, activations, arrangement, no
 
 _T = TypeVar("_T")
 
-_BY_PARTS = frozenset((*activations.BY_VALUE, activations.Dropout, normalization.Bias, normalization.Scale))
-_BY_CHANNEL = (normalization.BatchNorm, normalization.MVN, pooling.Pooling)
+_BY_PARTS = frozenset(
+    (*activations.BY_VALUE, activations.Dropout, activations.PReLU, normalization.Bias, normalization.Scale)
+)
+_NORMALIZING = (normalization.BatchNorm, normalization.LRN, normalization.MVN)
+_BY_CHANNEL = (*_NORMALIZING, pooling.Pooling)
 _KEPT = frozenset(
     (*_BY_PARTS, *_BY_CHANNEL, arrangement.Concat, arrangement.Identity, arrangement.Slice, arrangement.Split)
 )
@@ -30,7 +33,7 @@ def keeps_parts(operation: Operation) -> bool:
 
 
 def _is_by_parts(operation: Operation, axis: int) -> bool:
-    """Whether what an operation makes of a part of a value along an axis depends on this part alone."""
+    """Whether what an operation makes of a part of a value along an axis depends on this part alone, or nearly."""
     if isinstance(operation, normalization.MVN) and operation.across_channels:
         return False
     return type(operation) in _BY_PARTS or (axis == 1 and type(operation) in _BY_CHANNEL)
@@ -141,7 +144,7 @@ def by_parts(function: Rule, operation: Operation, layer: Layer) -> Passed:
     if parts is None or len(layer.bottoms) > 1 or not _is_by_parts(operation, parts.axis):
         return passed
     axis, each = parts
-    is_normalized = isinstance(operation, (normalization.BatchNorm, normalization.MVN))
+    is_normalized = isinstance(operation, _NORMALIZING)
     dims, (top, *_) = layer.shape(), passed.tops
     assert isinstance(top, Activation)  # noqa: S101 - for the type checker
 

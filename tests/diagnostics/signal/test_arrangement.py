@@ -186,3 +186,18 @@ layer { name: "loss" type: "SoftmaxWithLoss" bottom: "ip" bottom: "label" top: "
     found = {value.top: value for value in FillerClient.embedded().signal(net).values}
     assert [found[name].mean_square for name in "ab"] == pytest.approx([2.3, 2077], rel=0.1)
     assert [found[name].gradient_mean_square for name in "xp"] == pytest.approx([3.6e-3, 3.9e-6], rel=0.1)
+
+
+@pytest.mark.parametrize(("layer", "first", "second"), [('type: "PReLU"', 0.534, 464), ('type: "LRN"', 0.287, 0.0486)])
+def test_a_slice_after_other_layers_has_its_own_part(layer: str, first: float, second: float) -> None:
+    # As simulated; the channels of a LRN have some of the other part as neighbors.
+    net = f"""
+layer {{ name: "x" type: "Input" top: "x" input_param {{ shape {{ dim: [32, 16, 4, 4] }} }} }}
+layer {{ name: "z" type: "Input" top: "z" input_param {{ shape {{ dim: [32, 16, 4, 4] }} }} }}
+layer {{ name: "p" type: "Power" bottom: "z" top: "p" power_param {{ scale: 30 }} }}
+layer {{ name: "c" type: "Concat" bottom: "x" bottom: "p" top: "c" }}
+layer {{ name: "n" bottom: "c" top: "n" {layer} }}
+layer {{ name: "s" type: "Slice" bottom: "n" top: "a" top: "b" }}
+"""
+    found = {value.top: value for value in FillerClient.embedded().signal(net).values}
+    assert [found[name].mean_square for name in "ab"] == pytest.approx([first, second], rel=0.2)
