@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from itertools import combinations
 from math import exp, expm1, isfinite, prod, sqrt
 from typing import NamedTuple
 
@@ -20,7 +19,7 @@ from filler_server.diagnostics.signal.origins import Origin, entangled, is_funct
 from filler_server.diagnostics.signal.parts import by_parts, keeps_parts, summed
 from filler_server.diagnostics.signal.registry import Backward, Layer, NotKnown, rule_for
 from filler_server.diagnostics.signal.report import ParameterSignal, SignalReport, ValueSignal
-from filler_server.diagnostics.signal.twins import are_twins, lineages
+from filler_server.diagnostics.signal.twins import have_one_source, lineages, twins_among
 from filler_server.diagnostics.signal.values import Activation, dead_shares, normal, scatters
 from filler_server.diagnostics.signal.verdict import Step, Verdict, trend
 from filler_server.net.operations import Operation, unknown_reason
@@ -173,9 +172,8 @@ class _Analysis:
         Raises:
             NotKnown: of the same value, too.
         """
-        pairs = list(combinations([self._lineages[value] for value in values], 2))
-        twins = [(first, second) for first, second in pairs if are_twins(first, second)]
-        if any(first.sources & second.sources for first, second in twins):
+        twins = twins_among(self._lineages[value] for value in values)
+        if any(map(have_one_source, twins)):
             raise NotKnown("its bottoms come through the same weights from the same value")
         if twins and isinstance(layer.operation, (Axpy, Eltwise)):
             self._twins.append(layer)

@@ -3,6 +3,7 @@
 import pytest
 
 from filler_client import FillerClient
+from filler_server.diagnostics.signal.twins import have_one_source, lineages, twins_among
 
 BRANCH = """
 layer {{ name: "{0}" type: "Input" top: "{0}" input_param {{ shape {{ dim: [32, 64] }} }} }}
@@ -78,3 +79,26 @@ def test_a_product_of_twins_that_go_together_is_not_known() -> None:
     )
     found = {value.top: value for value in FillerClient.embedded().signal(net + HEAD).values}
     assert "come through the same weights" in str(found["d"].unknown)
+
+
+def test_what_is_kept_of_many_sources_is_bounded() -> None:
+    count = 3000
+    layers = []
+    for n in range(count):
+        layers += [
+            f'layer {{ name: "x{n}" type: "Input" top: "x{n}" input_param {{ shape {{ dim: [4, 8] }} }} }}',
+            f'layer {{ name: "f{n}" type: "InnerProduct" bottom: "x{n}" top: "f{n}" param {{ name: "w" }} '
+            'inner_product_param { num_output: 8 bias_term: false weight_filler { type: "xavier" } } }',
+        ]
+    for n in range(1, count):
+        before = f"s{n - 1}" if n > 1 else "f0"
+        layers.append(f'layer {{ name: "s{n}" type: "Eltwise" bottom: "{before}" bottom: "f{n}" top: "s{n}" }}')
+    made = lineages(FillerClient.embedded().plan_net("\n".join(layers)))
+    sizes = [len(lineage.sources) for lineage in made.values()]
+    assert max(sizes) == 64
+    assert sum(sizes) < 4 * count
+    tops = [lineage for lineage in made.values() if len(lineage.sources) == 1 and lineage.is_learned]
+    (group,) = twins_among(tops)
+    assert len(group) == count
+    assert not have_one_source(group)
+    assert have_one_source([lineage for lineage in made.values() if not lineage.sources][:2])
