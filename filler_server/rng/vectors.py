@@ -19,12 +19,17 @@ from numba.core.imputils import lower_builtin
 from numba.core.typing.templates import AbstractTemplate, infer_global, signature
 from numba.extending import intrinsic, register_model
 
+from filler_server import compiled
+
 _LLVM = {
     types.float32: ir.FloatType(),
     types.float64: ir.DoubleType(),
     types.boolean: ir.IntType(1),
     **{getattr(types, f"{sign}int{bits}"): ir.IntType(bits) for bits in (8, 16, 32, 64) for sign in ("", "u")},
 }
+
+_LONGEST = 64
+"""Bytes of a register of AVX-512, and of a line of the cache."""
 
 
 class Vector(types.Type):
@@ -236,6 +241,58 @@ def root(typingctx: Any, x: Any) -> Any:
     return x(x), codegen
 
 
+@intrinsic
+def held(typingctx: Any, x: Any) -> Any:
+    """Return the same vector; where registers are long, its place is kept among all that are held in one function.
+
+    LLVM moves operations to where few registers are needed, which may be far from those that could run beside them.
+    """
+
+    def codegen(context: Any, builder: ir.IRBuilder, sig: Any, args: Sequence[ir.Value]) -> ir.Value:
+        if not compiled.has_long_vectors():
+            return args[0]
+        parts = []
+        for lanes in _registers(x):
+            part = _lanes(builder, args[0], args[0], lanes)
+            kind = ir.FunctionType(part.type, [part.type])
+            # An empty instruction: it takes a register and returns it.
+            parts.append(builder.asm(kind, "", "=v,0", [part], side_effect=True))
+        while len(parts) > 1:
+            pairs = zip(parts[::2], parts[1::2], strict=True)
+            parts = [_lanes(builder, left, right, range(2 * left.type.count)) for left, right in pairs]
+        return parts[0]
+
+    return x(x), codegen
+
+
+@intrinsic
+def align_stack(typingctx: Any) -> Any:
+    """Let the registers that a function has no room for be kept where none of them lies in two lines of the cache."""
+
+    def codegen(context: Any, builder: ir.IRBuilder, sig: Any, args: Sequence[ir.Value]) -> ir.Value:
+        if compiled.has_long_vectors():
+            # LLVM keeps the stack aligned for a variable whose address somebody might have.
+            line = cgutils.alloca_once(builder, ir.VectorType(_LLVM[types.uint8], _LONGEST))
+            line.align = _LONGEST
+            builder.asm(ir.FunctionType(ir.VoidType(), [line.type]), "", "r", [line], side_effect=True)
+        return context.get_dummy_value()
+
+    return types.void(), codegen
+
+
+def _registers(vector: Vector) -> list[range]:
+    """Return the lanes of each register of a vector where registers are long; elsewhere of all as if they were one."""
+    lanes = vector.lanes
+    if compiled.has_long_vectors():
+        lanes = min(lanes, _LONGEST // (vector.element.bitwidth // 8))
+    return [range(first, first + lanes) for first in range(0, vector.lanes, lanes)]
+
+
+def _lanes(builder: ir.IRBuilder, x: ir.Value, y: ir.Value, lanes: Sequence[int]) -> ir.Value:
+    mask = ir.Constant(ir.VectorType(ir.IntType(32), len(lanes)), list(lanes))
+    return builder.shuffle_vector(x, y, mask)
+
+
 def shuffle(lanes: Sequence[int]) -> Any:
     """Return a kernel function of two vectors that gives these lanes of the two, one after the other."""
 
@@ -243,8 +300,7 @@ def shuffle(lanes: Sequence[int]) -> Any:
         target = Vector(x.element, len(lanes))
 
         def codegen(context: Any, builder: ir.IRBuilder, sig: Any, args: Sequence[ir.Value]) -> ir.Value:
-            mask = ir.Constant(ir.VectorType(ir.IntType(32), len(lanes)), list(lanes))
-            return builder.shuffle_vector(args[0], args[1], mask)
+            return _lanes(builder, args[0], args[1], lanes)
 
         return target(x, y), codegen
 
@@ -257,7 +313,14 @@ def store(typingctx: Any, array: Any, index: Any, vector: Any) -> Any:
 
     def codegen(context: Any, builder: ir.IRBuilder, sig: Any, args: Sequence[ir.Value]) -> ir.Value:
         pointer = _element(context, builder, array, args[0], args[1])
-        builder.store(args[2], builder.bitcast(pointer, vector.llvm.as_pointer()), align=vector.element.bitwidth // 8)
+        registers = _registers(vector)
+        for lanes in registers:
+            part = args[2] if len(registers) == 1 else _lanes(builder, args[2], args[2], lanes)
+            place = builder.bitcast(cgutils.gep(builder, pointer, lanes.start), part.type.as_pointer())
+            builder.store(part, place, align=vector.element.bitwidth // 8)
+            if len(registers) > 1:
+                # Memory takes twice as long where LLVM has the last one written first.
+                builder.asm(ir.FunctionType(ir.VoidType(), []), "", "~{memory}", [], side_effect=True)
         return context.get_dummy_value()
 
     return types.void(array, types.intp, vector), codegen

@@ -67,6 +67,22 @@ def test_functions_of_floats(dtype: Any) -> None:
 
 
 @compiled.serial
+def held_and_stored(out: Any, x: Any) -> None:
+    vectors.align_stack()
+    store(out, 1, vectors.held(load(x, 0, 8)))
+    store(out, 9, vectors.held(load(x, 8, 32)))
+    store(out, 41, vectors.held(load(x, 40, 128)))
+
+
+@pytest.mark.parametrize("dtype", FLOATS + INTEGERS)
+def test_vectors_of_several_registers_are_held_and_stored(dtype: Any) -> None:
+    x = np.concatenate([numbers(dtype, seed) for seed in range(21)])
+    out = np.zeros(170, dtype)
+    held_and_stored(out, x)
+    assert out.tolist() == [0, *x.tolist(), 0]
+
+
+@compiled.serial
 def bits(out: Any, x: Any, y: Any, shift: Any) -> None:
     a, b = load(x, 0, 8), load(y, 0, 8)
     store(out, 0, a & b)
