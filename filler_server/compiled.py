@@ -36,9 +36,6 @@ TASK = 1 << 15
 _SERIAL = 1 << 16
 """Fewer values than this are computed by the calling thread alone: sharing them costs more than it saves."""
 
-BRIEF = 1 << 12
-"""So many values are made in less time than it takes to give up the GIL and to get it back."""
-
 _LAYERS = ("tbb", "omp")
 """The threading layers of Numba that bear launches from many threads at once. The third, workqueue, aborts the
 process."""

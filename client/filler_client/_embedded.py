@@ -1,9 +1,11 @@
 """The service without a server: the library in this process, with the interface of the remote backend."""
 
+import sys
 from collections.abc import Hashable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import lru_cache
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
@@ -27,6 +29,8 @@ if TYPE_CHECKING:
 
 _LONGEST_KEPT = 512
 """Bytes of a filler up to which the description of a blob is kept for further calls."""
+
+_NUMBA = ("numba", "llvmlite")
 
 _PIECE_BYTES = 4 << 20
 """Large enough to share among threads, small enough for the cache that the reader finds it in."""
@@ -146,7 +150,7 @@ def fill_here(blobs: Sequence[BlobSpec], out: ArrayList, *, seed: int, dtype: DT
     """
     with needs_numba():
         from filler_server.api.requests import kept_blob
-        from filler_server.rng.philox import PhiloxStream
+        from filler_server.rng.philox import PhiloxStream, expect
 
     parsed = dtypes.parse(dtype)
     receivers = Receivers(InOrder(out))
@@ -162,6 +166,7 @@ def fill_here(blobs: Sequence[BlobSpec], out: ArrayList, *, seed: int, dtype: DT
             filled.append((tensor, receivers.array_for(blob.name, tensor.shape, parsed)))
     except FillerError:
         return None
+    expect(sum([array.size for _, array in filled]))
     for tensor, array in filled:
         tensor.read(0, flat(array))
     return [array for _, array in filled]
@@ -210,10 +215,14 @@ def _job(request: StreamRequest) -> "Job":
     with needs_numba():
         from filler_server.api import requests
     from filler_server.api.limits import UNLIMITED
+    from filler_server.rng.philox import expect
 
     if isinstance(request, filler_pb2.FillRequest):
-        return requests.fill_job(request, UNLIMITED)
-    return requests.fill_net_job(request, UNLIMITED)
+        job = requests.fill_job(request, UNLIMITED)
+    else:
+        job = requests.fill_net_job(request, UNLIMITED)
+    expect(sum(tensor.count for tensor in job.tensors[job.blob :]))
+    return job
 
 
 @contextmanager
@@ -229,9 +238,13 @@ def needs_numba(
     Raises:
         Unavailable: Numba is missing.
     """
+    missing = Unavailable(f"{work} needs Numba: pip install 'caffe-filler[server]'{otherwise}")
+    # Few values are made without it, but nobody should have to know how few.
+    if any(sys.modules.get(name) is None and find_spec(name) is None for name in _NUMBA):
+        raise missing
     try:
         yield
     except ModuleNotFoundError as error:
-        if (error.name or "").split(".")[0] not in ("numba", "llvmlite"):
+        if (error.name or "").split(".")[0] not in _NUMBA:
             raise
-        raise Unavailable(f"{work} needs Numba: pip install 'caffe-filler[server]'{otherwise}") from None
+        raise missing from None

@@ -18,7 +18,6 @@ from caffe_filler.errors import FillerError, FillerParameterError, InvalidArgume
 from caffe_filler.filler_types import CAFFE_FILLERS
 from caffe_filler.printable import counted
 from caffe_filler.v1 import filler_pb2
-from filler_server import compiled
 from filler_server.api.expectations import expected
 from filler_server.api.limits import Limits
 from filler_server.api.plan_wire import to_wire
@@ -29,7 +28,7 @@ from filler_server.engine.region import Region
 from filler_server.fillers import get_filler
 from filler_server.net.plan import NetPlan
 from filler_server.rng.philox import PhiloxStream
-from filler_server.rng.stream import RandomStream
+from filler_server.rng.stream import BRIEF, RandomStream
 
 _STREAMS = frozenset(filler_pb2.RandomStream.values())
 
@@ -64,7 +63,7 @@ def is_brief(request: filler_pb2.FillRequest) -> bool:
         count += prod(spec.shape.dim)
         if spec.filler.type not in CAFFE_FILLERS:
             return False
-    return count <= compiled.BRIEF
+    return count <= BRIEF
 
 
 def fill_job(request: filler_pb2.FillRequest, limits: Limits) -> Job:

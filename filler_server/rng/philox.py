@@ -60,9 +60,9 @@ always true, p = 0 never.
 """
 
 import hashlib
-from collections.abc import Callable
+import sys
 from dataclasses import dataclass, field
-from functools import cache, lru_cache
+from functools import lru_cache
 from math import copysign
 from struct import unpack
 from typing import Any, ClassVar
@@ -71,6 +71,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from caffe_filler.errors import InvalidArgument
+from filler_server.rng import philox_plain
 from filler_server.rng.arguments import check_gaussian, check_out, check_probability, check_seed, check_uniform
 from filler_server.rng.philox_numbers import DOUBLE, SINGLE, Bernoulli, Gaussian, Prepared, Uniform
 from filler_server.rng.stream import Runs, Values
@@ -78,6 +79,12 @@ from filler_server.rng.truncation import truncated
 
 _SHORT = 256
 """Characters of a name up to which the ids of its streams are kept."""
+
+_WORTH_NUMBA = 1 << 21
+"""Values from which on importing Numba takes less time than it saves; NumPy makes so many in 0.04 to 0.2 seconds."""
+
+_LEAST = 1 << 12
+"""Values that NumPy makes in the time that it takes to make any."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +136,7 @@ class PhiloxStream:
         """
         check_out(out, runs, np.float32, np.float64)
         distribution = _uniform(out.dtype, low, high, copysign(1, low), copysign(1, high))
-        _launch()(out, runs, self._value_words, distribution)
+        _launch(out, runs, self._value_words, distribution)
 
     def gaussian(self, out: Values, runs: Runs, mean: float, std: float) -> None:
         """Fill `out`, float32 or float64, with normal values.
@@ -140,7 +147,7 @@ class PhiloxStream:
         """
         check_out(out, runs, np.float32, np.float64)
         distribution = _gaussian(out.dtype, mean, std, copysign(1, mean))
-        _launch()(out, runs, self._value_words, distribution)
+        _launch(out, runs, self._value_words, distribution)
 
     def truncated(self, out: Values, runs: Runs, mean: float, std: float, low: float, high: float) -> None:
         """Fill `out`, float32 or float64, with normal values that are truncated to [low, high].
@@ -151,7 +158,7 @@ class PhiloxStream:
             RegionError: `runs` do not fit `out`.
         """
         check_out(out, runs, np.float32, np.float64)
-        _launch()(out, runs, self._value_words, _truncated(out.dtype, mean, std, low, high))
+        _launch(out, runs, self._value_words, _truncated(out.dtype, mean, std, low, high))
 
     def bernoulli(self, out: NDArray[np.bool_], runs: Runs, probability: float) -> None:
         """Fill `out` with True of the given probability.
@@ -163,7 +170,7 @@ class PhiloxStream:
         check_out(out, runs, np.bool_)
         check_probability(probability)
         if threshold := round(float(probability) * 2**32):
-            _launch()(out, runs, self._words("mask", "mask"), Prepared.of(Bernoulli(np.uint64(threshold))))
+            _launch(out, runs, self._words("mask", "mask"), Prepared.of(Bernoulli(np.uint64(threshold))))
         else:
             out[:] = False
 
@@ -182,12 +189,42 @@ def _stream_ids(name: str, first: str, second: str) -> tuple[int, ...]:
     return unpack("<4I", b"".join(digests))
 
 
-@cache
-def _launch() -> Callable[[NDArray[Any], Runs, tuple[int, ...], Prepared], None]:
-    """Return the kernels that compute values; the first call imports Numba."""
-    from filler_server.rng.philox_kernels import launch
+def expect(count: int) -> None:
+    """Say that so many values will be asked for: where they are many, the first are not made in NumPy either."""
+    _plain.expect(count)
 
-    return launch
+
+def _launch(out: NDArray[Any], runs: Runs, ids: tuple[int, ...], distribution: Prepared) -> None:
+    """Write the values of runs: by the kernels, or in NumPy while importing Numba would take longer."""
+    kernels: Any = sys.modules.get("filler_server.rng.philox_kernels")
+    # Another thread may be in the middle of importing it.
+    if not hasattr(kernels, "launch"):
+        if _plain.take(out, distribution):
+            philox_plain.launch(out, runs, ids, distribution)
+            return
+        from filler_server.rng import philox_kernels as kernels
+    kernels.launch(out, runs, ids, distribution)
+
+
+class _Plain:
+    """What NumPy may still make in this process."""
+
+    def __init__(self) -> None:
+        self._left = _WORTH_NUMBA
+
+    def expect(self, count: int) -> None:
+        if count > self._left:
+            self._left = 0
+
+    def take(self, out: NDArray[Any], distribution: Prepared) -> bool:
+        """Return whether NumPy should make these values."""
+        if self._left <= 0 or not philox_plain.can_make(out, distribution):
+            return False
+        self._left -= max(out.size, _LEAST)
+        return self._left >= 0
+
+
+_plain = _Plain()
 
 
 # The signs are arguments because a cache takes 0 and -0 for the same.

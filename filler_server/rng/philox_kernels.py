@@ -26,7 +26,7 @@ from filler_server.rng.philox_numbers import (
     Prepared,
     Uniform,
 )
-from filler_server.rng.stream import Runs
+from filler_server.rng.stream import BRIEF, Runs
 from filler_server.rng.truncation import Truncated
 from filler_server.rng.vectors import (
     align_stack,
@@ -759,7 +759,7 @@ def launch(out: NDArray[Any], runs: Runs, ids: tuple[int, ...], distribution: Pr
     kind, numbers = distribution
     size, nbytes = out.itemsize, out.view(np.uint8)
     routine = _ROUTINES[kind, size].address
-    if out.size <= compiled.BRIEF:
+    if out.size <= BRIEF:
         fill_briefly(nbytes, size, runs.starts, runs.bounds, routine, numbers, *ids)
         return
     if compiled.is_serial(out.size):

@@ -14,6 +14,9 @@ from caffe_filler.errors import RegionError
 _LAST_INDEX = 2**63 - 1
 _INT64 = np.dtype(np.int64)
 
+BRIEF = 1 << 12
+"""So many values kernels make in less time than it takes to give up the GIL and to get it back."""
+
 Values: TypeAlias = NDArray[np.float32] | NDArray[np.float64]
 
 

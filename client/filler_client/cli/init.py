@@ -335,7 +335,7 @@ def _batch(
         check_template(template)
     check_folder(folder)
     todo = expand(sources, options, template, explicit - {"output"})
-    if server.address is None:
+    if server.address is None and len(todo) > 1:
         # Threads that import different parts of Numba first would wait for each other.
         with suppress(ModuleNotFoundError):
             importlib.import_module("filler_server.compiled")

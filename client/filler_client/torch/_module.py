@@ -113,18 +113,16 @@ def slots(module: torch.nn.Module, name_prefix: NamePrefix = "") -> list[Slot]:
     buffers: list[Slot] = []
     for path, owner, classes, within in _walk(module):
         shapes: dict[str, tuple[int, ...]] = {}
-        for attribute, tensor in owner._parameters.items():
-            if tensor is not None:
+        for tensors, found, is_buffer in ((owner._parameters, parameters, False), (owner._buffers, buffers, True)):
+            for attribute, tensor in tensors.items():
+                if tensor is None:
+                    continue
                 _check(path, attribute, owner, tensor)
-                shape = shapes[attribute] = tuple(tensor.shape)
-                parameter = Parameter(whole_name(path + attribute), shape, classes, within, shapes)
-                parameters.append(Slot(parameter, tensor, owner, attribute))
-        for attribute, tensor in owner._buffers.items():
-            if tensor is not None:
-                _check(path, attribute, owner, tensor)
-                name = whole_name(path + attribute)
-                buffer = Parameter(name, tuple(tensor.shape), classes, within, shapes, is_buffer=True)
-                buffers.append(Slot(buffer, tensor, owner, attribute))
+                shape = tuple(tensor.shape)
+                if not is_buffer:
+                    shapes[attribute] = shape
+                parameter = Parameter(whole_name(path + attribute), shape, classes, within, shapes, is_buffer)
+                found.append(Slot(parameter, tensor, owner, attribute))
     return _each_once([*parameters, *buffers])
 
 
