@@ -164,11 +164,10 @@ def schedule(table: Any, high: Any, key_0: Any, key_1: Any, stream_0: Any, strea
 
 
 @compiled.inlined
-def _begun(low: Any, table: Any) -> Any:
-    """Words 0 to 2 of counters after two rounds; the table has what word 3 adds."""
+def _begun(product_0: Any, table: Any) -> Any:
+    """Words 0 to 2 of counters after two rounds, given the first product; the table has what word 3 adds."""
     # Only the low half of each number counts. The upper one is never cleared: LLVM makes one multiplication of the
     # masking and the product.
-    product_0 = low * _MULTIPLIER_0
     c2 = (product_0 >> _SHIFT_32) ^ table[0]
     product_1 = (c2 & _LOW_32) * _MULTIPLIER_1
     return (product_1 >> _SHIFT_32) ^ table[1], product_1, product_0 ^ table[2]
@@ -201,7 +200,13 @@ def philox(low: Any, table: Any) -> Any:
 
     Returns words 0 and 2 of each counter next to each other, and its words 1 and 3, as two vectors of int32.
     """
-    c0, c1, c2 = _begun(low, table)
+    return _philox(low * _MULTIPLIER_0, table)
+
+
+@compiled.inlined
+def _philox(product: Any, table: Any) -> Any:
+    """The same, given the first product of the first round."""
+    c0, c1, c2 = _begun(product, table)
     product_0, product_1 = _products(c0, c2)
     c0, c1, c2, c3 = _mixed(product_1, c1, table[3]), product_1, (product_0 >> _SHIFT_32) ^ table[4], product_0
     for number in range(3, 9):
@@ -212,10 +217,10 @@ def philox(low: Any, table: Any) -> Any:
 
 
 @compiled.inlined
-def philox_wide(low: Any, table: Any, lower: Any) -> Any:
+def philox_wide(product: Any, table: Any, lower: Any) -> Any:
     """The numbers of two streams as the upper and the lower halves of one: words 0, 1, 2 and 3, vectors of int64."""
-    upper_02, upper_13 = philox(low, table)
-    lower_02, lower_13 = philox(low, lower)
+    upper_02, upper_13 = _philox(product, table)
+    lower_02, lower_13 = _philox(product, lower)
     high_02, high_13 = bitcast(upper_02, types.uint64), bitcast(upper_13, types.uint64)
     low_02, low_13 = bitcast(lower_02, types.uint64), bitcast(lower_13, types.uint64)
     return (
@@ -227,14 +232,14 @@ def philox_wide(low: Any, table: Any, lower: Any) -> Any:
 
 
 @compiled.inlined
-def _normals_and_words(a: Any, b: Any, low: Any, table: Any) -> Any:
+def _normals_and_words(a: Any, b: Any, product: Any, table: Any) -> Any:
     """Two vectors of standard normal float32 of two of int32, by Box and Muller (1958), and words of other counters.
 
     The words, 0 to 3, are those before the last round, of counters and a table as in `philox`. A CPU looks some hundred
     operations ahead for what it can do at once, and both take more: so that it finds either kind, they stand by turns,
     and the normal values, whose chains are long, are held to their places.
     """
-    c0, c1, c2 = _begun(low, table)
+    c0, c1, c2 = _begun(product, table)
     bits = bitcast(rounded((a & ~_SIGN) | _ODD, types.float32), types.int32)
     exponent = (bits - (_SQRT_HALF_BITS + _2_POW_31_BITS)) & _EXPONENT_BITS
     x = bitcast(bits - _2_POW_31_BITS - exponent, types.float32) - _ONE
@@ -397,12 +402,12 @@ def truncated_double(word: Any, numbers: Any) -> Any:
     return select(below(high, value), high, value)
 
 
-def _words(low: Any, table: Any, lower: Any, distribution: Any) -> Any:
-    return philox(low, table)
+def _words(product: Any, table: Any, lower: Any, distribution: Any) -> Any:
+    return _philox(product, table)
 
 
-def _words_double(low: Any, table: Any, lower: Any, distribution: Any) -> Any:
-    return philox_wide(low, table, lower)
+def _words_double(product: Any, table: Any, lower: Any, distribution: Any) -> Any:
+    return philox_wide(product, table, lower)
 
 
 def _uniform(words: Any, distribution: Any) -> Any:
@@ -435,15 +440,15 @@ def _gaussian_double(words: Any, distribution: Any) -> Any:
     )
 
 
-def _gaussian_and_words(words: Any, low: Any, table: Any, lower: Any, distribution: Any) -> Any:
+def _gaussian_and_words(words: Any, product: Any, table: Any, lower: Any, distribution: Any) -> Any:
     mean, std = distribution
-    (a, b), (c0, c1, c2, c3) = _normals_and_words(words[0], words[1], low, table)
+    (a, b), (c0, c1, c2, c3) = _normals_and_words(words[0], words[1], product, table)
     values = _by_pairs(held(fused(a, std, mean)), held(fused(b, std, mean)))
     return values, _ended(c0, c1, c2, c3, table)
 
 
-def _one_after_other(words: Any, low: Any, table: Any, lower: Any, distribution: Any) -> Any:
-    further = draw(low, table, lower, distribution)
+def _one_after_other(words: Any, product: Any, table: Any, lower: Any, distribution: Any) -> Any:
+    further = draw(product, table, lower, distribution)
     return made(words, distribution), further
 
 
@@ -475,12 +480,12 @@ _MAKERS = {
 }
 
 
-def draw(low: Any, table: Any, lower: Any, distribution: Any) -> Any:
+def draw(product: Any, table: Any, lower: Any, distribution: Any) -> Any:
     """Return the words of a group of counters as the distribution takes them. Compiled only."""
     raise NotImplementedError
 
 
-def made_and_drawn(words: Any, low: Any, table: Any, lower: Any, distribution: Any) -> Any:
+def made_and_drawn(words: Any, product: Any, table: Any, lower: Any, distribution: Any) -> Any:
     """Return what `made` does of words, and what `draw` does of counters: both at once. Compiled only."""
     raise NotImplementedError
 
@@ -491,12 +496,12 @@ def made(words: Any, distribution: Any) -> Any:
 
 
 @overload(draw, jit_options={"forceinline": True})
-def _draw_by_type(low: Any, table: Any, lower: Any, distribution: Any) -> Any:
+def _draw_by_type(product: Any, table: Any, lower: Any, distribution: Any) -> Any:
     return _MAKERS[distribution.instance_class, distribution.dtype][0]
 
 
 @overload(made_and_drawn, jit_options={"forceinline": True})
-def _made_and_drawn_by_type(words: Any, low: Any, table: Any, lower: Any, distribution: Any) -> Any:
+def _made_and_drawn_by_type(words: Any, product: Any, table: Any, lower: Any, distribution: Any) -> Any:
     if (distribution.instance_class, distribution.dtype) == (Gaussian, types.float32):
         return _gaussian_and_words
     return _one_after_other
@@ -522,11 +527,11 @@ def _fill_groups(out: Any, counters: Any, groups: Any, table: Any, lower: Any, d
     """
     align_stack()
     natural = load(counters, 0, COUNTERS)
-    low = _in_lanes(natural, natural)
-    words = draw(low, table, lower, distribution)
+    product = _in_lanes(natural, natural) * _MULTIPLIER_0
+    words = draw(product, table, lower, distribution)
     for group in range(groups - 1):
         # While the values of one group are made, the words of the next are: that keeps more of the CPU at work.
-        further = low + np.uint64((group + 1) * COUNTERS)
+        further = product + np.uint64((group + 1) * COUNTERS) * _MULTIPLIER_0
         values, words = made_and_drawn(words, further, table, lower, distribution)
         store(out, group * VALUES, values)
     store(out, (groups - 1) * VALUES, made(words, distribution))
