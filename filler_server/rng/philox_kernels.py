@@ -164,37 +164,6 @@ def schedule(table: Any, high: Any, key_0: Any, key_1: Any, stream_0: Any, strea
 
 
 @compiled.inlined
-def _begun(product_0: Any, table: Any) -> Any:
-    """Words 0 to 2 of counters after two rounds, given the first product; the table has what word 3 adds."""
-    # Only the low half of each number counts. The upper one is never cleared: LLVM makes one multiplication of the
-    # masking and the product.
-    c2 = (product_0 >> _SHIFT_32) ^ table[0]
-    product_1 = (c2 & _LOW_32) * _MULTIPLIER_1
-    return (product_1 >> _SHIFT_32) ^ table[1], product_1, product_0 ^ table[2]
-
-
-@compiled.inlined
-def _products(c0: Any, c2: Any) -> Any:
-    return (c0 & _LOW_32) * _MULTIPLIER_0, (c2 & _LOW_32) * _MULTIPLIER_1
-
-
-@compiled.inlined
-def _mixed(product: Any, word: Any, key: Any) -> Any:
-    return (product >> _SHIFT_32) ^ word ^ key
-
-
-@compiled.inlined
-def _ended(c0: Any, c1: Any, c2: Any, c3: Any, table: Any) -> Any:
-    """The last round: words 0 and 2 of each counter next to each other, and its words 1 and 3, vectors of int32."""
-    products = _products(c0, c2)
-    product_0, product_1 = bitcast(products[0], types.int32), bitcast(products[1], types.int32)
-    added = _even_halves(bitcast(c1, types.int32), bitcast(c3, types.int32)) ^ bitcast(
-        spread(table[17], COUNTERS), types.int32
-    )
-    return _odd_halves(product_1, product_0) ^ added, _even_halves(product_1, product_0)
-
-
-@compiled.inlined
 def philox(low: Any, table: Any) -> Any:
     """Philox4x32-10 of a group of counters, given their low words, uint64, and the table of the rest.
 
@@ -204,16 +173,30 @@ def philox(low: Any, table: Any) -> Any:
 
 
 @compiled.inlined
-def _philox(product: Any, table: Any) -> Any:
+def _philox(product_0: Any, table: Any) -> Any:
     """The same, given the first product of the first round."""
-    c0, c1, c2 = _begun(product, table)
-    product_0, product_1 = _products(c0, c2)
-    c0, c1, c2, c3 = _mixed(product_1, c1, table[3]), product_1, (product_0 >> _SHIFT_32) ^ table[4], product_0
+    # Only the low half of each number counts. The upper one is never cleared: LLVM makes one multiplication of the
+    # masking and the product.
+    c2 = (product_0 >> _SHIFT_32) ^ table[0]
+    product_1 = (c2 & _LOW_32) * _MULTIPLIER_1
+    c0, c1, c2 = (product_1 >> _SHIFT_32) ^ table[1], product_1, product_0 ^ table[2]
+    product_0, product_1 = (c0 & _LOW_32) * _MULTIPLIER_0, (c2 & _LOW_32) * _MULTIPLIER_1
+    c0, c1, c2, c3 = (product_1 >> _SHIFT_32) ^ c1 ^ table[3], product_1, (product_0 >> _SHIFT_32) ^ table[4], product_0
     for number in range(3, 9):
-        product_0, product_1 = _products(c0, c2)
-        c0, c1 = _mixed(product_1, c1, table[2 * number - 1]), product_1
-        c2, c3 = _mixed(product_0, c3, table[2 * number]), product_0
-    return _ended(c0, c1, c2, c3, table)
+        product_0, product_1 = (c0 & _LOW_32) * _MULTIPLIER_0, (c2 & _LOW_32) * _MULTIPLIER_1
+        c0, c1 = (product_1 >> _SHIFT_32) ^ c1 ^ table[2 * number - 1], product_1
+        c2, c3 = (product_0 >> _SHIFT_32) ^ c3 ^ table[2 * number], product_0
+    return _last_round(c0, c1, c2, c3, table)
+
+
+@compiled.inlined
+def _last_round(c0: Any, c1: Any, c2: Any, c3: Any, table: Any) -> Any:
+    product_0 = bitcast((c0 & _LOW_32) * _MULTIPLIER_0, types.int32)
+    product_1 = bitcast((c2 & _LOW_32) * _MULTIPLIER_1, types.int32)
+    added = _even_halves(bitcast(c1, types.int32), bitcast(c3, types.int32)) ^ bitcast(
+        spread(table[17], COUNTERS), types.int32
+    )
+    return _odd_halves(product_1, product_0) ^ added, _even_halves(product_1, product_0)
 
 
 @compiled.inlined
@@ -232,74 +215,75 @@ def philox_wide(product: Any, table: Any, lower: Any) -> Any:
 
 
 @compiled.inlined
-def _normals_and_words(a: Any, b: Any, product: Any, table: Any) -> Any:
+def _normals_and_words(a: Any, b: Any, product_0: Any, table: Any) -> Any:
     """Two vectors of standard normal float32 of two of int32, by Box and Muller (1958), and words of other counters.
 
     The words, 0 to 3, are those before the last round, of counters and a table as in `philox`. A CPU looks some hundred
     operations ahead for what it can do at once, and both take more: so that it finds either kind, they stand by turns,
     and the normal values, whose chains are long, are held to their places.
     """
-    c0, c1, c2 = _begun(product, table)
+    c2 = (product_0 >> _SHIFT_32) ^ table[0]
+    product_1 = (c2 & _LOW_32) * _MULTIPLIER_1
+    c0, c1, c2 = (product_1 >> _SHIFT_32) ^ table[1], product_1, product_0 ^ table[2]
     bits = bitcast(rounded((a & ~_SIGN) | _ODD, types.float32), types.int32)
     exponent = (bits - (_SQRT_HALF_BITS + _2_POW_31_BITS)) & _EXPONENT_BITS
     x = bitcast(bits - _2_POW_31_BITS - exponent, types.float32) - _ONE
     angle = rounded(b, types.float32) * _2_POW_MINUS_31
 
-    product_0, product_1 = _products(c0, c2)
+    product_0, product_1 = (c0 & _LOW_32) * _MULTIPLIER_0, (c2 & _LOW_32) * _MULTIPLIER_1
     square = held(angle * angle)
-    c0, c1 = _mixed(product_1, c1, table[3]), product_1
+    c0, c1 = (product_1 >> _SHIFT_32) ^ c1 ^ table[3], product_1
     log = held(fused(x, _L7, _L6))
     c2, c3 = (product_0 >> _SHIFT_32) ^ table[4], product_0
     cosine = held(fused(square, _C4, _C3))
 
-    product_0, product_1 = _products(c0, c2)
+    product_0, product_1 = (c0 & _LOW_32) * _MULTIPLIER_0, (c2 & _LOW_32) * _MULTIPLIER_1
     sine = held(fused(square, _S4, _S3))
-    c0, c1 = _mixed(product_1, c1, table[5]), product_1
+    c0, c1 = (product_1 >> _SHIFT_32) ^ c1 ^ table[5], product_1
     log = held(fused(log, x, _L5))
-    c2, c3 = _mixed(product_0, c3, table[6]), product_0
+    c2, c3 = (product_0 >> _SHIFT_32) ^ c3 ^ table[6], product_0
     log = held(fused(log, x, _L4))
 
-    product_0, product_1 = _products(c0, c2)
+    product_0, product_1 = (c0 & _LOW_32) * _MULTIPLIER_0, (c2 & _LOW_32) * _MULTIPLIER_1
     cosine = held(fused(cosine, square, _C2))
-    c0, c1 = _mixed(product_1, c1, table[7]), product_1
+    c0, c1 = (product_1 >> _SHIFT_32) ^ c1 ^ table[7], product_1
     sine = held(fused(sine, square, _S2))
-    c2, c3 = _mixed(product_0, c3, table[8]), product_0
+    c2, c3 = (product_0 >> _SHIFT_32) ^ c3 ^ table[8], product_0
     log = held(fused(log, x, _L3))
 
-    product_0, product_1 = _products(c0, c2)
+    product_0, product_1 = (c0 & _LOW_32) * _MULTIPLIER_0, (c2 & _LOW_32) * _MULTIPLIER_1
     log = held(fused(log, x, _L2))
-    c0, c1 = _mixed(product_1, c1, table[9]), product_1
+    c0, c1 = (product_1 >> _SHIFT_32) ^ c1 ^ table[9], product_1
     cosine = held(fused(cosine, square, _C1))
-    c2, c3 = _mixed(product_0, c3, table[10]), product_0
+    c2, c3 = (product_0 >> _SHIFT_32) ^ c3 ^ table[10], product_0
     sine = held(fused(sine, square, _S1))
 
-    product_0, product_1 = _products(c0, c2)
+    product_0, product_1 = (c0 & _LOW_32) * _MULTIPLIER_0, (c2 & _LOW_32) * _MULTIPLIER_1
     log = held(fused(log, x, _L1))
-    c0, c1 = _mixed(product_1, c1, table[11]), product_1
+    c0, c1 = (product_1 >> _SHIFT_32) ^ c1 ^ table[11], product_1
     log = held(fused(log, x, _L0) * x)
-    c2, c3 = _mixed(product_0, c3, table[12]), product_0
+    c2, c3 = (product_0 >> _SHIFT_32) ^ c3 ^ table[12], product_0
     radius = root(fused(rounded(exponent, types.float32), _EXPONENT, log))
 
-    product_0, product_1 = _products(c0, c2)
+    product_0, product_1 = (c0 & _LOW_32) * _MULTIPLIER_0, (c2 & _LOW_32) * _MULTIPLIER_1
     sine = held(fused(sine, square, _S0) * angle)
-    c0, c1 = _mixed(product_1, c1, table[13]), product_1
+    c0, c1 = (product_1 >> _SHIFT_32) ^ c1 ^ table[13], product_1
     cosine = held(fused(cosine, square, _C0))
-    c2, c3 = _mixed(product_0, c3, table[14]), product_0
+    c2, c3 = (product_0 >> _SHIFT_32) ^ c3 ^ table[14], product_0
     # The angle covers half of the circle; the sign that a has left covers the other.
     cosine = held(bitcast(bitcast(cosine, types.int32) ^ (a & _SIGN), types.float32))
 
-    product_0, product_1 = _products(c0, c2)
+    product_0, product_1 = (c0 & _LOW_32) * _MULTIPLIER_0, (c2 & _LOW_32) * _MULTIPLIER_1
     cosine = held(radius * cosine)
-    c0, c1 = _mixed(product_1, c1, table[15]), product_1
+    c0, c1 = (product_1 >> _SHIFT_32) ^ c1 ^ table[15], product_1
     sine = held(radius * sine)
-    c2, c3 = _mixed(product_0, c3, table[16]), product_0
+    c2, c3 = (product_0 >> _SHIFT_32) ^ c3 ^ table[16], product_0
     return (cosine, sine), (c0, c1, c2, c3)
 
 
 @compiled.inlined
 def normals(a: Any, b: Any) -> Any:
     """Two vectors of standard normal float32 of two of int32, by Box and Muller (1958)."""
-    # Of words that nobody takes nothing is left once it is compiled.
     values, _ = _normals_and_words(a, b, bitcast(a, types.uint64), _NO_TABLE)
     return values
 
@@ -425,12 +409,6 @@ def _uniform_double(words: Any, distribution: Any) -> Any:
     )
 
 
-def _gaussian(words: Any, distribution: Any) -> Any:
-    mean, std = distribution
-    a, b = normals(words[0], words[1])
-    return _by_pairs(fused(a, std, mean), fused(b, std, mean))
-
-
 def _gaussian_double(words: Any, distribution: Any) -> Any:
     mean, std = distribution
     a, b = normals_double(words[0], words[1])
@@ -438,18 +416,6 @@ def _gaussian_double(words: Any, distribution: Any) -> Any:
     return _by_fours(
         _joined(fused(a, std, mean), fused(b, std, mean)), _joined(fused(c, std, mean), fused(d, std, mean))
     )
-
-
-def _gaussian_and_words(words: Any, product: Any, table: Any, lower: Any, distribution: Any) -> Any:
-    mean, std = distribution
-    (a, b), (c0, c1, c2, c3) = _normals_and_words(words[0], words[1], product, table)
-    values = _by_pairs(held(fused(a, std, mean)), held(fused(b, std, mean)))
-    return values, _ended(c0, c1, c2, c3, table)
-
-
-def _one_after_other(words: Any, product: Any, table: Any, lower: Any, distribution: Any) -> Any:
-    further = draw(product, table, lower, distribution)
-    return made(words, distribution), further
 
 
 def _truncated(words: Any, distribution: Any) -> Any:
@@ -472,7 +438,6 @@ def _bernoulli(words: Any, distribution: Any) -> Any:
 _MAKERS = {
     (Uniform, types.float32): (_words, _uniform),
     (Uniform, types.float64): (_words_double, _uniform_double),
-    (Gaussian, types.float32): (_words, _gaussian),
     (Gaussian, types.float64): (_words_double, _gaussian_double),
     (Truncated, types.float32): (_words, _truncated),
     (Truncated, types.float64): (_words_double, _truncated_double),
@@ -485,11 +450,6 @@ def draw(product: Any, table: Any, lower: Any, distribution: Any) -> Any:
     raise NotImplementedError
 
 
-def made_and_drawn(words: Any, product: Any, table: Any, lower: Any, distribution: Any) -> Any:
-    """Return what `made` does of words, and what `draw` does of counters: both at once. Compiled only."""
-    raise NotImplementedError
-
-
 def made(words: Any, distribution: Any) -> Any:
     """Return the values of a group, in their order. Compiled only."""
     raise NotImplementedError
@@ -498,13 +458,6 @@ def made(words: Any, distribution: Any) -> Any:
 @overload(draw, jit_options={"forceinline": True})
 def _draw_by_type(product: Any, table: Any, lower: Any, distribution: Any) -> Any:
     return _MAKERS[distribution.instance_class, distribution.dtype][0]
-
-
-@overload(made_and_drawn, jit_options={"forceinline": True})
-def _made_and_drawn_by_type(words: Any, product: Any, table: Any, lower: Any, distribution: Any) -> Any:
-    if (distribution.instance_class, distribution.dtype) == (Gaussian, types.float32):
-        return _gaussian_and_words
-    return _one_after_other
 
 
 @overload(made, jit_options={"forceinline": True})
@@ -531,14 +484,36 @@ def _fill_groups(out: Any, counters: Any, groups: Any, table: Any, lower: Any, d
     words = draw(product, table, lower, distribution)
     for group in range(groups - 1):
         # While the values of one group are made, the words of the next are: that keeps more of the CPU at work.
-        further = product + np.uint64((group + 1) * COUNTERS) * _MULTIPLIER_0
-        values, words = made_and_drawn(words, further, table, lower, distribution)
-        store(out, group * VALUES, values)
+        ahead = draw(product + np.uint64((group + 1) * COUNTERS) * _MULTIPLIER_0, table, lower, distribution)
+        store(out, group * VALUES, made(words, distribution))
+        words = ahead
     store(out, (groups - 1) * VALUES, made(words, distribution))
+
+
+@compiled.expanded
+def _fill_normal_groups(out: Any, counters: Any, groups: Any, table: Any, numbers: Any) -> None:
+    """Do as `_fill_groups` with normal float32 values, whose operations stand by turns with those of words."""
+    mean, std = numbers[0], numbers[1]
+    align_stack()
+    natural = load(counters, 0, COUNTERS)
+    product = _in_lanes(natural, natural) * _MULTIPLIER_0
+    words = _philox(product, table)
+    for group in range(groups - 1):
+        further = product + np.uint64((group + 1) * COUNTERS) * _MULTIPLIER_0
+        (a, b), (c0, c1, c2, c3) = _normals_and_words(words[0], words[1], further, table)
+        store(out, group * VALUES, _by_pairs(held(fused(a, std, mean)), held(fused(b, std, mean))))
+        words = _last_round(c0, c1, c2, c3, table)
+    # Of words that nobody takes nothing is left once it is compiled.
+    (a, b), _ = _normals_and_words(words[0], words[1], product, table)
+    store(out, (groups - 1) * VALUES, _by_pairs(fused(a, std, mean), fused(b, std, mean)))
 
 
 def _uniform_groups(out: Any, counters: Any, groups: Any, table: Any, lower: Any, numbers: Any) -> None:
     _fill_groups(out, counters, groups, table, lower, Uniform(numbers[0], numbers[1]))
+
+
+def _normal_groups(out: Any, counters: Any, groups: Any, table: Any, lower: Any, numbers: Any) -> None:
+    _fill_normal_groups(out, counters, groups, table, numbers)
 
 
 def _gaussian_groups(out: Any, counters: Any, groups: Any, table: Any, lower: Any, numbers: Any) -> None:
@@ -572,7 +547,7 @@ def _routine(function: Any, value: Any, number: Any) -> compiled.Routine:
 _ROUTINES: dict[tuple[type, int], compiled.Routine] = {
     (Uniform, 4): _routine(_uniform_groups, types.float32, types.float32),
     (Uniform, 8): _routine(_uniform_groups, types.float64, types.float64),
-    (Gaussian, 4): _routine(_gaussian_groups, types.float32, types.float32),
+    (Gaussian, 4): _routine(_normal_groups, types.float32, types.float32),
     (Gaussian, 8): _routine(_gaussian_groups, types.float64, types.float64),
     (Truncated, 4): _routine(_truncated_groups, types.float32, types.float32),
     (Truncated, 8): _routine(_truncated_groups, types.float64, types.float64),
