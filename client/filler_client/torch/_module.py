@@ -117,7 +117,8 @@ def slots(module: torch.nn.Module, name_prefix: NamePrefix = "") -> list[Slot]:
             for attribute, tensor in tensors.items():
                 if tensor is None:
                     continue
-                _check(path, attribute, owner, tensor)
+                if type(tensor) not in _PLAIN or hasattr(tensor, "ds_id"):
+                    _check(path, attribute, owner, tensor)
                 shape = tuple(tensor.shape)
                 if not is_buffer:
                     shapes[attribute] = shape
