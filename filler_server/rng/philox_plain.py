@@ -36,6 +36,7 @@ def can_make(out: NDArray[Any], distribution: Prepared) -> bool:
     return out.dtype == np.float32 and distribution.kind in _MAKERS
 
 
+@np.errstate(all="ignore")
 def launch(out: _Floats, runs: Runs, ids: tuple[int, ...], distribution: Prepared) -> None:
     """Write the values of runs.
 
@@ -101,7 +102,7 @@ def _polynomial(coefficients: tuple[float, ...], x: _Floats) -> _Floats:
 
 
 def _fused(x: _Floats, y: _Floats | np.float32, z: _Floats | np.float32) -> _Floats:
-    """X * y + z, rounded once (IEEE 754 fusedMultiplyAdd)."""
+    """Return x * y + z, rounded once (IEEE 754 fusedMultiplyAdd)."""
     product = np.multiply(x, y, dtype=np.float64)
     addend = np.float64(z)
     total: _Doubles = product + addend
@@ -114,7 +115,7 @@ def _fused(x: _Floats, y: _Floats | np.float32, z: _Floats | np.float32) -> _Flo
 
 
 def _to_odd(x: _Doubles, y: _Doubles | np.float64, total: _Doubles) -> _Doubles:
-    """X + y, of which `total` is the nearest, as the neighbour whose last bit is 1 unless it is exact.
+    """Return x + y, of which `total` is the nearest, as the neighbour whose last bit is 1 unless it is exact.
 
     That can be rounded again (Boldo and Melquiond, "Emulation of FMA and correctly rounded sums", 2008).
     """

@@ -76,6 +76,12 @@ def test_many_values_of_extreme_scales(mean: float, std: float) -> None:
     assert_same(Runs.contiguous(1, 100_000), gaussian(mean, std))
 
 
+@pytest.mark.parametrize("distribution", [gaussian(3e38, 1e38), gaussian(0, 2.0**-126), uniform(-1e-45, 1e-45)])
+def test_what_leaves_the_range_is_no_error(distribution: Prepared) -> None:
+    with np.errstate(all="raise"):
+        assert_same(Runs.contiguous(0, 10_000), distribution)
+
+
 def test_sums_next_to_the_middle_of_two_floats_are_rounded_once() -> None:
     rng = np.random.default_rng(1)
     # Products of 25 bits lie in the middle; what is added is far less than a float64 has beside them.
