@@ -1,7 +1,5 @@
 """Many files of `filler init`: jobs side by side, one display, and what became of each."""
 
-import errno
-import os
 import sys
 import threading
 import time
@@ -22,6 +20,7 @@ from caffe_filler.printable import counted
 from filler_client import FillerClient, _requests
 from filler_client._requests import MOST_FILE_BYTES
 from filler_client.cli.jobs import Job
+from filler_client.cli.outputs import check_outputs
 from filler_client.cli.sources import NetSource, Sources, choose, net_sources, settle_seed, settle_weights
 from filler_client.cli.terminal import Advance, print_json, print_line, print_warnings, progress, rate, size
 from filler_client.cli.weights_net import print_notes
@@ -222,31 +221,15 @@ def _check_paths(works: Sequence[_Work]) -> None:
     """
     from filler_server.weights.saving import format_of
 
-    read = {_place(path) for work in works for path in (work.job.source, *work.weights)}
-    written: dict[Path, _Work] = {}
     for work in works:
         format_of(work.path)
-        place = _place(work.path)
-        if place in read:
-            raise InvalidArgument(f"a job would write over a file that is read. Received: {work.path}")
-        other = written.setdefault(place, work)
-        if other is not work:
-            raise InvalidArgument(
-                f"two jobs would write one file, of {other.job.source} and of {work.job.source}; {{net}}, {{folder}}, "
-                f"{{seed}} and so on in the output's name tell them apart. Received: {work.path}"
-            )
-
-
-def _place(path: Path) -> Path:
-    """Return a path without links.
-
-    Raises:
-        OSError: its links lead in a circle.
-    """
-    try:
-        return path.resolve()
-    except RuntimeError:
-        raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), str(path)) from None
+    # A solver may name its nets, which are read as well.
+    read = {
+        path
+        for work in works
+        for path in (work.job.source, work.source.label, *(other.label for other in work.before), *work.weights)
+    }
+    check_outputs([(work.job.source, work.path) for work in works], read)
 
 
 def _results(

@@ -166,6 +166,7 @@ def init(
     from filler_client import _requests
     from filler_client.cli.connect import connect
     from filler_client.cli.jobs import check_folder
+    from filler_client.cli.outputs import check_outputs
     from filler_client.cli.sources import choose, net_sources, settle_seed, settle_weights
     from filler_client.cli.terminal import print_line, print_warnings, progress, rate
     from filler_server.weights.saving import format_of
@@ -234,6 +235,10 @@ def init(
                 sys.exit(1 if merge.conflicts and not ignore_shape else 0)
             assert target is not None  # noqa: S101 - for the type checker
             format_of(target)
+            files = [path for path in (net, solver) if path is not None]
+            check_outputs(
+                [(source.label, target)], [*files, source.label, *(other.label for other in before), *weights]
+            )
             if not finish:
                 make_folder(target.parent)
             earlier = [_requests.plan_request(other.data, **other.options) for other in before]

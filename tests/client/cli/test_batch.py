@@ -120,6 +120,39 @@ def test_names_that_collide_are_an_error_before_anything_is_written(nets: Path, 
     assert f"this is a file. Received: {nets}/a.prototxt" in said
 
 
+@pytest.mark.parametrize("quiet", [(), ("--quiet",)])
+def test_no_output_is_written_over_a_file_that_is_read(nets: Path, tmp_path: Path, quiet: tuple[str, ...]) -> None:
+    net, solver, weights = nets / "a.prototxt", nets / "solver.prototxt", tmp_path / "w.safetensors"
+    succeed("init", net, "-o", weights, "--max-shard-size", "96B")
+    before = {path: path.read_bytes() for path in (*nets.iterdir(), *tmp_path.glob("w*"))}
+    shard, index = tmp_path / "w-00001-of-00002.safetensors", tmp_path / "w.safetensors.index.json"
+    for arguments in (
+        (net, "-o", net),
+        ("--solver", solver, "-o", solver),
+        ("--solver", solver, "-o", net),
+        (net, "-o", weights, "--weights", index),
+        (net, "-o", weights, "--weights", shard),
+        (net, "-o", shard, "--weights", index),
+        (net, "-o", shard, "--weights", shard),
+    ):
+        assert "write over a file that is read" in fail(1, "init", *arguments, *quiet)
+    assert {path: path.read_bytes() for path in (*nets.iterdir(), *tmp_path.glob("w*"))} == before
+
+
+def test_no_job_writes_over_the_shards_of_another(nets: Path, tmp_path: Path) -> None:
+    jobs, out = tmp_path / "jobs.toml", tmp_path / "out"
+    jobs.write_text("""
+[[job]]
+net = "nets/a.prototxt"
+max_shard_size = "96B"
+[[job]]
+net = "nets/b.prototxt"
+output = "a-00001-of-00002.safetensors"
+""")
+    assert "two jobs would write one file" in fail(1, "init", jobs, "-o", out)
+    assert not out.exists()
+
+
 def test_a_link_that_leads_nowhere_is_one_error(nets: Path, tmp_path: Path) -> None:
     link = tmp_path / "loop.safetensors"
     link.symlink_to(link)
