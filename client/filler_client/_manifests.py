@@ -82,13 +82,18 @@ def complete(
     """
     from filler_server.digests import Manifest, read_manifest
     from filler_server.digests.manifest import KEY
-    from filler_server.weights.formats.shards import index_of, shards_named, shards_of
+    from filler_server.weights.formats.shards import index_of, places_named, places_of, shards_of
     from filler_server.weights.opening import open_weights
 
-    is_set = max_shard_bytes is not None and len(shards_of(tensors, max_shard_bytes)) > 1
-    path = index_of(target) if is_set else target
+    shards = [list(tensors)] if max_shard_bytes is None else shards_of(tensors, max_shard_bytes)
+    path = target
+    files: tuple[Path, ...] = (target,)
     try:
-        files = (path, *(path.parent / name for name in shards_named(path))) if is_set else (path,)
+        if len(shards) > 1:
+            path, places = index_of(target), places_of(target, shards)
+            if places_named(path) != places:
+                return None
+            files = (path, *(path.parent / name for name in dict.fromkeys(places.values())))
         # A file that is cut short, or lacks shards, is not opened.
         with open_weights(path) as weights:
             text = weights.metadata.get(KEY)

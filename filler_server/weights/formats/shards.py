@@ -80,6 +80,12 @@ def shard_paths(target: Path, count: int) -> list[Path]:
     return [target.with_name(f"{stem}-{number:05}-of-{count:05}{target.suffix}") for number in range(1, count + 1)]
 
 
+def places_of(target: Path, shards: Sequence[Sequence[Tensor]]) -> dict[str, str]:
+    """Return the name of the shard of each tensor of a set that is written under a name."""
+    pairs = zip(shard_paths(target, len(shards)), shards, strict=True)
+    return {tensor.name: path.name for path, shard in pairs for tensor in shard}
+
+
 def index_text(files: Sequence[tuple[Path, Sequence[Tensor]]]) -> bytes:
     """Return the index of files with their tensors."""
     total = sum(tensor.nbytes for _, shard in files for tensor in shard)
@@ -94,8 +100,8 @@ def remove_others(target: Path, kept: Sequence[Path]) -> tuple[Path, ...]:
     return _removed([path for path in earlier if path not in kept and path.exists()])
 
 
-def shards_named(index: Path) -> list[str]:
-    """Return the names of the files that an index names.
+def places_named(index: Path) -> dict[str, str]:
+    """Return the name of the shard of each tensor that an index names.
 
     Raises:
         WeightsError: it is not an index.
@@ -103,9 +109,19 @@ def shards_named(index: Path) -> list[str]:
     """
     file = MappedFile.open(index)
     try:
-        return _places(file)[1]
+        return _places(file)[0]
     finally:
         file.close()
+
+
+def shards_named(index: Path) -> list[str]:
+    """Return the names of the files that an index names.
+
+    Raises:
+        WeightsError: it is not an index.
+        OSError: it cannot be read.
+    """
+    return sorted(set(places_named(index).values()))
 
 
 def _places(file: MappedFile) -> tuple[dict[str, str], list[str]]:
@@ -242,8 +258,7 @@ class _ShardFiles(OpenFile):
     @property
     def places(self) -> dict[str, str]:
         """Name of the shard of each tensor, by the names of the tensors."""
-        pairs = zip(self._paths, self._shards, strict=True)
-        return {tensor.name: path.name for path, shard in pairs for tensor in shard}
+        return places_of(self._target, self._shards)
 
     def open(self, number: int) -> BinaryIO:
         """Start the file of a shard and return it."""

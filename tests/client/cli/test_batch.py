@@ -106,6 +106,21 @@ def test_a_job_file_with_shards_and_formats(nets: Path, tmp_path: Path) -> None:
     assert [name for name in names(out) if "npz" not in name] == ["a-1.safetensors", "a-2.safetensors"]
 
 
+def test_a_set_of_other_shards_is_not_what_would_be_written(nets: Path, tmp_path: Path) -> None:
+    net, out = nets / "a.prototxt", tmp_path / "out"
+    net.write_text(NET + NET[NET.index('layer { name: "ip"') :].replace('"ip"', '"ip2"').replace("3", "4"))
+    # Tensors of 96, 12, 128 and 16 bytes: each in one file, in two files, and otherwise in two.
+    for size, files in (("1B", 4), ("130B", 3), ("150B", 2), ("240B", 2)):
+        whole = tmp_path / size
+        for folder in (out, whole):
+            succeed("init", net, "-o", f"{folder}/", "--max-shard-size", size)
+        assert len(names(out)) == files + 1
+        assert {path.name: path.read_bytes() for path in out.iterdir()} == {
+            path.name: path.read_bytes() for path in whole.iterdir()
+        }
+        assert b"1 complete already" in succeed("init", net, "-o", f"{out}/", "--max-shard-size", size)
+
+
 def test_names_that_collide_are_an_error_before_anything_is_written(nets: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     (tmp_path / "other").mkdir()
