@@ -165,9 +165,11 @@ def _found(source: str, beside: Path) -> list[Path]:
 
 
 def _read(path: Path, options: Options, template: str | None, explicit: Collection[str]) -> Iterator[Job]:
+    data = read_file(path, _LARGEST)
     try:
-        document = tomllib.loads(read_file(path, _LARGEST).decode())
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+        document = tomllib.loads(data.decode())
+    except (ValueError, RecursionError) as error:
+        # Not every ValueError is a TOMLDecodeError: a number may have more digits than Python reads.
         raise InvalidArgument(f"{path}: {error}") from None
     try:
         yield from _jobs(document, path.parent, {**options, "output": template}, explicit)
@@ -239,6 +241,8 @@ def _value(name: str, value: Any, folder: Path) -> Any:
         return [_seed(one) for one in value]
     if name == "seed":
         return _seed(value)
+    if name == "test_net" and type(value) is int and value < 0:
+        raise ValueError(f"test nets are numbered from 0. Received: {value}")
     if name in _INTEGERS:
         return _typed(value, int, "a whole number")
     if name in _TEXTS:
@@ -252,6 +256,10 @@ def _value(name: str, value: Any, folder: Path) -> Any:
     if name == "max_shard_size":
         return _size(value)
     texts = [_typed(one, str, "text") for one in (value if isinstance(value, list) else [value])]
+    if name in _SOURCES and not texts:
+        raise ValueError("a list of files has one at least. Received: []")
+    if name in (*_SOURCES, "weights") and not all(text and "\0" not in text for text in texts):
+        raise ValueError(f"the name of a file is text that is not empty and has no NUL. Received: {str(value)[:80]!r}")
     return [folder / one for one in texts] if name == "weights" else texts
 
 
@@ -273,6 +281,8 @@ def _choice(name: str, value: str) -> str:
         parsed = dtypes.parse(value).name
         return next(short for short in dtypes.SHORT_NAMES if dtypes.parse(short).name == parsed)
     if name == "output":
+        if not value:
+            raise ValueError("an output has a name. Received: ''")
         check_template(value)
     if known is not None and value not in known:
         raise ValueError(f"this is one of {', '.join(known)}{did_you_mean(nearest(value, known))}. Received: {value!r}")
@@ -281,7 +291,7 @@ def _choice(name: str, value: str) -> str:
 
 def _dims(value: Any) -> tuple[int | None, ...]:
     dims = _typed(value, list, 'a list of dimensions, "?" for what the net knows')
-    if not all(dim == "?" or type(dim) is int for dim in dims):
+    if not all(dim == "?" or (type(dim) is int and dim >= 0) for dim in dims):
         raise ValueError(f'a dimension is a whole number or "?". Received: {str(value)[:80]}')
     return tuple(None if dim == "?" else dim for dim in dims)
 
