@@ -171,7 +171,8 @@ def init(
     from filler_client.cli.terminal import print_line, print_warnings, progress, rate
     from filler_server.weights.saving import format_of
 
-    if output is None and not dry_run:
+    # A name that is empty, as that of a variable without a value, would be this folder.
+    if not (output or dry_run):
         raise click.UsageError("Missing option '-o' / '--output'.")
     is_alone = bool(dry_run or part or finish or ray or (manifest is not None and not is_beside(manifest)))
     if dry_run and as_json:

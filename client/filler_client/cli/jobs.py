@@ -147,6 +147,9 @@ def _found(source: str, beside: Path) -> list[Path]:
     Raises:
         InvalidArgument: there are none.
     """
+    if not source:
+        # It would be the folder.
+        raise InvalidArgument("the name of a file is not empty. Received: ''")
     path = beside / source
     if path.is_dir():
         found = sorted(one for one in path.iterdir() if one.suffix == ".prototxt" and not one.name.startswith("."))

@@ -192,6 +192,15 @@ def test_a_nul_in_the_name_of_an_output_is_one_error(nets: Path, tmp_path: Path)
         assert len(fail(1, "init", jobs, "-o", tmp_path / "out").splitlines()) == 1
 
 
+def test_an_empty_name_is_not_this_folder(nets: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(nets)
+    before = names(nets)
+    assert "not empty" in fail(1, "init", "", "-o", tmp_path / "out")
+    assert "Missing option '-o'" in fail(2, "init", "a.prototxt", "-o", "")
+    assert names(nets) == before
+    assert not (tmp_path / "out").exists()
+
+
 def test_one_net_is_quiet_or_json_with_every_option(nets: Path, tmp_path: Path) -> None:
     path, manifest = tmp_path / "new" / "w.safetensors", tmp_path / "m.json"
     sharded = ("init", nets / "a.prototxt", "-o", path, "--max-shard-size", "96B")
