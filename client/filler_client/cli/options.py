@@ -1,7 +1,7 @@
 """Options that several verbs have, and what their values look like."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import wraps
 from pathlib import Path
@@ -28,6 +28,13 @@ class DType(click.Choice[str]):
         return str(super().convert(_LONG_DTYPES.get(value, value), param, ctx))
 
 
+def whole_number(text: str) -> int | None:
+    """Return the number of decimal digits; None where there are others, or more than Python reads."""
+    with suppress(ValueError):
+        return int(text) if text.isdecimal() else None
+    return None
+
+
 class Shape(click.ParamType):  # type: ignore[type-arg]
     """Dimensions with commas between them: 64,3,7,7."""
 
@@ -40,9 +47,10 @@ class Shape(click.ParamType):  # type: ignore[type-arg]
         return tuple(self._dimension(part.strip(), value, param, ctx) for part in value.split(",") if value)
 
     def _dimension(self, text: str, value: str, param: click.Parameter | None, ctx: click.Context | None) -> int | None:
-        if not text.isdecimal():
+        number = whole_number(text)
+        if number is None:
             self.fail(f"a shape is whole numbers with commas between them. Received: {value}", param, ctx)
-        return int(text)
+        return number
 
 
 class NamedShape(Shape):
@@ -124,9 +132,10 @@ class Region(click.ParamType):  # type: ignore[type-arg]
         self, text: str, value: str, param: click.Parameter | None, ctx: click.Context | None
     ) -> tuple[int, int | None]:
         start, colon, stop = (part.strip() for part in text.partition(":"))
-        if not colon or not all(part.isdecimal() or not part for part in (start, stop)):
+        first, last = whole_number(start or "0"), whole_number(stop)
+        if not colon or first is None or (stop and last is None):
             self.fail(f"a region is like 0:32,:,:,: or flat:0:4096. Received: {value}", param, ctx)
-        return int(start or 0), int(stop) if stop else None
+        return first, last
 
 
 def _as_mapping(ctx: click.Context, param: click.Parameter, value: Sequence[Any]) -> dict[str, Any]:
@@ -338,9 +347,10 @@ class DataDrawsType(click.ParamType):  # type: ignore[type-arg]
         """Return the word, or the number."""
         if value in self._WORDS:
             return str(value)
-        if not (str(value).isdecimal() and int(value) < 2**32):
+        number = whole_number(str(value))
+        if number is None or number >= 2**32:
             self.fail(f"{value!r} is not {', '.join(self._WORDS)} or a number of outputs.", param, ctx)
-        return int(value)
+        return number
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
         """Complete the words."""

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 import click
 
-from filler_client.cli.options import input_option, phase_option, stage_option, strictness_options
+from filler_client.cli.options import input_option, phase_option, stage_option, strictness_options, whole_number
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
@@ -28,9 +28,10 @@ class Size(click.ParamType):  # type: ignore[type-arg]
             return value
         digits = value.rstrip("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ ")
         unit = self._UNITS.get(value[len(digits) :].strip().upper())
-        if unit is None or not digits.isdecimal() or int(digits) == 0:
+        number = whole_number(digits)
+        if unit is None or not number:
             self.fail(f"a size is like 500MiB, 5GiB or 2GB. Received: {value}", param, ctx)
-        return int(digits) * unit
+        return number * unit
 
 
 names_option = click.option(

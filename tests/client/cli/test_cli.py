@@ -222,6 +222,22 @@ def test_what_is_said_of_a_server_needs_one(nets: Path) -> None:
     assert run("plan", nets / "lenet.prototxt", env={"FILLER_TIMEOUT": "5"}).returncode == 0
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("fill", "xavier", "-o", "a.npy", "--shape"),
+        ("fill", "xavier", "--shape", "3", "-o", "a.npy", "--region", "0:"),
+        ("init", "lenet.prototxt", "-o", "w.npz", "--stream", "caffe", "--data-draws"),
+        ("init", "lenet.prototxt", "-o", "w.safetensors", "--max-shard-size"),
+    ],
+)
+def test_numbers_of_more_digits_than_are_read_are_wrong_usage(arguments: tuple[str, ...]) -> None:
+    *others, last = arguments
+    number = "1" * 5000
+    asked = [*others, last + number] if last.endswith(":") else [*arguments, number]
+    assert f"Invalid value for '{[one for one in arguments if one.startswith('--')][-1]}'" in fail(2, *asked)
+
+
 def test_options_that_say_two_things_of_what_to_print(tmp_path: Path) -> None:
     np.savez(tmp_path / "a.npz", w=np.ones(3))
     path = tmp_path / "a.npz"
