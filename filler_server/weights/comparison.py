@@ -1,5 +1,6 @@
 """Two sequences of tensors, tensor by tensor."""
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
@@ -7,6 +8,8 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from caffe_filler.errors import InvalidArgument
+from caffe_filler.interface import option
 from filler_server.layouts.caffe import LEGACY_AXES, equals_legacy
 from filler_server.tensors import Advance, Tensor
 
@@ -54,8 +57,11 @@ def compare(
         advance: is told the bytes of the first file that are done.
 
     Raises:
+        InvalidArgument: atol is no finite number from 0 on; nothing is above NaN.
         WeightsError: a file is damaged.
     """
+    if not 0 <= atol < math.inf:
+        raise InvalidArgument(f"atol is a finite number from 0 on. Received: {option('atol', atol)}", field="atol")
     others = {tensor.name: tensor for tensor in second}
     for tensor in first:
         other = others.pop(tensor.name, None)

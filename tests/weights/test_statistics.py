@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from caffe_filler.errors import InvalidArgument
 from filler_server.tensors import ArrayTensor, Tensor, View
 from filler_server.tensors import tensor as tensors
 from filler_server.weights.comparison import compare
@@ -72,6 +73,12 @@ def test_comparisons(
         patch.setattr(tensors, "BLOCK", block)
         (found,) = compare([tensor(one)], [tensor(other)], atol=atol)
     assert (found.verdict, found.different, found.max_difference) == (verdict, different, largest)
+
+
+@pytest.mark.parametrize("atol", [np.nan, np.inf, -1.0])
+def test_a_tolerance_is_a_finite_number(atol: float) -> None:
+    with pytest.raises(InvalidArgument, match="atol is a finite number"):
+        list(compare([tensor(SIX)], [tensor(SIX + CHANGE)], atol=atol))
 
 
 def test_what_only_one_file_has_comes_last() -> None:
