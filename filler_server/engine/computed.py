@@ -170,7 +170,7 @@ class FilledBlob(ComputedTensor):
             else:
                 values = np.empty(block.size, np.float32)
                 self._compute(start + begin, values)
-                with np.errstate(over="ignore"):
+                with np.errstate(over="ignore", under="ignore"):
                     block[...] = values
 
     def _compute(self, start: int, out: NDArray[Any]) -> None:
@@ -228,7 +228,7 @@ class GivenBlob(ComputedTensor):
             block = out[begin : begin + BLOCK]
             runs = self.region.runs(start + begin, block.size)
             indices = np.repeat(runs.starts - runs.bounds[:-1], np.diff(runs.bounds)) + np.arange(block.size)
-            with np.errstate(over="ignore"):
+            with np.errstate(over="ignore", under="ignore"):
                 block[...] = self._values[indices]
 
 

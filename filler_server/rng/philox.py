@@ -229,6 +229,7 @@ _plain = _Plain()
 
 # The signs are arguments because a cache takes 0 and -0 for the same.
 @lru_cache
+@np.errstate(under="ignore")
 def _gaussian(dtype: np.dtype[Any], mean: float, std: float, sign: float) -> Prepared:
     distribution = Gaussian(dtype.type(mean), dtype.type(std))
     check_gaussian(float(distribution.mean), float(distribution.std))
@@ -236,11 +237,13 @@ def _gaussian(dtype: np.dtype[Any], mean: float, std: float, sign: float) -> Pre
 
 
 @lru_cache
+@np.errstate(under="ignore")
 def _truncated(dtype: np.dtype[Any], mean: float, std: float, low: float, high: float) -> Prepared:
     return Prepared.of(truncated(dtype, mean, std, low, high))
 
 
 @lru_cache
+@np.errstate(under="ignore")
 def _uniform(dtype: np.dtype[Any], lowest: float, highest: float, low_sign: float, high_sign: float) -> Prepared:
     number = dtype.type
     low, high = number(lowest), number(highest)

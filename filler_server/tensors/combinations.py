@@ -51,7 +51,7 @@ class _Combined(Tensor):
             values = [np.empty(block.size, tensor.dtype) for tensor in self._tensors]
             for tensor, part in zip(self._tensors, values, strict=True):
                 tensor.read(start + first, part)
-            with np.errstate(over="ignore", invalid="ignore"):
+            with np.errstate(over="ignore", under="ignore", invalid="ignore"):
                 block[...] = self._function(*values)
 
 

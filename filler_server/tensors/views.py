@@ -85,7 +85,7 @@ class Cast(Tensor):
         return map(self._converted, self._base.blocks())
 
     def _converted(self, values: NDArray[Any]) -> NDArray[Any]:
-        with np.errstate(over="ignore", invalid="ignore"):
+        with np.errstate(over="ignore", under="ignore", invalid="ignore"):
             converted = values.astype(self.dtype)
         if self._narrows:
             self.became_infinite += int(np.count_nonzero(np.isinf(converted)) - np.count_nonzero(np.isinf(values)))

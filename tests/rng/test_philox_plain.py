@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from filler_client import FillerClient
 from filler_server.rng import philox, philox_kernels, philox_plain
+from filler_server.rng.caffe import boost
 from filler_server.rng.philox_numbers import Prepared
 from filler_server.rng.stream import Runs
 from tests.rng import philox_reference as reference
@@ -80,6 +81,19 @@ def test_many_values_of_extreme_scales(mean: float, std: float) -> None:
 def test_what_leaves_the_range_is_no_error(distribution: Prepared) -> None:
     with np.errstate(all="raise"):
         assert_same(Runs.contiguous(0, 10_000), distribution)
+
+
+@pytest.mark.parametrize("stream", ["philox", "caffe"])
+@pytest.mark.parametrize("dtype", ["float32", "float16", "bfloat16", "float64"])
+def test_subnormal_numbers_are_none_of_the_callers_errors(dtype: Any, stream: Any) -> None:
+    client = FillerClient.embedded()
+    for filler in ("gaussian", 'type: "gaussian" std: 1e-44', 'type: "uniform" min: 1e-45 max: 1e-44', "xavier"):
+        expected = client.fill(filler, (64, 8), seed=1, name="a", dtype=dtype, stream=stream)
+        for cached in (philox._uniform, philox._gaussian, boost.uniform):
+            cached.cache_clear()  # type: ignore[attr-defined]
+        with np.errstate(all="raise"):
+            found = client.fill(filler, (64, 8), seed=1, name="a", dtype=dtype, stream=stream)
+        assert found.tobytes() == expected.tobytes()
 
 
 def test_sums_next_to_the_middle_of_two_floats_are_rounded_once() -> None:

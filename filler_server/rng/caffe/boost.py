@@ -28,6 +28,7 @@ class Profile(StrEnum):
 
 
 @lru_cache(maxsize=256)
+@np.errstate(under="ignore")
 def uniform(low: float, high: float, dtype: Dtype, profile: Profile = Profile.CAFFE) -> kernels.Uniform:
     """`caffe_rng_uniform(n, low, high)`: `boost::uniform_real` from low to the next number above high.
 
