@@ -122,7 +122,8 @@ class _Held:
         from filler_server.digests.manifest import ENDING
         from filler_server.weights.verification import Verified
 
-        names = sorted(path.name for path in folder.iterdir() if path.is_file() and not path.name.startswith("."))
+        # A link that leads nowhere is a file that was lost.
+        names = sorted(path.name for path in folder.iterdir() if not (path.is_dir() or path.name.startswith(".")))
         done: set[str] = set()
         for name in names:
             if name.endswith(ENDING):
@@ -144,9 +145,11 @@ class _Held:
             if name.endswith(".safetensors") and name not in done:
                 done.add(name)
                 shard = _SHARD.fullmatch(name)
-                if shard and int(shard["count"]) > 1 and f"{shard['stem']}.safetensors{_INDEX}" not in names:
+                if shard and int(shard["count"]) > 1 and _index_of(shard) not in names:
                     unfinished.setdefault((shard["stem"], int(shard["count"])), []).append(folder / name)
                 else:
+                    if shard and _named_by(folder / _index_of(shard)):
+                        yield Verified("", "surplus", detail=f"{_index_of(shard)} does not name it", file=name)
                     yield from self.with_own_manifest(folder / name, reports=True)
         for (stem, count), shards in unfinished.items():
             detail = f"the set is unfinished: {len(shards)} of its {count} files are there, and no index"
@@ -224,6 +227,7 @@ class _Held:
     def _files(self, folder: Path, manifests: "Mapping[str, Manifest]") -> "Iterator[Verified]":
         for name, manifest in manifests.items():
             yield from self._file(folder / name, manifest)
+        yield from _indexes(folder, manifests)
 
     def _file(self, path: Path, manifest: "Manifest") -> "Iterator[Verified]":
         """Hold one file to a manifest; where it cannot be read, that is what is found."""
@@ -277,6 +281,30 @@ def _by_file(manifest: "Manifest", folder: Path) -> "dict[str, Manifest]":
             )
         files.setdefault(entry.file, {})[name] = entry
     return {file: replace(manifest, tensors=entries) for file, entries in files.items()}
+
+
+def _indexes(folder: Path, manifests: "Mapping[str, Manifest]") -> "Iterator[Verified]":
+    """Yield the indexes that sets among some files lack, or that are damaged or say something else of them."""
+    from filler_server.weights.formats.shards import places_named
+    from filler_server.weights.verification import Verified
+
+    sets: dict[str, dict[str, str]] = {}
+    for file, manifest in manifests.items():
+        shard = _SHARD.fullmatch(file)
+        if shard and int(shard["count"]) > 1:
+            sets.setdefault(_index_of(shard), {}).update(dict.fromkeys(manifest.tensors, file))
+    for name, places in sets.items():
+        try:
+            if places_named(folder / name) != places:
+                yield Verified("", "differs", detail="it names other files or tensors than the manifest", file=name)
+        except FileNotFoundError:
+            yield Verified("", "missing", detail="the file is not there", file=name)
+        except FillerError as error:
+            yield Verified("", "damaged", detail=error.reason, file=name)
+
+
+def _index_of(shard: "re.Match[str]") -> str:
+    return f"{shard['stem']}.safetensors{_INDEX}"
 
 
 def _manifest_in(weights: "WeightsFile") -> "Manifest":

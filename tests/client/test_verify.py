@@ -1,6 +1,7 @@
 """Files held to their manifests: whatever happened to them is found, and named."""
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -202,6 +203,36 @@ def test_files_without_an_index_are_unfinished_and_those_of_other_runs_are_named
     (tmp_path / "w.safetensors.index.json").write_text(json.dumps({"weight_map": places}))
     for path in (tmp_path, tmp_path / "w.safetensors.index.json"):
         assert {one.file for one in verify(path).tensors if not one.is_equal} == names
+
+
+def test_an_index_is_held_to_the_manifest_of_its_set(client: FillerClient, tmp_path: Path) -> None:
+    beside = tmp_path / "w.safetensors.manifest.json"
+    index, *shards = client.save_net(
+        NET, tmp_path / "w.safetensors", seed=7, max_shard_bytes=300, manifest=beside
+    ).files
+    text = json.loads(index.read_text())
+    left = {name: file for name, file in text["weight_map"].items() if file != shards[0].name}
+    for changed, finding in ((json.dumps({"weight_map": left}), "differs"), ("{}", "damaged"), (None, "missing")):
+        index.unlink() if changed is None else index.write_text(changed)
+        for manifest in (None, beside):
+            assert findings(tmp_path, manifest) == [(index.name, "", finding)]
+
+
+def test_a_shard_that_its_index_does_not_name_is_surplus(client: FillerClient, tmp_path: Path) -> None:
+    index, first = client.save_net(NET, tmp_path / "w.safetensors", seed=7, max_shard_bytes=300).files[:2]
+    text = json.loads(index.read_text())
+    places = {name: file for name, file in text["weight_map"].items() if file != first.name}
+    index.write_text(json.dumps({"weight_map": places}))
+    assert findings(tmp_path) == [(first.name, "", "surplus")]
+    index.write_text("{}")
+    assert findings(tmp_path) == [(index.name, "", "damaged")]
+
+
+def test_links_that_lead_nowhere_and_pipes_are_found_beside_sound_files(client: FillerClient, tmp_path: Path) -> None:
+    client.save_net(NET, tmp_path / "w.safetensors", seed=7)
+    (tmp_path / "lost.safetensors").symlink_to(tmp_path / "nowhere")
+    os.mkfifo(tmp_path / "pipe.safetensors")
+    assert findings(tmp_path) == [("lost.safetensors", "", "missing"), ("pipe.safetensors", "", "damaged")]
 
 
 def test_an_unreadable_manifest_is_one_fault_among_the_others(client: FillerClient, tmp_path: Path) -> None:

@@ -78,7 +78,7 @@ def verify(
 
 def _size(path: Path) -> int:
     """Return the bytes that will be read, about: for the progress alone."""
-    files = [path] if path.is_file() else path.iterdir()
+    files = path.iterdir() if path.is_dir() else [path]
     return sum(file.stat().st_size for file in files if file.is_file())
 
 
