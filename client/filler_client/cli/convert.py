@@ -68,12 +68,16 @@ def convert(
     import filler_client
     from caffe_filler import dtypes
     from caffe_filler.printable import counted
+    from filler_client.cli.outputs import check_outputs, is_index, place_of
     from filler_client.cli.terminal import print_line, print_warnings, progress, rate
 
     begun = time.perf_counter()
     if net is None:
         # The defaults of options that nobody gave are none.
         options = {name: value for name, value in options.items() if is_given(context, name)}
+    # Nothing is lost where a file is converted in place or a set becomes one file; of a shard the others would be.
+    is_whole = is_index(source) or place_of(source) == place_of(target)
+    check_outputs([(source, target)], [*([] if net is None else [net]), *([] if is_whole else [source])])
     with filler_client.open_weights(source) as weights:
         print_warnings(weights.problems, source)
         total = sum(

@@ -1,4 +1,4 @@
-"""Outputs of `filler init`: none is written over a file that is read, or over another output."""
+"""Outputs of commands: none is written over a file that is read, or over another output."""
 
 import errno
 import os
@@ -25,12 +25,12 @@ def check_outputs(outputs: Iterable[tuple[Path, Path]], read: Iterable[Path]) ->
         InvalidArgument: one would.
         OSError: links lead in a circle.
     """
-    places = {_place(path) for path in read}
+    places = {place_of(path) for path in read}
     replaced = {_set_of(place) for place in places}
-    indexed = {_set_of(place) for place in places if _is_index(place)}
+    indexed = {_set_of(place) for place in places if is_index(place)}
     written: dict[Path, tuple[Path, Path]] = {}
     for source, path in outputs:
-        place = _place(path)
+        place = place_of(path)
         if place in places or place in replaced or _set_of(place) in indexed:
             raise InvalidArgument(f"an output would write over a file that is read. Received: {path}")
         if place in written:
@@ -55,17 +55,18 @@ def _written_twice(one: Path, other: Path, path: Path) -> InvalidArgument:
 
 def _set_of(place: Path) -> Path | None:
     """Return the name under which the set is written that a shard or an index belongs to."""
-    if _is_index(place):
+    if is_index(place):
         return place.with_suffix("").with_suffix("")
     shard = _OF_SET.fullmatch(place.name)
     return None if shard is None else place.with_name(shard["stem"] + shard["ending"])
 
 
-def _is_index(place: Path) -> bool:
+def is_index(place: Path) -> bool:
+    """Return whether a name is that of the index of a set."""
     return place.name.lower().endswith(_INDEX)
 
 
-def _place(path: Path) -> Path:
+def place_of(path: Path) -> Path:
     """Return a path without links.
 
     Raises:

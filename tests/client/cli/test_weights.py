@@ -56,6 +56,23 @@ def test_convert_options(weights: Path, tmp_path: Path) -> None:
     assert "a size is like 500MiB, 5GiB or 2GB. Received: many" in stderr
 
 
+def test_no_net_and_no_set_of_shards_is_lost_to_a_conversion(weights: Path, tmp_path: Path) -> None:
+    target, net = tmp_path / "model.safetensors", tmp_path / "net.prototxt"
+    succeed("convert", weights, target, "--max-shard-size", "12B")
+    net.write_text(
+        'layer { name: "data" type: "Input" top: "data" input_param { shape { dim: [1, 3] } } }\n'
+        'layer { name: "ip" type: "InnerProduct" bottom: "data" top: "ip" inner_product_param { num_output: 2 } }\n'
+    )
+    before = {path: path.read_bytes() for path in tmp_path.iterdir()}
+    index = tmp_path / "model.safetensors.index.json"
+    for arguments in ((tmp_path / "model-00001-of-00002.safetensors", target), (weights, net, "--net", net)):
+        assert "write over a file that is read" in fail(1, "convert", *arguments)
+    assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
+    succeed("convert", index, target)
+    assert not index.exists()
+    succeed("convert", target, target)
+
+
 @pytest.mark.parametrize("options", [["--reshape"], ["--phase", "TRAIN"], ["--stage", "a"], ["--input", "data=1,2"]])
 def test_options_of_a_net_need_one(weights: Path, tmp_path: Path, options: list[str]) -> None:
     target = tmp_path / "out.npz"
