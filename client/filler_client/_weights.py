@@ -170,6 +170,9 @@ def convert(
         metadata.pop(KEY, None)
         if names == "torch":
             metadata["format"] = "pt"
+        if beside is not None:
+            # What is not written whole must not have the manifest of what was there before.
+            beside.unlink(missing_ok=True)
         saved = save(
             conversion.tensors,
             path,

@@ -12,6 +12,7 @@ from caffe_filler.caffe.caffe_pb2 import NetParameter
 from caffe_filler.errors import InvalidArgument
 from caffe_filler.interface import option
 from filler_server.digests import Digester, Draft, Manifest, digest_tensor
+from filler_server.digests.manifest import ENDING
 from filler_server.tensors import Advance, Cast, Tensor
 from filler_server.weights.format import Extras, Format
 from filler_server.weights.formats import FORMATS
@@ -59,7 +60,8 @@ def save(
     """Write tensors to a file whose format is that of its name's ending; to an open file it is .npy.
 
     Memory does not grow with the tensors. Where the bytes of one lie in a file as they will be written, the system
-    copies them from file to file. The file appears when it is complete.
+    copies them from file to file. The file appears when it is complete; the manifest beside one that was there before
+    is removed.
 
     Args:
         tensors: in the order of the file; each is read once, from its first value to its last.
@@ -88,10 +90,18 @@ def save(
             if isinstance(tensor, Cast) and tensor.became_infinite:
                 values = f"{tensor.became_infinite} value{'s are' if tensor.became_infinite > 1 else ' is'}"
                 notes.append(f"'{tensor.name}': {values} beyond {tensor.dtype} and became infinite")
+        stale = _without_manifest(target) if isinstance(target, Path) else ()
     nbytes = sum(tensor.nbytes for tensor in tensors)
     files = writer.files
     manifest = None if draft is None else draft.manifest(writer.places)
-    return Saved(files[0] if files else None, files, len(tensors), nbytes, (*notes, *_replaced(writer)), manifest)
+    return Saved(
+        files[0] if files else None,
+        files,
+        len(tensors),
+        nbytes,
+        (*notes, *_replaced((*writer.replaced, *stale))),
+        manifest,
+    )
 
 
 def format_of(path: Path) -> Format:
@@ -149,7 +159,16 @@ def _write(writer: Writer, tensor: Tensor, draft: Draft | None) -> Iterator[int]
             yield values.nbytes
 
 
-def _replaced(writer: Writer) -> list[str]:
+def _without_manifest(target: Path) -> tuple[Path, ...]:
+    """Remove the manifest beside a file, which is of other values than those that come; return what was removed."""
+    beside = target.with_name(target.name + ENDING)
+    if not beside.is_file():
+        return ()
+    beside.unlink()
+    return (beside,)
+
+
+def _replaced(paths: Sequence[Path]) -> list[str]:
     """Return notes on files of an earlier run that are gone now."""
-    names = ", ".join(path.name for path in writer.replaced)
+    names = ", ".join(path.name for path in paths)
     return [f"removed what an earlier run had left under this name: {names}"] if names else []

@@ -121,6 +121,22 @@ def test_a_set_of_other_shards_is_not_what_would_be_written(nets: Path, tmp_path
         assert b"1 complete already" in succeed("init", net, "-o", f"{out}/", "--max-shard-size", size)
 
 
+def test_no_manifest_stays_beside_what_was_written_since(nets: Path, tmp_path: Path) -> None:
+    net, out, other = nets / "a.prototxt", tmp_path / "out", tmp_path / "other.npz"
+    batch = ("init", net, "-o", out / "{net}.npz", "--seed", 1)
+    succeed(*batch)
+    expected = (out / "a.npz").read_bytes()
+    succeed("init", net, "-o", other, "--seed", 2)
+    for again in (("init", net, "-o", out / "a.npz", "--seed", 2), ("convert", other, out / "a.npz")):
+        done = run(*again)
+        assert b"removed what an earlier run had left under this name: a.npz.manifest.json" in done.stderr
+        assert b"1 file written" in succeed(*batch)
+        assert (out / "a.npz").read_bytes() == expected
+    done = run("convert", other, out / "a.npz", "--manifest")
+    assert (done.returncode, done.stderr) == (0, b"")
+    succeed("verify", out)
+
+
 def test_names_that_collide_are_an_error_before_anything_is_written(nets: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     (tmp_path / "other").mkdir()
