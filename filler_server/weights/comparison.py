@@ -48,7 +48,7 @@ def compare(
     """Yield how the tensors differ: those of the first file in its order, then those that only the second has.
 
     A legacy shape of four axes equals the one that Caffe takes it for, (1, 1, 500, 800) and (500, 800). Values are
-    compared in float64, so that dtypes may differ.
+    compared in float64, so that dtypes may differ; integers are told apart exactly.
 
     Args:
         first: the tensors of A.
@@ -92,6 +92,9 @@ def _compare(tensor: Tensor, other: Tensor, atol: float, advance: Advance | None
             distance = np.abs(one - two)
         distance[(one == two) | (np.isnan(one) & np.isnan(two))] = 0
         distance[np.isnan(distance)] = np.inf
+        if left.dtype.kind in "iu" and right.dtype.kind in "iu":
+            # float64 takes neighbours beyond 2^53 for one number.
+            distance[left != right] = np.maximum(distance[left != right], 1)
         different += int(np.count_nonzero(distance > atol))
         largest = max(largest, float(distance.max(initial=0)))
         if advance is not None:

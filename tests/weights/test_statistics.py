@@ -64,6 +64,9 @@ SIX = np.arange(6, dtype=np.float32).reshape(2, 3)
         (np.array([np.nan, 1.0]), np.array([1.0, 1.0]), 0, "differs", 1, np.inf),
         (np.array([np.inf, 1.0]), np.array([-np.inf, 1.0]), 5, "differs", 1, np.inf),
         (np.empty((0, 3)), np.empty((0, 3)), 0, "equal", 0, 0),
+        (np.array([2**60, 5]), np.array([2**60 + 1, 5]), 0, "differs", 1, 1),
+        (np.array([2**63 - 1]), np.array([2**63], np.uint64), 0, "differs", 1, 1),
+        (np.array([2**60, 5]), np.array([2**60, 5], np.uint64), 0, "equal", 0, 0),
     ],
 )
 def test_comparisons(
