@@ -163,7 +163,11 @@ def _found(source: str, beside: Path) -> list[Path]:
         raise InvalidArgument(f"this {what}. Received: {path}")
     missing = [one for one in found if not one.is_file()]
     if missing:
-        raise InvalidArgument(f"there is no such file. Received: {missing[0]}")
+        is_other = missing[0].exists()
+        what = (
+            "a batch reads regular files, and this is a folder, pipe or device" if is_other else "there is no such file"
+        )
+        raise InvalidArgument(f"{what}. Received: {missing[0]}")
     return found
 
 

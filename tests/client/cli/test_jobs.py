@@ -1,5 +1,6 @@
 """Jobs of a batch, from the arguments of a command line and from job files."""
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +48,12 @@ def test_what_is_not_there_is_an_error(folder: Path, name: str) -> None:
     (folder / "empty").mkdir()
     with pytest.raises(InvalidArgument, match=r"no such file|fits no file|has no \.prototxt"):
         expand([str(folder / name)], DEFAULTS, None)
+
+
+def test_a_pipe_is_not_taken_for_a_file_that_is_not_there(folder: Path) -> None:
+    os.mkfifo(folder / "net.prototxt")
+    with pytest.raises(InvalidArgument, match="a batch reads regular files"):
+        expand([str(folder / "net.prototxt")], DEFAULTS, None)
 
 
 def write(folder: Path, text: str) -> str:
