@@ -88,6 +88,9 @@ def complete(
     shards = [list(tensors)] if max_shard_bytes is None else shards_of(tensors, max_shard_bytes)
     path = target
     files: tuple[Path, ...] = (target,)
+    # A run that was killed in its last moment has left what it would have removed: a file beside a set of its name.
+    if (target if len(shards) > 1 else index_of(target)).exists():
+        return None
     try:
         if len(shards) > 1:
             path, places = index_of(target), places_of(target, shards)

@@ -121,6 +121,19 @@ def test_a_set_of_other_shards_is_not_what_would_be_written(nets: Path, tmp_path
         assert b"1 complete already" in succeed("init", net, "-o", f"{out}/", "--max-shard-size", size)
 
 
+@pytest.mark.parametrize(("size", "other"), [("96B", "1MB"), ("1MB", "96B")])
+def test_a_file_and_a_set_of_one_name_are_not_complete(nets: Path, tmp_path: Path, size: str, other: str) -> None:
+    net, out, left = nets / "a.prototxt", tmp_path / "out", tmp_path / "left"
+    batch = ("init", net, "-o", f"{out}/", "--max-shard-size", size)
+    succeed(*batch)
+    expected = names(out)
+    succeed("init", net, "-o", f"{left}/", "--max-shard-size", other, "--seed", 2)
+    for path in left.iterdir():
+        path.rename(out / path.name)
+    assert b"1 file written" in succeed(*batch)
+    assert names(out) == expected
+
+
 def test_no_manifest_stays_beside_what_was_written_since(nets: Path, tmp_path: Path) -> None:
     net, out, other = nets / "a.prototxt", tmp_path / "out", tmp_path / "other.npz"
     batch = ("init", net, "-o", out / "{net}.npz", "--seed", 1)
