@@ -207,7 +207,7 @@ def _launch(out: NDArray[Any], runs: Runs, ids: tuple[int, ...], distribution: P
 
 
 class _Plain:
-    """What NumPy may still make in this process."""
+    """Number of values that NumPy may still make in this process."""
 
     def __init__(self) -> None:
         self._left = _WORTH_NUMBA
