@@ -149,10 +149,10 @@ class Manifest:
         except (ValueError, RecursionError) as error:
             raise InvalidArgument(f"a manifest is a JSON object: {str(error)[:200]}") from None
         version = document.get("manifest") if isinstance(document, dict) else None
-        if version != VERSION:
+        if not _is_integer(version, VERSION):
             raise InvalidArgument(f"a manifest has the version {VERSION}. Received: manifest={_short(version)}")
         _check_keys(document, "a manifest", ("manifest", "digest", "library", "tensors"), ("fill",))
-        if document["digest"] != contract.VERSION:
+        if not _is_integer(document["digest"], contract.VERSION):
             raise InvalidArgument(
                 f"digests are known of contract {contract.VERSION}. Received: digest={_short(document['digest'])}"
             )
@@ -285,6 +285,11 @@ def _integer(value: Any, name: str) -> int:
     if type(value) is not int:
         raise InvalidArgument(f"{name} is a whole number. Received: {name}={_short(value)}")
     return value
+
+
+def _is_integer(value: Any, wanted: int) -> bool:
+    # In Python true and 1.0 equal 1.
+    return type(value) is int and value == wanted
 
 
 def _shape(value: Any, where: str) -> tuple[int, ...]:

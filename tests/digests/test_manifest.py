@@ -48,6 +48,8 @@ def changed(*path: str, value: Any = None) -> str:
         ('{"manifest": ' + "9" * 10_000 + "}", "a manifest is a JSON object"),
         (changed("manifest", value=2), "version 1. Received: manifest=2"),
         (changed("digest", value=2), "contract 1. Received: digest=2"),
+        (changed("manifest", value=True), "version 1. Received: manifest=True"),
+        (changed("digest", value=1.0), "contract 1. Received: digest=1.0"),
         (changed("library"), "lacks library"),
         (changed("libary", value="a"), r"no key of this name \(did you mean 'library'\?\). Received: libary"),
         (changed("tensors", value=[]), "tensors is a JSON object"),
