@@ -23,7 +23,10 @@ if TYPE_CHECKING:
 ManifestLike: TypeAlias = "str | PathLike[str] | Manifest"
 
 _INDEX = ".index.json"
-_SHARD = re.compile(r"(?P<stem>.+)-\d{5,}-of-(?P<count>\d{5,})\.safetensors")
+_SAFETENSORS = ".safetensors"
+"""Ending of a name, in small or capital letters."""
+
+_SHARD = re.compile(r"(?P<stem>.+)-\d{5,}-of-(?P<count>\d{5,})(?P<ending>\.safetensors)", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,23 +140,23 @@ class _Held:
                 yield from self._files(folder, files)
         # Of a set its index tells which files there should be.
         for name in names:
-            if name.endswith(f".safetensors{_INDEX}") and name not in done:
+            if name.lower().endswith(f"{_SAFETENSORS}{_INDEX}") and name not in done:
                 done |= {name, *_named_by(folder / name)}
                 yield from self.with_own_manifest(folder / name, reports=True)
         unfinished: dict[tuple[str, int], list[Path]] = {}
         for name in names:
-            if name.endswith(".safetensors") and name not in done:
+            if name.lower().endswith(_SAFETENSORS) and name not in done:
                 done.add(name)
                 shard = _SHARD.fullmatch(name)
                 if shard and int(shard["count"]) > 1 and _index_of(shard) not in names:
-                    unfinished.setdefault((shard["stem"], int(shard["count"])), []).append(folder / name)
+                    unfinished.setdefault((_index_of(shard), int(shard["count"])), []).append(folder / name)
                 else:
                     if shard and _named_by(folder / _index_of(shard)):
                         yield Verified("", "surplus", detail=f"{_index_of(shard)} does not name it", file=name)
                     yield from self.with_own_manifest(folder / name, reports=True)
-        for (stem, count), shards in unfinished.items():
+        for (index, count), shards in unfinished.items():
             detail = f"the set is unfinished: {len(shards)} of its {count} files are there, and no index"
-            yield Verified("", "missing", detail=detail, file=f"{stem}.safetensors{_INDEX}")
+            yield Verified("", "missing", detail=detail, file=index)
             yield from self._apart(shards)
         if not done:
             raise InvalidArgument(f"{folder}: no file there has a manifest; {option_name('manifest')} names one")
@@ -304,7 +307,7 @@ def _indexes(folder: Path, manifests: "Mapping[str, Manifest]") -> "Iterator[Ver
 
 
 def _index_of(shard: "re.Match[str]") -> str:
-    return f"{shard['stem']}.safetensors{_INDEX}"
+    return f"{shard['stem']}{shard['ending']}{_INDEX}"
 
 
 def _manifest_in(weights: "WeightsFile") -> "Manifest":

@@ -228,6 +228,16 @@ def test_a_shard_that_its_index_does_not_name_is_surplus(client: FillerClient, t
     assert findings(tmp_path) == [(index.name, "", "damaged")]
 
 
+def test_names_in_capital_letters_are_looked_at_in_a_folder(client: FillerClient, tmp_path: Path) -> None:
+    lone = client.save_net(NET, tmp_path / "a.SafeTensors", seed=7).path
+    index = client.save_net(NET, tmp_path / "w.SAFETENSORS", seed=7, max_shard_bytes=300).path
+    assert findings(tmp_path) == []
+    assert {one.file for one in verify(tmp_path).tensors} == {lone.name, index.name}
+    lone.write_bytes(lone.read_bytes()[:-1])
+    index.unlink()
+    assert findings(tmp_path) == [(lone.name, "", "damaged"), (index.name, "", "missing")]
+
+
 def test_links_that_lead_nowhere_and_pipes_are_found_beside_sound_files(client: FillerClient, tmp_path: Path) -> None:
     client.save_net(NET, tmp_path / "w.safetensors", seed=7)
     (tmp_path / "lost.safetensors").symlink_to(tmp_path / "nowhere")
