@@ -25,9 +25,12 @@ def check_outputs(outputs: Iterable[tuple[Path, Path]], read: Iterable[Path]) ->
         InvalidArgument: one would.
         OSError: links lead in a circle.
     """
-    places = {place_of(path) for path in read}
-    replaced = {_set_of(place) for place in places}
-    indexed = {_set_of(place) for place in places if is_index(place)}
+    files = set(read)
+    places = {place_of(path) for path in files}
+    # A link is lost, too, and the file that it leads to may be called otherwise.
+    named = places | {place_of(path.parent) / path.name for path in files}
+    replaced = {_set_of(name) for name in named}
+    indexed = {_set_of(name) for name in named if is_index(name)}
     written: dict[Path, tuple[Path, Path]] = {}
     for source, path in outputs:
         place = place_of(path)
