@@ -42,7 +42,7 @@ def digest(tensor: torch.Tensor, *, local: bool = False) -> "Digest":
 
     if tensor.device.type == "meta":
         raise InvalidArgument("a tensor on the device meta has no values. Received: device=meta")
-    if tensor.layout != torch.strided or tensor.dtype.itemsize not in _BITS:
+    if tensor.layout != torch.strided or tensor.is_nested or tensor.is_quantized or tensor.dtype.itemsize not in _BITS:
         raise InvalidArgument(
             "a digest is of elements of 1, 2, 4 or 8 bytes that all lie in memory. "
             f"Received: dtype={tensor.dtype}, layout={tensor.layout}"

@@ -14,7 +14,7 @@ from filler_client._many import BlobSpec
 from filler_client._requests import FillerLike, FillOptions, Flat
 from filler_client._rules import RulesLike, rules_of
 from filler_client.torch._filling import check_padding
-from filler_client.torch._placement import parts_of
+from filler_client.torch._placement import parts_of, with_memory
 from filler_client.torch._targets import Target, fill_targets
 from filler_client.torch._views import can_hold_a_blob
 
@@ -102,7 +102,7 @@ def fill_flat_(
     from filler_server.rules import Parameter
 
     _check(partition, "partition")
-    offset = _count(start)
+    flat, offset = with_memory(partition.detach()), _count(start)
     if partition.dim() != 1 or offset is None:
         raise InvalidArgument(
             "a partition has one axis and starts at an index of 0 or more. "
@@ -118,7 +118,7 @@ def fill_flat_(
         begin, end = max(first, offset), min(at, stop)
         if begin >= end:
             continue
-        held = partition.detach()[begin - offset : end - offset]
+        held = flat[begin - offset : end - offset]
         if name is None:
             padding.append(held)
             continue
@@ -129,7 +129,7 @@ def fill_flat_(
         region = Flat(begin - first, end - first)
         targets.append(Target(BlobSpec(found.filler, shape, found.stream, region, found.axes), held))
     if at < stop:
-        padding.append(partition.detach()[max(at - offset, 0) :])
+        padding.append(flat[max(at - offset, 0) :])
     fill_targets(targets, _requests.check_seed(seed), client)
     for held in padding:
         held.zero_()
@@ -182,7 +182,7 @@ def _check(tensor: torch.Tensor, name: str) -> None:
     """
     if not isinstance(tensor, torch.Tensor):
         raise InvalidArgument(f"a tensor of PyTorch is filled. Received: {type(tensor).__name__}")
-    if not can_hold_a_blob(tensor.dtype) or tensor.layout != torch.strided:
+    if not can_hold_a_blob(tensor.dtype) or tensor.layout != torch.strided or tensor.is_nested:
         raise InvalidArgument(
             f"'{name}' is no dense tensor of float32, float64, float16 or bfloat16. "
             f"Received: dtype={tensor.dtype}, layout={tensor.layout}"

@@ -49,7 +49,7 @@ def check_tensor(name: str, tensor: torch.Tensor, assignment: "Assignment") -> N
     if tensor.layout == torch.strided and can_hold_a_blob(tensor.dtype):
         return
     filler, dtype = assignment.filler, tensor.dtype
-    if tensor.layout != torch.strided or dtype.is_floating_point or dtype.is_complex:
+    if tensor.layout != torch.strided or dtype.is_floating_point or dtype.is_complex or tensor.is_quantized:
         raise InvalidArgument(
             f"'{name}' is no dense tensor of float32, float64, float16 or bfloat16, nor one of integers or Booleans. "
             f"Received: dtype={dtype}, layout={tensor.layout}"
@@ -84,10 +84,13 @@ def check_memory(fillings: Sequence[Filling]) -> None:
     """Find the parts of tensors that are held here, and make sure that each has memory of its own.
 
     Raises:
-        InvalidArgument: tensors share memory, or a DTensor has none that could be filled.
+        InvalidArgument: tensors share memory, or one has none that could be filled.
     """
     for filling in fillings:
-        filling.parts = parts_of(filling.tensor)
+        try:
+            filling.parts = parts_of(filling.tensor)
+        except InvalidArgument as error:
+            raise error.within(f"'{filling.assignment.stream}'") from None
     check_apart([(filling.assignment.stream, part.tensor) for filling in fillings for part in filling.parts])
 
 

@@ -13,7 +13,7 @@ from caffe_filler.errors import InvalidArgument
 from caffe_filler.nearest import did_you_mean, nearest
 from filler_client._rules import RulesLike, rules_of
 from filler_client.torch._module import NamePrefix, identity_of, slots
-from filler_client.torch._placement import local_of
+from filler_client.torch._placement import local_of, with_memory
 
 if TYPE_CHECKING:
     from filler_server.diagnostics.lint.findings import Findings
@@ -91,6 +91,8 @@ def _held(
     for name in module:
         if not isinstance(name, str):
             raise InvalidArgument(f"the name of a tensor is text. Received: {name!r}")
+        if module[name].is_nested:
+            raise InvalidArgument(f"'{name}' is a nested tensor, which has no one shape")
     held: dict[str, tuple[Parameter, torch.Tensor, int | None]] = {}
     ties = {}
     # With what is held of them here, so that no other tensor has its identity meanwhile.
@@ -160,8 +162,8 @@ def _measured(
     from filler_server.diagnostics.lint.parameters import Measured
 
     local = local_of(tensor)
-    if local.layout != torch.strided:
-        raise InvalidArgument(f"'{name}' is no dense tensor. Received: layout={local.layout}")
+    if local.layout != torch.strided or local.is_quantized:
+        raise InvalidArgument(f"'{name}' is no dense tensor. Received: dtype={local.dtype}, layout={local.layout}")
     one = Measured(name, whole, tuple(local.shape))
     if found is not None:
         zero_rows = int(found.zero_padding and padding_row is not None)
@@ -169,6 +171,10 @@ def _measured(
         one = replace(one, zero_rows=zero_rows)
     if local.is_meta or not local.numel():
         return one
+    try:
+        with_memory(local)
+    except InvalidArgument as error:
+        raise error.within(f"'{name}'") from None
     values = local.to("cpu", torch.float64).flatten().resolve_neg()
     digest = hashlib.blake2b(values.numpy().tobytes(), digest_size=16).hexdigest()
     finite = bool(values.isfinite().all())

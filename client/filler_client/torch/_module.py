@@ -104,7 +104,8 @@ def slots(module: torch.nn.Module, name_prefix: NamePrefix = "") -> list[Slot]:
             those.
 
     Raises:
-        InvalidArgument: a parameter has no shape yet, or FSDP1 or DeepSpeed hold it flat; or two have one name.
+        InvalidArgument: a parameter has no shape yet or several, or FSDP1 or DeepSpeed hold it flat; or two have one
+            name.
     """
     from filler_server.rules import Parameter
 
@@ -117,7 +118,7 @@ def slots(module: torch.nn.Module, name_prefix: NamePrefix = "") -> list[Slot]:
             for attribute, tensor in tensors.items():
                 if tensor is None:
                     continue
-                if type(tensor) not in _PLAIN or hasattr(tensor, "ds_id"):
+                if type(tensor) not in _PLAIN or tensor.is_nested or hasattr(tensor, "ds_id"):
                     _check(path, attribute, owner, tensor)
                 shape = tuple(tensor.shape)
                 if not is_buffer:
@@ -232,11 +233,13 @@ def _check(path: str, attribute: str, owner: torch.nn.Module, tensor: torch.Tens
     """Make sure that a tensor has the shape that it will have.
 
     Raises:
-        InvalidArgument: it has no shape yet, or DeepSpeed holds it flat.
+        InvalidArgument: it has no shape yet, or one for each of the tensors nested in it, or DeepSpeed holds it flat.
     """
     if type(tensor) not in _PLAIN and torch.nn.parameter.is_lazy(tensor):
         kind = type(owner).__name__
         raise InvalidArgument(f"parameter '{path}{attribute}' has no shape before the first forward of {kind}")
+    if tensor.is_nested:
+        raise InvalidArgument(f"'{path}{attribute}' is a nested tensor, which has no one shape")
     if hasattr(tensor, "ds_id"):
         raise _flat("DeepSpeed's ZeRO-3")
 

@@ -46,6 +46,27 @@ def local_of(tensor: torch.Tensor) -> torch.Tensor:
     return held.detach()
 
 
+def with_memory(local: torch.Tensor) -> torch.Tensor:
+    """Return a detached tensor that has its values in memory of its own, as far as that can be told of its device.
+
+    Raises:
+        InvalidArgument: it has none, as one that wraps others, or stands for one while a program is traced.
+    """
+    # To ask a tensor that a class of its own computes with for its memory is an error, or warned of.
+    is_own = type(local).__torch_dispatch__ is torch.Tensor.__torch_dispatch__
+    if is_own and (local.is_cpu or local.is_cuda) and local.numel():
+        try:
+            is_own = local.data_ptr() != 0
+        except RuntimeError:
+            is_own = False
+    if not is_own:
+        raise InvalidArgument(
+            "a tensor that wraps others, or stands for one, has no memory of its own that could be filled or read. "
+            f"Received: {type(local).__name__} of shape {list(local.shape)}"
+        )
+    return local
+
+
 def parts_of(tensor: torch.Tensor) -> list[Part]:
     """Return the parts of a tensor or DTensor that this process holds.
 
@@ -53,10 +74,11 @@ def parts_of(tensor: torch.Tensor) -> list[Part]:
     stands for anything but the order in which FSDP2 and tensor parallelism shard an axis.
 
     Raises:
-        InvalidArgument: a placement is Partial or of an unknown kind, or the local tensor is not what they say.
+        InvalidArgument: a placement is Partial or of an unknown kind, or the local tensor is not what they say, or has
+            no memory of its own.
     """
     if type(tensor) is torch.nn.Parameter or not is_dtensor(tensor):
-        return [Part(None, tensor.detach())] if tensor.numel() else []
+        return [Part(None, with_memory(tensor.detach()))] if tensor.numel() else []
     held: Any = tensor
     coordinate = held.device_mesh.get_coordinate()
     if coordinate is None:
@@ -83,6 +105,7 @@ def parts_of(tensor: torch.Tensor) -> list[Part]:
             f"the local tensor is not what the placements say. Received: shape={list(tensor.shape)}, "
             f"local shape={list(local.shape)}, mesh={tuple(held.device_mesh.shape)}, placements={held.placements}"
         )
+    with_memory(local)
     return [_part(runs, local) for runs in product(*map(_runs, axes))]
 
 

@@ -10,7 +10,13 @@ from filler_client import FillerClient
 pytestmark = pytest.mark.frameworks
 torch = pytest.importorskip("torch")
 
+from torch.testing._internal.two_tensor import TwoTensor  # noqa: E402
+
 from filler_client.torch import digest, fill_  # noqa: E402
+
+
+def two(tensor: object) -> object:
+    return TwoTensor(tensor, tensor)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64", "float16", "bfloat16"])
@@ -40,12 +46,16 @@ def test_other_elements() -> None:
     assert digest(conjugated) == digest(torch.tensor([1 - 2j], dtype=torch.complex64))
 
 
+@pytest.mark.filterwarnings("ignore:.*(nested|quantized) tensor:UserWarning")
 @pytest.mark.parametrize(
     ("tensor", "message"),
     [
         (lambda: torch.empty(3, device="meta"), "has no values"),
         (lambda: torch.zeros(3, dtype=torch.complex128), "1, 2, 4 or 8 bytes"),
         (lambda: torch.eye(3).to_sparse(), "lie in memory"),
+        (lambda: torch.quantize_per_tensor(torch.eye(3), 0.1, 0, torch.qint8), "lie in memory"),
+        (lambda: torch.nested.nested_tensor([torch.zeros(2), torch.zeros(3)]), "lie in memory"),
+        (lambda: two(torch.zeros(3)), "has no memory of its own"),
     ],
 )
 def test_what_has_no_digest_is_refused(tensor: object, message: str) -> None:

@@ -16,6 +16,7 @@ torch = pytest.importorskip("torch")
 
 from torch.distributed.algorithms._checkpoint.checkpoint_wrapper import checkpoint_wrapper  # noqa: E402
 from torch.distributed.checkpoint import CheckpointException, FileSystemWriter, load, save  # noqa: E402
+from torch.testing._internal.two_tensor import TwoTensor  # noqa: E402
 
 from filler_client.torch import FillerStorageReader, fill_, fill_flat_, initialize_, rule_set  # noqa: E402
 from filler_client.torch._staging import Staging  # noqa: E402
@@ -100,6 +101,16 @@ def test_what_lies_beside_a_view_is_not_touched() -> None:
     assert not whole[:1].any()
     assert not whole[7:].any()
     assert (whole[1:7].float().numpy() == wanted((6, 5), dtype="bfloat16").astype(np.float32)).all()
+
+
+def test_tensors_without_memory_of_their_own_are_refused() -> None:
+    for transform in (torch.func.vmap, torch.func.grad):
+        with pytest.raises(InvalidArgument, match="has no memory of its own"):
+            transform(lambda held: fill_(held, FILLER, name="w").sum())(torch.zeros(5, 6))
+    with pytest.raises(InvalidArgument, match="has no memory of its own"):
+        fill_flat_(TwoTensor(torch.zeros(6), torch.zeros(6)), {"w": (2, 3)}, {"*": FILLER}, start=0)
+    with pytest.raises(InvalidArgument, match="'w' is no dense tensor"):
+        fill_(torch.nested.nested_tensor([torch.zeros(2), torch.zeros(3)]), FILLER, name="w")
 
 
 def test_values_that_share_memory_are_refused() -> None:

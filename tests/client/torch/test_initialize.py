@@ -17,7 +17,10 @@ from tests.processes import ServerProcess
 pytestmark = pytest.mark.frameworks
 torch = pytest.importorskip("torch")
 
-from filler_client.torch import InitReport, initialize_, rule_set  # noqa: E402 - it needs PyTorch
+from torch._subclasses.fake_tensor import FakeTensorMode  # noqa: E402 - it needs PyTorch
+from torch.testing._internal.two_tensor import TwoTensor  # noqa: E402
+
+from filler_client.torch import InitReport, initialize_, lint, rule_set  # noqa: E402
 
 SEED = 1701
 RULES = {"*.bias": "constant", "*norm.weight": 'type: "constant" value: 1', "*": "xavier"}
@@ -451,6 +454,30 @@ def test_types_that_no_blob_has_are_refused() -> None:
         module.weight = torch.nn.Parameter(torch.zeros(2, 3).to(dtype), requires_grad=False)
         with pytest.raises(InvalidArgument, match=rf"bfloat16, nor one of integers.*dtype={dtype}"):
             initialize_(module, {"*": "constant"}, seed=SEED)
+
+
+STRANGE = {
+    "quantized": lambda: torch.quantize_per_tensor(torch.eye(3), 0.1, 0, torch.quint8),
+    "nested": lambda: torch.nested.nested_tensor([torch.zeros(2, 3), torch.zeros(1, 3)]),
+    "jagged": lambda: torch.nested.nested_tensor([torch.zeros(2, 3), torch.zeros(1, 3)], layout=torch.jagged),
+    "wrapper": lambda: TwoTensor(torch.zeros(3, 3), torch.zeros(3, 3)),
+    "fake": lambda: FakeTensorMode().from_tensor(torch.zeros(3, 3)),
+}
+WORDS = {"quantized": "'b' is no dense tensor", "nested": "'b' is a nested tensor", "jagged": "'b' is a nested tensor"}
+
+
+@pytest.mark.filterwarnings("ignore:.*(nested|quantized) tensor:UserWarning")
+@pytest.mark.parametrize("kind", STRANGE)
+@pytest.mark.parametrize("filler", ["constant", "gaussian"])
+def test_tensors_without_values_of_their_own_are_refused_before_anything_is_written(kind: str, filler: str) -> None:
+    module = torch.nn.Module()
+    module.a = torch.nn.Parameter(torch.full((3, 3), 7.0))
+    module.b = torch.nn.Parameter(STRANGE[kind](), requires_grad=False)
+    words = WORDS.get(kind, "'b': a tensor that wraps others, or stands for one, has no memory of its own")
+    for call in (initialize_, lint):
+        with pytest.raises(InvalidArgument, match=words):
+            call(module, {"*": filler}, **({"seed": SEED} if call is initialize_ else {}))
+    assert module.a.eq(7).all()
 
 
 def test_empty_parameters_and_modules_are_nothing_to_fill() -> None:
