@@ -96,8 +96,8 @@ class FillerStorageReader(StorageReader):
         """Fill the tensors of the plan.
 
         Raises:
-            InvalidArgument: no rule fits a key, the module has none of this name, two keys are one tensor, or a tensor
-                cannot hold a blob.
+            InvalidArgument: no rule fits a key, the module has none of this name and shape, two keys are one tensor, or
+                a tensor cannot hold a blob.
             FillerError: one of the tree in `caffe_filler.errors`.
         """
         items: dict[str, ReadItem] = {item.dest_index.fqn: item for item in plan.items}
@@ -136,6 +136,12 @@ class FillerStorageReader(StorageReader):
                 raise InvalidArgument(
                     f"'{name}' is neither a parameter nor a buffer of the module{hint}; key_prefix=... is what stands "
                     f"before their names in the keys. Received: key='{key}', key_prefix='{self._prefix}'"
+                )
+            if slot.parameter.shape != tuple(tensor.shape):
+                # As of a checkpoint that has been saved; fans and padding are those of the whole parameter.
+                raise InvalidArgument(
+                    f"'{name}' has another shape in the module, {list(slot.parameter.shape)}. "
+                    f"Received: shape={list(tensor.shape)}"
                 )
         parameter = Parameter(name, tuple(tensor.shape)) if slot is None else slot.parameter
         found = self._rules.assign(parameter)

@@ -304,6 +304,14 @@ def test_keys_that_the_module_does_not_have_are_refused() -> None:
         assert not state[key].any()
 
 
+def test_shapes_that_the_module_does_not_have_are_refused() -> None:
+    net = Net()
+    for held in (torch.zeros(4, 6), torch.zeros(3, 4), torch.zeros(24)):
+        with pytest.raises(CheckpointException, match=r"'embed\.weight' has another shape in the module, \[6, 4\]"):
+            load({"embed.weight": held}, storage_reader=FillerStorageReader({"*": "gaussian"}, SEED, module=net))
+        assert not held.any()
+
+
 def test_a_checkpoint_of_a_net_has_the_values_of_the_net(nets: Path) -> None:
     net = nets / "lenet.prototxt"
     state = {"conv1.weight": torch.empty(20, 1, 5, 5), "ip2.bias": torch.empty(10), "ip1.weight": torch.empty(500, 800)}
