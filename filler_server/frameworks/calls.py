@@ -124,27 +124,29 @@ def _default(name: str) -> bytes | None:
 
 def _made(name: str, arguments: list[ast.expr], keywords: list[ast.keyword], text: str) -> FillerParameter:
     framework = name.partition(".")[0]
+    # Those that are called `None` are written with two stars.
+    named = [(keyword.arg, keyword.value) for keyword in keywords if keyword.arg is not None]
+    if len(named) < len(keywords) or any(isinstance(node, ast.Starred) for node in arguments):
+        raise InvalidArgument(f"arguments are written one by one. Received: {text[:200]!r}")
     if framework == "torch" and arguments:
-        if isinstance(arguments[0], ast.Constant):
+        if not _may_be_tensor(arguments[0]):
             raise InvalidArgument(
                 f"the first argument of PyTorch's initializers is the tensor. Received: {text[:200]!r}"
             )
         del arguments[0]
     values: dict[str, Any] = {}
-    for keyword in keywords:
-        if keyword.arg is None or any(isinstance(node, ast.Starred) for node in arguments):
-            raise InvalidArgument(f"arguments are written one by one. Received: {text[:200]!r}")
-        if keyword.arg in _PASSED_OVER[framework]:
+    for keyword, node in named:
+        if keyword in _PASSED_OVER[framework]:
             continue
-        value = _value(keyword.value, text)
-        if framework == "jax" and keyword.arg in _AXES:
-            if value != _AXES[keyword.arg]:
+        value = _value(node, text)
+        if framework == "jax" and keyword in _AXES:
+            if value != _AXES[keyword]:
                 raise InvalidArgument(
-                    f"{keyword.arg} is not a matter of the filler: in Caffe's blobs axis 0 is out and axis 1 in. "
+                    f"{keyword} is not a matter of the filler: in Caffe's blobs axis 0 is out and axis 1 in. "
                     f"Received: {text[:200]!r}"
                 )
             continue
-        values[keyword.arg] = value
+        values[keyword] = value
     function = NAMES[name]
     try:
         bound = inspect.signature(function).bind(*(_value(node, text) for node in arguments), **values)
@@ -156,6 +158,17 @@ def _made(name: str, arguments: list[ast.expr], keywords: list[ast.keyword], tex
             kind = "text" if is_text else "a number"
             raise InvalidArgument(f"{name}: {parameter} is {kind}. Received: {parameter}={value!r}")
     return function(*bound.args, **bound.kwargs)
+
+
+def _may_be_tensor(node: ast.expr) -> bool:
+    """Whether an expression is no number, text or other constant, whatever else it is."""
+    try:
+        _number(node)
+    except ArithmeticError:
+        return False
+    except (KeyError, TypeError, ValueError, RecursionError):
+        return not isinstance(node, ast.Constant)
+    return False
 
 
 def _value(node: ast.expr, text: str) -> Any:
