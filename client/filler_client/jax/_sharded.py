@@ -17,7 +17,14 @@ def box_of(index: Any, shape: tuple[int, ...]) -> Box:
 
 
 def boxes(shape: tuple[int, ...], sharding: jax.sharding.Sharding) -> list[Box]:
-    """Return the regions that the devices of this process hold, replicas once, in the order of their places."""
+    """Return the regions that the devices of this process hold, replicas once, in the order of their places.
+
+    Raises:
+        ValueError: the sharding is none of such an array.
+    """
+    if isinstance(sharding, jax.sharding.NamedSharding):
+        # What follows fails without a word where there are fewer axes than it names, or passes over it.
+        sharding.check_compatible_aval(shape)
     held = sharding.addressable_devices_indices_map(shape).values()
     return sorted({box_of(index, shape) for index in held})
 

@@ -165,6 +165,7 @@ KERNEL, BIAS = jax.ShapeDtypeStruct((4, 6), jnp.float32), jax.ShapeDtypeStruct((
 TREE = {"a": {"kernel": KERNEL, "bias": BIAS}}
 GOOD = {"*.kernel": "xavier", "*.bias": "constant"}
 ALL, ODD = {"*": "xavier"}, PartitionSpec("x")
+DEEP, OPEN = PartitionSpec(None, "x"), PartitionSpec("x", None)
 
 
 @pytest.mark.parametrize(
@@ -182,6 +183,8 @@ ALL, ODD = {"*": "xavier"}, PartitionSpec("x")
         (lambda: fill_tree(TREE, {"b": None}, GOOD, 1), "shardings are no tree for these shapes"),
         (lambda: fill_tree(TREE, ODD, GOOD, 1), "such as NamedSharding(mesh, spec). Received: P"),
         (lambda: fill_tree(TREE, NamedSharding(mesh_of(8, 1), ODD), GOOD, 1), "array 'a.bias': "),
+        (lambda: fill_tree(TREE, NamedSharding(mesh_of(8, 1), DEEP), GOOD, 1), "array 'a.bias': Sharding "),
+        (lambda: fill_tree(TREE, NamedSharding(mesh_of(2, 4), OPEN), GOOD, 1), "array 'a.bias': Sharding "),
         (lambda: fill_tree(TREE, None, {"*.bias": "constant", "*": "bilinear"}, 1), "array 'a.kernel': "),
     ],
 )
