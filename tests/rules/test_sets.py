@@ -72,6 +72,30 @@ def test_transformer_scales_what_writes_to_the_residual_stream() -> None:
     assert std(rules, "temperature", ()) is None
 
 
+def test_transformer_knows_modules_that_normalize_and_hold_matrices() -> None:
+    rules = sets.transformer(depth=8)
+    linear, column = ("LayerNormLinear",), ("TELayerNormColumnParallelLinear", "my.LayerNormLinear")
+    for kinds in (linear, column, ("LayerNormMLP",)):
+        norm = rules.assign(Parameter("layers.0.qkv.layer_norm_weight", (4,), kinds))
+        assert norm is not None
+        assert (norm.mean, norm.std) == (1, 0)
+        assert std(rules, "layers.0.qkv.layer_norm_bias", (4,), *kinds) == 0
+        assert std(rules, "layers.0.qkv.bias", (12,), *kinds) == 0
+        assert std(rules, "layers.0.qkv.weight", (12, 4), *kinds) == pytest.approx(0.02, rel=1e-6)
+    mlp = "layers.0.layernorm_mlp"
+    assert std(rules, f"{mlp}.fc1_weight", (16, 4), "LayerNormMLP") == pytest.approx(0.02, rel=1e-6)
+    assert std(rules, f"{mlp}.fc2_weight", (4, 16), "LayerNormMLP") == pytest.approx(0.02 / 4, rel=1e-6)
+    assert std(rules, "layers.0.self_attention.proj.weight", (4, 4), "Linear") == pytest.approx(0.02 / 4, rel=1e-6)
+    assert std(rules, "lm_head.weight", (9, 4), "NormHead") == pytest.approx(0.02, rel=1e-6)
+    embed = rules.assign(Parameter("embed.weight", (9, 4), ("NormedEmbedding", "Embedding")))
+    assert embed is not None
+    assert embed.zero_padding
+    assert embed.std == pytest.approx(0.02, rel=1e-6)
+    # A norm of heads or embeddings holds none.
+    for kind in ("EmbeddingNorm", "MultiHeadRMSNorm", "RMSNormPerHead"):
+        assert std(rules, "layers.0.a.weight", (4,), kind) == 0
+
+
 NORMS = [
     *(
         "norm.weight",

@@ -12,6 +12,7 @@ from filler_server.rules.rules import Rules
 OUTPUTS = (
     *(f"*.{name}.weight" for name in ("out_proj", "o_proj", "c_proj", "wo", "to_out", "to_out.0", "attn.proj")),
     *(f"*.{name}.weight" for name in ("attention.dense", "attention.output.dense", "self_attention.dense")),
+    *("*.self_attention.proj.weight", "*.fc2_weight"),
     *(f"*.{name}.weight" for name in ("down_proj", "fc2", "w2", "linear2", "dense_4h_to_h", "mlp.proj")),
 )
 """Names of the matrices that write to the residual stream, in the usual models."""
@@ -30,7 +31,14 @@ _NORMS = (
 )
 """Names of the weights of normalizations, in the usual models; those of linear layers inside of these do not fit."""
 
+_FUSED = ("*Norm*Linear*", "*Norm*MLP*", "NormHead")
+"""Classes of modules that normalize and hold matrices as well, as those of Transformer Engine."""
+
 _TEXT = """
+rule {{ module: "*Norm*Embedding*" name: "*weight" filler {{ type: "gaussian" std: {std} }} zero_padding: true }}
+rule {{ module: [{fused}] name: "*[nN]orm_weight" filler {{ type: "constant" value: 1 }} }}
+rule {{ module: [{fused}] name: [{outputs}] filler {{ type: "gaussian" std: {scaled} }} }}
+rule {{ module: [{fused}] name: "*weight" filler {{ type: "gaussian" std: {std} }} }}
 rule {{ module: "*Norm*" name: ["*weight", "*scale"] filler {{ type: "constant" value: 1 }} }}
 rule {{ module: "*Norm*" name: "*bias" filler {{ type: "constant" }} }}
 rule {{ name: "*bias" filler {{ type: "constant" }} }}
@@ -70,7 +78,12 @@ def transformer(*, depth: int, std: float = 0.02, outputs: Iterable[str] = OUTPU
     names = [outputs] if isinstance(outputs, str) else list(outputs)
     if not names or not all(isinstance(name, str) and name.isprintable() for name in names):
         raise InvalidArgument(f"outputs are patterns of names. Received: outputs={outputs!r}")
-    patterns = {"outputs": _quoted(names), "norms": _quoted(_NORMS), "weights": _quoted(_WEIGHTS)}
+    patterns = {
+        "outputs": _quoted(names),
+        "norms": _quoted(_NORMS),
+        "weights": _quoted(_WEIGHTS),
+        "fused": _quoted(_FUSED),
+    }
     return read_rules(_TEXT.format(std=float(std), scaled=std / sqrt(2 * depth), **patterns).encode())
 
 
