@@ -13,7 +13,7 @@ from filler_client import _requests
 from filler_client._client import FillerClient
 from filler_client._rules import RulesLike, rules_of
 from filler_client.torch._filling import Filling, check_memory, check_tensor, fill_all
-from filler_client.torch._materialize import dematerialize, is_spoiled, materialize, spoil
+from filler_client.torch._materialize import check_device, dematerialize, is_spoiled, materialize, spoil
 from filler_client.torch._module import NamePrefix, Slot, reshard, slots
 from filler_client.torch._report import InitEntry, InitReport, Status
 from filler_client.torch._targets import check_client
@@ -80,6 +80,7 @@ def initialize_(
         raise InvalidArgument(f"a module of PyTorch is initialized. Received: {type(module).__name__}")
     seed = _requests.check_seed(seed)
     check_client(client)
+    check_device(device)
     reshard(module)
     held = slots(module, name_prefix)
     is_whole = not name_prefix and not _is_one_of_several()

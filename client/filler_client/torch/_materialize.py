@@ -10,6 +10,18 @@ from filler_client.torch._module import Slot
 from filler_client.torch._placement import local_of
 
 
+def check_device(device: torch.device | str | None) -> None:
+    """Make sure that PyTorch has such a device, whether or not this machine does.
+
+    Raises:
+        InvalidArgument: it has none.
+    """
+    try:
+        torch.device("meta" if device is None else device)
+    except (RuntimeError, TypeError, ValueError):
+        raise InvalidArgument(f"PyTorch has no such device. Received: device={device!r}") from None
+
+
 def materialize(module: torch.nn.Module, held: Sequence[Slot], device: torch.device | str | None) -> list[Slot]:
     """Give what a module has on the device meta memory on another device; ties and all else stay as they are.
 

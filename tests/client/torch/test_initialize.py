@@ -564,6 +564,9 @@ def test_arguments_are_checked() -> None:
         initialize_({"a": torch.empty(3)}, RULES, seed=SEED)
     with pytest.raises(InvalidArgument, match="a client is a FillerClient"):
         initialize_(Model(), RULES, seed=SEED, client="localhost:50051")  # type: ignore[arg-type]
+    for device in ("gpu", "cpu:x", 1.5):
+        with pytest.raises(InvalidArgument, match=f"no such device. Received: device={device!r}"):
+            initialize_(Model(), RULES, seed=SEED, device=device)  # type: ignore[arg-type]
 
 
 @pytest.fixture(scope="module")
