@@ -160,7 +160,7 @@ def _set(
     """Let modules set their buffers, and return what was on the device meta and is not set by them nor by a rule.
 
     Raises:
-        InvalidArgument: there is such a buffer.
+        InvalidArgument: there is such a buffer, or something is not there any more as it was planned.
     """
     made = set(absent)
     lost = [slot for slot, found in planned if found is None and slot in made]
@@ -170,6 +170,7 @@ def _set(
         owner.reset_parameters()
     if resetting:
         for slot, _ in planned:
+            _check_reset(slot)
             slot.refresh()
     unset = [slot for slot in lost if is_spoiled(slot.tensor)]
     if strict and unset:
@@ -182,6 +183,27 @@ def _set(
             # A byte that is neither 0 nor 1 is not for programs.
             slot.tensor.zero_()
     return unset
+
+
+def _check_reset(slot: Slot) -> None:
+    """Make sure that what was planned for a tensor is right of what hangs there after modules have been reset.
+
+    Raises:
+        InvalidArgument: nothing hangs there, or it has another shape or no values.
+    """
+    now = slot.hanging
+    if now is None:
+        what = "is gone"
+    elif tuple(now.shape) != slot.parameter.shape:
+        what = f"has the shape {list(now.shape)} in place of {list(slot.parameter.shape)}"
+    elif now.is_meta:
+        what = "is on the device meta"
+    else:
+        return
+    raise InvalidArgument(
+        "reset_parameters sets values, and leaves all else as it is. "
+        f"Received: '{slot.name}' of {type(slot.owner).__name__} {what} after it"
+    )
 
 
 def _fillings(planned: Sequence[_Planned]) -> list[Filling]:

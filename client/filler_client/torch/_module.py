@@ -69,9 +69,14 @@ class Slot:
         row, rows = getattr(self.owner, "padding_idx", None), next(iter(self.parameter.shape), 0)
         return row % rows if isinstance(row, int) and rows else None
 
+    @property
+    def hanging(self) -> torch.Tensor | None:
+        """The tensor that hangs there now; None where the module has taken it away."""
+        return (self.owner._buffers if self.is_buffer else self.owner._parameters).get(self.attribute)
+
     def refresh(self) -> None:
         """Look up the tensor again, after the module may have replaced it."""
-        self.tensor = (self.owner._buffers if self.is_buffer else self.owner._parameters)[self.attribute]
+        self.tensor = self.hanging if self.hanging is not None else self.tensor
 
 
 class _Place(NamedTuple):

@@ -300,6 +300,46 @@ def test_buffers_of_every_type_that_modules_do_not_set_are_refused(dtype: str) -
     assert not module.one.any()
 
 
+class Changing(torch.nn.Linear):
+    """Its reset changes more than values."""
+
+    def __init__(self) -> None:
+        super().__init__(3, 2)
+        self.register_buffer("cos", torch.zeros(4))
+
+    def change(self) -> None:
+        """Change it."""
+
+    def reset_parameters(self) -> None:
+        if "cos" in self._buffers:
+            self.cos = torch.ones(4)
+            self.change()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda module: module._buffers.pop("cos"), "'1.cos' of Changing is gone"),
+        (lambda module: setattr(module, "bias", None), "'1.bias' of Changing is gone"),
+        (lambda module: setattr(module, "cos", torch.ones(4, device="meta")), "'1.cos' .* is on the device meta"),
+        (lambda module: setattr(module, "cos", torch.ones(5)), r"'1.cos' .* the shape \[5\] in place of \[4\]"),
+        (
+            lambda module: setattr(module, "weight", torch.nn.Parameter(torch.ones(2, 5))),
+            r"'1.weight' of Changing has the shape \[2, 5\] in place of \[2, 3\]",
+        ),
+    ],
+)
+@pytest.mark.parametrize("device", ["cpu", "meta"])
+def test_modules_that_change_more_than_values_when_they_are_reset_are_refused(
+    change: Any, message: str, device: str
+) -> None:
+    module = torch.nn.Sequential(torch.nn.Linear(3, 3), Changing()).to(device)
+    module[1].change = lambda: change(module[1])
+    with pytest.raises(InvalidArgument, match=rf"^reset_parameters sets values, .*{message} after it$"):
+        initialize_(module, {"*": "gaussian"}, seed=SEED, device="cpu", reset_buffers=True)
+    assert module[0].weight.device.type == device
+
+
 def test_a_refused_call_leaves_a_module_where_it_was() -> None:
     with torch.device("meta"):
         module = torch.nn.ModuleList([Model(), Rotary(complete=False)])
