@@ -152,6 +152,7 @@ def _check(planned: Sequence[_Planned], resetting: set[torch.nn.Module], *, stri
     for slot, found in planned:
         if found is not None:
             check_tensor(slot.parameter.name, slot.tensor, found)
+            _padding_row(slot, found)
 
 
 def _set(
@@ -207,11 +208,16 @@ def _check_reset(slot: Slot) -> None:
 
 
 def _fillings(planned: Sequence[_Planned]) -> list[Filling]:
-    return [
-        Filling(slot.tensor, found, slot.padding_row if found.zero_padding else None)
-        for slot, found in planned
-        if found is not None
-    ]
+    return [Filling(slot.tensor, found, _padding_row(slot, found)) for slot, found in planned if found is not None]
+
+
+def _padding_row(slot: Slot, found: "Assignment") -> int | None:
+    """Return the row that becomes zeros, or None.
+
+    Raises:
+        InvalidArgument: the module names one that there is not.
+    """
+    return slot.padding_row if found.zero_padding else None
 
 
 def _filled(slot: Slot, found: "Assignment", figures: tuple[float, float] | None) -> InitEntry:

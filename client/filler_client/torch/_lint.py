@@ -12,7 +12,7 @@ import torch
 from caffe_filler.errors import InvalidArgument
 from caffe_filler.nearest import did_you_mean, nearest
 from filler_client._rules import RulesLike, rules_of
-from filler_client.torch._module import NamePrefix, identity_of, slots
+from filler_client.torch._module import NamePrefix, Slot, identity_of, slots
 from filler_client.torch._placement import local_of, with_memory
 
 if TYPE_CHECKING:
@@ -65,18 +65,18 @@ def lint(
     wholes = _wholes(shapes, held, ties)
     checked = rules_of(rules, held, is_whole=not name_prefix)
     measured = []
-    for name, (parameter, tensor, padding_row) in held.items():
+    for name, (parameter, tensor, slot) in held.items():
         whole = wholes.get(name, parameter.shape)
         found = checked.assign(_of_shapes(parameter, wholes))
-        measured.append(_measured(name, whole, tensor, found, padding_row))
+        measured.append(_measured(name, whole, tensor, found, slot))
     kind = "state_dict" if isinstance(module, Mapping) else type(module).__name__
     return Findings(check_parameters(measured, selection, kind))
 
 
 def _held(
     module: torch.nn.Module | Mapping[str, torch.Tensor], name_prefix: NamePrefix
-) -> "tuple[dict[str, tuple[Parameter, torch.Tensor, int | None]], dict[str, str]]":
-    """Return the parameters by name, as rules see them, with their tensors and the rows that are padding.
+) -> "tuple[dict[str, tuple[Parameter, torch.Tensor, Slot | None]], dict[str, str]]":
+    """Return the parameters by name, as rules see them, with their tensors and the places of a module where they hang.
 
     Those that are tied are there once; with them come their further names, each with the first.
     """
@@ -85,7 +85,7 @@ def _held(
     if isinstance(module, torch.nn.Module):
         own = [slot for slot in slots(module, name_prefix) if not slot.is_buffer]
         ties = {tie.name: slot.name for slot in own for tie in slot.ties}
-        return {slot.name: (slot.parameter, slot.tensor, slot.padding_row) for slot in own}, ties
+        return {slot.name: (slot.parameter, slot.tensor, slot) for slot in own}, ties
     if not isinstance(module, Mapping) or not all(isinstance(value, torch.Tensor) for value in module.values()):
         raise InvalidArgument(f"lint takes a module, or tensors by name. Received: {type(module).__name__}")
     for name in module:
@@ -93,7 +93,7 @@ def _held(
             raise InvalidArgument(f"the name of a tensor is text. Received: {name!r}")
         if module[name].is_nested:
             raise InvalidArgument(f"'{name}' is a nested tensor, which has no one shape")
-    held: dict[str, tuple[Parameter, torch.Tensor, int | None]] = {}
+    held: dict[str, tuple[Parameter, torch.Tensor, Slot | None]] = {}
     ties = {}
     # With what is held of them here, so that no other tensor has its identity meanwhile.
     first: dict[object, tuple[str, torch.Tensor]] = {}
@@ -110,7 +110,7 @@ def _held(
 
 def _wholes(
     shapes: Mapping[str, Sequence[int]],
-    held: "Mapping[str, tuple[Parameter, torch.Tensor, int | None]]",
+    held: "Mapping[str, tuple[Parameter, torch.Tensor, Slot | None]]",
     ties: Mapping[str, str],
 ) -> dict[str, tuple[int, ...]]:
     """Return the whole shapes of parameters that are held in part.
@@ -156,7 +156,7 @@ def _measured(
     whole: tuple[int, ...],
     tensor: torch.Tensor,
     found: "Assignment | None",
-    padding_row: int | None,
+    slot: Slot | None,
 ) -> "Measured":
     """Measure the part of a parameter that is here."""
     from filler_server.diagnostics.lint.parameters import Measured
@@ -166,7 +166,7 @@ def _measured(
         raise InvalidArgument(f"'{name}' is no dense tensor. Received: dtype={local.dtype}, layout={local.layout}")
     one = Measured(name, whole, tuple(local.shape))
     if found is not None:
-        zero_rows = int(found.zero_padding and padding_row is not None)
+        zero_rows = int(found.zero_padding and slot is not None and slot.padding_row is not None)
         one = replace(one, rule=found.rule, filler=found.filler, expected_mean=found.mean, expected_std=found.std)
         one = replace(one, zero_rows=zero_rows)
     if local.is_meta or not local.numel():

@@ -1,5 +1,6 @@
 """Parameters and buffers of a module: their names in the whole model, and where they hang."""
 
+import operator
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -65,9 +66,24 @@ class Slot:
 
     @property
     def padding_row(self) -> int | None:
-        """The row that the module names as padding."""
-        row, rows = getattr(self.owner, "padding_idx", None), next(iter(self.parameter.shape), 0)
-        return row % rows if isinstance(row, int) and rows else None
+        """The row that the module names as padding.
+
+        Raises:
+            InvalidArgument: there is no such row.
+        """
+        given, rows = getattr(self.owner, "padding_idx", None), next(iter(self.parameter.shape), 0)
+        if given is None or not rows:
+            return None
+        try:
+            row = operator.index(given)
+        except TypeError:
+            row = rows
+        if not -rows <= row < rows:
+            raise InvalidArgument(
+                f"'{self.name}' has {rows} rows, and padding_idx of {type(self.owner).__name__} is one of them. "
+                f"Received: padding_idx={given!r}"
+            )
+        return row % rows
 
     @property
     def hanging(self) -> torch.Tensor | None:

@@ -452,6 +452,27 @@ def test_a_padding_row_is_zeros_where_a_rule_says_so() -> None:
     assert module.weight[4].any()
 
 
+@pytest.mark.parametrize("row", [3, -37, np.int64(3), torch.tensor(3)])
+def test_a_padding_row_may_be_an_integer_of_any_library(row: Any) -> None:
+    module = torch.nn.Embedding(40, 8, padding_idx=row)
+    initialize_(module, "torch", seed=SEED)
+    assert module.weight.abs().sum(1).eq(0).nonzero().tolist() == [[3]]
+    assert str(lint(module, "torch")).endswith("no findings")
+
+
+@pytest.mark.parametrize("row", [40, -41, 3.0, "3"])
+def test_a_padding_row_that_there_is_not_is_refused(row: Any) -> None:
+    module = torch.nn.ModuleList([torch.nn.Linear(2, 2), torch.nn.Embedding(40, 8)])
+    module[1].padding_idx = row
+    before = values(module)
+    with pytest.raises(InvalidArgument, match=rf"'1.weight' has 40 rows, .* Received: padding_idx={row!r}"):
+        initialize_(module, "torch", seed=SEED)
+    assert same(values(module), before)
+    # A rule that does not ask for it does not mind.
+    initialize_(module, {"*": "gaussian"}, seed=SEED)
+    lint(module, {"*": "gaussian"})
+
+
 def test_stages_of_a_pipeline_have_the_names_of_the_whole_model() -> None:
     model, first, second = Model(), Model().blocks[:2], Model().blocks[2:]
     initialize_(model, RULES, seed=SEED)
