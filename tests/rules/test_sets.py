@@ -63,6 +63,7 @@ def test_transformer_scales_what_writes_to_the_residual_stream() -> None:
     rules = sets.transformer(depth=8)
     for name in ("attn.c_proj", "mlp.c_proj", "self_attn.o_proj", "mlp.down_proj", "linear2", "self_attn.out_proj"):
         assert std(rules, f"h.0.{name}.weight", (4, 4), "Linear") == pytest.approx(0.02 / 4, rel=1e-6), name
+        assert std(rules, f"{name}.weight", (4, 4), "Linear") == pytest.approx(0.02 / 4, rel=1e-6), name
     for name in ("attn.c_attn", "mlp.c_fc", "self_attn.q_proj", "mlp.up_proj", "linear1"):
         assert std(rules, f"h.0.{name}.weight", (4, 4), "Linear") == pytest.approx(0.02, rel=1e-6), name
     assert std(rules, "wte.weight", (9, 4), "Embedding") == pytest.approx(0.02, rel=1e-6)

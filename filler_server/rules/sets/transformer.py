@@ -9,11 +9,16 @@ from filler_server.rules.patterns import NamePatterns
 from filler_server.rules.reading import read_rules
 from filler_server.rules.rules import Rules
 
-OUTPUTS = (
-    *(f"*.{name}.weight" for name in ("out_proj", "o_proj", "c_proj", "wo", "to_out", "to_out.0", "attn.proj")),
-    *(f"*.{name}.weight" for name in ("attention.dense", "attention.output.dense", "self_attention.dense")),
-    *("*.self_attention.proj.weight", "*.fc2_weight"),
-    *(f"*.{name}.weight" for name in ("down_proj", "fc2", "w2", "linear2", "dense_4h_to_h", "mlp.proj")),
+OUTPUTS = tuple(
+    f"{path}{name}"
+    for name in (
+        *(f"{name}.weight" for name in ("out_proj", "o_proj", "c_proj", "wo", "to_out", "to_out.0", "attn.proj")),
+        *(f"{name}.weight" for name in ("attention.dense", "attention.output.dense", "self_attention.dense")),
+        *("self_attention.proj.weight", "fc2_weight"),
+        *(f"{name}.weight" for name in ("down_proj", "fc2", "w2", "linear2", "dense_4h_to_h", "mlp.proj")),
+    )
+    # A block may be filled by itself.
+    for path in ("*.", "")
 )
 """Names of the matrices that write to the residual stream, in the usual models."""
 
