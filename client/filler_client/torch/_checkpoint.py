@@ -36,7 +36,7 @@ class FillerStorageReader(StorageReader):
             rules with zero_padding are errors. With it, buffers that no rule names are left alone, tied parameters have
             the values of their first name, and what wrappers add to keys changes nothing (torch.compile,
             DistributedDataParallel).
-        key_prefix: what stands before the names of parameters in the keys, such as `model.`.
+        key_prefix: what stands before the names of parameters in the keys, such as `model.`; the dot may be left out.
 
     Raises:
         InvalidArgument: rules or seed cannot be what they should.
@@ -58,6 +58,8 @@ class FillerStorageReader(StorageReader):
     ) -> None:
         self._seed = _requests.check_seed(seed)
         self._client = client
+        if not isinstance(key_prefix, str):
+            raise InvalidArgument(f"key_prefix is text. Received: key_prefix={key_prefix!r}")
         self._prefix = key_prefix
         self._slots: dict[str, Slot] | None = None if module is None else slots_by_key(module)
         self._rules = rules_of(rules, is_whole=False)
@@ -128,6 +130,9 @@ class FillerStorageReader(StorageReader):
         if not isinstance(tensor, torch.Tensor) or hasattr(tensor, "local_shards"):
             raise InvalidArgument(f"'{key}' is neither a tensor nor a DTensor. Received: {type(tensor).__name__}")
         name = key.removeprefix(self._prefix)
+        if name != key:
+            # No name of a parameter begins with a dot.
+            name = name.removeprefix(".")
         slot = None
         if self._slots is not None:
             slot = self._slots.get(name)

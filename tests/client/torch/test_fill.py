@@ -266,6 +266,18 @@ def test_a_checkpoint_that_is_not_there_is_what_initialize_fills(tmp_path: Path)
     assert all(torch.equal(tensor, third.state_dict()[key]) for key, tensor in one.state_dict().items())
 
 
+def test_the_dot_after_a_prefix_of_keys_may_be_left_out() -> None:
+    one = Net()
+    initialize_(one, rules := {"*": "gaussian"}, seed=SEED)
+    for prefix in ("model.", "model"):
+        for module in (None, Net()):
+            state = {"model": {"norm.weight": torch.zeros(4)}}
+            load(state, storage_reader=FillerStorageReader(rules, SEED, key_prefix=prefix, module=module))
+            assert torch.equal(state["model"]["norm.weight"], one.norm.weight)
+    with pytest.raises(InvalidArgument, match="key_prefix is text"):
+        FillerStorageReader(rules, SEED, key_prefix=3)  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize(
     "wrap",
     [
