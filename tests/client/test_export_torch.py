@@ -265,3 +265,15 @@ def test_a_net_that_draws_random_numbers_is_not_verified(tmp_path: Path) -> None
         export(net, tmp_path / "net.py", WEIGHTS, phase="TRAIN", verify=True)
     (verification,) = export(NET, tmp_path / "net.py", WEIGHTS, phase="TRAIN").verifications
     assert verification.failures == ()
+
+
+@pytest.mark.frameworks
+def test_the_default_device_changes_nothing(tmp_path: Path) -> None:
+    torch = pytest.importorskip("torch")
+    from filler_client.torch import load_net
+
+    with torch.device("meta"):
+        (verification,) = export(NET, tmp_path / "small.py", WEIGHTS).verifications
+        net = load_net(NET, WEIGHTS)
+    assert verification.failures == ()
+    assert {tensor.device.type for tensor in net.state_dict().values()} == {"cpu"}

@@ -51,7 +51,7 @@ def digest(tensor: torch.Tensor, *, local: bool = False) -> "Digest":
     shape = tuple(tensor.shape)
     for part in parts_of(tensor):
         bits = _BITS[part.tensor.dtype.itemsize]
-        digester = Digester(_numpy(torch.empty(0, dtype=bits)).dtype, part.tensor.numel())
+        digester = Digester(_numpy(torch.empty(0, dtype=bits, device="cpu")).dtype, part.tensor.numel())
         _add(digester, part, shape, bits)
         found += digester.digest
     return found if local or not is_dtensor(tensor) else _summed(tensor, found)

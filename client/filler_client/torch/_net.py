@@ -64,7 +64,9 @@ def _executed(written: "TorchModule") -> torch.nn.Module:
     linecache.cache[file] = (len(source), None, source.splitlines(keepends=True), file)
     namespace: dict[str, Any] = {"__name__": f"{__name__}.net_{name}", "__file__": file}
     exec(compile(source, file, "exec"), namespace)  # noqa: S102 - it is our own
-    module: torch.nn.Module = namespace[written.name]()
+    # Where it is filled, whatever the default device.
+    with torch.device("cpu"):
+        module: torch.nn.Module = namespace[written.name]()
     return module
 
 

@@ -24,7 +24,9 @@ class Staging:
     def __init__(self, device: torch.device, *, nbytes: int = _BYTES) -> None:
         self._is_cuda = device.type == "cuda"
         self._device = device
-        self._buffers = [torch.empty(nbytes, dtype=torch.uint8, pin_memory=self._is_cuda) for _ in range(2)]
+        self._buffers = [
+            torch.empty(nbytes, dtype=torch.uint8, device="cpu", pin_memory=self._is_cuda) for _ in range(2)
+        ]
         self._copied: list[Any] = [None, None]
         self._next = 0
 

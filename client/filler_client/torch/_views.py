@@ -115,7 +115,7 @@ def _batches(samples: Sequence[torch.Tensor]) -> Iterator[list[torch.Tensor]]:
 def _sums_of_rows(samples: Sequence[torch.Tensor]) -> Iterator[_Sums]:
     """Yield the sums of samples of one length, in float32 as far as its range allows."""
     dtype = torch.float32 if all(sample.dtype == torch.float32 for sample in samples) else torch.float64
-    memory = torch.empty(min(len(samples), _ROWS), _RUNS, _RUN, dtype=dtype)
+    memory = torch.empty(min(len(samples), _ROWS), _RUNS, _RUN, dtype=dtype, device="cpu")
     for start in range(0, len(samples), _ROWS):
         batch = [_read(sample) for sample in samples[start : start + _ROWS]]
         rows = torch.stack(batch, out=memory[: len(batch)]).flatten(1)

@@ -41,7 +41,9 @@ class TorchRuntime:
         namespace: dict[str, Any] = {"__name__": path.stem, "__file__": str(path), _TELL: self._keep}
         code = compile(ast.fix_missing_locations(telling.visit(tree)), str(path), "exec")
         exec(code, namespace)  # noqa: S102 - it has been written here
-        self._net = namespace["load"]() if written.tensors else namespace[written.name]()
+        # NumPy has the values, whatever the default device.
+        with torch.device("cpu"):
+            self._net = namespace["load"]() if written.tensors else namespace[written.name]()
         self.values = frozenset(telling.told).union(graph.outputs)
 
     def compute(self, inputs: Mapping[str, NDArray[Any]], names: Sequence[str]) -> Mapping[str, NDArray[Any]]:
@@ -50,7 +52,7 @@ class TorchRuntime:
             for name in module._non_persistent_buffers_set:
                 module.get_buffer(name).zero_()
         self._wanted, self._found = frozenset(names), {}
-        with torch.no_grad():
+        with torch.device("cpu"), torch.no_grad():
             outputs = self._net(*(torch.tensor(np.asarray(inputs[name], np.float32)) for name in self._inputs))
         found = {**self._found, **outputs}
         self._found = {}

@@ -137,7 +137,7 @@ def _numpy_dtype(name: str, dtype: "torch.dtype") -> np.dtype[Any]:
     if dtype == torch.bfloat16:
         return _BFLOAT16
     try:
-        found: np.dtype[Any] = torch.empty(0, dtype=dtype).numpy().dtype
+        found: np.dtype[Any] = torch.empty(0, dtype=dtype, device="cpu").numpy().dtype
     except TypeError:
         raise WeightsError(f"tensor '{name}' has a dtype that NumPy lacks. Received: {dtype}") from None
     return found
@@ -189,7 +189,10 @@ def _save_without_values(file: IO[bytes], tensors: "list[Tensor]") -> None:
     from torch.serialization import skip_data
 
     with FakeTensorMode(), skip_data(materialize_fake_tensors=True):
-        empty = {tensor.name: torch.empty(tensor.shape, dtype=getattr(torch, tensor.dtype.name)) for tensor in tensors}
+        empty = {
+            tensor.name: torch.empty(tensor.shape, dtype=getattr(torch, tensor.dtype.name), device="cpu")
+            for tensor in tensors
+        }
         torch.save(empty, file)
 
 

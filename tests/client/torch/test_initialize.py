@@ -20,7 +20,7 @@ torch = pytest.importorskip("torch")
 from torch._subclasses.fake_tensor import FakeTensorMode  # noqa: E402 - it needs PyTorch
 from torch.testing._internal.two_tensor import TwoTensor  # noqa: E402
 
-from filler_client.torch import InitReport, initialize_, lint, rule_set  # noqa: E402
+from filler_client.torch import InitReport, digest, initialize_, lint, rule_set  # noqa: E402
 
 SEED = 1701
 RULES = {"*.bias": "constant", "*norm.weight": 'type: "constant" value: 1', "*": "xavier"}
@@ -338,6 +338,21 @@ def test_modules_that_change_more_than_values_when_they_are_reset_are_refused(
     with pytest.raises(InvalidArgument, match=rf"^reset_parameters sets values, .*{message} after it$"):
         initialize_(module, {"*": "gaussian"}, seed=SEED, device="cpu", reset_buffers=True)
     assert module[0].weight.device.type == device
+
+
+def test_the_default_device_changes_nothing() -> None:
+    module, other = torch.nn.Linear(300, 200), torch.nn.Linear(300, 200)
+    report = initialize_(module, "torch", seed=SEED)
+    # One that fails as soon as anything is looked at that lies there, as those of GPUs may.
+    with torch.device("meta"):
+        there = initialize_(other, "torch", seed=SEED)
+        assert digest(other.weight) == digest(module.weight)
+        assert str(lint(other, "torch")).endswith("no findings")
+        absent = torch.nn.Linear(300, 200)
+        initialize_(absent, "torch", seed=SEED, device="cpu")
+    assert there.entries == report.entries
+    assert same(values(module), values(other))
+    assert same(values(module), values(absent))
 
 
 def test_a_refused_call_leaves_a_module_where_it_was() -> None:

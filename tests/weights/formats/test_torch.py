@@ -55,6 +55,16 @@ def test_pytorch_loads_what_is_written(tmp_path: Path, mapped: bool) -> None:
 
 
 @pytest.mark.frameworks
+def test_files_do_not_depend_on_the_default_device(tmp_path: Path) -> None:
+    torch = pytest.importorskip("torch")
+    content = write(TorchWriter, tmp_path / "here", ARRAYS)
+    with torch.device("meta"):
+        assert write(TorchWriter, tmp_path / "there", ARRAYS) == content
+        with open_weights(tmp_path / "there") as weights:
+            assert same(weights["conv1.weight"].array(), ARRAYS["conv1.weight"])
+
+
+@pytest.mark.frameworks
 def test_what_is_written_is_read_again(tmp_path: Path) -> None:
     pytest.importorskip("torch")
     write(TorchWriter, tmp_path / "w", ARRAYS)
