@@ -229,13 +229,19 @@ def _shardings(shardings: Any, shapes: Any) -> list[Any]:
 def _sharding_of(name: str, struct: Any, given: Any) -> jax.sharding.Sharding:
     sharding = getattr(struct, "sharding", None) if given is None else given
     if sharding is None:
-        return jax.sharding.SingleDeviceSharding(jax.devices()[0])
+        return jax.sharding.SingleDeviceSharding(_default_device())
     if not isinstance(sharding, jax.sharding.Sharding):
         raise InvalidArgument(
             f"a sharding is one of jax.sharding, such as NamedSharding(mesh, spec). "
             f"Received: {sharding!r} for '{printable(name)}'"
         )
     return sharding
+
+
+def _default_device() -> Any:
+    """Return where JAX puts arrays of this process that are given no place."""
+    given = jax.config.jax_default_device
+    return jax.local_devices(backend=given)[0] if given is None or isinstance(given, str) else given
 
 
 class _Within:

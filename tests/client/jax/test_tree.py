@@ -124,6 +124,13 @@ def test_empty_arrays_and_scalars() -> None:
     assert got["one"] == CLIENT.fill("uniform", (), seed=5, name="one")
 
 
+def test_without_a_sharding_arrays_lie_on_the_default_device() -> None:
+    for device in (None, "cpu", jax.devices()[3]):
+        with jax.default_device(device):
+            got = fill_tree(jax.ShapeDtypeStruct((3, 4), jnp.float32), None, ALL, 1)
+            assert got.devices() == jnp.zeros(3).devices()
+
+
 def test_boxes_of_flax_are_no_part_of_a_name() -> None:
     kernel = nn.with_partitioning(nn.initializers.zeros_init(), ("x", "y"))
     boxed = jax.eval_shape(nn.Dense(6, kernel_init=kernel).init, jax.random.key(0), jnp.ones((1, 4)))
