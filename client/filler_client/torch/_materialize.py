@@ -25,6 +25,8 @@ def check_device(device: torch.device | str | None) -> None:
 def materialize(module: torch.nn.Module, held: Sequence[Slot], device: torch.device | str | None) -> list[Slot]:
     """Give what a module has on the device meta memory on another device; ties and all else stay as they are.
 
+    Gradients that were there, too, are zeros.
+
     Returns:
         What was on the device meta.
 
@@ -47,6 +49,10 @@ def materialize(module: torch.nn.Module, held: Sequence[Slot], device: torch.dev
         raise
     for slot in held:
         slot.refresh()
+    for slot in absent:
+        if slot.tensor.grad is not None:
+            # No rule fills it, and nobody has added anything to it.
+            slot.tensor.grad.zero_()
     _tie(absent)
     return absent
 

@@ -226,6 +226,17 @@ def test_a_module_on_the_device_meta_is_made_on_the_device_named() -> None:
     assert report["mask"].status == "filled"
 
 
+def test_gradients_on_the_device_meta_become_zeros() -> None:
+    # Memory that is had again afterwards.
+    kept = [torch.full((64, 64), 3.0) for _ in range(50)]
+    with torch.device("meta"):
+        module = torch.nn.Linear(64, 64)
+        module(torch.empty(2, 64)).sum().backward()
+    kept.clear()
+    initialize_(module, RULES, seed=SEED, device="cpu")
+    assert all(held.grad.eq(0).all() for held in module.parameters())
+
+
 def test_what_has_values_is_kept_when_the_rest_is_made() -> None:
     model = torch.nn.ModuleList([torch.nn.Linear(3, 2), torch.nn.Linear(3, 2, device="meta")])
     model[0].register_buffer("table", torch.arange(4.0))
