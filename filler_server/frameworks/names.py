@@ -53,6 +53,8 @@ ALIASES: Mapping[str, str] = MappingProxyType(
         "keras.IdentityInitializer": "keras.identity",
         **{f"jax.xavier_{kind}": f"jax.glorot_{kind}" for kind in ("uniform", "normal")},
         **{f"jax.kaiming_{kind}": f"jax.he_{kind}" for kind in ("uniform", "normal")},
+        # Flax has these beside those of JAX.
+        **{f"jax.{name}_init": f"jax.{name}" for name in ("zeros", "ones")},
     }
 )
 """Further names of the same."""

@@ -40,6 +40,8 @@ CALLS = {
     "keras.initializers.Orthogonal(gain=2)": 'type: "orthogonal" value: 2',
     "he_normal": 'type: "variance_scaling_truncated" value: 2',
     "jax.nn.initializers.lecun_normal(in_axis=-2, out_axis=-1)": 'type: "variance_scaling_truncated" value: 1',
+    "nn.initializers.zeros_init()": 'type: "constant" value: 0',
+    "flax.nnx.initializers.ones_init()": 'type: "constant" value: 1',
     "flax.linen.initializers.xavier_uniform()": 'type: "xavier" variance_norm: AVERAGE',
     "jax.nn.initializers.variance_scaling(2.0, 'fan_out', 'normal', dtype=jnp.float32)": (
         'type: "msra" variance_norm: FAN_OUT'
