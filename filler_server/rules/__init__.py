@@ -4,8 +4,8 @@ Reading them, finding the one that fits a parameter, and what theory expects of 
 """
 
 from filler_server.rules.assignment import Assignment
-from filler_server.rules.parameter import Parameter
+from filler_server.rules.parameter import Parameter, parameters_of
 from filler_server.rules.reading import read_rules
 from filler_server.rules.rules import Rules
 
-__all__ = ["Assignment", "Parameter", "Rules", "read_rules"]
+__all__ = ["Assignment", "Parameter", "Rules", "parameters_of", "read_rules"]

@@ -24,3 +24,15 @@ class Parameter(NamedTuple):
     within: tuple[str, ...] = ()
     siblings: Mapping[str, tuple[int, ...]] = MappingProxyType({})
     is_buffer: bool = False
+
+
+def parameters_of(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Parameter]:
+    """Return parameters by name of which nothing but names and shapes is known.
+
+    Those are of one module whose names have the same in front of their last dots.
+    """
+    siblings: dict[str, dict[str, tuple[int, ...]]] = {}
+    for name, shape in shapes.items():
+        path, _, own = name.rpartition(".")
+        siblings.setdefault(path, {})[own] = shape
+    return {name: Parameter(name, shape, siblings=siblings[name.rpartition(".")[0]]) for name, shape in shapes.items()}

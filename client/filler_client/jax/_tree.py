@@ -102,22 +102,19 @@ def fill_tree(
 
 
 def _leaves(paths: Sequence[Any], shardings: Sequence[Any], rules: RulesLike, axes: JaxAxes) -> list[_Leaf]:
-    from filler_server.rules import Parameter
+    from filler_server.rules import parameters_of
 
     names = [_name(path) for path, _ in paths]
     _check_names(names)
     checked = rules_of(rules, names)
     shapes = {name: _shape_of(name, struct) for name, (_, struct) in zip(names, paths, strict=True)}
-    siblings: dict[str, dict[str, tuple[int, ...]]] = {}
-    for name, shape in shapes.items():
-        owner, _, last = name.rpartition(".")
-        siblings.setdefault(owner, {})[last] = shape
+    parameters = parameters_of(shapes)
     leaves, unmatched = [], []
     for name, (_, struct), given in zip(names, paths, shardings, strict=True):
         shape, dtype = shapes[name], _dtype_of(name, struct)
         sharding = _sharding_of(name, struct, given)
         with _Within(name):
-            found = checked.assign(Parameter(name, shape, siblings=siblings[name.rpartition(".")[0]]), axes.of)
+            found = checked.assign(parameters[name], axes.of)
             if found is not None and 0 not in shape:
                 check_fans(found.filler, shape, found.axes)
             held = boxes(shape, sharding)

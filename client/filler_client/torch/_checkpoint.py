@@ -1,6 +1,7 @@
 """A checkpoint that is not there: torch.distributed.checkpoint reads what was never written."""
 
-from typing import Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch.distributed.checkpoint import LoadPlan, LoadPlanner, Metadata, StorageReader
@@ -16,6 +17,9 @@ from filler_client._rules import RulesLike, rules_of
 from filler_client.torch._filling import Filling, check_padding, check_tensor, fill_all
 from filler_client.torch._module import Slot, slots_by_key
 from filler_client.torch._placement import local_of
+
+if TYPE_CHECKING:
+    from filler_server.rules import Parameter
 
 _MOST_AXES = 64
 _MOST = 1 << 62
@@ -105,8 +109,9 @@ class FillerStorageReader(StorageReader):
         items: dict[str, ReadItem] = {item.dest_index.fqn: item for item in plan.items}
         fillings: dict[str, Filling] = {}
         memory: dict[object, str] = {}
+        named = self._named(planner.state_dict)
         for key in items:
-            filling = self._filling(key, planner.state_dict[key])
+            filling = self._filling(key, planner.state_dict[key], named)
             if filling is None:
                 continue
             place = _memory(filling.tensor)
@@ -124,16 +129,22 @@ class FillerStorageReader(StorageReader):
         done.set_result(None)
         return done
 
-    def _filling(self, key: str, tensor: Any) -> Filling | None:
-        from filler_server.rules import Parameter
+    def _name(self, key: str) -> str:
+        name = key.removeprefix(self._prefix)
+        # No name of a parameter begins with a dot.
+        return name if name == key else name.removeprefix(".")
 
+    def _named(self, state: Mapping[str, Any]) -> "dict[str, Parameter]":
+        """Return the parameters of a state_dict as rules see them where there is no module."""
+        from filler_server.rules import parameters_of
+
+        tensors = {self._name(key): each for key, each in state.items() if isinstance(each, torch.Tensor)}
+        return parameters_of({name: tuple(tensor.shape) for name, tensor in tensors.items()})
+
+    def _filling(self, key: str, tensor: Any, named: "Mapping[str, Parameter]") -> Filling | None:
         if not isinstance(tensor, torch.Tensor) or hasattr(tensor, "local_shards"):
             raise InvalidArgument(f"'{key}' is neither a tensor nor a DTensor. Received: {type(tensor).__name__}")
-        name = key.removeprefix(self._prefix)
-        if name != key:
-            # No name of a parameter begins with a dot.
-            name = name.removeprefix(".")
-        slot = None
+        name, slot = self._name(key), None
         if self._slots is not None:
             slot = self._slots.get(name)
             if slot is None:
@@ -148,7 +159,7 @@ class FillerStorageReader(StorageReader):
                     f"'{name}' has another shape in the module, {list(slot.parameter.shape)}. "
                     f"Received: shape={list(tensor.shape)}"
                 )
-        parameter = Parameter(name, tuple(tensor.shape)) if slot is None else slot.parameter
+        parameter = named[name]._replace(shape=tuple(tensor.shape)) if slot is None else slot.parameter
         found = self._rules.assign(parameter)
         if found is None:
             if slot is not None and slot.is_buffer:

@@ -99,7 +99,7 @@ def fill_flat_(
         parameters = [(None, (length,)) if is_padding else next(named) for length, is_padding in lengths]
         fill_flat_(flat.data, parameters, rules, start=rank * flat.numel(), seed=1701)
     """
-    from filler_server.rules import Parameter
+    from filler_server.rules import parameters_of
 
     _check(partition, "partition")
     flat, offset = with_memory(partition.detach()), _count(start)
@@ -110,6 +110,7 @@ def fill_flat_(
         )
     listed = _listed(parameters)
     checked = rules_of(rules, [name for name, _ in listed if name is not None], is_whole=False)
+    named = parameters_of({name: shape for name, shape in listed if name is not None})
     stop, at = offset + partition.numel(), 0
     targets: list[Target] = []
     padding: list[torch.Tensor] = []
@@ -122,7 +123,7 @@ def fill_flat_(
         if name is None:
             padding.append(held)
             continue
-        found = checked.assign(Parameter(name, shape))
+        found = checked.assign(named[name])
         if found is None:
             raise InvalidArgument(f"no rule fits parameter '{name}' of shape {list(shape)}; a rule '*' fits all others")
         check_padding(name, found, "initialize_ fills a module before it is wrapped")

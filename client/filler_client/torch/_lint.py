@@ -80,7 +80,7 @@ def _held(
 
     Those that are tied are there once; with them come their further names, each with the first.
     """
-    from filler_server.rules import Parameter
+    from filler_server.rules import parameters_of
 
     if isinstance(module, torch.nn.Module):
         own = [slot for slot in slots(module, name_prefix) if not slot.is_buffer]
@@ -95,6 +95,7 @@ def _held(
             raise InvalidArgument(f"'{name}' is a nested tensor, which has no one shape")
     held: dict[str, tuple[Parameter, torch.Tensor, Slot | None]] = {}
     ties = {}
+    parameters = parameters_of({name: tuple(tensor.shape) for name, tensor in module.items()})
     # With what is held of them here, so that no other tensor has its identity meanwhile.
     first: dict[object, tuple[str, torch.Tensor]] = {}
     for name, tensor in module.items():
@@ -102,7 +103,7 @@ def _held(
             local = local_of(tensor)
             other, _ = first.setdefault(identity_of(local), (name, local))
             if other == name:
-                held[name] = (Parameter(name, tuple(tensor.shape)), tensor, None)
+                held[name] = (parameters[name], tensor, None)
             else:
                 ties[name] = other
     return held, ties

@@ -18,7 +18,7 @@ from torch.distributed.algorithms._checkpoint.checkpoint_wrapper import checkpoi
 from torch.distributed.checkpoint import CheckpointException, FileSystemWriter, load, save  # noqa: E402
 from torch.testing._internal.two_tensor import TwoTensor  # noqa: E402
 
-from filler_client.torch import FillerStorageReader, fill_, fill_flat_, initialize_, rule_set  # noqa: E402
+from filler_client.torch import FillerStorageReader, fill_, fill_flat_, initialize_, lint, rule_set  # noqa: E402
 from filler_client.torch._staging import Staging  # noqa: E402
 
 SEED = 1701
@@ -279,6 +279,19 @@ def test_the_dot_after_a_prefix_of_keys_may_be_left_out() -> None:
             assert torch.equal(state["model"]["norm.weight"], one.norm.weight)
     with pytest.raises(InvalidArgument, match="key_prefix is text"):
         FillerStorageReader(rules, SEED, key_prefix=3)  # type: ignore[arg-type]
+
+
+def test_a_fan_of_another_parameter_counts_without_a_module() -> None:
+    rules = "rule { name: '*bias' fan_of: 'weight' filler { type: 'xavier' } }\nrule { filler { type: 'msra' } }"
+    module = torch.nn.ModuleDict({"fc": torch.nn.Linear(9, 30)})
+    initialize_(module, rules, seed=SEED)
+    shapes = {"fc.weight": (30, 9), "fc.bias": (30,)}
+    flat = fill_flat_(torch.empty(15), shapes, rules, start=270 + 15, seed=SEED)
+    assert torch.equal(flat, module.fc.bias[15:])
+    state = {f"model.{name}": torch.zeros(shape) for name, shape in shapes.items()}
+    load(state, storage_reader=FillerStorageReader(rules, SEED, key_prefix="model"))
+    assert torch.equal(state["model.fc.bias"], module.fc.bias)
+    assert str(lint(module.state_dict(), rules)).endswith("no findings")
 
 
 @pytest.mark.parametrize(
