@@ -65,6 +65,8 @@ class FillerStorageReader(StorageReader):
         if not isinstance(key_prefix, str):
             raise InvalidArgument(f"key_prefix is text. Received: key_prefix={key_prefix!r}")
         self._prefix = key_prefix
+        if module is not None and not isinstance(module, torch.nn.Module):
+            raise InvalidArgument(f"module is one of PyTorch. Received: {type(module).__name__}")
         self._slots: dict[str, Slot] | None = None if module is None else slots_by_key(module)
         self._rules = rules_of(rules, is_whole=False)
 
@@ -102,13 +104,14 @@ class FillerStorageReader(StorageReader):
         """Fill the tensors of the plan.
 
         Raises:
-            InvalidArgument: no rule fits a key, the module has none of this name and shape, two keys are one tensor, or
-                a tensor cannot hold a blob.
+            InvalidArgument: no rule fits a key, the module has none of this name and shape, two keys are one tensor or
+                have one name, or a tensor cannot hold a blob.
             FillerError: one of the tree in `caffe_filler.errors`.
         """
         items: dict[str, ReadItem] = {item.dest_index.fqn: item for item in plan.items}
         fillings: dict[str, Filling] = {}
         memory: dict[object, str] = {}
+        names: dict[str, str] = {}
         named = self._named(planner.state_dict)
         for key in items:
             filling = self._filling(key, planner.state_dict[key], named)
@@ -117,6 +120,12 @@ class FillerStorageReader(StorageReader):
             place = _memory(filling.tensor)
             other = memory.setdefault(place, key)
             if other == key:
+                same = names.setdefault(self._name(key), key)
+                if same != key:
+                    raise InvalidArgument(
+                        f"'{same}' and '{key}' have one name, and would be filled alike. "
+                        f"Received: key_prefix='{self._prefix}'"
+                    )
                 fillings[key] = filling
             elif fillings[other].assignment.stream != filling.assignment.stream:
                 raise InvalidArgument(

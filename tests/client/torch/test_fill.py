@@ -281,6 +281,15 @@ def test_the_dot_after_a_prefix_of_keys_may_be_left_out() -> None:
         FillerStorageReader(rules, SEED, key_prefix=3)  # type: ignore[arg-type]
 
 
+def test_keys_of_one_name_are_refused() -> None:
+    state = {"model": {"w": torch.zeros(4)}, "w": torch.zeros(4)}
+    with pytest.raises(CheckpointException, match=r"'model\.w' and 'w' have one name.*key_prefix='model\.'"):
+        load(state, storage_reader=FillerStorageReader({"*": "gaussian"}, SEED, key_prefix="model."))
+    assert not state["w"].any()
+    with pytest.raises(InvalidArgument, match=r"module is one of PyTorch\. Received: dict"):
+        FillerStorageReader("torch", SEED, module={})  # type: ignore[arg-type]
+
+
 def test_a_fan_of_another_parameter_counts_without_a_module() -> None:
     rules = "rule { name: '*bias' fan_of: 'weight' filler { type: 'xavier' } }\nrule { filler { type: 'msra' } }"
     module = torch.nn.ModuleDict({"fc": torch.nn.Linear(9, 30)})
