@@ -53,7 +53,8 @@ def with_memory(local: torch.Tensor) -> torch.Tensor:
         InvalidArgument: it has none, as one that wraps others, or stands for one while a program is traced.
     """
     # To ask a tensor that a class of its own computes with for its memory is an error, or warned of.
-    is_own = type(local).__torch_dispatch__ is torch.Tensor.__torch_dispatch__
+    kind = type(local)
+    is_own = kind is torch.Tensor or kind.__torch_dispatch__ is torch.Tensor.__torch_dispatch__
     if is_own and (local.is_cpu or local.is_cuda) and local.numel():
         try:
             is_own = local.data_ptr() != 0
@@ -62,7 +63,7 @@ def with_memory(local: torch.Tensor) -> torch.Tensor:
     if not is_own:
         raise InvalidArgument(
             "a tensor that wraps others, or stands for one, has no memory of its own that could be filled or read. "
-            f"Received: {type(local).__name__} of shape {list(local.shape)}"
+            f"Received: {kind.__name__} of shape {list(local.shape)}"
         )
     return local
 
