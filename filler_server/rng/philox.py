@@ -189,13 +189,19 @@ def _stream_ids(name: str, first: str, second: str) -> tuple[int, ...]:
     return unpack("<4I", b"".join(digests))
 
 
+def begin_in_numpy() -> None:
+    """Let NumPy make the first values of this process, as of a command that fills once: few do not wait for Numba."""
+    _plain.left = _WORTH_NUMBA
+
+
 def expect(count: int) -> None:
     """Say that so many values will be asked for: where they are many, the first are not made in NumPy either."""
-    _plain.expect(count)
+    if count > _plain.left:
+        _plain.left = 0
 
 
 def _launch(out: NDArray[Any], runs: Runs, ids: tuple[int, ...], distribution: Prepared) -> None:
-    """Write the values of runs: by the kernels, or in NumPy while importing Numba would take longer."""
+    """Write the values of runs: by the kernels, or in NumPy where a process has begun in it and they are few."""
     kernels: Any = sys.modules.get("filler_server.rng.philox_kernels")
     # Another thread may be in the middle of importing it.
     if not hasattr(kernels, "launch"):
@@ -207,21 +213,16 @@ def _launch(out: NDArray[Any], runs: Runs, ids: tuple[int, ...], distribution: P
 
 
 class _Plain:
-    """Number of values that NumPy may still make in this process."""
+    """Number of values, `left`, that NumPy may still make in this process."""
 
-    def __init__(self) -> None:
-        self._left = _WORTH_NUMBA
-
-    def expect(self, count: int) -> None:
-        if count > self._left:
-            self._left = 0
+    left = 0
 
     def take(self, out: NDArray[Any], distribution: Prepared) -> bool:
         """Return whether NumPy should make these values."""
-        if self._left <= 0 or not philox_plain.can_make(out, distribution):
+        if self.left <= 0 or not philox_plain.can_make(out, distribution):
             return False
-        self._left -= max(out.size, _LEAST)
-        return self._left >= 0
+        self.left -= max(out.size, _LEAST)
+        return self.left >= 0
 
 
 _plain = _Plain()

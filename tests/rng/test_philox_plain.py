@@ -121,6 +121,7 @@ def test_numba_is_imported_for_many_values_alone() -> None:
 import sys
 from filler_client import FillerClient
 from filler_server.rng import philox
+philox.begin_in_numpy()
 client = FillerClient.embedded()
 def say(count):
     values = client.fill("msra", (count, 8), seed=1, name="ip/0")
@@ -134,11 +135,22 @@ say(100)
     assert len(set(said[1::2])) == 1
 
 
+def test_a_program_has_the_kernels_from_its_first_values_on() -> None:
+    program = """
+import sys
+from filler_client import FillerClient
+FillerClient.embedded().fill("msra", (2, 2), seed=1, name="ip/0")
+print("numba" in sys.modules)
+"""
+    assert run(program) == ["True"]
+
+
 def test_small_blobs_bring_numba_in_the_end() -> None:
     program = """
 import sys
 from filler_client import FillerClient
 from filler_server.rng import philox
+philox.begin_in_numpy()
 client = FillerClient.embedded()
 for number in range(philox._WORTH_NUMBA // philox._LEAST):
     client.fill("xavier", (2, 2), seed=1, name=f"{number}/0")

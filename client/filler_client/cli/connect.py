@@ -18,6 +18,15 @@ def connect(server: Server) -> FillerClient:
     return FillerClient(server.address, timeout=server.timeout, retry=retry, **_options(server))
 
 
+def connect_once(server: Server) -> FillerClient:
+    """Do as `connect`, for a command that fills one file: where that is small, it does not wait for Numba."""
+    if server.address is None:
+        from filler_server.rng.philox import begin_in_numpy
+
+        begin_in_numpy()
+    return connect(server)
+
+
 def security(server: Server) -> "Security":
     """Return what opens channels to the server, for calls that the client does not have."""
     from filler_client._security import Security

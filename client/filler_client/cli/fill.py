@@ -70,12 +70,12 @@ def fill(
     """
     import filler_client
     from filler_client._requests import is_random
-    from filler_client.cli.connect import connect
+    from filler_client.cli.connect import connect_once
     from filler_client.cli.terminal import print_line, progress, standard_output
 
     if output == "-" and sys.stdout.isatty():
         raise click.UsageError("-o - writes binary data, and standard output is a terminal")
-    with connect(server) as client:
+    with connect_once(server) as client:
         tensor = client.tensor(
             filler, shape, seed=seed, name=name, dtype=dtype, region=region, layout=layout, stream=stream
         )

@@ -164,7 +164,7 @@ def init(
     from caffe_filler import dtypes
     from caffe_filler.files import make_folder
     from filler_client import _requests
-    from filler_client.cli.connect import connect
+    from filler_client.cli.connect import connect_once
     from filler_client.cli.jobs import check_folder
     from filler_client.cli.outputs import check_outputs
     from filler_client.cli.sources import choose, net_sources, settle_seed, settle_weights
@@ -223,7 +223,7 @@ def init(
             check_ray(weights, server, part=part, finish=finish)
         source, before = choose(sources, test_net)
         seed = settle_seed(sources, seed, solver)
-        with connect(server) as client:
+        with connect_once(server) as client:
             with in_file(source.label):
                 plan = client.plan_net(source.data, **source.options)
             print_warnings(plan.warnings, source.label)
